@@ -1,0 +1,48 @@
+"""Look inside trained fully connected networks: what each layer has learned, measured against its nulls."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nfa.auditing import Audit, audit
+    from nfa.common import InputError
+    from nfa.data import Dataset, load_data
+    from nfa.features import FactoredMatrix, agop, nfm
+    from nfa.network import MLP, load_model, save_model, train
+
+_PUBLIC = {
+    "MLP": "nfa.network",
+    "Audit": "nfa.auditing",
+    "Dataset": "nfa.data",
+    "FactoredMatrix": "nfa.features",
+    "InputError": "nfa.common",
+    "agop": "nfa.features",
+    "audit": "nfa.auditing",
+    "load_data": "nfa.data",
+    "load_model": "nfa.network",
+    "nfm": "nfa.features",
+    "save_model": "nfa.network",
+    "train": "nfa.network",
+}
+
+__all__ = [
+    "MLP",
+    "Audit",
+    "Dataset",
+    "FactoredMatrix",
+    "InputError",
+    "agop",
+    "audit",
+    "load_data",
+    "load_model",
+    "nfm",
+    "save_model",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `import nfa` and the command line start fast."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nfa' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

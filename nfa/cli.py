@@ -1,0 +1,295 @@
+"""The command line: argument parsing and printing, nothing else."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    from nfa.auditing import Audit
+    from nfa.data import Dataset
+    from nfa.network import Model
+
+app = typer.Typer(
+    help="Look inside trained fully connected networks: what each layer has learned, measured against its nulls.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DATA = (
+    "A built-in set (digits, fashion-mnist, mnist, cifar10, svhn, stl10, celeba), "
+    "or a .npz, .npy, .csv or .parquet file."
+)
+
+DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for what is written.")]
+TargetOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that is y, in a table.")]
+FolderOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a picture set lies.")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Download a picture set that is not there.")]
+SeedOption = Annotated[int, typer.Option(help="The only source of randomness.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
+
+
+@app.command("audit")
+def audit_command(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A network: nfa's own .safetensors, or package.module:factory.")
+    ],
+    data: DataOption,
+    out: OutOption,
+    init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
+    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
+    target: TargetOption = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Measure N rows, drawn at random.")] = None,
+    probes: Annotated[
+        int | None, typer.Option(metavar="P", help="P random probes instead of a sweep per output.")
+    ] = None,
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+) -> None:
+    """Measure what every layer of a network has learned; write the tables to DIR and print them."""
+    from nfa.auditing import audit
+    from nfa.common.checks import output_folder
+    from nfa.data import load_data
+    from nfa.network import load_model
+
+    output_folder("out", out)
+    loaded = load_model(model)
+    before = None if init is None else load_model(init).net
+    rows = _prepared(load_data(data, target, folder, download), loaded)
+    for net in (loaded.net, before):
+        if net is not None:
+            _move(net, device)
+    result = audit(
+        loaded.net,
+        rows,
+        before,
+        outputs,
+        layers=layers,
+        split=split,
+        samples=samples,
+        probes=probes,
+        seed=seed,
+        name=loaded.name,
+    )
+    _finish(result, out, report)
+
+
+@app.command("train")
+def train_command(
+    data: DataArgument,
+    out: OutOption,
+    width: Annotated[str, typer.Option(help="Units of each hidden layer, or widths such as 256,128.")] = "256",
+    depth: Annotated[int | None, typer.Option(help="Hidden layers; 3 by default.")] = None,
+    activation: Annotated[str, typer.Option(help="relu, leaky_relu, sigmoid, tanh, sine, gelu or identity.")] = "relu",
+    bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases; the paper has none.")] = False,
+    init: Annotated[str, typer.Option(help="default, factor:A or first-normal:S.")] = "default",
+    loss: Annotated[
+        str | None, typer.Option(help="mse, onehot_mse or cross_entropy; by default onehot_mse for classes.")
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "adam",
+    lr: Annotated[float, typer.Option(help="Step size.")] = 1e-3,
+    epochs: Annotated[int, typer.Option(help="Passes over the training rows.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Rows in a mini-batch.")] = 128,
+    weight_decay: Annotated[float, typer.Option(help="As the optimizer understands it.")] = 0.0,
+    keep: Annotated[str, typer.Option(help="last weights, or the best on the val rows.")] = "last",
+    scaling: Annotated[
+        str | None, typer.Option(help="none, max or standard; by default max for pictures, else standard.")
+    ] = None,
+    test: Annotated[float, typer.Option(help="Share of the rows held out for testing.")] = 0.2,
+    val: Annotated[float, typer.Option(help="Share of the rows held out for validation.")] = 0.0,
+    target: TargetOption = None,
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+) -> None:
+    """Train a fully connected network; write net.safetensors, init.safetensors and history.csv to DIR.
+
+    The same call goes on where an interrupted one stopped.
+    """
+    from nfa.data import load_data
+
+    sizes = _widths(width)
+    rows = load_data(data, target, folder, download)
+    settings = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "lr": lr,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "weight_decay": weight_decay,
+        "keep": keep,
+    }
+    network = {"width": sizes, "depth": depth, "activation": activation, "bias": bias, "init": init}
+    _train(rows, out, network, settings, scaling, {"test": test, "val": val, "seed": seed}, device)
+
+
+@app.command("demo")
+def demo_command(
+    data: DataArgument = "digits",
+    out: OutOption = Path("runs/demo"),
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a network on a built-in set, audit it against its initialisation, and say what it learned."""
+    from nfa.auditing import audit
+    from nfa.data import load_data
+
+    rows = load_data(data, None, folder, download)
+    network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
+    settings = {"loss": "onehot_mse", "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
+    # About 150,000 samples seen, whatever the set's size: enough to leave so small an initialisation.
+    settings |= {"epochs": max(3, 150_000 // rows.n), "weight_decay": 0.0}
+    trained, before, prepared = _train(
+        rows, out, network, settings, None, {"test": 0.2, "val": 0.0, "seed": seed}, "cpu"
+    )
+    _finish(audit(trained, prepared, before, seed=seed, name=str(out / "net.safetensors")), out, report=True)
+
+
+def _train(
+    rows: "Dataset",
+    out: Path,
+    network: dict[str, Any],
+    settings: dict[str, Any],
+    scaling: str | None,
+    split: dict[str, Any],
+    device: str,
+) -> Any:
+    """Divide, scale, build, train and save; return the network, its initialisation and the prepared data."""
+    from nfa.common.checks import output_folder
+    from nfa.data import Scaling
+    from nfa.network import MLP, Model, save_model, train
+
+    output_folder("out", out)
+    divided = rows.divide(**split)
+    training_rows = divided.part("train")
+    fitted = Scaling.fit(scaling or ("standard" if rows.feature_shape is None else "max"), training_rows.X)
+    prepared = divided.scaled(fitted)
+    seed = split["seed"]
+    net = _move(MLP(rows.d, n_outputs=max(1, rows.n_outputs), seed=seed, **network), device)
+    loss = settings.pop("loss") or ("onehot_mse" if rows.is_classification else "mse")
+    done = train(net, prepared, loss=loss, seed=seed, checkpoint=out / "checkpoint.pt", **settings)
+    for name, each in (("net", done.net), ("init", done.init)):
+        save_model(out / f"{name}.safetensors", Model(each, name, fitted, split, done.settings))
+    done.history.to_csv(out / "history.csv", index=False)
+    last = done.history.iloc[-1]
+    _say(
+        f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "
+        f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
+    )
+    return done.net, done.init, prepared
+
+
+def _prepared(rows: "Dataset", model: "Model") -> "Dataset":
+    """Divide and scale the data as the network's file says, and say so."""
+    if model.split is not None:
+        rows = rows.divide(**model.split)
+        shares = ", ".join(f"{key} {value}" for key, value in model.split.items())
+        _say(f"Rows divided as in training: {shares}.")
+    if model.scaling is not None and model.scaling.kind != "none":
+        rows = rows.scaled(model.scaling)
+        _say(f"Inputs scaled as in training ({model.scaling.kind}).")
+    return rows
+
+
+def _finish(result: "Audit", out: Path, report: bool) -> None:
+    """Save an audit, print its table, then its sentences."""
+    from nfa.report import sentences, write
+
+    result.save(out)
+    written = ["audit.json", "features.safetensors"]
+    if report:
+        written.append(write(result, out).name)
+    _table(result)
+    for sentence in sentences(result):
+        _say(sentence)
+    _say(f"Wrote {', '.join(written)} to {out}.")
+
+
+def _table(result: "Audit") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    # Headings and the way from a row to each cell.
+    shown = {
+        "layer": lambda row: row["name"],
+        "d": lambda row: str(row["d_in"]),
+        "k": lambda row: str(row["d_out"]),
+        "cosine": lambda row: _number(row["cosine"]),
+        "95 %": lambda row: f"{_number(row['ci_low'])} {_number(row['ci_high'])}",
+        "untrained": lambda row: _number(row["untrained_cosine"]),
+        "k/(k+d)": lambda row: _number(row["d_out"] / (row["d_out"] + row["d_in"])),
+        "centered": lambda row: _number(row["cosine_centered"]),
+        "sqrt": lambda row: _number(row["cosine_sqrt"]),
+        "best alpha": lambda row: f"{_number(row['cosine_alpha_best'])} at {_number(row['alpha_best'])}",
+        "with init": lambda row: _number(row["init_cosine"]),
+        "overlap": lambda row: _number(row["subspace_overlap"]),
+        "": lambda row: "trivial" if row["trivial"] else "",
+    }
+    about = result.about
+    table = Table(
+        title=f"NFM against AGOP of {about['model']}, {about['n_samples']} {about['split']} rows of {about['data']}",
+        caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
+    )
+    for heading in shown:
+        table.add_column(heading, justify="left" if heading in ("layer", "") else "right")
+    for layer in result:
+        table.add_row(*(cell(layer.row) for cell in shown.values()))
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table, markup=False)
+
+
+def _number(value: float) -> str:
+    return "–" if value != value else f"{value:.2f}"
+
+
+def _say(sentence: str) -> None:
+    typer.echo(sentence)
+
+
+def _widths(text: str) -> int | list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"width: got {text!r}, expected a number or numbers with commas between") from error
+    return sizes if "," in text else sizes[0]
+
+
+def _move(net: Any, device: str) -> Any:
+    try:
+        return net.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device: cannot use {device!r}: {str(error).splitlines()[0]}") from error
+
+
+# What typer raises on a wrong call; its own name for the class moved between versions.
+_UsageError: Any = typer.BadParameter.__mro__[2]
+
+
+def main() -> None:
+    """Run the command line: status 0 done, 2 unusable input or call (one line on standard error), 1 anything else."""
+    try:
+        status = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except _UsageError as error:
+        _fail(error.format_message())  # type: ignore[no-untyped-call]
+    except typer.Abort:
+        typer.echo("nfa: interrupted", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    typer.echo("nfa: " + " ".join(message.split()), err=True)
+    sys.exit(2)

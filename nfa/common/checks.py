@@ -1,0 +1,114 @@
+"""Checks at the door that several rooms share."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FINITE_CHUNK = 1 << 22
+"""Entries looked at together by `check_finite`, so that the check needs no copy of the whole array."""
+
+
+def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
+    """Return `value` if it is among `choices`; otherwise raise, suggesting the nearest choice.
+
+    Raises:
+        InputError: `value` is none of the choices.
+
+    >>> one_of("loss", "mse", ["mse", "cross_entropy"])
+    'mse'
+    >>> one_of("loss", "msee", ["mse", "cross_entropy"])
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: loss: 'msee' is unknown; did you mean 'mse'? (known: mse, cross_entropy)
+    """
+    known = list(choices)
+    if value in known:
+        return value
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"{argument}: {value!r} is unknown{hint} (known: {', '.join(known)})")
+
+
+def positive(argument: str, value: int, least: int = 1) -> int:
+    """Return `value` if it is a whole number of at least `least`.
+
+    >>> positive("samples", 3)
+    3
+    >>> positive("samples", 0)
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: samples: got 0, expected a whole number of at least 1
+    """
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise InputError(f"{argument}: got {value}, expected a whole number of at least {least}")
+    return int(value)
+
+
+def check_finite(argument: str, values: "Tensor", first_row: int = 0, columns: tuple[str, ...] | None = None) -> None:
+    """Raise if a 1-D or 2-D floating-point tensor holds NaN or infinity, saying where the first one is.
+
+    Args:
+        argument: What to call the tensor in the message.
+        values: Shape (n,) or (n, d); further axes count as columns.
+        first_row: The number of the first row given, when `values` is a part of something longer.
+        columns: Names of the d columns, where they have names.
+
+    Raises:
+        InputError: an entry is NaN or infinite.
+    """
+    import torch
+
+    if not values.is_floating_point() or values.numel() == 0:
+        return
+    table = values.detach().reshape(values.shape[0], -1)
+    step = max(1, FINITE_CHUNK // table.shape[1])
+    for start in range(0, len(table), step):
+        bad = ~torch.isfinite(table[start : start + step])
+        if not bool(bad.any()):
+            continue
+        row, column = (int(i) for i in bad.nonzero()[0])
+        value = float(table[start + row, column])
+        where = f"row {first_row + start + row}"
+        if values.ndim > 1:
+            where += f", column {columns[column]!r}" if columns else f", column {column}"
+        raise InputError(f"{argument}: {value} at {where}; every entry must be finite")
+
+
+def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
+    """Make the folder `path` where it is missing, and return it once it is known to take files.
+
+    Raises:
+        InputError: the path is a file, or the folder cannot be made or written.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".nfa-writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{argument}: cannot write to {folder} ({error.strerror})") from error
+    return folder
+
+
+def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
+    """Return `path` if it is a file that holds something.
+
+    Raises:
+        InputError: it is missing, a folder, or empty.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"{argument}: no such file: {file}")
+    if not file.is_file():
+        raise InputError(f"{argument}: {file} is not a file")
+    if file.stat().st_size == 0:
+        raise InputError(f"{argument}: {file} is empty")
+    return file

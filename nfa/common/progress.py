@@ -1,0 +1,48 @@
+"""Progress on a terminal, for work that takes longer than people like to wait without a sign."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PATIENCE = 2.0
+"""Seconds of work before a bar appears."""
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield a function `advance(steps)`; a bar appears on standard error after two seconds of work.
+
+    Nothing is drawn where standard error is no terminal.
+
+    Args:
+        label: What is being done, in a word or two.
+        total: The number of steps, or None where it is not known.
+
+    >>> with progress("counting", 3) as advance:
+    ...     for _ in range(3):
+    ...         advance(1)
+    """
+    if not sys.stderr.isatty():
+        yield lambda steps: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    started = time.monotonic()
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(label, total=total)
+    shown = False
+
+    def advance(steps: int) -> None:
+        nonlocal shown
+        bar.advance(task, steps)
+        if not shown and time.monotonic() - started > PATIENCE:
+            bar.start()
+            shown = True
+
+    try:
+        yield advance
+    finally:
+        if shown:
+            bar.stop()

@@ -1,0 +1,201 @@
+"""The one type of data set: rows, targets, names, and which rows are for what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfa.common.checks import one_of, positive
+from nfa.common.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """The affine map x -> (x - shift) / scale of the inputs, fitted on training rows.
+
+    Args:
+        kind: "none", "max" (divide by the largest absolute entry; for pictures) or "standard" (every
+            column to mean 0 and variance 1; constant columns are only shifted).
+        shift: Shape (d,) or (), float64.
+        scale: Shape (d,) or (), float64, nowhere 0.
+
+    >>> Scaling.fit("max", np.array([[0.0, 8.0], [16.0, 4.0]])).apply(np.array([[4.0, 8.0]]))
+    array([[0.25, 0.5 ]])
+    """
+
+    kind: str
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    KINDS = ("none", "max", "standard")
+
+    @classmethod
+    def fit(cls, kind: str, X: NDArray[Any]) -> "Scaling":
+        """Fit a scaling of the given kind on the rows of X (n x d)."""
+        one_of("scaling", kind, cls.KINDS)
+        shift, scale = np.zeros(()), np.ones(())
+        if kind == "max":
+            scale = np.asarray(float(np.abs(X).max()) or 1.0)
+        elif kind == "standard":
+            shift = X.mean(axis=0, dtype=np.float64)
+            scale = X.std(axis=0, dtype=np.float64)
+            scale[scale <= 1e-12 * np.abs(X).max(axis=0)] = 1.0
+        return cls(kind, shift, scale)
+
+    def apply(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return the scaled rows of X (n x d), in X's dtype.
+
+        Raises:
+            InputError: X has another number of columns than the rows this was fitted on.
+        """
+        if self.kind == "none":
+            return X
+        if self.shift.ndim and len(self.shift) != X.shape[1]:
+            raise InputError(f"data: {X.shape[1]} features, but the inputs' scaling is for {len(self.shift)}")
+        scaled: NDArray[Any] = X - self.shift.astype(X.dtype)
+        scaled /= self.scale.astype(X.dtype)
+        return scaled
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows X and targets y, with their names and the division of the rows.
+
+    Args:
+        X: Shape (n, d), float32 or float64; pictures flattened.
+        y: Class numbers 0 ... C-1 (int64, shape (n,)), or real targets (float, shape (n,) or (n, c)),
+            or None.
+        name: What the set is called.
+        feature_names: The d columns' names, where they have names.
+        class_names: The C classes' names; None for real targets.
+        feature_shape: The shape of one row as a picture, for example (28, 28) or (3, 32, 32).
+        split: Row numbers of "train", "val" and "test"; empty when the rows are not divided.
+
+    >>> data = Dataset(np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1]), name="toy", class_names=("a", "b"))
+    >>> data.divide(test=0.25).part("train").n
+    3
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any] | None = None
+    name: str = "data"
+    feature_names: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    feature_shape: tuple[int, ...] | None = None
+    split: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    PARTS = ("train", "val", "test")
+
+    def __post_init__(self) -> None:
+        """Check the shapes; integer features are cast to float32."""
+        if self.X.ndim != 2:
+            raise InputError(f"data: X has shape {self.X.shape}, expected (rows, features)")
+        if 0 in self.X.shape:
+            raise InputError(f"data: empty, X has shape {self.X.shape}")
+        if self.X.dtype not in (np.float32, np.float64):
+            object.__setattr__(self, "X", self.X.astype(np.float32))
+        if self.y is not None and len(self.y) != len(self.X):
+            raise InputError(f"data: X has {len(self.X)} rows, y has {len(self.y)}")
+
+    def __repr__(self) -> str:
+        """Say name, size and division in one line."""
+        parts = ", ".join(f"{k} {len(v)}" for k, v in self.split.items()) or "not divided"
+        return f"Dataset({self.name!r}, n={self.n}, d={self.d}, outputs={self.n_outputs}, rows: {parts})"
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return len(self.X)
+
+    @property
+    def d(self) -> int:
+        """The number of features."""
+        return int(self.X.shape[1])
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether y holds class numbers."""
+        return self.y is not None and np.issubdtype(self.y.dtype, np.integer)
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes, or real targets; 0 without y."""
+        if self.y is None:
+            return 0
+        if self.is_classification:
+            return len(self.class_names) if self.class_names else int(self.y.max()) + 1
+        return 1 if self.y.ndim == 1 else int(self.y.shape[1])
+
+    def divide(self, test: float = 0.2, val: float = 0.0, seed: int = 0) -> "Dataset":
+        """Divide the rows at random into train, val and test, the classes in equal shares where there are any.
+
+        A set that came with training and test rows keeps its test rows; only `val` is taken, from the
+        training rows.
+
+        Args:
+            test: The share of all rows for "test".
+            val: The share of all rows for "val".
+            seed: The division is a function of the rows' order, the shares and this number.
+
+        Raises:
+            InputError: the shares are not sensible, or leave a part without a row.
+        """
+        if not (0 <= test < 1 and 0 <= val < 1 and test + val < 1):
+            raise InputError(f"split: test {test} and val {val} must be at least 0 and together below 1")
+        given = "test" in self.split
+        rows = self.split["train"] if given else np.arange(self.n)
+        parts: dict[str, NDArray[np.int64]] = {}
+        if given:
+            parts["test"] = self.split["test"]
+        elif test:
+            rows, parts["test"] = self._take(rows, test, seed, "test")
+        if val:
+            rows, parts["val"] = self._take(rows, val, seed + 1, "val")
+        parts["train"] = rows
+        return replace(self, split={name: parts[name] for name in self.PARTS if name in parts})
+
+    def _take(
+        self, rows: NDArray[np.int64], share: float, seed: int, part: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        from sklearn.model_selection import train_test_split
+
+        count = round(share * self.n)
+        if not 1 <= count < len(rows):
+            raise InputError(f"split: {self.n} rows are too few for a {part} share of {share}")
+        stratify = None
+        if self.is_classification and self.y is not None:
+            sizes = np.unique(self.y[rows], return_counts=True)[1]
+            if sizes.min() >= 2 and len(sizes) <= min(count, len(rows) - count):
+                stratify = self.y[rows]
+        kept, taken = train_test_split(rows, test_size=count, random_state=seed, stratify=stratify)
+        return np.sort(kept), np.sort(taken)
+
+    def part(self, name: str) -> "Dataset":
+        """Return the rows of one part of the division ("all": every row) as a set of their own.
+
+        Raises:
+            InputError: there is no such part.
+        """
+        one_of("split", name, (*self.PARTS, "all"))
+        if name == "all":
+            return replace(self, split={})
+        if name not in self.split:
+            have = ", ".join(self.split) or "none: the rows are not divided"
+            raise InputError(f"split: {self.name} has no {name} rows (it has: {have})")
+        return self._rows(self.split[name])
+
+    def sample(self, count: int, seed: int = 0) -> "Dataset":
+        """Return `count` rows drawn at random without replacement, in their order; all when there are no more."""
+        positive("samples", count)
+        if count >= self.n:
+            return replace(self, split={})
+        return self._rows(np.sort(np.random.default_rng(seed).choice(self.n, count, replace=False)))
+
+    def scaled(self, scaling: Scaling) -> "Dataset":
+        """Return the same set with scaled inputs."""
+        return replace(self, X=scaling.apply(self.X))
+
+    def _rows(self, rows: NDArray[np.int64]) -> "Dataset":
+        return replace(self, X=self.X[rows], y=None if self.y is None else self.y[rows], split={})

@@ -1,0 +1,168 @@
+"""The AGOP of every layer, streamed over the data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfa.data.samples import GROUPS
+from nfa.features.accumulator import Accumulator, sum_float64
+from nfa.features.factored import FactoredMatrix
+from nfa.features.weight import working_dtype
+from nfa.probe import BATCH_SIZE, Layer, Probe
+
+GROUP_BUDGET = 4 << 30
+"""Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
+
+
+FIRST = 8
+"""Samples whose deltas decide whether a layer's sums are shifted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one or more passes found for one layer; everything is on the CPU.
+
+    Args:
+        layer: Its name, weight and place.
+        sums: Sums over rows (and probes) of delta'delta, groups x halves x k x k.
+        S_centered: S of the centered AGOP, k x k, float64.
+        rows: Rows in each group.
+        probes: Random probes for each row; None for exact sweeps.
+        trivial: Whether delta is the same for every row.
+    """
+
+    layer: Layer
+    sums: Tensor
+    S_centered: Tensor
+    rows: Tensor
+    probes: int | None
+    trivial: bool
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all."""
+        return int(self.rows.sum())
+
+    @property
+    def draws(self) -> int:
+        """Terms delta'delta in all: rows, times probes."""
+        return self.n_rows * (self.probes or 1)
+
+    @cached_property
+    def S(self) -> Tensor:
+        """S, the mean over rows of delta'delta (k x k, float64): AGOP = W'SW."""
+        return sum_float64(self.sums.flatten(0, 1)) / self.draws
+
+
+def measure(
+    probe: Probe,
+    layers: list[Layer],
+    *,
+    grouped: bool = True,
+    batch_size: int = BATCH_SIZE,
+    probes: int | None = None,
+    seed: int = 0,
+    label: str = "measuring",
+) -> Iterator[Measured]:
+    """Yield the sums behind the AGOP of each layer, in order.
+
+    A pass over the data serves as many layers as `GROUP_BUDGET` allows (one at least); what a pass
+    measured is freed as it is taken.
+
+    Args:
+        probe: An entered probe.
+        layers: Layers of `probe.layers`.
+        grouped: Whether to keep the groups of samples apart, which the interval needs.
+        batch_size: Samples at a time; no result depends on it.
+        probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
+        seed: The probes' seed.
+        label: What a progress bar calls the work.
+    """
+    first = probe.first_deltas(FIRST)
+    groups = GROUPS if grouped else 1
+    waiting = list(layers)
+    while waiting:
+        taken = _fitting(waiting, groups)
+        waiting = waiting[len(taken) :]
+        running = {layer.name: Accumulator(first[layer.name], groups, probes) for layer in taken}
+        for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
+            for name, delta in sweep.deltas:
+                running[name].add(sweep.samples, sweep.column, sweep.signs, delta)
+                if sweep.column == 0:
+                    running[name].count(sweep.samples, delta.shape[1])
+        for layer in taken:
+            done = running.pop(layer.name)
+            sums, S_centered = done.finish()
+            yield Measured(layer, sums, S_centered, done.rows, probes, done.trivial)
+
+
+def _fitting(layers: list[Layer], copies: int) -> list[Layer]:
+    taken: list[Layer] = []
+    used = 0
+    for layer in layers:
+        used += copies * len(layer.weight) ** 2 * working_dtype(layer.weight).itemsize
+        if taken and used > GROUP_BUDGET:
+            break
+        taken.append(layer)
+    return taken
+
+
+def nfm(layer: Layer | Tensor) -> FactoredMatrix:
+    """Return the neural feature matrix W'W of a layer or a weight (k x d).
+
+    Source: arXiv:2212.13881, section "Deep neural feature ansatz".
+
+    >>> nfm(torch.tensor([[1.0, 2.0]])).dense().tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
+    return FactoredMatrix(layer.weight if isinstance(layer, Layer) else layer)
+
+
+def agop(
+    net: torch.nn.Module,
+    data: Any,
+    outputs: str = "logits",
+    *,
+    layers: str | None = None,
+    centered: bool = False,
+    batch_size: int = BATCH_SIZE,
+    probes: int | None = None,
+    seed: int = 0,
+) -> dict[str, FactoredMatrix]:
+    """Return the average gradient outer product of every layer, by name.
+
+    AGOP = mean over rows of J'J = W'SW, J = df/dh = delta W (c x d) through this layer, S = mean of
+    delta'delta; centered: J minus its mean over rows, output by output.
+
+    Args:
+        net: Any module the probe can take; it comes back as it was.
+        data: Anything `as_samples` takes.
+        outputs: Which outputs f (see `select_outputs`).
+        layers: A shell pattern of names; all layers by default.
+        centered: Whether to centre J.
+        batch_size: Samples at a time.
+        probes: Random probes instead of exact sweeps; unbiased for the AGOP that is not centered.
+        seed: The probes' seed.
+
+    Raises:
+        InputError: as `Probe` does.
+
+    Source: arXiv:2212.13881, equation of the deep neural feature ansatz; centered: arXiv:2402.05271.
+
+    >>> net = torch.nn.Linear(3, 2, bias=False)
+    >>> with torch.no_grad():
+    ...     _ = net.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]]))
+    >>> agop(net, torch.ones(4, 3))["weight"].dense().diagonal().tolist()
+    [1.0, 4.0, 0.0]
+    """
+    found = {}
+    with Probe(net, data, outputs) as probe:
+        chosen = probe.choose(layers)
+        for measured in measure(probe, chosen, grouped=False, batch_size=batch_size, probes=probes, seed=seed):
+            S = measured.S_centered if centered else measured.S
+            found[measured.layer.name] = FactoredMatrix(measured.layer.weight, S)
+    return found

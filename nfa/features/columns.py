@@ -1,0 +1,145 @@
+"""One layer's row of an audit: every similarity beside its null."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfa.features.agop import Measured
+from nfa.features.factored import FactoredMatrix
+from nfa.features.interval import GroupedCosine
+from nfa.features.powers import PowerScan
+from nfa.features.similarity import cosine, pearson
+from nfa.features.subspace import subspace_overlap
+from nfa.features.weight import Weight
+
+COLUMNS = (
+    *("layer", "name", "d_in", "d_out", "rows"),
+    *("cosine", "pearson", "cosine_centered"),
+    *("cosine_sqrt", "pearson_sqrt", "pearson_sqrt_centered"),
+    *("ci_low", "ci_high", "probe_error"),
+    *("alpha_best", "cosine_alpha_best", "alpha_linear", "cosine_alpha_linear"),
+    *("untrained_cosine", "untrained_cosine_sqrt"),
+    *("init_cosine", "init_pearson", "init_cosine_null"),
+    *("delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
+    *("nfm_trace", "agop_trace", "nfm_effective_rank", "agop_effective_rank"),
+    *("subspace_overlap", "subspace_overlap_null"),
+    *("trivial", "note"),
+)
+"""The columns of an audit, in order."""
+
+NEEDS_INIT = (
+    *("untrained_cosine", "untrained_cosine_sqrt", "init_cosine", "init_pearson"),
+    *("init_cosine_null", "delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
+)
+"""The columns that are NaN without the network before training."""
+
+
+def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
+    """Return every column but `layer` for what was measured of a layer, and of the same layer before training."""
+    weight = Weight(measured.layer.weight)
+    groups = weight.compact(measured.sums)
+    grouped = GroupedCosine(weight.gram, groups, measured.rows, measured.probes)
+    nfm = FactoredMatrix(weight)
+    agop = FactoredMatrix(weight, measured.S, compact=(grouped.total / measured.draws).to(weight.W.dtype))
+    scan = PowerScan(nfm, agop)
+    alpha_linear = 1.0 / measured.layer.to_output
+    ci_low, ci_high = grouped.interval()
+    alpha_best, cosine_alpha_best = scan.best()
+    overlap, overlap_null = subspace_overlap(nfm, agop)
+    row: dict[str, Any] = {
+        "name": measured.layer.name,
+        "d_in": weight.d,
+        "d_out": weight.k,
+        "rows": measured.n_rows,
+        "cosine": cosine(nfm, agop),
+        "pearson": pearson(nfm, agop),
+        "cosine_sqrt": scan.cosine(0.5),
+        "pearson_sqrt": scan.pearson(0.5),
+        "ci_low": ci_low,
+        "ci_high": ci_high,
+        "probe_error": grouped.probe_error(),
+        "alpha_best": alpha_best,
+        "cosine_alpha_best": cosine_alpha_best,
+        "alpha_linear": alpha_linear,
+        "cosine_alpha_linear": scan.cosine(alpha_linear),
+        "nfm_trace": nfm.trace(),
+        "agop_trace": agop.trace(),
+        "nfm_effective_rank": nfm.effective_rank(),
+        "agop_effective_rank": agop.effective_rank(),
+        "subspace_overlap": overlap,
+        "subspace_overlap_null": overlap_null,
+        "trivial": measured.trivial,
+        "note": _note(measured, nfm, agop, init),
+    }
+    row |= _centered(measured, nfm)
+    row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(nfm, agop, init)
+    return {column: row[column] for column in COLUMNS if column != "layer"}
+
+
+def _centered(measured: Measured, nfm: FactoredMatrix) -> dict[str, float]:
+    if measured.trivial or measured.n_rows == 1:
+        return {"cosine_centered": math.nan, "pearson_sqrt_centered": math.nan}
+    centered = FactoredMatrix(nfm.weight, measured.S_centered)
+    return {
+        "cosine_centered": cosine(nfm, centered),
+        "pearson_sqrt_centered": PowerScan(nfm, centered).pearson(0.5),
+    }
+
+
+def _against_init(nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> dict[str, float]:
+    weight = nfm.weight
+    weight_0 = Weight(init.layer.weight)
+    nfm_0 = FactoredMatrix(weight_0)
+    agop_0 = FactoredMatrix(weight_0, init.S)
+    moved = Weight(weight.W - weight_0.W)
+    nfm_moved = FactoredMatrix(moved)
+    return {
+        "untrained_cosine": cosine(nfm_0, agop_0),
+        "untrained_cosine_sqrt": PowerScan(nfm_0, agop_0).cosine(0.5),
+        "init_cosine": cosine(nfm, nfm_0),
+        "init_pearson": pearson(nfm, nfm_0),
+        "init_cosine_null": weight.k / (weight.k + weight.d),
+        "delta_norm": _ratio(_frobenius(moved.W), _frobenius(weight.W)),
+        "delta_cosine": cosine(nfm_moved, agop),
+        # The authors' own measure: dW in place of W on both sides.
+        "cnfa_cosine": cosine(nfm_moved, cnfa := FactoredMatrix(moved, agop.S)),
+        "cnfa_pearson": pearson(nfm_moved, cnfa),
+    }
+
+
+def _frobenius(W: Tensor) -> float:
+    return math.sqrt(float(torch.linalg.vecdot(W, W).sum(dtype=torch.float64)))
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b > 0 else math.nan
+
+
+def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured | None) -> str:
+    notes = []
+    if nfm.norm() == 0:
+        notes.append("the weight is zero: similarities are undefined")
+    elif agop.norm() == 0:
+        notes.append("dead: the chosen outputs do not depend on this layer on any row, similarities are undefined")
+    else:
+        silent = int((measured.S.diagonal() == 0).sum())
+        if silent:
+            notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
+        if nfm.d == 1:
+            notes.append("a 1 x 1 matrix: cosines are 1, Pearson is undefined")
+    if measured.trivial:
+        notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")
+    elif measured.n_rows == 1:
+        notes.append("one row: the centered AGOP is 0 and its columns are undefined")
+    if int((measured.rows > 0).sum()) < 2:
+        notes.append("too few samples for an interval")
+    if measured.probes is not None:
+        notes.append(
+            f"{measured.probes} random probes: AGOP and its trace are unbiased, "
+            "similarities and centered columns are not"
+        )
+    if init is not None and torch.equal(measured.layer.weight.cpu(), init.layer.weight.cpu()):
+        notes.append("the weights are those of init: columns about their change are undefined")
+    return "; ".join(notes)

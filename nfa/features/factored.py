@@ -1,0 +1,164 @@
+"""The matrix W'SW (d x d), never formed unless asked for."""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nfa.common.checks import positive
+from nfa.common.errors import InputError
+from nfa.features.weight import CUTOFF, Weight
+
+
+class FactoredMatrix:
+    """M = W'SW with W (k x d) and S (k x k) symmetric and positive semidefinite; S = None stands for the identity.
+
+    The NFM is W'W, the AGOP W'SW with S the mean of delta'delta. Products of matrices are taken in W's
+    dtype (float32 at least), sums and eigendecompositions in float64.
+
+    Args:
+        W: The weight, or a `Weight` that several matrices share (so that what depends on W alone is
+            computed once).
+        S: Shape (k, k), or None.
+        compact: `Weight.compact(S)`, where it is known already.
+
+    Raises:
+        InputError: the shapes do not fit.
+
+    >>> M = FactoredMatrix(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    >>> M.trace(), M.norm(), M.dense().diagonal().tolist()
+    (25.0, 18.35755975068582, [9.0, 16.0])
+    """
+
+    def __init__(self, W: Tensor | Weight, S: Tensor | None = None, compact: Tensor | None = None) -> None:
+        self.weight = W if isinstance(W, Weight) else Weight(W)
+        if S is not None:
+            if S.shape != (self.weight.k, self.weight.k):
+                raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
+            S = S.detach().cpu()
+        self.S = S
+        self._compact = compact
+
+    def __repr__(self) -> str:
+        """Say size and factor."""
+        factors = "W'W" if self.S is None else "W'SW"
+        return f"FactoredMatrix({factors}, d={self.d}, k={self.weight.k})"
+
+    @property
+    def d(self) -> int:
+        """The matrix is d x d."""
+        return self.weight.d
+
+    @cached_property
+    def compact(self) -> Tensor:
+        """A small matrix T with the same trace and inner products: tr(M1 M2) = tr(T1 T2) for one W."""
+        return self.weight.compact(self.S) if self._compact is None else self._compact
+
+    @cached_property
+    def core(self) -> Tensor:
+        """A small symmetric matrix with the same nonzero eigenvalues, in the coordinates of `Weight.basis`."""
+        if self.S is None:
+            K = self.weight.basis.double()
+            return K.T @ K
+        return self.weight.core(self.S, self.compact)
+
+    def trace(self) -> float:
+        """Return tr M."""
+        return float(self.compact.diagonal().sum(dtype=torch.float64))
+
+    def inner(self, other: "FactoredMatrix") -> float:
+        """Return <M, N> = tr(MN), also for another W of the same d.
+
+        Raises:
+            InputError: the matrices are of different sizes.
+        """
+        if self.d != other.d:
+            raise InputError(f"other: {other.d} x {other.d}, expected {self.d} x {self.d}")
+        dense = self.d < self.weight.k and self.d < other.weight.k
+        if self.weight is other.weight or dense:
+            return trace_of_product(self.compact, other.compact)
+        X = self.weight.W @ other.weight.W.T.to(self.weight.W.dtype)
+        left = X if self.S is None else self.S.to(X.dtype) @ X
+        right = X if other.S is None else X @ other.S.to(X.dtype)
+        return float(torch.sum(left.double() * right))
+
+    def norm(self) -> float:
+        """Return the Frobenius norm of M."""
+        return math.sqrt(max(0.0, self.inner(self)))
+
+    def total(self) -> float:
+        """Return the sum of all d x d entries, 1'M1."""
+        ones = self.weight.row_sums
+        return float(ones @ (ones if self.S is None else self.S.double() @ ones))
+
+    def diagonal(self) -> Tensor:
+        """Return the d diagonal entries, float64: column sums of W * (SW)."""
+        W = self.weight.W
+        SW = W if self.S is None else self.S.to(W.dtype) @ W
+        return (W * SW).sum(0, dtype=torch.float64)
+
+    def __matmul__(self, v: Tensor) -> Tensor:
+        """Return Mv for v of shape (d,) or (d, m), float64."""
+        W = self.weight.W.double()
+        Wv = W @ v.double()
+        return W.T @ (Wv if self.S is None else self.S.double() @ Wv)
+
+    @cached_property
+    def eigen(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues above `CUTOFF` times the largest, descending, and eigenvectors of `core` (r x m), float64."""
+        values, vectors = torch.linalg.eigh(self.core)
+        largest = float(values[-1])
+        kept = values > max(CUTOFF * largest, 0.0)
+        return values[kept].flip(0), vectors[:, kept].flip(1)
+
+    def rank(self) -> int:
+        """Return the number of eigenvalues above `CUTOFF` times the largest."""
+        return len(self.eigen[0])
+
+    def effective_rank(self) -> float:
+        """Return trace^2 / norm^2, between 1 and the rank; NaN for the zero matrix."""
+        norm = self.norm()
+        return self.trace() ** 2 / norm**2 if norm > 0 else float("nan")
+
+    def top(self, r: int) -> tuple[Tensor, Tensor]:
+        """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""
+        positive("r", r)
+        values, V = (part[..., :r] for part in self.eigen)
+        return values, self._lift(values, V)
+
+    def power(self, alpha: float) -> "FactoredMatrix":
+        """Return M^alpha on M's range, factored over the same W.
+
+        With M = sum lam u u', u = W'SKv / lam: M^alpha = W' [SKV lam^(alpha-2) V'K'S] W, over lam above `CUTOFF`.
+
+        Raises:
+            InputError: alpha is not above 0.
+        """
+        if not alpha > 0:
+            raise InputError(f"alpha: got {alpha}, expected a power above 0")
+        values, V = self.eigen
+        root = self._images(V) * values ** (alpha / 2 - 1)
+        return FactoredMatrix(self.weight, root @ root.T)
+
+    def dense(self) -> Tensor:
+        """Return the d x d matrix itself, float64."""
+        W = self.weight.W.double()
+        return W.T @ (W if self.S is None else self.S.double() @ W)
+
+    def _images(self, V: Tensor) -> Tensor:
+        """Return SKV: W' maps its columns to lam u."""
+        KV = self.weight.basis.double() @ V
+        return KV if self.S is None else self.S.double() @ KV
+
+    def _lift(self, values: Tensor, V: Tensor) -> Tensor:
+        """Return eigenvectors u (d x m) for eigenvectors v of the core."""
+        return V if self.d <= self.weight.k else self.weight.W.double().T @ (self._images(V) / values)
+
+
+def trace_of_product(A: Tensor, B: Tensor) -> float:
+    """Return tr(AB), reduced in float64, by blocks of rows so that no float64 copy of a whole matrix is made."""
+    total = 0.0
+    for rows, columns in zip(A.split(256, 0), B.split(256, 1), strict=True):
+        total += float(torch.sum(rows.double() * columns.T))
+    return total

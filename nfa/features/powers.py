@@ -1,0 +1,75 @@
+"""Similarities of an NFM to every power of an AGOP, from one eigendecomposition."""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nfa.features.factored import FactoredMatrix
+from nfa.features.similarity import cosine_of, pearson_of
+
+ALPHAS = tuple(round(0.05 * step, 2) for step in range(1, 41))
+"""The grid of `PowerScan.best`: 0.05, 0.10, ..., 2."""
+
+
+class PowerScan:
+    """NFM = W'W against AGOP^alpha = W'SW to the power alpha, for any alpha.
+
+    With AGOP = sum lam u u' over lam above the cutoff: <NFM, AGOP^alpha> = sum lam^alpha u'(NFM)u and
+    |AGOP^alpha|^2 = sum lam^(2 alpha). In the coordinates of `Weight.basis`, u'(NFM)u = |Kv|^2.
+
+    Args:
+        nfm: W'W.
+        agop: W'SW over the same `Weight`.
+
+    >>> scan = PowerScan(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.eye(2), torch.eye(2)))
+    >>> scan.cosine(0.5)
+    1.0
+    """
+
+    def __init__(self, nfm: FactoredMatrix, agop: FactoredMatrix) -> None:
+        if nfm.weight is not agop.weight and not torch.equal(nfm.weight.W, agop.weight.W):
+            raise ValueError("a power scan compares an NFM and an AGOP of one weight")
+        self.nfm, self.agop = nfm, agop
+        self.nfm_square = nfm.inner(nfm)
+
+    @cached_property
+    def _spectrum(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues as shares of the largest, and u'(NFM)u for each."""
+        values, V = self.agop.eigen
+        K = self.agop.weight.basis
+        quadratic = ((K @ V.to(K.dtype)) ** 2).sum(0, dtype=torch.float64)
+        return values / values[:1], quadratic
+
+    def _sums(self, alpha: float) -> tuple[float, float, Tensor]:
+        shares, quadratic = self._spectrum
+        powers = shares**alpha
+        return float(powers @ quadratic), float(powers @ powers), powers
+
+    def cosine(self, alpha: float) -> float:
+        """Return the cosine of NFM and AGOP^alpha; NaN where one of them is 0."""
+        inner, square, _ = self._sums(alpha)
+        return cosine_of(inner, self.nfm_square, square)
+
+    def pearson(self, alpha: float) -> float:
+        """Return the correlation of the entries of NFM and AGOP^alpha; NaN where one of them is constant."""
+        inner, square, powers = self._sums(alpha)
+        values, V = self.agop.eigen
+        # 1'u = (W1)'SKv / lam, and simply 1'v where the coordinates are those of the rows themselves.
+        weight = self.agop.weight
+        rows_are_basis = weight.d <= weight.k
+        sums = V.sum(0) if rows_are_basis else self.agop._images(V).T @ weight.row_sums / values
+        total = float(powers @ sums**2)
+        return pearson_of(inner, self.nfm_square, square, self.nfm.total(), total, self.nfm.d**2)
+
+    def best(self) -> tuple[float, float]:
+        """Return the first alpha of `ALPHAS` with the largest cosine, and that cosine; NaN where undefined.
+
+        Cosines that agree to 1e-9 count as equal, so that rounding does not choose among them.
+        """
+        cosines = [self.cosine(alpha) for alpha in ALPHAS]
+        if any(math.isnan(value) for value in cosines):
+            return math.nan, math.nan
+        first = next(i for i, value in enumerate(cosines) if value >= max(cosines) - 1e-9)
+        return ALPHAS[first], cosines[first]

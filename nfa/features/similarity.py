@@ -1,0 +1,46 @@
+"""How alike two matrices are, as long vectors."""
+
+import math
+
+from nfa.features.factored import FactoredMatrix
+
+UNDEFINED = 1e-12
+"""A variance below this share of the mean square is rounding, and a correlation with it undefined."""
+
+
+def cosine_of(inner: float, square_a: float, square_b: float) -> float:
+    """Return <a, b> / (|a| |b|) from inner product and squared norms; NaN where a norm is 0.
+
+    >>> cosine_of(1.0, 1.0, 4.0)
+    0.5
+    """
+    if not (square_a > 0 and square_b > 0):
+        return math.nan
+    return max(-1.0, min(1.0, inner / (math.sqrt(square_a) * math.sqrt(square_b))))
+
+
+def pearson_of(inner: float, square_a: float, square_b: float, total_a: float, total_b: float, entries: int) -> float:
+    """Return the cosine of two vectors with their means removed, from sums over their entries.
+
+    NaN where one of them is constant.
+    """
+    variance_a = square_a - total_a**2 / entries
+    variance_b = square_b - total_b**2 / entries
+    if not (variance_a > UNDEFINED * square_a and variance_b > UNDEFINED * square_b):
+        return math.nan
+    return cosine_of(inner - total_a * total_b / entries, variance_a, variance_b)
+
+
+def cosine(a: FactoredMatrix, b: FactoredMatrix) -> float:
+    """Return <A, B> / (|A| |B|), in [-1, 1]; NaN where one of them is 0.
+
+    >>> import torch
+    >>> round(cosine(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.tensor([[1.0, 1.0]]))), 4)
+    0.7071
+    """
+    return cosine_of(a.inner(b), a.norm() ** 2, b.norm() ** 2)
+
+
+def pearson(a: FactoredMatrix, b: FactoredMatrix) -> float:
+    """Return the correlation of all d x d entries of A and B; NaN where one of them is constant."""
+    return pearson_of(a.inner(b), a.norm() ** 2, b.norm() ** 2, a.total(), b.total(), a.d**2)

@@ -1,0 +1,96 @@
+"""A layer's weight W, with what several of its feature matrices share."""
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CUTOFF = 1e-6
+"""Eigenvalues at or below this share of the largest count as 0, in powers and in ranks."""
+
+
+def working_dtype(*tensors: Tensor) -> torch.dtype:
+    """Return float64 if any tensor is float64, else float32: nothing is multiplied in less.
+
+    >>> working_dtype(torch.zeros(1, dtype=torch.bfloat16))
+    torch.float32
+    """
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+class Weight:
+    """W (k x d) on the CPU, in float32 or float64.
+
+    Every matrix W'SW lives in W's row space, so whatever is asked of it can be asked of a matrix of size
+    min(k, d): there, as `compact` makes it, with the same trace and the same inner products; or, as
+    `core` makes it, symmetric, with the same eigenvalues.
+
+    Args:
+        W: Shape (k, d), any floating-point dtype and device.
+
+    >>> Weight(torch.eye(2, 3)).gram.shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(self, W: Tensor) -> None:
+        self.W = W.detach().to("cpu", working_dtype(W))
+        self.k, self.d = self.W.shape
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """The smaller of C = WW' (d >= k) and the NFM W'W (d < k)."""
+        return self.W @ self.W.T if self.d >= self.k else self.W.T @ self.W
+
+    @cached_property
+    def basis(self) -> Tensor:
+        """K (k x r) with W = K Q', Q (d x r) with orthonormal columns.
+
+        Where d <= k, W itself with Q = I; else K = P s with C = P s^2 P'.
+        """
+        if self.d <= self.k:
+            return self.W
+        values, vectors = torch.linalg.eigh(self.gram.double())
+        K: Tensor = vectors * values.clamp(min=0).sqrt()
+        return K.to(self.W.dtype)
+
+    @cached_property
+    def row_sums(self) -> Tensor:
+        """W1, float64, shape (k,)."""
+        return self.W.sum(1, dtype=torch.float64)
+
+    def compact(self, S: Tensor | None) -> Tensor:
+        """Return T with tr T = tr W'SW and <W'S1W, W'S2W> = tr(T1 T2): SC where d >= k, W'SW where d < k.
+
+        Args:
+            S: Shape (k, k) or (..., k, k), symmetric; None for the identity.
+        """
+        if S is None:
+            return self.gram
+        S = S.to(self.W.dtype)
+        if self.d >= self.k:
+            return (S.reshape(-1, self.k) @ self.gram).reshape(S.shape)
+        return self.W.T @ (S @ self.W)
+
+    def core(self, S: Tensor, compact: Tensor) -> Tensor:
+        """Return K'SK (r x r, float64): symmetric, with the nonzero eigenvalues of W'SW."""
+        if self.d < self.k:
+            return compact.double()
+        return (self.basis.T @ (S.to(self.W.dtype) @ self.basis)).double()
+
+    def top(self, r: int) -> tuple[Tensor, Tensor]:
+        """Return the NFM's r largest eigenvalues (descending) and eigenvectors in the coordinates of K (float64).
+
+        Directions of eigenvalue 0 come as zero vectors.
+        """
+        from scipy.linalg import eigh
+
+        n = len(self.gram)
+        values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])
+        lam, P = torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
+        lam = lam.clamp(min=0)
+        if self.d < self.k:
+            return lam, P
+        # W'p has norm sqrt(lam); in the coordinates of K it is K'p.
+        scale = torch.where(lam > np.finfo(float).eps * lam[0], lam.rsqrt(), 0.0)
+        return lam, (self.basis.double().T @ P) * scale

@@ -1,0 +1,9 @@
+"""Networks: define and train a fully connected one, or load an existing one."""
+
+from nfa.network.files import Model, save_model
+from nfa.network.loading import load_model
+from nfa.network.mlp import MLP
+from nfa.network.scoring import Score, score
+from nfa.network.training import Training, train
+
+__all__ = ["MLP", "Model", "Score", "Training", "load_model", "save_model", "score", "train"]

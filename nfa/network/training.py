@@ -1,0 +1,234 @@
+"""Train a fully connected network, reproducibly and resumably."""
+
+import copy
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfa.common.checks import one_of, positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.data.dataset import Dataset
+from nfa.network.scoring import Score, score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "onehot_mse": F.mse_loss,
+    "cross_entropy": F.cross_entropy,
+}
+
+KEEP = ("last", "best")
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained network, the same network before training, and how it went.
+
+    Args:
+        net: The network handed in, now trained.
+        init: A copy of it as it was before training.
+        history: A row per epoch: epoch (1-based), train_loss (mean over the epoch's batches), the score
+            on train and, where there are such rows, val, and seconds.
+        settings: The arguments that made it, as JSON types.
+    """
+
+    net: nn.Module
+    init: nn.Module
+    history: "pd.DataFrame"
+    settings: dict[str, Any]
+
+
+def train(
+    net: nn.Module,
+    data: Dataset,
+    *,
+    loss: str = "onehot_mse",
+    optimizer: str = "adam",
+    lr: float = 1e-3,
+    epochs: int = 100,
+    batch_size: int = 128,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    keep: str = "last",
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Training:
+    """Train a network on the "train" rows of a data set (on all rows where it is not divided).
+
+    Args:
+        net: Any module that takes rows n x d and returns n x c; trained in place.
+        data: Inputs as the network shall see them (scaling is the caller's), and targets.
+        loss: "mse" (real targets), "onehot_mse" (the paper's: MSE against one-hot classes) or "cross_entropy".
+        optimizer: "sgd", "adam" or "adamw".
+        lr: Step size.
+        epochs: Passes over the rows.
+        batch_size: Rows in a mini-batch.
+        weight_decay: As the torch optimizer understands it.
+        seed: The order of the rows in epoch e is a function of this number and e.
+        keep: "last" weights, or those that were "best" on the val rows (the first epoch of the best score).
+        checkpoint: A file written after every epoch; when it exists and was made by the same call, training
+            goes on from there, and ends in the same weights as if it had never stopped. A larger
+            `epochs` is the same call.
+
+    Raises:
+        InputError: no targets, targets that do not fit loss or outputs, an unknown name, keep="best"
+            without val rows, a checkpoint of another call, or a loss that is no longer finite.
+    """
+    import pandas as pd
+
+    one_of("loss", loss, LOSSES)
+    one_of("optimizer", optimizer, OPTIMIZERS)
+    one_of("keep", keep, KEEP)
+    positive("epochs", epochs)
+    positive("batch_size", batch_size)
+    if not lr > 0 or not weight_decay >= 0:
+        raise InputError(
+            f"lr, weight_decay: got {lr}, {weight_decay}, expected a step above 0 and a decay of at least 0"
+        )
+    rows = data.part("train") if data.split else data
+    validation = data.part("val") if "val" in data.split else None
+    if keep == "best" and validation is None:
+        raise InputError("keep: 'best' needs val rows in the data's split")
+    parameter = next(net.parameters())
+    X = torch.from_numpy(rows.X).to(parameter.device, parameter.dtype)
+    y = _targets(rows, loss, net, X[:1])
+    settings = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "lr": lr,
+        "batch_size": batch_size,
+        "weight_decay": weight_decay,
+        "seed": seed,
+        "keep": keep,
+        "data": data.name,
+        "n_train": len(X),
+    }
+    run = _Run(net, OPTIMIZERS[optimizer](net.parameters(), lr=lr, weight_decay=weight_decay), settings)
+    if checkpoint is not None and Path(checkpoint).exists():
+        run.resume(Path(checkpoint), epochs)
+    with progress("training", epochs - len(run.history)) as advance:
+        for epoch in range(len(run.history) + 1, epochs + 1):
+            started = time.perf_counter()
+            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(X)))
+            value = run.epoch(X, y, order.to(X.device).split(batch_size), LOSSES[loss])
+            run.record(epoch, value, rows, validation, time.perf_counter() - started)
+            if checkpoint is not None:
+                run.save(Path(checkpoint))
+            advance(1)
+    if keep == "best":
+        net.load_state_dict(run.best)
+    return Training(net, run.init, pd.DataFrame(run.history), settings | {"epochs": epochs})
+
+
+def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tensor:
+    """Return the targets as the loss takes them, once they are known to fit it and the outputs."""
+    if rows.y is None:
+        raise InputError(f"data: {rows.name} has no targets to train on; name the target column")
+    with torch.no_grad():
+        c = net(example).reshape(1, -1).shape[1]
+    y = torch.from_numpy(rows.y).to(example.device)
+    if loss == "mse":
+        y = y.to(example.dtype).reshape(len(y), -1)
+        if y.shape[1] != c:
+            raise InputError(f"data: {y.shape[1]} targets, but the network has {c} outputs")
+        return y
+    if not rows.is_classification:
+        raise InputError(f"loss: {loss} needs classes, but {rows.name} has real targets; use mse")
+    if rows.n_outputs > c:
+        raise InputError(f"data: {rows.n_outputs} classes, but the network has {c} outputs")
+    return F.one_hot(y, c).to(example.dtype) if loss == "onehot_mse" else y
+
+
+class _Run:
+    """The state of a training that a checkpoint holds, and one epoch of it."""
+
+    def __init__(self, net: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any]) -> None:
+        self.net, self.optimizer, self.settings = net, optimizer, settings
+        self.init = copy.deepcopy(net)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {}
+
+    def epoch(
+        self, X: Tensor, y: Tensor, batches: tuple[Tensor, ...], loss: Callable[[Tensor, Tensor], Tensor]
+    ) -> float:
+        self.net.train()
+        total = 0.0
+        for batch in batches:
+            self.optimizer.zero_grad(set_to_none=True)
+            value = loss(self.net(X[batch]), y[batch])
+            value.backward()
+            self.optimizer.step()
+            total += float(value.detach()) * len(batch)
+        self.net.eval()
+        self.optimizer.zero_grad(set_to_none=True)
+        if not total < float("inf"):
+            raise InputError(
+                f"lr: the loss is {total / len(X)} after epoch {len(self.history) + 1}; use a smaller step"
+            )
+        return total / len(X)
+
+    def record(self, epoch: int, loss: float, rows: Dataset, validation: Dataset | None, seconds: float) -> None:
+        row = {"epoch": epoch, "train_loss": loss, "train_score": _value(score(self.net, rows, "train"))}
+        if validation is not None:
+            row["val_score"] = _value(score(self.net, validation, "val"))
+            if not self.best or row["val_score"] > max(past["val_score"] for past in self.history):
+                self.best = copy.deepcopy(self.net.state_dict())
+        self.history.append(row | {"seconds": seconds})
+
+    def save(self, path: Path) -> None:
+        state = {
+            "settings": self.settings,
+            "history": self.history,
+            "net": self.net.state_dict(),
+            "init": self.init.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        # Written beside and moved into place, so that a kill in the middle leaves the last good one.
+        partial = path.with_name(path.name + ".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path, epochs: int) -> None:
+        try:
+            state = torch.load(path, weights_only=True)
+            settings, history = state["settings"], state["history"]
+        except Exception as error:
+            # torch.load answers a damaged file with many kinds of exception; every one means this.
+            raise InputError(f"checkpoint: cannot read {path}; delete it to start again") from error
+        for key, value in self.settings.items():
+            if settings.get(key) != value:
+                raise InputError(
+                    f"checkpoint: {path} was made with {key} {settings.get(key)!r}, this call has {value!r}; "
+                    "delete it to start again"
+                )
+        if len(history) > epochs:
+            raise InputError(f"epochs: {path} has already {len(history)} epochs, more than the {epochs} asked for")
+        initial = self.init.state_dict()
+        if state["init"].keys() != initial.keys() or not all(
+            torch.equal(state["init"][k], v) for k, v in initial.items()
+        ):
+            raise InputError(f"checkpoint: {path} began from another network; delete it to start again")
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history, self.best = history, state["best"]
+
+
+def _value(result: Score | None) -> float:
+    return float("nan") if result is None else result.value

@@ -1,0 +1,40 @@
+"""Hand a network back exactly as it came."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def untouched(net: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; on the way out, whatever happened, restore modes and buffers.
+
+    Buffers are restored as objects and, where their values changed, in value. Weights, `requires_grad`,
+    gradients and hooks are never touched in the first place.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
+    >>> with untouched(net):
+    ...     net.training
+    False
+    >>> net.training
+    True
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    buffers = [
+        (module, name, buffer, None if buffer is None else buffer.detach().clone())
+        for module in net.modules()
+        for name, buffer in module._buffers.items()
+    ]
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for module, name, buffer, value in buffers:
+            module._buffers[name] = buffer
+            if buffer is not None and value is not None and not torch.equal(buffer, value):
+                with torch.no_grad():
+                    buffer.copy_(value)

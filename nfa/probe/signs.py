@@ -1,0 +1,40 @@
+"""Random signs that no batch split can change."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfa.data.samples import GROUPS
+
+
+class Signs:
+    """Independent random signs, one for each sample, probe and output.
+
+    The samples of one group (s mod 10) share one stream, in which each takes its turn. Batches come with
+    every group's samples in order, so a sample's signs depend on the seed and its number alone.
+
+    Args:
+        seed: The explicit source of randomness.
+        probes: Probes for each sample.
+        outputs: Outputs c.
+
+    >>> a, b = Signs(0, 1, 4), Signs(0, 1, 4)
+    >>> whole = a.draw(torch.tensor([0, 10, 20]))
+    >>> parts = torch.cat([b.draw(torch.tensor([0])), b.draw(torch.tensor([10, 20]))])
+    >>> bool((whole == parts).all())
+    True
+    """
+
+    def __init__(self, seed: int, probes: int, outputs: int) -> None:
+        self.shape = (probes, outputs)
+        self._streams = [np.random.Generator(np.random.Philox(seed=[seed, group])) for group in range(GROUPS)]
+
+    def draw(self, samples: Tensor) -> Tensor:
+        """Return the signs of some samples (sorted by group), shape (samples, probes, outputs), as int8."""
+        groups, counts = torch.unique_consecutive(samples % GROUPS, return_counts=True)
+        parts = [
+            # One draw for each sample: a generator may buffer unused bits of a draw, never across draws.
+            np.stack([self._streams[group].integers(0, 2, self.shape, dtype=np.int8) for _ in range(count)])
+            for group, count in zip(groups.tolist(), counts.tolist(), strict=True)
+        ]
+        return torch.from_numpy(np.concatenate(parts) * 2 - 1)

@@ -1,0 +1,245 @@
+"""Backward sweeps: the gradients of chosen outputs with respect to every layer's z, batch by batch.
+
+One forward pass for each batch, then one backward pass for each output (or each random probe), which
+gives delta of all layers at once. Nothing of size samples x outputs x inputs is ever formed.
+"""
+
+import fnmatch
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from nfa.common.checks import check_finite, one_of, positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.data.samples import Batch, Samples, as_samples
+from nfa.probe.guard import untouched
+from nfa.probe.outputs import Select, select_outputs
+from nfa.probe.signs import Signs
+from nfa.probe.uses import Use, UseRecorder
+
+BATCH_SIZE = 256
+"""Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as the probe found it.
+
+    Args:
+        name: Of its weight, without ".weight".
+        weight: W, k x d, detached, in the network's own memory.
+        to_output: Linear layers from this one to the output, both counted.
+    """
+
+    name: str
+    weight: Tensor
+    to_output: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one backward pass found for one batch.
+
+    Args:
+        samples: The batch's sample numbers, sorted by group (number mod 10).
+        column: Which chosen output, or which probe.
+        signs: The probe's signs (batch x c), or None for exact sweeps.
+        deltas: (layer's name, delta of shape batch x rows per sample x k), once for each use.
+    """
+
+    samples: Tensor
+    column: int
+    signs: Tensor | None
+    deltas: list[tuple[str, Tensor]]
+
+
+class Probe:
+    """A network under examination; a context manager, on whose exit the network is as it was.
+
+    Args:
+        net: Any module that maps inputs (n x ...) to floating-point outputs (n x ...).
+        data: Anything `as_samples` takes.
+        outputs: Which outputs (see `select_outputs`).
+
+    Raises:
+        InputError: no linear layer, weights that are not finite, data the network cannot take, outputs
+            that are not floating point, an unknown choice of outputs.
+
+    >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    >>> with Probe(net, torch.ones(5, 3)) as probe:
+    ...     for sweep in probe.sweeps():
+    ...         [(name, tuple(delta.shape)) for name, delta in sweep.deltas]
+    [('0', (5, 1, 4)), ('2', (5, 1, 2))]
+    [('0', (5, 1, 4)), ('2', (5, 1, 2))]
+    """
+
+    def __init__(self, net: nn.Module, data: Any, outputs: str = "logits") -> None:
+        if not isinstance(net, nn.Module):
+            raise InputError(f"net: got {type(net).__name__}, expected a torch.nn.Module")
+        self.net = net
+        self.select: Select = select_outputs(outputs)
+        self.samples: Samples = as_samples(data)
+        self.layers: list[Layer] = []
+        self.n_outputs = 0
+        self._stack = ExitStack()
+        floating = [p for p in net.parameters() if p.is_floating_point()]
+        if not floating:
+            raise InputError("net: it has no linear layer, and no floating-point weights at all")
+        self._device, self._dtype = floating[0].device, floating[0].dtype
+        for name, parameter in net.named_parameters():
+            check_finite(f"net: weights {name}", parameter)
+
+    def __enter__(self) -> Self:
+        """Attach: find the layers by running one sample."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(mode=False))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(untouched(self.net))
+            self._find_layers()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Detach."""
+        self._stack.close()
+
+    def choose(self, pattern: str | None) -> list[Layer]:
+        """Return the layers whose name matches a shell pattern such as "layers.*" (None: all).
+
+        Raises:
+            InputError: no layer matches; the nearest name is suggested.
+        """
+        if pattern is None:
+            return list(self.layers)
+        chosen = [layer for layer in self.layers if fnmatch.fnmatchcase(layer.name, pattern)]
+        if not chosen:
+            one_of("layers", pattern, [layer.name for layer in self.layers])
+        return chosen
+
+    def skipped(self) -> list[dict[str, str]]:
+        """Return name and kind of every module with weights (two axes or more) that no layer uses."""
+        names = {layer.name for layer in self.layers}
+        found = {}
+        for name, module in self.net.named_modules():
+            for short, parameter in module.named_parameters(recurse=False):
+                full = f"{name}.{short}" if name else short
+                if parameter.ndim >= 2 and full.removesuffix(".weight") not in names:
+                    found[name or short] = type(module).__name__
+        return [{"name": name, "kind": kind} for name, kind in found.items()]
+
+    def sweeps(
+        self,
+        layers: list[Layer] | None = None,
+        batch_size: int = BATCH_SIZE,
+        probes: int | None = None,
+        seed: int = 0,
+        label: str = "measuring",
+    ) -> Iterator[Sweep]:
+        """Yield, batch by batch, one sweep per chosen output, or `probes` random ones.
+
+        A random probe is sum_j e_ij f_j(x_i) with signs e_ij drawn independently for each sample i.
+
+        Args:
+            layers: The layers to look at; all by default.
+            batch_size: Samples at a time.
+            probes: Random probes instead of outputs.
+            seed: The probes' seed.
+            label: What a progress bar calls the work.
+        """
+        positive("batch_size", batch_size)
+        wanted = frozenset(layer.name for layer in (self.layers if layers is None else layers))
+        signs = None if probes is None else Signs(seed, positive("probes", probes), self.n_outputs)
+        with progress(label, self.samples.n) as advance:
+            for batch in self.samples.batches(batch_size):
+                yield from self._sweep_batch(batch, wanted, signs)
+                advance(len(batch.samples))
+
+    def first_deltas(self, count: int) -> dict[str, Tensor]:
+        """Return delta of every layer at the first row of the first few samples, for every output.
+
+        Args:
+            count: Samples; fewer come back where there are fewer.
+
+        Returns:
+            By name (for the first use of each weight), shape (samples, c, k).
+        """
+        found: dict[str, list[Tensor]] = {layer.name: [] for layer in self.layers}
+        x = self._inputs(self.samples.first(count))
+        # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
+        for columns in torch.arange(self.n_outputs, device=self._device).split(max(1, BATCH_SIZE // len(x))):
+            f, uses = self._forward(x.repeat_interleave(len(columns), 0), None)
+            directions = torch.zeros_like(f).scatter_(1, columns.repeat(len(x))[:, None], 1.0)
+            seen = set()
+            for name, delta in self._backward(f, uses, directions, retain=False):
+                if name not in seen:
+                    seen.add(name)
+                    found[name].append(delta[:, 0].reshape(len(x), len(columns), -1))
+        return {name: torch.cat(parts, 1) for name, parts in found.items()}
+
+    def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
+        f, uses = self._forward(self._inputs(batch.x), wanted, int(batch.samples.min()))
+        drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
+        columns = self.n_outputs if drawn is None else drawn.shape[1]
+        for column in range(columns):
+            if drawn is None:
+                directions = torch.zeros_like(f)
+                directions[:, column] = 1.0
+            else:
+                directions = drawn[:, column]
+            deltas = self._backward(f, uses, directions, retain=column < columns - 1)
+            yield Sweep(batch.samples, column, None if drawn is None else directions, deltas)
+
+    def _find_layers(self) -> None:
+        x = self.samples.first(1)
+        try:
+            f, uses = self._forward(self._inputs(x), None)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"data: the network cannot take rows of shape {tuple(x.shape[1:])}: {reason}") from error
+        self.n_outputs = f.shape[1]
+        weights = {use.name: use.weight for use in uses}
+        if not weights:
+            raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
+        self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        return x.to(self._device, self._dtype, non_blocking=True)
+
+    def _forward(self, x: Tensor, wanted: frozenset[str] | None, first: int = 0) -> tuple[Tensor, list[Use]]:
+        recorder = UseRecorder(self.net, wanted)
+        with recorder:
+            output = self.net(x)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
+            raise InputError(f"net: its output is {kind}, expected a floating-point tensor")
+        if output.ndim == 0 or len(output) != len(x):
+            raise InputError(f"net: its output has shape {tuple(output.shape)} for {len(x)} rows of data")
+        f = self.select(output.reshape(len(x), -1))
+        if not bool(torch.isfinite(f).all()):
+            raise InputError(f"net: its output is not finite in the batch of sample {first}")
+        return f, recorder.uses
+
+    def _backward(self, f: Tensor, uses: list[Use], directions: Tensor, retain: bool) -> list[tuple[str, Tensor]]:
+        if not f.requires_grad:
+            grads: tuple[Tensor | None, ...] = (None,) * len(uses)
+        else:
+            grads = torch.autograd.grad(
+                f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True
+            )
+        deltas = []
+        for use, grad in zip(uses, grads, strict=True):
+            delta = f.new_zeros(use.shape) if grad is None else grad
+            if use.shape[0] % len(f):
+                raise InputError(f"net: layer {use.name} sees {use.shape[0]} rows for {len(f)} samples")
+            deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
+        return deltas
