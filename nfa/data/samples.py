@@ -65,7 +65,7 @@ class ArraySamples:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""
-        order = torch.cat([torch.arange(g, len(self.X), GROUPS) for g in range(GROUPS)])
+        order = torch.cat([torch.arange(g, len(self.X), GROUPS) for g in range(min(GROUPS, len(self.X)))])
         for samples in order.split(batch_size):
             yield Batch(self.X[samples], None if self.y is None else self.y[samples], samples)
 

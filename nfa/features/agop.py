@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfa.data.samples import GROUPS
-from nfa.features.accumulator import Accumulator, sum_float64
+from nfa.features.accumulator import Accumulator, UpperSums
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import working_dtype
 from nfa.probe import BATCH_SIZE, Layer, Probe
@@ -18,7 +18,7 @@ GROUP_BUDGET = 4 << 30
 """Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
 
 
-FIRST = 8
+FIRST = 4
 """Samples whose deltas decide whether a layer's sums are shifted."""
 
 
@@ -28,7 +28,7 @@ class Measured:
 
     Args:
         layer: Its name, weight and place.
-        sums: Sums over rows (and probes) of delta'delta, groups x halves x k x k.
+        sums: Sums over rows (and probes) of delta'delta (k x k), for each group and, in it, each half of the probes.
         S_centered: S of the centered AGOP, k x k, float64.
         rows: Rows in each group.
         probes: Random probes for each row; None for exact sweeps.
@@ -36,7 +36,7 @@ class Measured:
     """
 
     layer: Layer
-    sums: Tensor
+    sums: UpperSums
     S_centered: Tensor
     rows: Tensor
     probes: int | None
@@ -55,7 +55,7 @@ class Measured:
     @cached_property
     def S(self) -> Tensor:
         """S, the mean over rows of delta'delta (k x k, float64): AGOP = W'SW."""
-        return sum_float64(self.sums.flatten(0, 1)) / self.draws
+        return self.sums.total() / self.draws
 
 
 def measure(
@@ -96,8 +96,8 @@ def measure(
                     running[name].count(sweep.samples, delta.shape[1])
         for layer in taken:
             done = running.pop(layer.name)
-            sums, S_centered = done.finish()
-            yield Measured(layer, sums, S_centered, done.rows, probes, done.trivial)
+            S_centered = done.finish()
+            yield Measured(layer, done.sums, S_centered, done.rows, probes, done.trivial)
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nfa.features.agop import Measured
 from nfa.features.factored import FactoredMatrix
-from nfa.features.interval import GroupedCosine
+from nfa.features.interval import group_traces, interval, probe_error
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, pearson
 from nfa.features.subspace import subspace_overlap
@@ -39,13 +39,12 @@ NEEDS_INIT = (
 def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     """Return every column but `layer` for what was measured of a layer, and of the same layer before training."""
     weight = Weight(measured.layer.weight)
-    groups = weight.compact(measured.sums)
-    grouped = GroupedCosine(weight.gram, groups, measured.rows, measured.probes)
     nfm = FactoredMatrix(weight)
-    agop = FactoredMatrix(weight, measured.S, compact=(grouped.total / measured.draws).to(weight.W.dtype))
+    agop = FactoredMatrix(weight, measured.S)
     scan = PowerScan(nfm, agop)
     alpha_linear = 1.0 / measured.layer.to_output
-    ci_low, ci_high = grouped.interval()
+    traces = group_traces(measured, nfm, agop)
+    ci_low, ci_high = interval(traces)
     alpha_best, cosine_alpha_best = scan.best()
     overlap, overlap_null = subspace_overlap(nfm, agop)
     row: dict[str, Any] = {
@@ -59,7 +58,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "pearson_sqrt": scan.pearson(0.5),
         "ci_low": ci_low,
         "ci_high": ci_high,
-        "probe_error": grouped.probe_error(),
+        "probe_error": probe_error(traces),
         "alpha_best": alpha_best,
         "cosine_alpha_best": cosine_alpha_best,
         "alpha_linear": alpha_linear,

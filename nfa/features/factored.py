@@ -21,7 +21,6 @@ class FactoredMatrix:
         W: The weight, or a `Weight` that several matrices share (so that what depends on W alone is
             computed once).
         S: Shape (k, k), or None.
-        compact: `Weight.compact(S)`, where it is known already.
 
     Raises:
         InputError: the shapes do not fit.
@@ -31,14 +30,13 @@ class FactoredMatrix:
     (25.0, 18.35755975068582, [9.0, 16.0])
     """
 
-    def __init__(self, W: Tensor | Weight, S: Tensor | None = None, compact: Tensor | None = None) -> None:
+    def __init__(self, W: Tensor | Weight, S: Tensor | None = None) -> None:
         self.weight = W if isinstance(W, Weight) else Weight(W)
         if S is not None:
             if S.shape != (self.weight.k, self.weight.k):
                 raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
         self.S = S
-        self._compact = compact
 
     def __repr__(self) -> str:
         """Say size and factor."""
@@ -53,7 +51,7 @@ class FactoredMatrix:
     @cached_property
     def compact(self) -> Tensor:
         """A small matrix T with the same trace and inner products: tr(M1 M2) = tr(T1 T2) for one W."""
-        return self.weight.compact(self.S) if self._compact is None else self._compact
+        return self.weight.compact(self.S)
 
     @cached_property
     def core(self) -> Tensor:

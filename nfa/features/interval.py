@@ -1,97 +1,113 @@
 """How sure a cosine is: over samples by a jackknife, over random probes by their halves."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nfa.features.accumulator import sum_float64
-from nfa.features.factored import trace_of_product
+from nfa.features.agop import Measured
+from nfa.features.factored import FactoredMatrix, trace_of_product
 from nfa.features.similarity import cosine_of
 
 LEVEL = 0.95
 """The interval's coverage."""
 
 
-class GroupedCosine:
-    """cosine(NFM, AGOP) as a function of which groups of samples are left out.
-
-    Everything follows from traces of products of small matrices T = `Weight.compact(S)`, one for each
-    group: T_N of the NFM, T_g of the sum over group g's rows.
+@dataclass(frozen=True)
+class GroupTraces:
+    """What the interval needs of the sums A_g by group: inner products in d x d, all float64.
 
     Args:
-        compact_nfm: T_N.
-        compact_groups: T_g, shape (groups, halves, m, m).
-        rows: Rows in each group.
-        probes: Probes behind the two halves (even and odd ones), or None.
+        nfm_square: |N|^2 of the NFM.
+        inner: <N, A_g>, shape (groups,).
+        cross: <A, A_g> with A = sum A_g.
+        own: <A_g, A_g>.
+        rows: Rows in each group; every group has some.
+        differences: For each group <N, D>, <A, D> with D the difference of the means over the even and the
+            odd probes (groups x 2), or None without two probes.
+        probes: Random probes, or None.
     """
 
-    def __init__(self, compact_nfm: Tensor, compact_groups: Tensor, rows: Tensor, probes: int | None) -> None:
-        full = rows > 0
-        self.T_N = compact_nfm
-        self.by_half = compact_groups[full]
-        self.T = self.by_half[:, 0] if self.by_half.shape[1] == 1 else self.by_half.sum(1)
-        self.total = sum_float64(self.T)
-        self.rows = rows[full].double()
-        self.probes = probes
-        self.nfm_square = trace_of_product(self.T_N, self.T_N)
-        self.inner = torch.tensor([trace_of_product(self.T_N, T) for T in self.T], dtype=torch.float64)
-        self.cross = torch.tensor([trace_of_product(self.total, T) for T in self.T], dtype=torch.float64)
-        self.square = float(self.cross.sum())
+    nfm_square: float
+    inner: Tensor
+    cross: Tensor
+    own: Tensor
+    rows: Tensor
+    differences: Tensor | None
+    probes: int | None
 
-    def cosine(self) -> float:
-        """Return the cosine over all rows."""
-        return cosine_of(float(self.inner.sum()), self.nfm_square, self.square)
 
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the cosine over samples; NaN with fewer than two groups.
+def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> GroupTraces:
+    """Return the traces of one layer, group by group: tr(M1 M2) = tr(T1 T2) in the small (see `Weight.compact`)."""
+    T_N, weight = nfm.compact, nfm.weight
+    T = agop.compact
+    inner, cross, own, differences = [], [], [], []
+    full = [group for group, rows in enumerate(measured.rows.tolist()) if rows > 0]
+    halves = measured.sums.count // len(measured.rows)
+    probes = measured.probes or 1
+    for group in full:
+        parts = [weight.compact(measured.sums.full(group * halves + half)) for half in range(halves)]
+        T_g = parts[0] if halves == 1 else parts[0] + parts[1]
+        inner.append(trace_of_product(T_N, T_g))
+        cross.append(trace_of_product(T, T_g) * measured.draws)
+        own.append(trace_of_product(T_g, T_g))
+        if halves == 2:
+            D = parts[0] / ((probes + 1) // 2) - parts[1] / (probes // 2)
+            differences.append((trace_of_product(T_N, D), trace_of_product(T, D) * measured.draws))
+    return GroupTraces(
+        trace_of_product(T_N, T_N),
+        *(torch.tensor(values, dtype=torch.float64) for values in (inner, cross, own)),
+        measured.rows[full].double(),
+        torch.tensor(differences, dtype=torch.float64) if differences else None,
+        measured.probes,
+    )
 
-        A delete-a-group jackknife: with theta over all n rows and theta_g without the n_g of group g,
-        h = n / n_g, the pseudo-values are h theta - (h - 1) theta_g. Their bias-corrected centre is
-        G theta - sum (1 - 1/h) theta_g, and the variance the mean of (pseudo-value - centre)^2 / (h - 1);
-        the quantile is Student's t with G - 1 degrees of freedom. Clipped to [-1, 1].
 
-        Source: Busing, Meijer, van der Leeden 1999, for groups of unequal size; with equal ones the
-        textbook's jackknife.
-        """
-        from scipy.special import stdtrit
+def interval(traces: GroupTraces) -> tuple[float, float]:
+    """Return the 95 % interval of cosine(NFM, AGOP) over samples; NaN with fewer than two groups.
 
-        groups = len(self.rows)
-        theta = self.cosine()
-        if groups < 2 or math.isnan(theta):
-            return math.nan, math.nan
-        own = torch.tensor([trace_of_product(T, T) for T in self.T], dtype=torch.float64)
-        inner = self.inner.sum() - self.inner
-        square = self.square - 2 * self.cross + own
-        without = torch.tensor(
-            [cosine_of(float(a), self.nfm_square, float(b)) for a, b in zip(inner, square, strict=True)],
-            dtype=torch.float64,
-        )
-        h = self.rows.sum() / self.rows
-        pseudo = h * theta - (h - 1) * without
-        centre = float(groups * theta - ((1 - 1 / h) * without).sum())
-        variance = float(((pseudo - centre) ** 2 / (h - 1)).mean())
-        reach = float(stdtrit(groups - 1, 0.5 + LEVEL / 2)) * math.sqrt(variance)
-        return max(-1.0, min(1.0, centre - reach)), max(-1.0, min(1.0, centre + reach))
+    A delete-a-group jackknife: with theta over all n rows and theta_g without the n_g of group g,
+    h = n / n_g, the pseudo-values are h theta - (h - 1) theta_g. Their bias-corrected centre is
+    G theta - sum (1 - 1/h) theta_g, and the variance the mean of (pseudo-value - centre)^2 / (h - 1);
+    the quantile is Student's t with G - 1 degrees of freedom. Clipped to [-1, 1].
 
-    def probe_error(self) -> float:
-        """Return the standard error of the cosine over the random probes alone; NaN with fewer than two probes.
+    Source: Busing, Meijer, van der Leeden 1999, for groups of unequal size; with equal ones the
+    textbook's jackknife.
+    """
+    from scipy.special import stdtrit
 
-        The signs of different groups are independent, and so are those of even and odd probes: the
-        difference of the two halves' means shows the noise of each group's S. Its effect on the cosine
-        is taken to first order: d cos = cos (d<N,A> / <N,A> - d|A|^2 / (2 |A|^2)).
-        """
-        theta = self.cosine()
-        if self.probes is None or self.probes < 2 or math.isnan(theta):
-            return math.nan
-        even, odd = (self.probes + 1) // 2, self.probes // 2
-        # With variance v for one probe, the difference of the means has v (1/even + 1/odd), the sum of
-        # all probes v (even + odd): this is the ratio's root.
-        share = math.sqrt(even * odd)
-        variance = 0.0
-        for halves in self.by_half:
-            difference = halves[0] / even - halves[1] / odd
-            change = trace_of_product(self.T_N, difference) / float(self.inner.sum())
-            change -= trace_of_product(self.total, difference) / self.square
-            variance += (theta * share * change) ** 2
-        return math.sqrt(variance)
+    groups, square = len(traces.rows), float(traces.cross.sum())
+    theta = cosine_of(float(traces.inner.sum()), traces.nfm_square, square)
+    if groups < 2 or math.isnan(theta):
+        return math.nan, math.nan
+    inner = traces.inner.sum() - traces.inner
+    squares = square - 2 * traces.cross + traces.own
+    without = torch.tensor(
+        [cosine_of(float(a), traces.nfm_square, float(b)) for a, b in zip(inner, squares, strict=True)],
+        dtype=torch.float64,
+    )
+    h = traces.rows.sum() / traces.rows
+    pseudo = h * theta - (h - 1) * without
+    centre = float(groups * theta - ((1 - 1 / h) * without).sum())
+    variance = float(((pseudo - centre) ** 2 / (h - 1)).mean())
+    reach = float(stdtrit(groups - 1, 0.5 + LEVEL / 2)) * math.sqrt(variance)
+    return max(-1.0, min(1.0, centre - reach)), max(-1.0, min(1.0, centre + reach))
+
+
+def probe_error(traces: GroupTraces) -> float:
+    """Return the standard error of cosine(NFM, AGOP) over the random probes alone; NaN with fewer than two.
+
+    The signs of different groups are independent, and so are those of even and odd probes: the
+    difference of the two halves' means shows the noise of each group's S. Its effect on the cosine
+    is taken to first order: d cos = cos (d<N, A> / <N, A> - d|A|^2 / (2 |A|^2)).
+    """
+    inner, square = float(traces.inner.sum()), float(traces.cross.sum())
+    theta = cosine_of(inner, traces.nfm_square, square)
+    if traces.differences is None or traces.probes is None or math.isnan(theta):
+        return math.nan
+    even, odd = (traces.probes + 1) // 2, traces.probes // 2
+    changes = traces.differences[:, 0] / inner - traces.differences[:, 1] / square
+    # With variance v for one probe, the difference of the means has v (1/even + 1/odd), the sum of
+    # all probes v (even + odd): even * odd is the ratio.
+    return abs(theta) * math.sqrt(even * odd * float((changes**2).sum()))

@@ -63,13 +63,13 @@ class Weight:
         """Return T with tr T = tr W'SW and <W'S1W, W'S2W> = tr(T1 T2): SC where d >= k, W'SW where d < k.
 
         Args:
-            S: Shape (k, k) or (..., k, k), symmetric; None for the identity.
+            S: Shape (k, k), symmetric; None for the identity.
         """
         if S is None:
             return self.gram
         S = S.to(self.W.dtype)
         if self.d >= self.k:
-            return (S.reshape(-1, self.k) @ self.gram).reshape(S.shape)
+            return S @ self.gram
         return self.W.T @ (S @ self.W)
 
     def core(self, S: Tensor, compact: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from nfa.probe.outputs import Select, select_outputs
 from nfa.probe.signs import Signs
 from nfa.probe.uses import Use, UseRecorder
 
-BATCH_SIZE = 256
+BATCH_SIZE = 512
 """Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
 
 

@@ -1,0 +1,209 @@
+"""How fast is an audit? Times the AGOP sweep against the plain way and against the floor, in one run.
+
+    python -m analyses.benchmark_audit [--device cuda] [--sizes 784x10,3072x10,27648x2] [--linear]
+
+n = 1000 rows, 5 hidden layers of width 1024, relu, no bias, float32.
+
+- *baseline*: what one would write first, and what the authors' scripts do. Each layer's subnetwork built of
+  `F.linear`, `vmap(jacrev)` in chunks of 100 rows, `einsum` to d x d, cosine in float64. The faster of two runs.
+- *floor*: n sum d_l k_l (forward) + n c sum_(l>1) d_l k_l (backward) + n c sum k_l^2 / 2 (S, by symmetry)
+  multiply-adds, at the rate of a float32 matrix product measured in the same run (the fastest of many; 4096 x 4096).
+- *sweep*: everything from the network to S of all layers, kept by group as the interval needs. The fastest of
+  three runs, between which the machine's rate is measured again.
+- *rest*: the whole audit less the sweep, in sweeps, without and with the network before training.
+- *memory*: peak resident memory above network, init and data, in a process of its own: of the sweep and the
+  whole audit with init. On a GPU, peak allocated memory there.
+
+With `--linear`, the sweep's time and the audit's memory for 1, 2, 4 and 8 thousand rows instead.
+"""
+
+import argparse
+import copy
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+import nfa
+from nfa.features.agop import measure
+from nfa.probe import Probe
+
+SIZES = ((784, 10), (3072, 10), (27648, 2))
+ROWS, WIDTH, DEPTH = 1000, 1024, 5
+TARGETS = {784: ">= 3, <= 1.3", 3072: ">= 5, <= 1.3", 27648: ">= 40, <= 1.5"}
+
+
+def setting(d: int, c: int, n: int, device: str) -> tuple[nfa.MLP, nfa.MLP, Tensor]:
+    """A network whose weights have moved, the network it came from, and data."""
+    init = nfa.MLP(d, WIDTH, DEPTH, c, seed=0)
+    net = copy.deepcopy(init)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight += 0.3 * weight.std() * torch.randn(weight.shape, generator=generator)
+    return net.to(device), init.to(device), torch.randn(n, d, generator=generator).to(device)
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    """Seconds that some work takes."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def product_rate(device: str) -> float:
+    """Multiply-adds per second of a float32 matrix product."""
+    A = torch.randn(4096, 4096, device=device)
+    return 4096**3 / min(timed(lambda: A @ A, device) for _ in range(4))
+
+
+def floor_operations(net: nfa.MLP, n: int, c: int) -> float:
+    """Multiply-adds that no exact method can do without."""
+    shapes = [tuple(layer.weight.shape) for layer in net.layers]
+    forward = sum(k * d for k, d in shapes)
+    backward = c * sum(k * d for k, d in shapes[1:])
+    outer = c * sum(k * k for k, d in shapes) / 2
+    return n * (forward + backward + outer)
+
+
+def baseline(net: nfa.MLP, X: Tensor) -> list[float]:
+    """The plain way: cosine(NFM, AGOP) of every layer from whole Jacobians."""
+    weights = [layer.weight.detach() for layer in net.layers]
+    h, found = X, []
+    for number, W in enumerate(weights):
+
+        def rest(row: Tensor, tail: list[Tensor] = weights[number:]) -> Tensor:
+            for i, V in enumerate(tail):
+                row = F.linear(F.relu(row) if i else row, V)
+            return row
+
+        agop = torch.zeros(W.shape[1], W.shape[1], device=X.device)
+        for rows in h.split(100):
+            J = vmap(jacrev(rest))(rows)
+            agop += torch.einsum("ncd,nce->de", J, J)
+        nfm = W.T @ W
+        inner = torch.sum(nfm * agop, dtype=torch.float64)
+        norms = torch.sum(nfm * nfm, dtype=torch.float64) * torch.sum(agop * agop, dtype=torch.float64)
+        found.append(float(inner / norms**0.5))
+        h = F.relu(F.linear(h, W))
+    return found
+
+
+def sweep(net: nfa.MLP, X: Tensor) -> None:
+    """From the network to S of all layers, by group."""
+    with Probe(net, X) as probe:
+        for _ in measure(probe, probe.layers):
+            pass
+
+
+def peak_memory(kind: str, d: int, c: int, n: int, device: str) -> float:
+    """Peak memory in MB above network, init and data, in a process of its own."""
+    command = [sys.executable, "-m", "analyses.benchmark_audit", "--memory", kind, str(d), str(c), str(n), device]
+    root = Path(__file__).parent.parent
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=root).stdout))
+
+
+def measure_memory(kind: str, d: int, c: int, n: int, device: str) -> float:
+    """What `peak_memory` runs: peak less what was held before, in MB."""
+    net, init, X = setting(d, c, n, device)
+    sweep(nfa.MLP(8, 8, 1, 2).to(device), torch.randn(20, 8, device=device))  # what is loaded once is not the audit's
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    else:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        before = pages * resource.getpagesize()
+    if kind == "sweep":
+        sweep(net, X)
+    else:
+        nfa.audit(net, X, init)
+    if device != "cpu":
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e6
+
+
+def compare(sizes: list[tuple[int, int]], device: str) -> Table:
+    """The table of the three sizes."""
+    table = Table(title=f"n = {ROWS}, {DEPTH} hidden layers of width {WIDTH}, {device}, {torch.get_num_threads()} threads")
+    for heading in ("d, c", "baseline s", "sweep s", "times faster", "floor s", "sweep/floor", "asked"):
+        table.add_column(heading, justify="right")
+    for heading in ("rest, sweeps", "with init, sweeps", "sweep MB", "audit MB"):
+        table.add_column(heading, justify="right")
+    for d, c in sizes:
+        net, init, X = setting(d, c, ROWS, device)
+        rates, sweeps, alone, against = [], [], [], []
+        timed(lambda net=net, X=X: sweep(net, X), device)
+        for _ in range(3):
+            rates.append(product_rate(device))
+            sweeps.append(timed(lambda net=net, X=X: sweep(net, X), device))
+            alone.append(timed(lambda net=net, X=X: nfa.audit(net, X), device))
+            against.append(timed(lambda net=net, X=X, init=init: nfa.audit(net, X, init), device))
+        plain = min(timed(lambda net=net, X=X: baseline(net, X), device) for _ in range(2))
+        rates.append(product_rate(device))
+        floor = floor_operations(net, ROWS, c) / max(rates)
+        fastest = min(sweeps)
+        table.add_row(
+            f"{d}, {c}",
+            f"{plain:.2f}",
+            f"{fastest:.3f}",
+            f"{plain / fastest:.1f}",
+            f"{floor:.3f}",
+            f"{fastest / floor:.2f}",
+            TARGETS.get(d, ""),
+            f"{min(alone) / fastest - 1:.2f}",
+            f"{min(against) / fastest - 1:.2f}",
+            f"{peak_memory('sweep', d, c, ROWS, device):.0f}",
+            f"{peak_memory('audit', d, c, ROWS, device):.0f}",
+        )
+    return table
+
+
+def scaling(device: str) -> Table:
+    """Time and memory against n."""
+    table = Table(title=f"d = 784, c = 10, {DEPTH} hidden layers of width {WIDTH}, {device}")
+    for heading in ("n", "sweep s", "s per 1000 rows", "audit MB"):
+        table.add_column(heading, justify="right")
+    for n in (1000, 2000, 4000, 8000):
+        net, _, X = setting(784, 10, n, device)
+        seconds = min(timed(lambda net=net, X=X: sweep(net, X), device) for _ in range(2))
+        megabytes = peak_memory("audit", 784, 10, n, device)
+        table.add_row(str(n), f"{seconds:.2f}", f"{1000 * seconds / n:.3f}", f"{megabytes:.0f}")
+    return table
+
+
+def main() -> None:
+    """Parse the arguments, run, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--sizes", default=",".join(f"{d}x{c}" for d, c in SIZES))
+    parser.add_argument("--linear", action="store_true", help="time and memory against n instead")
+    parser.add_argument("--memory", nargs=5, metavar=("KIND", "D", "C", "N", "DEVICE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        kind, d, c, n, device = arguments.memory
+        sys.stdout.write(json.dumps(measure_memory(kind, int(d), int(c), int(n), device)))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if arguments.linear:
+        console.print(scaling(arguments.device))
+        return
+    sizes = [(int(d), int(c)) for d, c in (size.split("x") for size in arguments.sizes.split(","))]
+    console.print(compare(sizes, arguments.device))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""An independent float64 reference: dense Jacobians by vmap(jacrev), dense matrices, numpy's linear algebra.
+
+Nothing here is shared with the package but the network's weights and the definitions.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from torch.func import jacrev, vmap
+
+ACTIVATIONS = {
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "sine": torch.sin,
+    "gelu": F.gelu,
+    "identity": lambda z: z,
+}
+
+
+def chosen(f, outputs):
+    """The chosen outputs of one sample's f (c,)."""
+    if outputs == "logits":
+        return f
+    if outputs.startswith("output:"):
+        return f[int(outputs[7:])][None]
+    if outputs == "probabilities":
+        return torch.sigmoid(f) if len(f) == 1 else torch.softmax(f, 0)
+    ordered = torch.sort(f, descending=True).values
+    return ordered[:1] if outputs == "predicted" else (ordered[0] - ordered[1])[None]
+
+
+def jacobians(net, X, outputs="logits"):
+    """(W, J) of every layer of an nfa.MLP, W (k x d), J = df/dh (n x c x d), float64."""
+    weights = [layer.weight.detach().double() for layer in net.layers]
+    biases = [None if layer.bias is None else layer.bias.detach().double() for layer in net.layers]
+    activation = ACTIVATIONS[net.activation]
+
+    def rest(h, start):
+        for i in range(start, len(weights)):
+            h = F.linear(h, weights[i], biases[i])
+            if i < len(weights) - 1:
+                h = activation(h)
+        return chosen(h, outputs)
+
+    h = torch.as_tensor(X).double()
+    found = []
+    for i, W in enumerate(weights):
+        J = vmap(jacrev(lambda row, i=i: rest(row, i)))(h)
+        found.append((W.numpy(), J.numpy()))
+        h = activation(F.linear(h, W, biases[i]))
+    return found
+
+
+def gradient_outer_product(J, centered=False):
+    if centered:
+        J = J - J.mean(0, keepdims=True)
+    return np.einsum("ncd,nce->de", J, J) / len(J)
+
+
+def power(M, alpha):
+    values, vectors = np.linalg.eigh(M)
+    kept = values > 1e-6 * values[-1]
+    return (vectors[:, kept] * values[kept] ** alpha) @ vectors[:, kept].T
+
+
+def cosine(A, B):
+    norms = np.linalg.norm(A) * np.linalg.norm(B)
+    return np.sum(A * B) / norms if norms > 0 else math.nan
+
+
+def pearson(A, B):
+    if A.size == 1:
+        return math.nan
+    return cosine(A - A.mean(), B - B.mean())
+
+
+def rank(M):
+    values = np.linalg.eigvalsh(M)
+    return int((values > 1e-6 * values[-1]).sum())
+
+
+def top(M, r):
+    return np.linalg.eigh(M)[1][:, ::-1][:, :r]
+
+
+def jackknife(W, J):
+    """The delete-a-group jackknife of cosine(NFM, AGOP), 10 groups, by refitting without each."""
+    N, n = W.T @ W, len(J)
+    group = np.arange(n) % 10
+    names = np.unique(group)
+    if len(names) < 2:
+        return math.nan, math.nan
+    theta = cosine(N, gradient_outer_product(J))
+    G = len(names)
+    pseudo, h = [], []
+    without = []
+    for g in names:
+        h.append(n / (group == g).sum())
+        without.append(cosine(N, gradient_outer_product(J[group != g])))
+        pseudo.append(h[-1] * theta - (h[-1] - 1) * without[-1])
+    h, without, pseudo = np.array(h), np.array(without), np.array(pseudo)
+    centre = G * theta - ((1 - 1 / h) * without).sum()
+    error = math.sqrt(((pseudo - centre) ** 2 / (h - 1)).mean())
+    reach = stats.t.ppf(0.975, G - 1) * error
+    return max(-1, min(1, centre - reach)), max(-1, min(1, centre + reach))
+
+
+def expected_rows(net, X, outputs="logits", init=None):
+    """Every numeric column of an audit, from dense d x d matrices."""
+    layers = jacobians(net, X, outputs)
+    before = [None] * len(layers) if init is None else jacobians(init, X, outputs)
+    rows = []
+    for number, ((W, J), initial) in enumerate(zip(layers, before, strict=True)):
+        k, d = W.shape
+        N, A, Ac = W.T @ W, gradient_outer_product(J), gradient_outer_product(J, centered=True)
+        # Same delta for every row: what sits between output and z does not depend on the sample.
+        delta = J @ np.linalg.pinv(W)
+        trivial = np.allclose(J, J[:1], rtol=1e-12, atol=1e-12) and (k >= d or np.allclose(delta, delta[:1]))
+        row = {"layer": number, "d_in": d, "d_out": k, "rows": len(J), "trivial": trivial}
+        row["nfm_trace"], row["agop_trace"] = np.trace(N), np.trace(A)
+        row["nfm_effective_rank"] = np.trace(N) ** 2 / np.sum(N**2)
+        if np.any(A):
+            alphas = [round(0.05 * i, 2) for i in range(1, 41)]
+            cosines = [cosine(N, power(A, a)) for a in alphas]
+            best = next(i for i, c in enumerate(cosines) if c >= max(cosines) - 1e-9)
+            row["alpha_best"], row["cosine_alpha_best"] = alphas[best], cosines[best]
+            row["alpha_linear"] = 1 / (len(layers) - number)
+            row["cosine_alpha_linear"] = cosine(N, power(A, row["alpha_linear"]))
+            row["cosine"], row["pearson"] = cosine(N, A), pearson(N, A)
+            row["cosine_sqrt"], row["pearson_sqrt"] = cosine(N, power(A, 0.5)), pearson(N, power(A, 0.5))
+            row["ci_low"], row["ci_high"] = jackknife(W, J)
+            row["agop_effective_rank"] = np.trace(A) ** 2 / np.sum(A**2)
+            r = min(10, rank(N), rank(A))
+            row["subspace_overlap"] = np.sum((top(N, r).T @ top(A, r)) ** 2) / r
+            row["subspace_overlap_null"] = r / d
+            if not trivial and len(J) > 1:
+                row["cosine_centered"] = cosine(N, Ac)
+                row["pearson_sqrt_centered"] = pearson(N, power(Ac, 0.5))
+            else:
+                row["cosine_centered"] = row["pearson_sqrt_centered"] = math.nan
+        if initial is not None:
+            W0, J0 = initial
+            N0, A0, dW = W0.T @ W0, gradient_outer_product(J0), W - W0
+            row["untrained_cosine"], row["untrained_cosine_sqrt"] = cosine(N0, A0), cosine(N0, power(A0, 0.5))
+            row["init_cosine"], row["init_pearson"], row["init_cosine_null"] = cosine(N, N0), pearson(N, N0), k / (k + d)
+            row["delta_norm"] = np.linalg.norm(dW) / np.linalg.norm(W)
+            row["delta_cosine"] = cosine(dW.T @ dW, A)
+            # dW in the audited layer: its gradient is delta dW, delta taken at the trained network.
+            S = np.einsum("nck,ncl->kl", delta, delta) / len(J)
+            if k <= d:  # only there does J determine delta
+                row["cnfa_cosine"] = cosine(dW.T @ dW, dW.T @ S @ dW)
+                row["cnfa_pearson"] = pearson(dW.T @ dW, dW.T @ S @ dW)
+        rows.append(row)
+    return rows
