@@ -55,10 +55,9 @@ class UpperSums:
         """Return the sum of all of them (k x k), in float64."""
         return self._whole([sum_float64(strip) for strip in self._strips])
 
-    def cpu(self) -> "UpperSums":
+    def cpu(self) -> None:
         """Move to the CPU."""
         self._strips = [strip.cpu() for strip in self._strips]
-        return self
 
     def _whole(self, strips: list[Tensor]) -> Tensor:
         matrix = strips[0].new_empty(self.k, self.k)
@@ -97,14 +96,15 @@ class Accumulator:
         # By group and half only where the shift needs it.
         self.B = first.new_zeros(groups * halves if self.trivial else 1, c, k)
         self.rows = torch.zeros(groups, dtype=torch.int64)
-        self._waiting: list[list[Tensor]] = [[] for _ in range(halves)]
-        self._parts: list[tuple[int, int, int]] = []
+        self._pools = [_Pool(self.sums, half, halves) for half in range(halves)]
         self._samples: Tensor | None = None
 
     def add(self, samples: Tensor, column: int, signs: Tensor | None, delta: Tensor) -> None:
         """Take in one sweep: delta of shape (samples, rows per sample, k), samples sorted by group."""
         if samples is not self._samples:
-            self._begin(samples)
+            self._samples = samples
+            for pool in self._pools:
+                pool.begin(samples % self.groups, delta.shape[1])
         delta = delta.to(self.B.dtype)
         if signs is not None:
             signs = signs.to(delta.dtype)
@@ -113,61 +113,108 @@ class Accumulator:
             if self.trivial:
                 tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(self.shift.abs().amax())
                 self.trivial = bool(delta.abs().amax() <= tolerance)
-        half = column % len(self._waiting)
+        half = column % len(self._pools)
         self._add_means(half, column, signs, delta)
-        self._waiting[half].append(delta)
-        least = min(stop - start for _, start, stop in self._parts) * delta.shape[1]
-        if least * len(self._waiting[half]) >= ROWS_TOGETHER:
-            self._flush(half)
+        self._pools[half].add(delta)
 
     def count(self, samples: Tensor, rows_per_sample: int) -> None:
         """Count a batch's rows, once per use of the weight (not once per sweep)."""
         self.rows += torch.bincount(samples % self.groups, minlength=self.groups) * rows_per_sample
 
-    def finish(self) -> Tensor:
-        """Return S of the centered AGOP (k x k, float64, on the CPU), and make `sums` those of delta itself."""
-        for half in range(len(self._waiting)):
-            self._flush(half)
-        n = int(self.rows.sum()) * sum(self.probes)
-        centered = self.sums.total() / n
-        mean = sum_float64(self.B) / n
-        centered.addmm_(mean.T, mean, alpha=-1)
-        if self.shift is not None:
-            halves = len(self.probes)
-            for number, B in enumerate(self.B):
-                draws = int(self.rows[number // halves]) * self.probes[number % halves]
-                # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
-                if draws:
-                    self.sums.add(number, self.shift + B / draws, times=draws)
-                    self.sums.add(number, B, times=-1 / draws)
+    def finish(self) -> None:
+        """Multiply what still waits, and move everything to the CPU."""
+        for pool in self._pools:
+            pool.flush()
         self.sums.cpu()
-        return centered.cpu()
+        self.B = self.B.cpu()
+        self.shift = None if self.shift is None else self.shift.cpu()
 
-    def _begin(self, samples: Tensor) -> None:
-        for half in range(len(self._waiting)):
-            self._flush(half)
-        self._samples = samples
-        groups, counts = torch.unique_consecutive(samples % self.groups, return_counts=True)
-        stops = counts.cumsum(0).tolist()
-        self._parts = list(zip(groups.tolist(), [0, *stops[:-1]], stops, strict=True))
+    @property
+    def draws(self) -> int:
+        """Terms delta'delta in all: rows, times probes."""
+        return int(self.rows.sum()) * sum(self.probes)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return delta's covariance S_centered (k x k), summed over outputs, and its mean for each (c x k), in float64.
+
+        The uncentered S is S_centered + mean'mean, a sum without cancellation.
+        """
+        mean = sum_float64(self.B) / self.draws
+        S_centered = self.sums.total().div_(self.draws).addmm_(mean.T, mean, alpha=-1)
+        return S_centered, mean if self.shift is None else mean + self.shift
+
+    def group(self, group: int) -> list[Tensor]:
+        """Return the sum of delta'delta over one group's rows (k x k), for each half of the probes."""
+        found = []
+        for half, probes in enumerate(self.probes):
+            number = group * len(self.probes) + half
+            total = self.sums.full(number)
+            if self.shift is not None and (draws := int(self.rows[group]) * probes):
+                # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
+                B = self.B[number]
+                mean = self.shift + B / draws
+                total = total.addmm_(mean.T, mean, alpha=draws).addmm_(B.T, B, alpha=-1 / draws)
+            found.append(total)
+        return found
 
     def _add_means(self, half: int, column: int, signs: Tensor | None, delta: Tensor) -> None:
-        parts = self._parts if len(self.B) > 1 else [(0, 0, len(delta))]
+        parts = self._pools[half].parts if len(self.B) > 1 else [(0, 0, len(delta))]
         for group, start, stop in parts:
-            B = self.B[group * len(self._waiting) + half if len(self.B) > 1 else 0]
+            B = self.B[group * len(self._pools) + half if len(self.B) > 1 else 0]
             if signs is None:
                 B[column] += delta[start:stop].sum((0, 1))
             else:
                 B.addmm_(signs[start:stop].T, delta[start:stop].sum(1))
 
-    def _flush(self, half: int) -> None:
-        waiting = self._waiting[half]
-        if not waiting:
+
+class _Pool:
+    """Rows on their way into sums by group: few rows at a time make slow products, so they wait for company.
+
+    The rows of one group from several sweeps over the same batch lie together in one buffer that is
+    allocated once.
+    """
+
+    def __init__(self, sums: UpperSums, half: int, halves: int) -> None:
+        self.sums, self.half, self.halves = sums, half, halves
+        self.parts: list[tuple[int, int, int]] = []
+        self._buffer: Tensor | None = None
+        self._positions = self._together = self._stored = 0
+
+    def begin(self, groups: Tensor, positions: int) -> None:
+        """Prepare for a batch whose samples are in these groups (sorted), with so many rows each."""
+        self.flush()
+        numbers, counts = torch.unique_consecutive(groups, return_counts=True)
+        stops = counts.cumsum(0).tolist()
+        self.parts = list(zip(numbers.tolist(), [0, *stops[:-1]], stops, strict=True))
+        self._positions = positions
+        self._together = -(-ROWS_TOGETHER // (int(counts.min()) * positions))
+
+    def add(self, delta: Tensor) -> None:
+        """Take in delta of one sweep over the batch (samples, rows per sample, k)."""
+        if self._together == 1:
+            for group, start, stop in self.parts:
+                self.sums.add(group * self.halves + self.half, delta[start:stop].flatten(0, 1))
             return
-        for group, start, stop in self._parts:
-            rows = [delta[start:stop].flatten(0, 1) for delta in waiting]
-            self.sums.add(group * len(self._waiting) + half, rows[0] if len(rows) == 1 else torch.cat(rows))
-        waiting.clear()
+        rows = delta.flatten(0, 1)
+        if self._buffer is None or len(self._buffer) < self._together * len(rows):
+            self._buffer = rows.new_empty(self._together * len(rows), rows.shape[1])
+        for _, start, stop in self.parts:
+            first, last = start * self._positions, stop * self._positions
+            place = first * self._together + self._stored * (last - first)
+            self._buffer[place : place + last - first] = rows[first:last]
+        self._stored += 1
+        if self._stored == self._together:
+            self.flush()
+
+    def flush(self) -> None:
+        """Multiply what waits."""
+        if self._buffer is None or not self._stored:
+            return
+        for group, start, stop in self.parts:
+            place = start * self._positions * self._together
+            count = self._stored * (stop - start) * self._positions
+            self.sums.add(group * self.halves + self.half, self._buffer[place : place + count])
+        self._stored = 0
 
 
 def sum_float64(parts: Tensor) -> Tensor:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nfa.data.samples import GROUPS
-from nfa.features.accumulator import Accumulator, UpperSums
+from nfa.features.accumulator import Accumulator
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import working_dtype
 from nfa.probe import BATCH_SIZE, Layer, Probe
@@ -18,7 +17,7 @@ GROUP_BUDGET = 4 << 30
 """Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
 
 
-FIRST = 4
+FIRST = 2
 """Samples whose deltas decide whether a layer's sums are shifted."""
 
 
@@ -28,34 +27,32 @@ class Measured:
 
     Args:
         layer: Its name, weight and place.
-        sums: Sums over rows (and probes) of delta'delta (k x k), for each group and, in it, each half of the probes.
-        S_centered: S of the centered AGOP, k x k, float64.
-        rows: Rows in each group.
+        sums: The sums it was measured by, by group of samples.
+        S_centered: S of the centered AGOP W'SW (k x k, float64).
+        mean: Mean over rows of delta for each output (c x k, float64).
         probes: Random probes for each row; None for exact sweeps.
-        trivial: Whether delta is the same for every row.
     """
 
     layer: Layer
-    sums: UpperSums
+    sums: Accumulator
     S_centered: Tensor
-    rows: Tensor
+    mean: Tensor
     probes: int | None
-    trivial: bool
 
     @property
-    def n_rows(self) -> int:
-        """Rows in all."""
-        return int(self.rows.sum())
+    def rows(self) -> int:
+        """Rows averaged over."""
+        return int(self.sums.rows.sum())
 
     @property
-    def draws(self) -> int:
-        """Terms delta'delta in all: rows, times probes."""
-        return self.n_rows * (self.probes or 1)
-
-    @cached_property
     def S(self) -> Tensor:
-        """S, the mean over rows of delta'delta (k x k, float64): AGOP = W'SW."""
-        return self.sums.total() / self.draws
+        """S of the AGOP: mean over rows of delta'delta (k x k, float64)."""
+        return self.S_centered + self.mean.T @ self.mean
+
+    @property
+    def trivial(self) -> bool:
+        """Whether delta is the same for every row."""
+        return self.sums.trivial
 
 
 def measure(
@@ -96,8 +93,8 @@ def measure(
                     running[name].count(sweep.samples, delta.shape[1])
         for layer in taken:
             done = running.pop(layer.name)
-            S_centered = done.finish()
-            yield Measured(layer, done.sums, S_centered, done.rows, probes, done.trivial)
+            done.finish()
+            yield Measured(layer, done, *done.moments(), probes)
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:

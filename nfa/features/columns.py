@@ -10,7 +10,7 @@ from nfa.features.agop import Measured
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import group_traces, interval, probe_error
 from nfa.features.powers import PowerScan
-from nfa.features.similarity import cosine, pearson
+from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
 from nfa.features.weight import Weight
 
@@ -40,9 +40,11 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     """Return every column but `layer` for what was measured of a layer, and of the same layer before training."""
     weight = Weight(measured.layer.weight)
     nfm = FactoredMatrix(weight)
-    agop = FactoredMatrix(weight, measured.S)
+    centered = FactoredMatrix(weight, measured.S_centered)
+    agop = centered.plus(measured.mean)
     scan = PowerScan(nfm, agop)
     alpha_linear = 1.0 / measured.layer.to_output
+    similar, correlated = cosine_and_pearson(nfm, agop)
     traces = group_traces(measured, nfm, agop)
     ci_low, ci_high = interval(traces)
     alpha_best, cosine_alpha_best = scan.best()
@@ -51,9 +53,9 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "name": measured.layer.name,
         "d_in": weight.d,
         "d_out": weight.k,
-        "rows": measured.n_rows,
-        "cosine": cosine(nfm, agop),
-        "pearson": pearson(nfm, agop),
+        "rows": measured.rows,
+        "cosine": similar,
+        "pearson": correlated,
         "cosine_sqrt": scan.cosine(0.5),
         "pearson_sqrt": scan.pearson(0.5),
         "ci_low": ci_low,
@@ -72,15 +74,14 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "trivial": measured.trivial,
         "note": _note(measured, nfm, agop, init),
     }
-    row |= _centered(measured, nfm)
+    row |= _centered(measured, nfm, centered)
     row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(nfm, agop, init)
     return {column: row[column] for column in COLUMNS if column != "layer"}
 
 
-def _centered(measured: Measured, nfm: FactoredMatrix) -> dict[str, float]:
-    if measured.trivial or measured.n_rows == 1:
+def _centered(measured: Measured, nfm: FactoredMatrix, centered: FactoredMatrix) -> dict[str, float]:
+    if measured.trivial or measured.rows == 1:
         return {"cosine_centered": math.nan, "pearson_sqrt_centered": math.nan}
-    centered = FactoredMatrix(nfm.weight, measured.S_centered)
     return {
         "cosine_centered": cosine(nfm, centered),
         "pearson_sqrt_centered": PowerScan(nfm, centered).pearson(0.5),
@@ -94,17 +95,19 @@ def _against_init(nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> 
     agop_0 = FactoredMatrix(weight_0, init.S)
     moved = Weight(weight.W - weight_0.W)
     nfm_moved = FactoredMatrix(moved)
+    init_cosine, init_pearson = cosine_and_pearson(nfm, nfm_0)
+    # The authors' own measure: dW in place of W on both sides.
+    cnfa_cosine, cnfa_pearson = cosine_and_pearson(nfm_moved, FactoredMatrix(moved, agop.S))
     return {
         "untrained_cosine": cosine(nfm_0, agop_0),
         "untrained_cosine_sqrt": PowerScan(nfm_0, agop_0).cosine(0.5),
-        "init_cosine": cosine(nfm, nfm_0),
-        "init_pearson": pearson(nfm, nfm_0),
+        "init_cosine": init_cosine,
+        "init_pearson": init_pearson,
         "init_cosine_null": weight.k / (weight.k + weight.d),
         "delta_norm": _ratio(_frobenius(moved.W), _frobenius(weight.W)),
         "delta_cosine": cosine(nfm_moved, agop),
-        # The authors' own measure: dW in place of W on both sides.
-        "cnfa_cosine": cosine(nfm_moved, cnfa := FactoredMatrix(moved, agop.S)),
-        "cnfa_pearson": pearson(nfm_moved, cnfa),
+        "cnfa_cosine": cnfa_cosine,
+        "cnfa_pearson": cnfa_pearson,
     }
 
 
@@ -123,16 +126,16 @@ def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: M
     elif agop.norm() == 0:
         notes.append("dead: the chosen outputs do not depend on this layer on any row, similarities are undefined")
     else:
-        silent = int((measured.S.diagonal() == 0).sum())
+        silent = int((agop.S.diagonal() == 0).sum()) if agop.S is not None else 0
         if silent:
             notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
         if nfm.d == 1:
             notes.append("a 1 x 1 matrix: cosines are 1, Pearson is undefined")
     if measured.trivial:
         notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")
-    elif measured.n_rows == 1:
+    elif measured.rows == 1:
         notes.append("one row: the centered AGOP is 0 and its columns are undefined")
-    if int((measured.rows > 0).sum()) < 2:
+    if int((measured.sums.rows > 0).sum()) < 2:
         notes.append("too few samples for an interval")
     if measured.probes is not None:
         notes.append(

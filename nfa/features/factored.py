@@ -61,6 +61,21 @@ class FactoredMatrix:
             return K.T @ K
         return self.weight.core(self.S, self.compact)
 
+    def plus(self, B: Tensor) -> "FactoredMatrix":
+        """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
+        if self.S is None:
+            raise InputError("S: only a matrix with an S of its own can be added to")
+        weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
+        B = B.to(weight.W.dtype)
+        if weight.d >= weight.k:
+            total.compact = self.compact + B.T @ (B @ weight.gram)
+            BK = (B @ weight.basis).double()
+            total.core = self.core + BK.T @ BK
+        else:
+            BW = B @ weight.W
+            total.compact = self.compact + BW.T @ BW
+        return total
+
     def trace(self) -> float:
         """Return tr M."""
         return float(self.compact.diagonal().sum(dtype=torch.float64))
@@ -75,15 +90,20 @@ class FactoredMatrix:
             raise InputError(f"other: {other.d} x {other.d}, expected {self.d} x {self.d}")
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
-            return trace_of_product(self.compact, other.compact)
+            return sum_of_products(self.compact, other.compact.T.contiguous())
         X = self.weight.W @ other.weight.W.T.to(self.weight.W.dtype)
         left = X if self.S is None else self.S.to(X.dtype) @ X
         right = X if other.S is None else X @ other.S.to(X.dtype)
-        return float(torch.sum(left.double() * right))
+        return sum_of_products(left, right)
+
+    @cached_property
+    def square(self) -> float:
+        """The squared Frobenius norm of M."""
+        return max(0.0, self.inner(self))
 
     def norm(self) -> float:
         """Return the Frobenius norm of M."""
-        return math.sqrt(max(0.0, self.inner(self)))
+        return math.sqrt(self.square)
 
     def total(self) -> float:
         """Return the sum of all d x d entries, 1'M1."""
@@ -116,8 +136,7 @@ class FactoredMatrix:
 
     def effective_rank(self) -> float:
         """Return trace^2 / norm^2, between 1 and the rank; NaN for the zero matrix."""
-        norm = self.norm()
-        return self.trace() ** 2 / norm**2 if norm > 0 else float("nan")
+        return self.trace() ** 2 / self.square if self.square > 0 else math.nan
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""
@@ -154,9 +173,6 @@ class FactoredMatrix:
         return V if self.d <= self.weight.k else self.weight.W.double().T @ (self._images(V) / values)
 
 
-def trace_of_product(A: Tensor, B: Tensor) -> float:
-    """Return tr(AB), reduced in float64, by blocks of rows so that no float64 copy of a whole matrix is made."""
-    total = 0.0
-    for rows, columns in zip(A.split(256, 0), B.split(256, 1), strict=True):
-        total += float(torch.sum(rows.double() * columns.T))
-    return total
+def sum_of_products(A: Tensor, B: Tensor) -> float:
+    """Return the sum of A * B elementwise: rows in the tensors' dtype, their sum in float64."""
+    return float(torch.linalg.vecdot(A, B).sum(dtype=torch.float64))

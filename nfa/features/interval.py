@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfa.features.agop import Measured
-from nfa.features.factored import FactoredMatrix, trace_of_product
+from nfa.features.factored import FactoredMatrix, sum_of_products
 from nfa.features.similarity import cosine_of
 
 LEVEL = 0.95
@@ -40,25 +40,24 @@ class GroupTraces:
 
 def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> GroupTraces:
     """Return the traces of one layer, group by group: tr(M1 M2) = tr(T1 T2) in the small (see `Weight.compact`)."""
-    T_N, weight = nfm.compact, nfm.weight
-    T = agop.compact
+    weight = nfm.weight
+    N, A = (matrix.compact.T.contiguous() for matrix in (nfm, agop))
     inner, cross, own, differences = [], [], [], []
-    full = [group for group, rows in enumerate(measured.rows.tolist()) if rows > 0]
-    halves = measured.sums.count // len(measured.rows)
-    probes = measured.probes or 1
+    sums = measured.sums
+    full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
-        parts = [weight.compact(measured.sums.full(group * halves + half)) for half in range(halves)]
-        T_g = parts[0] if halves == 1 else parts[0] + parts[1]
-        inner.append(trace_of_product(T_N, T_g))
-        cross.append(trace_of_product(T, T_g) * measured.draws)
-        own.append(trace_of_product(T_g, T_g))
-        if halves == 2:
-            D = parts[0] / ((probes + 1) // 2) - parts[1] / (probes // 2)
-            differences.append((trace_of_product(T_N, D), trace_of_product(T, D) * measured.draws))
+        parts = [weight.compact(total) for total in sums.group(group)]
+        T_g = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        inner.append(sum_of_products(N, T_g))
+        cross.append(sum_of_products(A, T_g) * sums.draws)
+        own.append(sum_of_products(T_g.T.contiguous(), T_g))
+        if len(parts) == 2:
+            D = parts[0] / sums.probes[0] - parts[1] / sums.probes[1]
+            differences.append((sum_of_products(N, D), sum_of_products(A, D) * sums.draws))
     return GroupTraces(
-        trace_of_product(T_N, T_N),
+        nfm.square,
         *(torch.tensor(values, dtype=torch.float64) for values in (inner, cross, own)),
-        measured.rows[full].double(),
+        sums.rows[full].double(),
         torch.tensor(differences, dtype=torch.float64) if differences else None,
         measured.probes,
     )

@@ -32,7 +32,7 @@ class PowerScan:
         if nfm.weight is not agop.weight and not torch.equal(nfm.weight.W, agop.weight.W):
             raise ValueError("a power scan compares an NFM and an AGOP of one weight")
         self.nfm, self.agop = nfm, agop
-        self.nfm_square = nfm.inner(nfm)
+        self.nfm_square = nfm.square
 
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:

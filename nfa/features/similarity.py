@@ -38,9 +38,16 @@ def cosine(a: FactoredMatrix, b: FactoredMatrix) -> float:
     >>> round(cosine(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.tensor([[1.0, 1.0]]))), 4)
     0.7071
     """
-    return cosine_of(a.inner(b), a.norm() ** 2, b.norm() ** 2)
+    return cosine_of(a.inner(b), a.square, b.square)
 
 
 def pearson(a: FactoredMatrix, b: FactoredMatrix) -> float:
     """Return the correlation of all d x d entries of A and B; NaN where one of them is constant."""
-    return pearson_of(a.inner(b), a.norm() ** 2, b.norm() ** 2, a.total(), b.total(), a.d**2)
+    return cosine_and_pearson(a, b)[1]
+
+
+def cosine_and_pearson(a: FactoredMatrix, b: FactoredMatrix) -> tuple[float, float]:
+    """Return both from one inner product."""
+    inner = a.inner(b)
+    correlation = pearson_of(inner, a.square, b.square, a.total(), b.total(), a.d**2)
+    return cosine_of(inner, a.square, b.square), correlation
