@@ -138,7 +138,9 @@ def measure_memory(kind: str, d: int, c: int, n: int, device: str) -> float:
 
 def compare(sizes: list[tuple[int, int]], device: str) -> Table:
     """The table of the three sizes."""
-    table = Table(title=f"n = {ROWS}, {DEPTH} hidden layers of width {WIDTH}, {device}, {torch.get_num_threads()} threads")
+    table = Table(
+        title=f"n = {ROWS}, {DEPTH} hidden layers of width {WIDTH}, {device}, {torch.get_num_threads()} threads"
+    )
     for heading in ("d, c", "baseline s", "sweep s", "times faster", "floor s", "sweep/floor", "asked"):
         table.add_column(heading, justify="right")
     for heading in ("rest, sweeps", "with init, sweeps", "sweep MB", "audit MB"):

@@ -1,6 +1,7 @@
 """The command line: argument parsing and printing, nothing else."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -222,7 +223,7 @@ def _table(result: "Audit") -> None:
     from rich.table import Table
 
     # Headings and the way from a row to each cell.
-    shown = {
+    shown: dict[str, Callable[[dict[str, Any]], str]] = {
         "layer": lambda row: row["name"],
         "d": lambda row: str(row["d_in"]),
         "k": lambda row: str(row["d_out"]),
@@ -283,7 +284,7 @@ def main() -> None:
     except InputError as error:
         _fail(str(error))
     except _UsageError as error:
-        _fail(error.format_message())  # type: ignore[no-untyped-call]
+        _fail(error.format_message())
     except typer.Abort:
         typer.echo("nfa: interrupted", err=True)
         sys.exit(1)

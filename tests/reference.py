@@ -147,7 +147,11 @@ def expected_rows(net, X, outputs="logits", init=None):
             W0, J0 = initial
             N0, A0, dW = W0.T @ W0, gradient_outer_product(J0), W - W0
             row["untrained_cosine"], row["untrained_cosine_sqrt"] = cosine(N0, A0), cosine(N0, power(A0, 0.5))
-            row["init_cosine"], row["init_pearson"], row["init_cosine_null"] = cosine(N, N0), pearson(N, N0), k / (k + d)
+            row["init_cosine"], row["init_pearson"], row["init_cosine_null"] = (
+                cosine(N, N0),
+                pearson(N, N0),
+                k / (k + d),
+            )
             row["delta_norm"] = np.linalg.norm(dW) / np.linalg.norm(W)
             row["delta_cosine"] = cosine(dW.T @ dW, A)
             # dW in the audited layer: its gradient is delta dW, delta taken at the trained network.

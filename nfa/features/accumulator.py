@@ -17,7 +17,7 @@ ROWS_TOGETHER = 512
 NEARLY_CONSTANT = 1e-2
 """Where the mean square of delta minus its mean is below this share of the mean's, sums are shifted."""
 
-IDENTICAL = 1000
+IDENTICAL = 100
 """Deltas that differ by no more than this many units of rounding are the same."""
 
 

@@ -29,6 +29,9 @@ COLUMNS = (
 )
 """The columns of an audit, in order."""
 
+FEW_DIGITS = 1e4
+"""Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
+
 NEEDS_INIT = (
     *("untrained_cosine", "untrained_cosine_sqrt", "init_cosine", "init_pearson"),
     *("init_cosine_null", "delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
@@ -121,12 +124,13 @@ def _ratio(a: float, b: float) -> float:
 
 def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured | None) -> str:
     notes = []
+    alive = nfm.norm() > 0 and agop.norm() > 0
     if nfm.norm() == 0:
         notes.append("the weight is zero: similarities are undefined")
     elif agop.norm() == 0:
         notes.append("dead: the chosen outputs do not depend on this layer on any row, similarities are undefined")
     else:
-        silent = int((agop.S.diagonal() == 0).sum()) if agop.S is not None else 0
+        silent = int((measured.S.diagonal() == 0).sum())
         if silent:
             notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
         if nfm.d == 1:
@@ -135,6 +139,11 @@ def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: M
         notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")
     elif measured.rows == 1:
         notes.append("one row: the centered AGOP is 0 and its columns are undefined")
+    else:
+        # Relative to its mean, delta is known to so many digits.
+        varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace())) if alive else 1.0
+        if varies < FEW_DIGITS * torch.finfo(nfm.weight.W.dtype).eps:
+            notes.append(f"delta varies by {varies:.0e} of its size: centered columns carry few digits")
     if int((measured.sums.rows > 0).sum()) < 2:
         notes.append("too few samples for an interval")
     if measured.probes is not None:

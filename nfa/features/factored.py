@@ -67,13 +67,13 @@ class FactoredMatrix:
             raise InputError("S: only a matrix with an S of its own can be added to")
         weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
         B = B.to(weight.W.dtype)
+        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
+        BK = (B @ weight.basis).double()
+        total.core = self.core + BK.T @ BK
         if weight.d >= weight.k:
             total.compact = self.compact + B.T @ (B @ weight.gram)
-            BK = (B @ weight.basis).double()
-            total.core = self.core + BK.T @ BK
         else:
-            BW = B @ weight.W
-            total.compact = self.compact + BW.T @ BW
+            total.compact = total.core.to(weight.W.dtype)
         return total
 
     def trace(self) -> float:

@@ -55,11 +55,13 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
             D = parts[0] / sums.probes[0] - parts[1] / sums.probes[1]
             differences.append((sum_of_products(N, D), sum_of_products(A, D) * sums.draws))
     return GroupTraces(
-        nfm.square,
-        *(torch.tensor(values, dtype=torch.float64) for values in (inner, cross, own)),
-        sums.rows[full].double(),
-        torch.tensor(differences, dtype=torch.float64) if differences else None,
-        measured.probes,
+        nfm_square=nfm.square,
+        inner=torch.tensor(inner, dtype=torch.float64),
+        cross=torch.tensor(cross, dtype=torch.float64),
+        own=torch.tensor(own, dtype=torch.float64),
+        rows=sums.rows[full].double(),
+        differences=torch.tensor(differences, dtype=torch.float64) if differences else None,
+        probes=measured.probes,
     )
 
 

@@ -84,9 +84,13 @@ class Weight:
         Directions of eigenvalue 0 come as zero vectors.
         """
         from scipy.linalg import eigh
+        from threadpoolctl import threadpool_limits
 
         n = len(self.gram)
-        values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])
+        # torch has no eigensolver for a part of the spectrum. One thread: the threads of scipy's BLAS go on
+        # spinning after a call and would slow the next decompositions in torch by half.
+        with threadpool_limits(limits=1, user_api="blas"):
+            values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])
         lam, P = torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
         lam = lam.clamp(min=0)
         if self.d < self.k:

@@ -1,0 +1,36 @@
+"""What tests share: networks, data and the comparison with the reference."""
+
+import copy
+import math
+
+import torch
+
+
+def perturbed(net, size=0.3, seed=5):
+    """A copy of a network whose weights have moved."""
+    generator = torch.Generator().manual_seed(seed)
+    moved = copy.deepcopy(net)
+    with torch.no_grad():
+        for p in moved.parameters():
+            p.add_(size * p.abs().mean() * torch.randn(p.shape, generator=generator).to(p.dtype))
+    return moved
+
+
+def gaussian(n, d, seed=1, dtype=torch.float64):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def assert_rows_equal(audit, expected, tolerance, skip=()):
+    """Compare an audit with reference rows; traces relatively, everything else absolutely."""
+    assert len(audit) == len(expected)
+    for layer, row in zip(audit, expected, strict=True):
+        for column, value in row.items():
+            if column in skip:
+                continue
+            got = layer[column]
+            where = f"{layer['name']}, {column}: got {got}, expected {value}"
+            if isinstance(value, float) and math.isnan(value):
+                assert math.isnan(got), where
+                continue
+            scale = abs(value) if "trace" in column or "rank" in column else 1.0
+            assert abs(got - value) <= tolerance * max(scale, 1e-300), where

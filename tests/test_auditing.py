@@ -1,0 +1,307 @@
+"""The audit against dense Jacobians in float64, for every kind of network and input the contract names."""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import assert_rows_equal, gaussian, perturbed
+from reference import ACTIVATIONS, expected_rows
+from torch.utils.data import DataLoader, TensorDataset
+
+import nfa
+from nfa.features.columns import COLUMNS, NEEDS_INIT
+
+
+def check(arguments, n=37, outputs="logits", dtype=torch.float64, tolerance=1e-10, skip=(), **audit_arguments):
+    init = nfa.MLP(**arguments).to(dtype)
+    net = perturbed(init)
+    X = gaussian(n, arguments["d"], dtype=dtype)
+    audit = nfa.audit(net, X, init, outputs, **audit_arguments)
+    assert_rows_equal(audit, expected_rows(net, X, outputs, init), tolerance, skip)
+    return audit
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_equals_dense_jacobians_for_every_activation(activation, bias):
+    check({"d": 7, "width": [9, 5], "n_outputs": 3, "activation": activation, "bias": bias})
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5, 8])
+def test_equals_dense_jacobians_at_every_depth(depth):
+    check({"d": 7, "width": 6, "depth": depth, "n_outputs": 3, "activation": "tanh"})
+
+
+@pytest.mark.parametrize("width", [[3, 3], [20, 20], [20, 3], [3, 20]])
+def test_equals_dense_jacobians_for_widths_above_and_below_d(width):
+    check({"d": 8, "width": width, "n_outputs": 4, "activation": "gelu"})
+
+
+@pytest.mark.parametrize("c", [1, 100])
+def test_equals_dense_jacobians_for_one_and_many_outputs(c):
+    check({"d": 7, "width": 12, "depth": 2, "n_outputs": c})
+
+
+@pytest.mark.parametrize("outputs", ["logits", "output:1", "predicted", "margin", "probabilities"])
+def test_equals_dense_jacobians_for_every_choice_of_outputs(outputs):
+    check({"d": 7, "width": 12, "depth": 2, "n_outputs": 4}, outputs=outputs)
+
+
+def test_probabilities_of_a_single_output_are_its_sigmoid():
+    check({"d": 7, "width": 12, "depth": 2, "n_outputs": 1}, outputs="probabilities")
+
+
+@pytest.mark.parametrize("n", [2, 9, 10, 11, 23])
+def test_equals_dense_jacobians_for_few_samples(n):
+    check({"d": 7, "width": 9, "depth": 2, "n_outputs": 3, "activation": "tanh"}, n=n)
+
+
+def test_one_sample_has_no_centered_columns_and_no_interval():
+    audit = check({"d": 7, "width": 9, "depth": 2, "n_outputs": 3}, n=1)
+    for layer in audit:
+        assert math.isnan(layer["cosine_centered"])
+        assert math.isnan(layer["ci_low"])
+        assert "too few samples" in layer["note"]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sine", "sigmoid", "identity"])
+@pytest.mark.parametrize("init", ["default", "factor:0.1"])
+def test_float32_agrees_with_float64_to_1e_4(activation, init):
+    arguments = {"d": 20, "width": [30, 16, 30], "n_outputs": 4, "activation": activation, "init": init}
+    # The overlap of subspaces is defined to that accuracy only where eigenvalues are apart.
+    skip = ["subspace_overlap", "alpha_best"]
+    if init != "default":
+        # Almost linear: delta varies by as little as rounding, and what varies is not known to four digits.
+        skip += ["cosine_centered", "pearson_sqrt_centered", "trivial"]
+    check(arguments, n=300, dtype=torch.float32, tolerance=1e-4, skip=skip)
+
+
+def test_centered_columns_survive_a_delta_that_hardly_changes():
+    """A tanh network near 0 is almost linear: its centered AGOP is 1e-7 of the AGOP, as small as float32's rounding."""
+    net = nfa.MLP(10, [12, 12], n_outputs=3, activation="tanh", init="factor:0.1")
+    X = gaussian(200, 10, dtype=torch.float32)
+    layer = nfa.audit(net, X)[1]
+    expected = expected_rows(net, X)[1]
+    assert not layer["trivial"]
+    assert "few digits" in layer["note"]
+    assert float(layer.agop_centered.trace() / layer.agop.trace()) < 1e-6
+    assert layer["cosine_centered"] == pytest.approx(expected["cosine_centered"], abs=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_no_measurement_depends_on_the_batch_size(batch_size, dtype, tolerance):
+    init = nfa.MLP(9, [12, 7], n_outputs=3).to(dtype)
+    net, X = perturbed(init), gaussian(101, 9, dtype=dtype)
+    one, other = (nfa.audit(net, X, init, batch_size=size).to_frame() for size in (512, batch_size))
+    numbers = [column for column in COLUMNS if column not in ("name", "note", "trivial", "alpha_best")]
+    np.testing.assert_allclose(one[numbers].astype(float), other[numbers].astype(float), rtol=tolerance, atol=tolerance)
+
+
+def test_bfloat16_weights_are_accumulated_in_float32():
+    net = nfa.MLP(8, [16, 16], n_outputs=3).to(torch.bfloat16)
+    X = gaussian(2000, 8, dtype=torch.bfloat16)
+    audit = nfa.audit(net, X)
+    assert audit[0].S.dtype == torch.float64
+    # The sums themselves: against the same network's bfloat16 deltas, added up in float64.
+    from nfa.probe import Probe
+
+    S = torch.zeros(16, 16, dtype=torch.float64)
+    with Probe(net, X) as probe:
+        for sweep in probe.sweeps():
+            delta = sweep.deltas[0][1].flatten(0, 1).double()
+            S += delta.T @ delta / len(X)
+    torch.testing.assert_close(audit[0].S, S, rtol=1e-5, atol=1e-6 * float(S.abs().max()))
+    for layer, row in zip(audit, expected_rows(net, X), strict=True):
+        assert layer["cosine"] == pytest.approx(row["cosine"], abs=0.03)
+
+
+def test_dead_units_and_dead_layers():
+    net = nfa.MLP(6, [8, 8], n_outputs=2, bias=True).double()
+    with torch.no_grad():
+        net.layers[1].bias[:3] = -100.0
+    X = gaussian(50, 6)
+    audit = nfa.audit(net, X)
+    assert_rows_equal(audit, expected_rows(net, X), 1e-10)
+    dead = int((np.abs(audit[1].S.diagonal().numpy()) == 0).sum())
+    assert dead >= 3
+    assert f"{dead} of 8 units have no gradient" in audit[1]["note"]
+    with torch.no_grad():
+        net.layers[1].bias[:] = -100.0
+    dead = nfa.audit(net, X)
+    for layer in (dead[0], dead[1]):
+        assert math.isnan(layer["cosine"])
+        assert math.isnan(layer["alpha_best"])
+        assert "dead" in layer["note"]
+    assert dead[0]["agop_trace"] == 0.0
+
+
+def test_constant_outputs_and_zero_weights_are_nan_with_a_note():
+    net = nfa.MLP(6, [8], n_outputs=2).double()
+    with torch.no_grad():
+        net.layers[1].weight.zero_()
+    audit = nfa.audit(net, gaussian(20, 6), nfa.MLP(6, [8], n_outputs=2).double())
+    assert math.isnan(audit[0]["cosine"])
+    assert "dead" in audit[0]["note"]
+    assert math.isnan(audit[1]["cosine"])
+    assert "zero" in audit[1]["note"]
+
+
+def test_a_head_is_trivial_only_where_its_delta_is_the_same_for_every_row():
+    net, X = nfa.MLP(6, [8], n_outputs=3).double(), gaussian(30, 6)
+    assert [layer["trivial"] for layer in nfa.audit(net, X)] == [False, True]
+    assert [layer["trivial"] for layer in nfa.audit(net, X, outputs="probabilities")] == [False, False]
+    linear = nfa.MLP(6, [8], n_outputs=3, activation="identity").double()
+    assert [layer["trivial"] for layer in nfa.audit(linear, X)] == [True, True]
+    assert [layer["trivial"] for layer in nfa.audit(linear, X, probes=3)] == [True, True]
+
+
+def test_every_kind_of_input_gives_the_same_table(small):
+    net, X = small
+    y = torch.arange(40) % 3
+    expected = nfa.audit(net, X).to_frame()
+    table = pd.DataFrame(X.numpy(), columns=list("abcdef"))
+    loaders = [DataLoader(TensorDataset(X, y), batch_size=size) for size in (1, 7, 100)]
+    dataset = nfa.Dataset(X.numpy(), y.numpy())
+    for data in (X.numpy(), table, (X, y), dataset, TensorDataset(X), *loaders):
+        pd.testing.assert_frame_equal(nfa.audit(net, data).to_frame(), expected, rtol=1e-10)
+
+
+def test_the_split_and_the_rows_are_recorded():
+    data = nfa.load_data("digits").divide(test=0.2)
+    net = nfa.MLP(64, 8, 1, 10)
+    train = nfa.audit(net, data)
+    assert (train.about["split"], train.about["n_samples"], train[0]["rows"]) == ("train", 1438, 1438)
+    test = nfa.audit(net, data, split="test", samples=100)
+    assert (test.about["split"], test.about["n_samples"]) == ("test", 100)
+    assert train.score.rows == "test"
+    assert nfa.audit(net, nfa.load_data("digits"), samples=50).about["split"] == "all"
+
+
+def test_without_init_what_needs_it_is_nan(small):
+    frame = nfa.audit(*small).to_frame()
+    assert frame[list(NEEDS_INIT)].isna().all(axis=None)
+    assert list(frame.columns) == list(COLUMNS)
+
+
+def test_an_init_that_is_the_network_itself(small):
+    net, X = small
+    audit = nfa.audit(net, X, copy.deepcopy(net))
+    assert audit[0]["init_cosine"] == pytest.approx(1)
+    assert audit[0]["delta_norm"] == 0
+    assert math.isnan(audit[0]["delta_cosine"])
+    assert "those of init" in audit[0]["note"]
+
+
+def test_indexing_repr_and_the_matrices_behind_a_row(small):
+    net, X = small
+    audit = nfa.audit(net, X, net)
+    assert audit["layers.1"] is audit[1]
+    assert "layers.1" in repr(audit)
+    assert "40 all rows" in repr(audit)
+    assert [layer["name"] for layer in audit] == ["layers.0", "layers.1", "layers.2"]
+    W, J = expected_matrices(net, X)[1]
+    np.testing.assert_allclose(audit[1].nfm.dense(), W.T @ W)
+    np.testing.assert_allclose(audit[1].agop.dense(), np.einsum("ncd,nce->de", J, J) / 40, atol=1e-12)
+    centered = J - J.mean(0)
+    np.testing.assert_allclose(
+        audit[1].agop_centered.dense(), np.einsum("ncd,nce->de", centered, centered) / 40, atol=1e-12
+    )
+    np.testing.assert_allclose(audit[1].init_nfm.dense(), W.T @ W)
+    with pytest.raises(nfa.InputError, match=r"did you mean 'layers\.1'"):
+        audit["layer.1"]
+    with pytest.raises(nfa.InputError, match="no layer 7"):
+        audit[7]
+
+
+def expected_matrices(net, X):
+    from reference import jacobians
+
+    return jacobians(net, X)
+
+
+def test_layers_by_pattern_keep_their_numbers_and_their_place(small):
+    net, X = small
+    whole, part = nfa.audit(net, X), nfa.audit(net, X, layers="*.1")
+    assert [layer["layer"] for layer in part] == [1]
+    assert part[1]["alpha_linear"] == whole[1]["alpha_linear"] == 0.5
+    assert part["layers.1"]["cosine"] == pytest.approx(whole["layers.1"]["cosine"], abs=1e-12)
+    with pytest.raises(nfa.InputError, match=r"did you mean 'layers\.1'"):
+        nfa.audit(net, X, layers="layer.1")
+
+
+def test_save_and_load(small, tmp_path):
+    net, X = small
+    audit = nfa.audit(net, X, perturbed(net))
+    audit.save(tmp_path / "out")
+    loaded = nfa.Audit.load(tmp_path / "out")
+    pd.testing.assert_frame_equal(loaded.to_frame(), audit.to_frame())
+    assert loaded.about == audit.about
+    for one, other in zip(loaded, audit, strict=True):
+        for part in ("weight", "S", "S_centered", "init_weight"):
+            assert torch.equal(getattr(one, part), getattr(other, part))
+
+
+def test_json_has_the_contract_s_keys_and_null_for_nan(small, tmp_path):
+    import json
+
+    nfa.audit(*small).save(tmp_path)
+    saved = json.loads((tmp_path / "audit.json").read_text())
+    keys = {"schema", "nfa_version", "torch_version", "model", "data", "n_samples", "n_outputs", "outputs", "seed"}
+    assert keys | {"score", "skipped", "layers"} <= set(saved)
+    assert saved["schema"] == 1
+    assert set(saved["layers"][0]) == set(COLUMNS)
+    assert saved["layers"][0]["untrained_cosine"] is None
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "schema", "tensors"])
+def test_a_damaged_audit_is_one_line(small, tmp_path, damage):
+    nfa.audit(*small).save(tmp_path)
+    table, matrices = tmp_path / "audit.json", tmp_path / "features.safetensors"
+    if damage == "missing":
+        matrices.unlink()
+    elif damage == "truncated":
+        table.write_text(table.read_text()[:50])
+    elif damage == "schema":
+        table.write_text(table.read_text().replace('"schema": 1', '"schema": 99'))
+    else:
+        matrices.write_bytes(matrices.read_bytes()[:100])
+    with pytest.raises(nfa.InputError, match=r"^audit: .*$"):
+        nfa.Audit.load(tmp_path)
+
+
+def test_bad_calls_name_the_argument(small):
+    net, X = small
+    other = nfa.MLP(6, [8, 4], n_outputs=3).double()
+    shallow = nfa.MLP(6, [8], n_outputs=5).double()
+    rows = nfa.Dataset(X.numpy())
+    bad = X.clone()
+    bad[3, 2] = math.nan
+    sick = copy.deepcopy(net)
+    with torch.no_grad():
+        sick.layers[1].weight[2, 4] = math.inf
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
+    for message, call in {
+        "init: layer layers.1 has shape": lambda: nfa.audit(net, X, other),
+        "init: it has no layer 'layers.2'": lambda: nfa.audit(net, X, shallow),
+        "did you mean 'probabilities'": lambda: nfa.audit(net, X, outputs="probability"),
+        "outputs: no output 3; the network has 3": lambda: nfa.audit(net, X, outputs="output:3"),
+        "split: 'tests' is unknown; did you mean 'test'": lambda: nfa.audit(net, rows, split="tests"),
+        "has no test rows": lambda: nfa.audit(net, rows, split="test"),
+        "samples: got 0": lambda: nfa.audit(net, rows, samples=0),
+        "batch_size: got 0": lambda: nfa.audit(net, X, batch_size=0),
+        "probes: got 0": lambda: nfa.audit(net, X, probes=0),
+        "data: 5 features reach layer layers.0, which takes 6": lambda: nfa.audit(net, X[:, :5]),
+        "data: shape \\(0, 6\\)": lambda: nfa.audit(net, X[:0]),
+        "data: nan at row 3, column 2": lambda: nfa.audit(net, bad),
+        "net: weights layers.1.weight: inf at row 2, column 4": lambda: nfa.audit(sick, X),
+        "data: column 'b' holds": lambda: nfa.audit(net, frame),
+        "data: column 1 holds": lambda: nfa.audit(net, np.array([[1.0, "x"]], dtype=object)),
+        "data: got int": lambda: nfa.audit(net, 3),
+    }.items():
+        with pytest.raises(nfa.InputError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
