@@ -40,8 +40,9 @@ def load_file(path: str | Path, target: str | None = None) -> Dataset:
 
 def _from_arrays(file: Path) -> Dataset:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+        with file.open("rb") as handle:
+            loaded = np.load(handle, allow_pickle=False)
+            arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else "it is truncated or of another kind"
         raise InputError(f"data: cannot read {file} as {file.suffix}: {reason}") from error
@@ -94,7 +95,7 @@ def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
     for feature, dtype in table.dtypes.items():
         if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
             raise InputError(f"data: column {feature!r} holds {dtype}, expected numbers; encode or drop it")
-    X = table.to_numpy(dtype=np.float64, na_value=np.nan)
+    X = table.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     data = Dataset(X, y, name=name, feature_names=tuple(table.columns), class_names=classes)
     _check_finite(data)
     return data
@@ -103,7 +104,7 @@ def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
 def _targets(values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return class numbers and names for labels, or real targets as they are."""
     if values.dtype.kind == "f":
-        return values, None
+        return values.copy(), None
     classes, numbers = np.unique(values.astype(str) if values.dtype.kind == "O" else values, return_inverse=True)
     return numbers.astype(np.int64), tuple(str(c) for c in classes)
 

@@ -144,8 +144,8 @@ def as_samples(data: Any) -> Samples:
     if isinstance(data, (ArraySamples, StreamSamples)):
         return data
     if isinstance(data, Dataset):
-        targets = None if data.y is None else torch.from_numpy(data.y)
-        return ArraySamples(torch.from_numpy(np.ascontiguousarray(data.X)), targets, data.feature_names)
+        targets = None if data.y is None else _shared(data.y)
+        return ArraySamples(_shared(data.X), targets, data.feature_names)
     if isinstance(data, DataLoader):
         return StreamSamples(data)
     if isinstance(data, TorchDataset):
@@ -178,7 +178,13 @@ def _as_tensor(argument: str, values: Any) -> tuple[Tensor, tuple[str, ...] | No
         raise InputError(f"{argument}: column {column} holds {array.dtype}, expected numbers")
     if array.dtype.kind in "iub":
         array = array.astype(np.int64 if argument == "y" else np.float32)
-    return torch.from_numpy(np.ascontiguousarray(array)), columns
+    return _shared(array), columns
+
+
+def _shared(array: np.ndarray[Any, Any]) -> Tensor:
+    """Return a tensor over the array's memory; a copy where torch could write to what may not be written."""
+    array = np.ascontiguousarray(array)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _first_text_column(array: np.ndarray[Any, Any]) -> int:

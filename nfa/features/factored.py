@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
-from nfa.features.weight import CUTOFF, Weight
+from nfa.features.weight import CUTOFF, Weight, product
 
 
 class FactoredMatrix:
@@ -91,7 +91,7 @@ class FactoredMatrix:
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
             return sum_of_products(self.compact, other.compact.T.contiguous())
-        X = self.weight.W @ other.weight.W.T.to(self.weight.W.dtype)
+        X = product(self.weight.W, other.weight.W.to(self.weight.W.dtype))
         left = X if self.S is None else self.S.to(X.dtype) @ X
         right = X if other.S is None else X @ other.S.to(X.dtype)
         return sum_of_products(left, right)

@@ -24,7 +24,7 @@ class PowerScan:
         agop: W'SW over the same `Weight`.
 
     >>> scan = PowerScan(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.eye(2), torch.eye(2)))
-    >>> scan.cosine(0.5)
+    >>> round(scan.cosine(0.5), 12)
     1.0
     """
 

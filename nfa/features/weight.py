@@ -19,6 +19,25 @@ def working_dtype(*tensors: Tensor) -> torch.dtype:
     return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
 
 
+INNER = 1024
+"""Terms that a float32 product adds up before they go on in float64."""
+
+
+def product(A: Tensor, B: Tensor) -> Tensor:
+    """Return AB', adding up long sums in float64 by pieces of `INNER` terms.
+
+    >>> product(torch.ones(1, 3), torch.ones(2, 3))
+    tensor([[3., 3.]])
+    """
+    if A.dtype == torch.float64 or A.shape[1] <= INNER:
+        return A @ B.T
+    pieces = zip(A.split(INNER, 1), B.split(INNER, 1), strict=True)
+    total = torch.zeros(len(A), len(B), dtype=torch.float64)
+    for a, b in pieces:
+        total += a @ b.T
+    return total.to(A.dtype)
+
+
 class Weight:
     """W (k x d) on the CPU, in float32 or float64.
 
@@ -40,7 +59,7 @@ class Weight:
     @cached_property
     def gram(self) -> Tensor:
         """The smaller of C = WW' (d >= k) and the NFM W'W (d < k)."""
-        return self.W @ self.W.T if self.d >= self.k else self.W.T @ self.W
+        return product(self.W, self.W) if self.d >= self.k else product(self.W.T, self.W.T)
 
     @cached_property
     def basis(self) -> Tensor:

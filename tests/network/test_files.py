@@ -1,0 +1,112 @@
+"""Networks as files, and by factory."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import nfa
+from nfa.data import Scaling
+from nfa.network import Model
+
+
+def saved(path, dtype=torch.float32, scaling="standard"):
+    net = nfa.MLP(3, [5, 4], n_outputs=2, activation="tanh", bias=True, init="factor:0.5").to(dtype)
+    fitted = Scaling.fit(scaling, np.random.default_rng(0).normal(2, 3, (20, 3)))
+    model = Model(net, "net", fitted, {"test": 0.2, "val": 0.1, "seed": 4}, {"loss": "mse"})
+    nfa.save_model(path, model)
+    return model
+
+
+@pytest.mark.parametrize("scaling", Scaling.KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_is_saved_comes_back(tmp_path, dtype, scaling):
+    model = saved(tmp_path / "net.safetensors", dtype, scaling)
+    loaded = nfa.load_model(tmp_path / "net.safetensors")
+    assert loaded.net.architecture == model.net.architecture
+    for name, tensor in model.net.state_dict().items():
+        assert torch.equal(loaded.net.state_dict()[name], tensor)
+    assert (loaded.split, loaded.settings, loaded.scaling.kind) == (model.split, model.settings, scaling)
+    X = np.random.default_rng(1).normal(size=(4, 3))
+    np.testing.assert_array_equal(loaded.scaling.apply(X), model.scaling.apply(X))
+    assert not loaded.net.training
+
+
+def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
+    (tmp_path / "mynets.py").write_text(
+        "import torch\ndef build():\n    return torch.nn.Linear(3, 2)\ndef wrong():\n    return 3\nvalue = 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(nfa.load_model("mynets:build").net, torch.nn.Linear)
+    for message, source in {
+        "returned int, expected a torch.nn.Module": "mynets:wrong",
+        "mynets has no function 'value'": "mynets:value",
+        "mynets has no function 'missing'": "mynets:missing",
+        "cannot import 'nowhere'": "nowhere:build",
+    }.items():
+        with pytest.raises(nfa.InputError, match=message):
+            nfa.load_model(source)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "pt2", "onnx"])
+def test_other_formats_are_not_yet_read(suffix):
+    with pytest.raises(nfa.InputError, match=f"model: .{suffix} files are not yet read"):
+        nfa.load_model(f"net.{suffix}")
+
+
+def test_damaged_and_foreign_files_are_one_line(tmp_path):
+    good = tmp_path / "net.safetensors"
+    saved(good)
+    whole = good.read_bytes()
+
+    def damaged(content):
+        path = tmp_path / "bad.safetensors"
+        path.write_bytes(content)
+        return path
+
+    for content in (whole[:20], whole[: len(whole) // 2], whole[:-3], b"not safetensors at all", whole[8:]):
+        with pytest.raises(nfa.InputError, match="truncated or of another kind"):
+            nfa.load_model(damaged(content))
+    with pytest.raises(nfa.InputError, match="is empty"):
+        nfa.load_model(damaged(b""))
+    with pytest.raises(nfa.InputError, match="no such file"):
+        nfa.load_model(tmp_path / "missing.safetensors")
+    save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "other.safetensors"))
+    with pytest.raises(nfa.InputError, match="not written by nfa"):
+        nfa.load_model(tmp_path / "other.safetensors")
+    for metadata in ("{}", "[]", "{", '{"architecture": {"d": 3}, "scaling": null, "split": null, "settings": {}}'):
+        save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "odd.safetensors"), metadata={"nfa": metadata})
+        with pytest.raises(nfa.InputError, match="does not fit its tensors"):
+            nfa.load_model(tmp_path / "odd.safetensors")
+
+
+def test_a_flipped_bit_is_a_model_or_one_line(tmp_path):
+    """Any single damaged byte: either the file still reads, or it is refused in one line."""
+    good = tmp_path / "net.safetensors"
+    saved(good)
+    whole = bytearray(good.read_bytes())
+    rng = np.random.default_rng(0)
+    for place in [*range(0, 64), *rng.integers(0, len(whole), 150)]:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "flipped.safetensors").write_bytes(bytes(flipped))
+        with contextlib.suppress(nfa.InputError):
+            nfa.load_model(tmp_path / "flipped.safetensors")
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path):
+    net = nfa.MLP(3, 4, 1, 2)
+    with torch.no_grad():
+        net.layers[1].weight[1, 2] = float("nan")
+    nfa.save_model(tmp_path / "net.safetensors", Model(net, "net"))
+    with pytest.raises(nfa.InputError, match=r"layers\.1\.weight: nan at row 1, column 2"):
+        nfa.load_model(tmp_path / "net.safetensors")
+
+
+def test_what_cannot_be_saved(tmp_path):
+    with pytest.raises(nfa.InputError, match=r"only nfa\.MLP can be saved"):
+        nfa.save_model(tmp_path / "net.safetensors", Model(torch.nn.Linear(2, 2), "net"))
+    with pytest.raises(nfa.InputError, match="cannot write"):
+        nfa.save_model(tmp_path / "no" / "folder.safetensors", Model(nfa.MLP(3), "net"))

@@ -1,0 +1,249 @@
+"""The probe: every way to write a linear layer, and the network handed back as it was."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import gaussian
+from torch import nn
+from torch.func import jacrev, vmap
+
+import nfa
+from nfa.probe import Probe
+
+
+class Written(nn.Module):
+    """Two layers, written in one of the ways people write them."""
+
+    def __init__(self, way):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.A = nn.Parameter(torch.randn(5, 4, generator=generator, dtype=torch.float64))
+        self.B = nn.Parameter(torch.randn(5, 3, generator=generator, dtype=torch.float64))
+        self.b = nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64))
+        self.c = nn.Parameter(torch.randn(3, generator=generator, dtype=torch.float64))
+        self.way = way
+
+    def forward(self, x):
+        way = self.way
+        if way == "F.linear":
+            return F.linear(torch.tanh(F.linear(x, self.A, self.b)), self.B.T, self.c)
+        if way == "matmul":
+            return torch.tanh(x @ self.A.T + self.b) @ self.B + self.c
+        if way == "functions":
+            return torch.mm(torch.tanh(torch.matmul(x, self.A.t()) + self.b), self.B) + self.c
+        if way == "addmm":
+            return torch.addmm(self.c, torch.tanh(torch.addmm(self.b, x, self.A.T)), self.B)
+        if way == "aten":
+            z = torch.ops.aten.linear.default(x, self.A, self.b)
+            return torch.ops.aten.addmm.default(self.c, torch.ops.aten.tanh.default(z), self.B)
+        assert way == "in place"
+        return F.linear(F.linear(x, self.A, self.b).tanh_(), self.B.T, self.c)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("way", ["F.linear", "matmul", "functions", "addmm", "aten", "in place"])
+def test_a_layer_is_a_layer_however_it_is_written(way, frozen):
+    net = Written(way).requires_grad_(not frozen)
+    X = gaussian(12, 4)
+    found = nfa.agop(net, X)
+    assert list(found) == ["A", "B"]
+    J = vmap(jacrev(lambda x: torch.tanh(x @ net.A.T + net.b) @ net.B + net.c))(X).detach()
+    torch.testing.assert_close(found["A"].dense(), torch.einsum("ncd,nce->de", J, J) / 12)
+    torch.testing.assert_close(found["B"].dense(), (net.B @ net.B.T).detach())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_measures_inside_no_grad_and_inference_mode(mode, small):
+    net, X = small
+    expected = nfa.audit(net, X).to_frame()
+    with mode():
+        assert nfa.audit(net, X).to_frame().equals(expected)
+
+
+def snapshot(net):
+    return {
+        "mode": [module.training for module in net.modules()],
+        "grads": [None if p.grad is None else p.grad.clone() for p in net.parameters()],
+        "requires": [p.requires_grad for p in net.parameters()],
+        "values": [t.clone() for t in [*net.parameters(), *net.buffers()]],
+        "ids": [id(t) for t in [*net.parameters(), *net.buffers()]],
+        "hooks": [
+            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+            for module in net.modules()
+        ],
+    }
+
+
+def assert_untouched(net, before):
+    after = snapshot(net)
+    for key in ("mode", "requires", "ids", "hooks"):
+        assert after[key] == before[key], key
+    for one, other in zip(before["values"], after["values"], strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(before["grads"], after["grads"], strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.equal(one, other)
+
+
+class Busy(nn.Module):
+    """A network with everything that measuring might disturb."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Linear(4, 6), nn.BatchNorm1d(6)
+        self.drop, self.last = nn.Dropout(0.5), nn.Linear(6, 2)
+        self.register_buffer("calls", torch.zeros(1))
+        self.first.weight.requires_grad_(False)
+        self.norm.eval()
+        self.fail = False
+
+    def forward(self, x):
+        self.calls += 1
+        self.calls = self.calls + 1
+        if self.fail and len(x) > 1:
+            raise KeyboardInterrupt
+        return self.last(self.drop(F.relu(self.norm(self.first(x)), inplace=True)))
+
+
+def test_the_network_comes_back_as_it_was():
+    net = Busy().train()
+    net.norm.eval()
+    net(torch.randn(5, 4)).sum().backward()
+    net.last.register_forward_hook(lambda module, inputs, output: None)
+    before = snapshot(net)
+    audit = nfa.audit(net, torch.randn(30, 4), copy.deepcopy(net))
+    assert_untouched(net, before)
+    assert [layer["name"] for layer in audit] == ["first", "last"]
+    net.fail = True
+    with pytest.raises(KeyboardInterrupt):
+        nfa.audit(net, torch.randn(30, 4))
+    assert_untouched(net, before)
+    with pytest.raises(nfa.InputError):
+        nfa.audit(net, torch.randn(30, 3))
+    assert_untouched(net, before)
+
+
+def test_what_an_error_in_the_network_says_is_one_line():
+    class Strict(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x):
+            if x.shape[1] != 3:
+                raise ValueError("I want three\nnot something else")
+            return self.layer(x)
+
+    with pytest.raises(
+        nfa.InputError, match=r"data: the network cannot take rows of shape \(4,\): I want three"
+    ) as caught:
+        nfa.audit(Strict(), torch.zeros(2, 4))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "net"),
+    [
+        ("no linear layer, and no floating-point weights", nn.ReLU()),
+        ("no linear layer \\(no product", nn.BatchNorm1d(3)),
+        (
+            "its output is torch.int64",
+            nn.Sequential(nn.Linear(3, 2), type("Arg", (nn.Module,), {"forward": lambda s, x: x.argmax(1)})()),
+        ),
+        (
+            "its output is tuple",
+            nn.Sequential(nn.Linear(3, 2), type("Two", (nn.Module,), {"forward": lambda s, x: (x, x)})()),
+        ),
+        (
+            "output has shape \\(\\)",
+            nn.Sequential(nn.Linear(3, 2), type("Sum", (nn.Module,), {"forward": lambda s, x: x.sum()})()),
+        ),
+        (
+            "not finite in the batch of sample 0",
+            nn.Sequential(nn.Linear(3, 2), type("Log", (nn.Module,), {"forward": lambda s, x: (x * 0 - 1).log()})()),
+        ),
+        ("got str, expected a torch.nn.Module", "net"),
+    ],
+)
+def test_networks_that_cannot_be_audited(message, net):
+    with pytest.raises(nfa.InputError, match=message) as caught:
+        nfa.audit(net, torch.randn(6, 3))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_audited_stands_in_skipped():
+    net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(12, 3))
+    audit = nfa.audit(net, torch.randn(7, 1, 8))
+    assert audit.about["skipped"] == [{"name": "0", "kind": "Conv1d"}]
+    assert [layer["name"] for layer in audit] == ["2"]
+
+
+def test_sequences_pool_their_positions():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Flatten(), nn.Linear(20, 2)).double()
+    X = gaussian(11 * 5, 3).reshape(11, 5, 3)
+    audit = nfa.audit(net, X)
+    assert audit[0]["rows"] == 55
+    J = vmap(jacrev(lambda x: net(x[None])[0]))(X).detach()  # n x c x T x d
+    torch.testing.assert_close(audit[0].agop.dense(), torch.einsum("nctd,ncte->de", J, J) / 55)
+
+
+def test_a_weight_used_twice_pools_its_rows_without_cross_terms():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.Linear(4, 4, dtype=torch.float64), nn.Linear(4, 2, dtype=torch.float64)
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.layer(torch.tanh(self.layer(x)))))
+
+    net, X = Twice(), gaussian(10, 4)
+    audit = nfa.audit(net, X)
+    assert audit["layer"]["rows"] == 20
+    h = torch.tanh(net.layer(X)).detach()
+    outer = vmap(jacrev(lambda h: net.head(torch.tanh(net.layer(h)))))(h).detach()
+    inner = vmap(jacrev(lambda x: net(x)))(X).detach()
+    expected = sum(torch.einsum("ncd,nce->de", J, J) for J in (inner, outer)) / 20
+    torch.testing.assert_close(audit["layer"].agop.dense(), expected)
+
+
+def test_layers_need_not_reach_the_output():
+    class Loose(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.loose = nn.Linear(3, 2), nn.Linear(3, 5)
+
+        def forward(self, x):
+            self.loose(x)
+            return self.used(x)
+
+    audit = nfa.audit(Loose(), torch.randn(8, 3))
+    assert "dead" in audit["loose"]["note"]
+    assert audit["used"]["cosine"] == pytest.approx(1)
+
+
+def test_sweeps_yield_every_sample_once_per_output():
+    net, X = nfa.MLP(4, 5, 1, 3), gaussian(25, 4, dtype=torch.float32)
+    seen = {0: [], 1: [], 2: []}
+    with Probe(net, X) as probe:
+        for sweep in probe.sweeps(batch_size=8):
+            seen[sweep.column] += sweep.samples.tolist()
+            groups = (sweep.samples % 10).tolist()
+            assert groups == sorted(groups)
+    assert all(sorted(samples) == list(range(25)) for samples in seen.values())
+
+
+def test_progress_is_shown_on_a_terminal_alone(monkeypatch, capsys):
+    import sys
+
+    from nfa.common import progress as module
+
+    net, X = nfa.MLP(4, 5, 1, 3), gaussian(25, 4, dtype=torch.float32)
+    nfa.audit(net, X)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.modules["nfa.common.progress"], "PATIENCE", 0.0)
+    assert callable(module)
+    nfa.audit(net, X, batch_size=5)
+    assert "measuring" in capsys.readouterr().err

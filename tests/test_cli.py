@@ -1,0 +1,170 @@
+"""The command line, as a user calls it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nfa
+from nfa import cli
+
+
+def run(capsys, *arguments):
+    """Exit status, standard output and standard error of one call."""
+    sys.argv = ["nfa", *map(str, arguments)]
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    return caught.value.code, out, err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small network trained on digits by the command line."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, "-m", "nfa", "train", "digits", "--out", folder, "--width", "32", "--depth", "2"]
+    subprocess.run([*map(str, command), "--epochs", "30", "--init", "factor:0.3"], check=True, capture_output=True)
+    return folder
+
+
+def test_train_writes_what_audit_needs(trained):
+    assert {path.name for path in trained.iterdir()} >= {"net.safetensors", "init.safetensors", "history.csv"}
+    assert len(pd.read_csv(trained / "history.csv")) == 30
+    model = nfa.load_model(trained / "net.safetensors")
+    assert model.scaling.kind == "max"
+    assert model.split == {"test": 0.2, "val": 0.0, "seed": 0}
+    assert model.settings["loss"] == "onehot_mse"
+
+
+def test_audit_applies_scaling_and_split_and_says_so(trained, tmp_path, capsys):
+    status, out, err = run(
+        capsys, "audit", trained / "net.safetensors", "--init", trained / "init.safetensors", "--data", "digits",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    assert "Rows divided as in training" in out
+    assert "Inputs scaled as in training (max)" in out
+    assert "The network has learned its task" in out
+    assert out.count("Layer ") == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"audit.json", "features.safetensors", "report.html"}
+    saved = json.loads((tmp_path / "audit.json").read_text())
+    assert (saved["n_samples"], saved["split"]) == (1438, "train")
+    # The same table as in Python.
+    data = nfa.load_data("digits").divide(test=0.2, seed=0)
+    model = nfa.load_model(trained / "net.safetensors")
+    before = nfa.load_model(trained / "init.safetensors")
+    audit = nfa.audit(model.net, data.scaled(model.scaling), before.net)
+    assert [layer["cosine"] for layer in saved["layers"]] == pytest.approx([layer["cosine"] for layer in audit])
+
+
+def test_every_option_of_audit(trained, tmp_path, capsys):
+    status, _, err = run(
+        capsys, "audit", trained / "net.safetensors", "--data", "digits", "--out", tmp_path, "--outputs", "output:3",
+        "--layers", "layers.[01]", "--split", "test", "--samples", 50, "--probes", 2, "--device", "cpu", "--seed", 7,
+        "--no-report",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    saved = json.loads((tmp_path / "audit.json").read_text())
+    assert [saved[key] for key in ("n_samples", "split", "outputs", "n_outputs", "seed", "probes")] == [
+        50, "test", "output:3", 1, 7, 2,
+    ]  # fmt: skip
+    assert [layer["name"] for layer in saved["layers"]] == ["layers.0", "layers.1"]
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_factory_and_a_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clinets.py").write_text("import torch\ndef build():\n    return torch.nn.Linear(2, 2)\n")
+    pd.DataFrame({"a": [1, 2, 3], "b": [3, 4, 5], "y": ["u", "v", "u"]}).to_csv("t.csv", index=False)
+    status, out, err = run(capsys, "audit", "clinets:build", "--data", "t.csv", "--target", "y", "--out", "o")
+    assert (status, err) == (0, "")
+    assert "3 all rows of t.csv" in out
+
+
+def test_train_on_a_table_for_regression_and_resume(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": X[:, 0]}).to_csv(tmp_path / "t.csv", index=False)
+    call = ["train", tmp_path / "t.csv", "--target", "y", "--out", tmp_path / "o", "--width", "8,4", "--val", "0.2"]
+    assert run(capsys, *call, "--epochs", 2, "--keep", "best")[0] == 0
+    status, out, _ = run(capsys, *call, "--epochs", 4, "--keep", "best")
+    assert status == 0
+    assert "Trained 4 epochs" in out
+    model = nfa.load_model(tmp_path / "o" / "net.safetensors")
+    assert model.scaling.kind == "standard"
+    assert model.settings["loss"] == "mse"
+    status, _, err = run(capsys, *call, "--epochs", 4, "--lr", 0.5)
+    assert status == 2
+    assert "delete it to start again" in err
+
+
+def test_demo(tmp_path, capsys):
+    status, out, err = run(capsys, "demo", "--out", tmp_path)
+    assert (status, err) == (0, "")
+    audit = nfa.Audit.load(tmp_path)
+    assert audit.score.value > 0.95
+    assert (audit.score.rows, audit.about["split"]) == ("test", "train")
+    for layer in list(audit)[:-1]:
+        assert layer["ci_low"] > 0.2 + max(layer["untrained_cosine"], layer["init_cosine_null"])
+    assert out.count("this layer has learned features") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing command."),
+        (["audits"], "No such command 'audits'"),
+        (["audit"], "Missing"),
+        (["audit", "NET", "--data", "digits"], "Missing option '--out'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--sampels", "3"], "No such option: --sampels"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--samples", "many"], "Invalid value for '--samples'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--samples", "0"], "samples: got 0"),
+        (["audit", "NET", "--data", "digist", "--out", "OUT"], "did you mean 'digits'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--layers", "layer.0"], "did you mean 'layers.0'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--outputs", "logit"], "did you mean 'logits'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--split", "tets"], "did you mean 'test'"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--device", "gpu9"], "device: cannot use 'gpu9'"),
+        (["audit", "NET", "--data", "digits", "--out", "NET"], "out: cannot write to"),
+        (["audit", "NET", "--data", "digits", "--out", "/proc/nowhere"], "out: cannot write to /proc/nowhere"),
+        (["audit", "missing.safetensors", "--data", "digits", "--out", "OUT"], "model: no such file"),
+        (["audit", "net.onnx", "--data", "digits", "--out", "OUT"], "not yet read"),
+        (["audit", "NET", "--data", "digits", "--init", "OTHER", "--out", "OUT"], "init: layer layers.0 has shape"),
+        (["audit", "NET", "--data", "wide.npz", "--out", "OUT"], "but the inputs' scaling is|features reach layer"),
+        (["train", "digits", "--out", "OUT", "--width", "a,b"], "width: got 'a,b'"),
+        (["train", "digits", "--out", "OUT", "--activation", "rleu"], "did you mean 'relu'"),
+        (["train", "digits", "--out", "OUT", "--test", "2"], "together below 1"),
+        (["train", "wide.npz", "--out", "OUT"], "no targets"),
+        (["demo", "digist", "--out", "OUT"], "did you mean 'digits'"),
+    ],
+)
+def test_a_bad_call_is_one_line_and_status_2(trained, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    np.savez("wide.npz", X=np.random.default_rng(0).normal(size=(20, 70)))
+    from nfa.network import Model
+
+    nfa.save_model(tmp_path / "other.safetensors", Model(nfa.MLP(64, 16, 2, 10), "other"))
+    places = {"NET": trained / "net.safetensors", "OUT": tmp_path / "out", "OTHER": tmp_path / "other.safetensors"}
+    status, _, err = run(capsys, *(places.get(argument, argument) for argument in arguments))
+    assert status == 2
+    assert err.count("\n") == 1
+    assert err.startswith("nfa: ")
+    assert re.search(message, err), err
+
+
+def test_anything_else_is_status_1_with_a_traceback(tmp_path):
+    (tmp_path / "broken.py").write_text("def build():\n    raise RuntimeError('mine')\n")
+    command = [sys.executable, "-m", "nfa", "audit", "broken:build", "--data", "digits", "--out", "o"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "RuntimeError: mine" in done.stderr
+
+
+def test_help_needs_no_heavy_import():
+    code = "import sys; sys.argv = ['nfa', 'audit', '--help']\nfrom nfa import cli\n"
+    code += "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+    code += "assert not {'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
