@@ -7,9 +7,9 @@ n = 1000 rows, 5 hidden layers of width 1024, relu, no bias, float32.
 - *baseline*: what one would write first, and what the authors' scripts do. Each layer's subnetwork built of
   `F.linear`, `vmap(jacrev)` in chunks of 100 rows, `einsum` to d x d, cosine in float64. The faster of two runs.
 - *floor*: n sum d_l k_l (forward) + n c sum_(l>1) d_l k_l (backward) + n c sum k_l^2 / 2 (S, by symmetry)
-  multiply-adds, at the rate of a float32 matrix product measured in the same run (the fastest of many; 4096 x 4096).
-- *sweep*: everything from the network to S of all layers, kept by group as the interval needs. The fastest of
-  three runs, between which the machine's rate is measured again.
+  multiply-adds, at the rate of a float32 matrix product (4096 x 4096) measured right before each sweep.
+- *sweep*: everything from the network to S of all layers, kept by group as the interval needs. Times are medians
+  of seven rounds; ratios are medians of the rounds' ratios, so that a machine whose speed drifts does no harm.
 - *rest*: the whole audit less the sweep, in sweeps, without and with the network before training.
 - *memory*: peak resident memory above network, init and data, in a process of its own: of the sweep and the
   whole audit with init. On a GPU, peak allocated memory there.
@@ -20,7 +20,7 @@ With `--linear`, the sweep's time and the audit's memory for 1, 2, 4 and 8 thous
 import argparse
 import copy
 import json
-import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -39,7 +39,7 @@ from nfa.features.agop import measure
 from nfa.probe import Probe
 
 SIZES = ((784, 10), (3072, 10), (27648, 2))
-ROWS, WIDTH, DEPTH = 1000, 1024, 5
+ROWS, WIDTH, DEPTH, ROUNDS = 1000, 1024, 5, 7
 TARGETS = {784: ">= 3, <= 1.3", 3072: ">= 5, <= 1.3", 27648: ">= 40, <= 1.5"}
 
 
@@ -68,7 +68,7 @@ def timed(work: Callable[[], object], device: str) -> float:
 def product_rate(device: str) -> float:
     """Multiply-adds per second of a float32 matrix product."""
     A = torch.randn(4096, 4096, device=device)
-    return 4096**3 / min(timed(lambda: A @ A, device) for _ in range(4))
+    return 4096**3 / min(timed(lambda: A @ A, device) for _ in range(2))
 
 
 def floor_operations(net: nfa.MLP, n: int, c: int) -> float:
@@ -125,15 +125,21 @@ def measure_memory(kind: str, d: int, c: int, n: int, device: str) -> float:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
     else:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        before = pages * resource.getpagesize()
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        before = resident("VmRSS")
     if kind == "sweep":
         sweep(net, X)
     else:
         nfa.audit(net, X, init)
     if device != "cpu":
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e6
+    return (resident("VmHWM") - before) / 1e6
+
+
+def resident(key: str) -> int:
+    """Bytes of this process's memory as Linux counts it: VmRSS now, VmHWM at most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
 def compare(sizes: list[tuple[int, int]], device: str) -> Table:
@@ -147,27 +153,28 @@ def compare(sizes: list[tuple[int, int]], device: str) -> Table:
         table.add_column(heading, justify="right")
     for d, c in sizes:
         net, init, X = setting(d, c, ROWS, device)
-        rates, sweeps, alone, against = [], [], [], []
+        operations = floor_operations(net, ROWS, c)
+        floors, sweeps, alone, against = [], [], [], []
         timed(lambda net=net, X=X: sweep(net, X), device)
-        for _ in range(3):
-            rates.append(product_rate(device))
+        for _ in range(ROUNDS):
+            floors.append(operations / product_rate(device))
             sweeps.append(timed(lambda net=net, X=X: sweep(net, X), device))
-            alone.append(timed(lambda net=net, X=X: nfa.audit(net, X), device))
-            against.append(timed(lambda net=net, X=X, init=init: nfa.audit(net, X, init), device))
+        for _ in range(3):
+            once = timed(lambda net=net, X=X: sweep(net, X), device)
+            alone.append(timed(lambda net=net, X=X: nfa.audit(net, X), device) / once - 1)
+            against.append(timed(lambda net=net, X=X, init=init: nfa.audit(net, X, init), device) / once - 1)
         plain = min(timed(lambda net=net, X=X: baseline(net, X), device) for _ in range(2))
-        rates.append(product_rate(device))
-        floor = floor_operations(net, ROWS, c) / max(rates)
-        fastest = min(sweeps)
+        typical = statistics.median(sweeps)
         table.add_row(
             f"{d}, {c}",
             f"{plain:.2f}",
-            f"{fastest:.3f}",
-            f"{plain / fastest:.1f}",
-            f"{floor:.3f}",
-            f"{fastest / floor:.2f}",
+            f"{typical:.3f}",
+            f"{plain / typical:.1f}",
+            f"{statistics.median(floors):.3f}",
+            f"{statistics.median(s / f for s, f in zip(sweeps, floors, strict=True)):.2f}",
             TARGETS.get(d, ""),
-            f"{min(alone) / fastest - 1:.2f}",
-            f"{min(against) / fastest - 1:.2f}",
+            f"{statistics.median(alone):.2f}",
+            f"{statistics.median(against):.2f}",
             f"{peak_memory('sweep', d, c, ROWS, device):.0f}",
             f"{peak_memory('audit', d, c, ROWS, device):.0f}",
         )

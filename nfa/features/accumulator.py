@@ -40,24 +40,39 @@ class UpperSums:
         side = max(BLOCK, -(-k // BLOCKS_PER_SIDE))
         self.k, self.count = k, count
         self._starts = range(0, k, side)
-        self._strips = [like.new_zeros(count, min(side, k - start), k - start) for start in self._starts]
+        # Left as the allocator gave them until a first sum is written: zeroing costs as much as a layer's rows.
+        self._strips = [like.new_empty(count, min(side, k - start), k - start) for start in self._starts]
+        self._written = [False] * count
 
     def add(self, number: int, rows: Tensor, times: float = 1.0) -> None:
         """Add rows'rows, rows of shape (m, k), to one of the sums, that many times."""
+        beta = float(self._written[number])
+        self._written[number] = True
         for start, strip in zip(self._starts, self._strips, strict=True):
-            strip[number].addmm_(rows[:, start : start + strip.shape[1]].T, rows[:, start:], alpha=times)
+            left, right = rows[:, start : start + strip.shape[1]].T, rows[:, start:]
+            strip[number].addmm_(left, right, beta=beta, alpha=times)
 
     def full(self, number: int) -> Tensor:
         """Return one of the sums as a whole matrix (k x k)."""
+        self._settle()
         return self._whole([strip[number] for strip in self._strips])
 
     def total(self) -> Tensor:
         """Return the sum of all of them (k x k), in float64."""
+        self._settle()
         return self._whole([sum_float64(strip) for strip in self._strips])
 
     def cpu(self) -> None:
         """Move to the CPU."""
         self._strips = [strip.cpu() for strip in self._strips]
+
+    def _settle(self) -> None:
+        """Zero the sums that nothing was added to."""
+        for number, written in enumerate(self._written):
+            if not written:
+                for strip in self._strips:
+                    strip[number].zero_()
+                self._written[number] = True
 
     def _whole(self, strips: list[Tensor]) -> Tensor:
         matrix = strips[0].new_empty(self.k, self.k)
