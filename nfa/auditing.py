@@ -111,17 +111,24 @@ class Audit:
         if self.score is not None:
             score = self.score
             head += f"; {score.metric} {score.value:.4g} on {score.rows} (constant answer {score.baseline:.4g})"
+        if self.skipped:
+            head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
         return head + "\n" + self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)
 
     @property
     def score(self) -> Score | None:
         """The network's score, where the data have targets."""
-        return None if self.about["score"] is None else Score(**self.about["score"])
+        return _as_score(self.about["score"])
 
     @property
     def init_score(self) -> Score | None:
         """The score of the network before training, where there is one."""
-        return None if self.about["init_score"] is None else Score(**self.about["init_score"])
+        return _as_score(self.about["init_score"])
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """Name and kind of every module with weights that was not measured."""
+        return list(self.about["skipped"])
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the table: a row per layer, the columns of `COLUMNS`."""
@@ -225,6 +232,9 @@ def audit(
     torch.Size([6, 6])
     """
     rows, measured_split = _rows(data, split, samples, seed)
+    for argument, network in (("net", net), ("init", init)):
+        if not isinstance(network, nn.Module) and not (argument == "init" and network is None):
+            raise InputError(f"{argument}: got {type(network).__name__}, expected a torch.nn.Module")
     with Probe(net, rows, outputs) as probe:
         chosen = probe.choose(layers)
         about = {
@@ -240,6 +250,7 @@ def audit(
             "seed": seed,
             "skipped": probe.skipped(),
         }
+        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in (net, init))
         before: Iterator[Measured | None] = iter([None] * len(chosen))
         if init is not None:
             before = iter(list(_measure_init(init, rows, outputs, chosen, batch_size, probes, seed)))
@@ -249,20 +260,20 @@ def audit(
             found.append(
                 LayerAudit(
                     {"layer": number} | layer_columns(measured, measured_init),
-                    measured.layer.weight.cpu(),
+                    _copy(measured.layer.weight),
                     measured.S,
                     measured.S_centered,
-                    None if measured_init is None else measured_init.layer.weight.cpu(),
+                    None if measured_init is None else _copy(measured_init.layer.weight),
                 )
             )
         about["n_samples"] = probe.samples.n
-    about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in (net, init))
     return Audit(about, tuple(found))
 
 
 def _rows(data: Any, split: str, samples: int | None, seed: int) -> tuple[Any, str]:
     """Return the rows to measure, and what they are called."""
     one_of("split", split, (*Dataset.PARTS, "all"))
+    positive("seed", seed, least=0)
     if samples is not None:
         positive("samples", samples)
     if not isinstance(data, Dataset):
@@ -308,10 +319,22 @@ def _score(net: nn.Module | None, data: Any, rows: Any, split: str) -> dict[str,
     return None if result is None else result.to_dict()
 
 
+def _copy(weight: Tensor) -> Tensor:
+    """Return the weight as it is now, whatever becomes of the network."""
+    return weight.to("cpu", copy=True)
+
+
 def _version() -> str:
     from importlib.metadata import version
 
     return version("nfa")
+
+
+def _as_score(fields: dict[str, Any] | None) -> Score | None:
+    if fields is None:
+        return None
+    value = math.nan if fields["value"] is None else fields["value"]
+    return Score(**fields | {"value": value})
 
 
 def _to_json(value: Any) -> Any:

@@ -65,7 +65,7 @@ def audit_command(
 
     output_folder("out", out)
     loaded = load_model(model)
-    before = None if init is None else load_model(init).net
+    before = None if init is None else load_model(init, "init").net
     rows = _prepared(load_data(data, target, folder, download), loaded)
     for net in (loaded.net, before):
         if net is not None:
@@ -173,6 +173,8 @@ def _train(
     from nfa.network import MLP, Model, save_model, train
 
     output_folder("out", out)
+    if settings["loss"] == "mse":
+        rows = rows.with_real_targets()
     divided = rows.divide(**split)
     training_rows = divided.part("train")
     fitted = Scaling.fit(scaling or ("standard" if rows.feature_shape is None else "max"), training_rows.X)
@@ -182,7 +184,8 @@ def _train(
     loss = settings.pop("loss") or ("onehot_mse" if rows.is_classification else "mse")
     done = train(net, prepared, loss=loss, seed=seed, checkpoint=out / "checkpoint.pt", **settings)
     for name, each in (("net", done.net), ("init", done.init)):
-        save_model(out / f"{name}.safetensors", Model(each, name, fitted, split, done.settings))
+        known = (split | {"rows": rows.n}, rows.feature_names, rows.class_names, done.settings)
+        save_model(out / f"{name}.safetensors", Model(each, name, fitted, *known))
     done.history.to_csv(out / "history.csv", index=False)
     last = done.history.iloc[-1]
     _say(
@@ -194,10 +197,23 @@ def _train(
 
 def _prepared(rows: "Dataset", model: "Model") -> "Dataset":
     """Divide and scale the data as the network's file says, and say so."""
-    if model.split is not None:
-        rows = rows.divide(**model.split)
-        shares = ", ".join(f"{key} {value}" for key, value in model.split.items())
-        _say(f"Rows divided as in training: {shares}.")
+    if model.settings.get("loss") == "mse":
+        rows = rows.with_real_targets()
+    elif model.classes is not None:
+        rows = rows.with_classes(model.classes)
+    elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
+        # Classes called by whole numbers are the network's outputs of these numbers.
+        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(map(int, rows.class_names)))))
+    elif rows.class_names is not None:
+        _say(f"Classes in sorted order are outputs 0 to {len(rows.class_names) - 1}: {', '.join(rows.class_names)}.")
+    if model.features is not None:
+        rows = rows.with_features(model.features)
+    if model.split is not None and model.split["rows"] != rows.n:
+        _say(f"Not the data of training ({rows.n} rows, not {model.split['rows']}): the rows are not divided.")
+    elif model.split is not None:
+        shares = {key: model.split[key] for key in ("test", "val", "seed")}
+        rows = rows.divide(**shares)
+        _say(f"Rows divided as in training: {', '.join(f'{key} {value}' for key, value in shares.items())}.")
     if model.scaling is not None and model.scaling.kind != "none":
         rows = rows.scaled(model.scaling)
         _say(f"Inputs scaled as in training ({model.scaling.kind}).")
@@ -213,6 +229,8 @@ def _finish(result: "Audit", out: Path, report: bool) -> None:
     if report:
         written.append(write(result, out).name)
     _table(result)
+    if result.skipped:
+        _say("Not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in result.skipped) + ".")
     for sentence in sentences(result):
         _say(sentence)
     _say(f"Wrote {', '.join(written)} to {out}.")
@@ -220,6 +238,7 @@ def _finish(result: "Audit", out: Path, report: bool) -> None:
 
 def _table(result: "Audit") -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     # Headings and the way from a row to each cell.
@@ -240,14 +259,16 @@ def _table(result: "Audit") -> None:
     }
     about = result.about
     table = Table(
-        title=f"NFM against AGOP of {about['model']}, {about['n_samples']} {about['split']} rows of {about['data']}",
+        title=escape(
+            f"NFM against AGOP of {about['model']}, {about['n_samples']} {about['split']} rows of {about['data']}"
+        ),
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
     for heading in shown:
         table.add_column(heading, justify="left" if heading in ("layer", "") else "right")
     for layer in result:
-        table.add_row(*(cell(layer.row) for cell in shown.values()))
-    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table, markup=False)
+        table.add_row(*(escape(cell(layer.row)) for cell in shown.values()))
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
 
 
 def _number(value: float) -> str:
@@ -268,13 +289,21 @@ def _widths(text: str) -> int | list[int]:
 
 def _move(net: Any, device: str) -> Any:
     try:
+        if device == "meta":
+            raise InputError("device: 'meta' computes nothing")
         return net.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device: cannot use {device!r}: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"device: cannot use {device!r} here (cpu works anywhere, cuda where there is a GPU)"
+        ) from error
 
 
-# What typer raises on a wrong call; its own name for the class moved between versions.
-_UsageError: Any = typer.BadParameter.__mro__[2]
+# The base of all that typer raises on a wrong call; its home moved between versions.
+_CallError: Any = typer.BadParameter.__mro__[2]
+
+
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C."""
 
 
 def main() -> None:
@@ -283,10 +312,12 @@ def main() -> None:
         status = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error))
-    except _UsageError as error:
+    except _CallError as error:
         _fail(error.format_message())
-    except typer.Abort:
-        typer.echo("nfa: interrupted", err=True)
+    except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        typer.echo("nfa: interrupted; a training goes on from its last epoch when called again", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -121,6 +121,7 @@ def expected_rows(net, X, outputs="logits", init=None):
         # Same delta for every row: what sits between output and z does not depend on the sample.
         delta = J @ np.linalg.pinv(W)
         trivial = np.allclose(J, J[:1], rtol=1e-12, atol=1e-12) and (k >= d or np.allclose(delta, delta[:1]))
+        trivial = trivial and len(J) > 1
         row = {"layer": number, "d_in": d, "d_out": k, "rows": len(J), "trivial": trivial}
         row["nfm_trace"], row["agop_trace"] = np.trace(N), np.trace(A)
         row["nfm_effective_rank"] = np.trace(N) ** 2 / np.sum(N**2)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -305,3 +306,128 @@ def test_bad_calls_name_the_argument(small):
         with pytest.raises(nfa.InputError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outputs"),
+    [
+        ({"depth": 8, "activation": "relu", "init": "factor:0.1"}, "logits"),
+        ({"depth": 8, "activation": "sigmoid", "init": "factor:0.1"}, "logits"),
+        ({"depth": 2, "activation": "tanh"}, "probabilities"),
+    ],
+)
+def test_tiny_gradients_are_not_dead(arguments, outputs):
+    """Squares of such deltas leave the range of float32."""
+    net = nfa.MLP(16, 32, n_outputs=5, **arguments)
+    if outputs == "probabilities":
+        with torch.no_grad():  # a saturated softmax
+            net.layers[-1].weight *= 300
+    X = gaussian(60, 16, dtype=torch.float32)
+    audit = nfa.audit(net, X, outputs=outputs)
+    for layer, row in zip(audit, expected_rows(net, X, outputs), strict=True):
+        assert layer["cosine"] == pytest.approx(row["cosine"], abs=1e-4)
+        assert layer["cosine_sqrt"] == pytest.approx(row["cosine_sqrt"], abs=1e-4)
+        assert layer["agop_trace"] == pytest.approx(row["agop_trace"], rel=1e-3)
+        assert layer["ci_low"] == pytest.approx(row["ci_low"], abs=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1e-13, 1e13])
+def test_extreme_weights_change_no_similarity(factor):
+    net, X = nfa.MLP(6, [8, 5], n_outputs=3), gaussian(40, 6, dtype=torch.float32)
+    scaled = copy.deepcopy(net)
+    with torch.no_grad():
+        scaled.layers[0].weight *= factor
+        scaled.layers[1].weight /= factor
+    one, other = nfa.audit(net, X).to_frame(), nfa.audit(scaled, X).to_frame()
+    for column in ("cosine", "pearson", "cosine_sqrt", "ci_low", "cosine_centered", "nfm_effective_rank"):
+        np.testing.assert_allclose(one[column], other[column], atol=1e-4, err_msg=column)
+
+
+def test_what_an_audit_holds_does_not_change_with_the_network(small, tmp_path):
+    net, X = small
+    audit = nfa.audit(net, X, net)
+    trace = audit[0].nfm.trace()
+    with torch.no_grad():
+        net.layers[0].weight.zero_()
+    assert audit[0].nfm.trace() == trace
+    audit.save(tmp_path)  # weight and init_weight are tensors of their own
+
+
+def test_an_init_of_another_dtype_is_taken():
+    net, X = nfa.MLP(6, [8, 5], n_outputs=3), gaussian(40, 6, dtype=torch.float32)
+    same = nfa.audit(net, X, nfa.MLP(6, [8, 5], n_outputs=3, seed=1)).to_frame()
+    other = nfa.audit(net, X, nfa.MLP(6, [8, 5], n_outputs=3, seed=1).double()).to_frame()
+    np.testing.assert_allclose(same[list(NEEDS_INIT)].astype(float), other[list(NEEDS_INIT)].astype(float), atol=1e-5)
+
+
+@pytest.mark.parametrize("d", [7, 50, 300, 1500])
+def test_pearson_with_a_constant_matrix_is_nan(d):
+    net = torch.nn.Linear(d, 4, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[0.1], [0.3], [-0.7], [0.2]]).expand(4, d))
+    layer = nfa.audit(net, gaussian(20, d, dtype=torch.float32), outputs="output:1")[0]
+    assert math.isnan(layer["pearson"])
+    assert math.isnan(layer["pearson_sqrt"])
+    assert "Pearson is undefined" in layer["note"]
+
+
+def test_layers_that_need_much_memory_are_measured_in_several_passes(small, monkeypatch):
+    net, X = small
+    expected = nfa.audit(net, X).to_frame()
+    monkeypatch.setattr(sys.modules["nfa.features.agop"], "GROUP_BUDGET", 1)
+    pd.testing.assert_frame_equal(nfa.audit(net, X).to_frame(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("init", ["default", "factor:0.1"])
+def test_the_sums_by_group_of_sequences_equal_those_of_the_deltas(init):
+    """Several rows per sample, several groups per batch, with and without a shift of nearly constant deltas."""
+    from nfa.features.agop import measure
+    from nfa.probe import Probe
+
+    inner = nfa.MLP(5, [6], n_outputs=4, activation="tanh", init=init).double()
+    first = torch.nn.Linear(3, 5).double()
+    net = torch.nn.Sequential(first, torch.nn.Flatten(0, 1), inner, torch.nn.Unflatten(0, (-1, 7)))
+    X = gaussian(23 * 7, 3).reshape(23, 7, 3)
+    sums = {}
+    with Probe(net, X) as probe:
+        for sweep in probe.sweeps(batch_size=8):
+            for name, delta in sweep.deltas:
+                for sample, rows in zip(sweep.samples.tolist(), delta, strict=True):
+                    sums[name, sample % 10] = sums.get((name, sample % 10), 0) + rows.T @ rows
+        found = list(measure(probe, probe.layers, batch_size=8))
+    assert any(measured.sums.shift is not None for measured in found)
+    for measured in found:
+        for group in range(10):
+            (total,) = measured.sums.group(group)
+            torch.testing.assert_close(total, sums[measured.layer.name, group], rtol=1e-9, atol=1e-13)
+        S = sum(sums[measured.layer.name, group] for group in range(10)) / (23 * 7)
+        torch.testing.assert_close(measured.S, S, rtol=1e-9, atol=1e-13)
+
+
+def test_targets_that_do_not_fit_are_refused(small):
+    net, X = small
+    y = torch.arange(40) % 3
+    for message, targets in {
+        "classes 5 to 7, but the network has outputs 0 to 2": y + 5,
+        "classes -1 to 1": y - 1,
+        "1 real targets, but the network has 3 outputs": y.double(),
+        "whole numbers of shape": torch.nn.functional.one_hot(y, 3),
+    }.items():
+        with pytest.raises(nfa.InputError, match=message):
+            nfa.audit(net, (X, targets))
+    assert nfa.audit(net, (X, y[:, None])).score == nfa.audit(net, (X, y)).score
+    names = np.array(["a", "b", "c"])[y.numpy()]
+    assert nfa.audit(net, (X, pd.Series(names))).score == nfa.audit(net, (X, y)).score
+    with pytest.raises(nfa.InputError, match="complex"):
+        nfa.audit(net, X.to(torch.complex128))
+    with pytest.raises(nfa.InputError, match="init: got str"):
+        nfa.audit(net, X, "init")
+
+
+def test_a_score_that_is_nan_survives_saving(small, tmp_path):
+    net = nfa.MLP(6, [8], n_outputs=1).double()
+    audit = nfa.audit(net, (small[1], torch.ones(40, dtype=torch.float64)))
+    assert math.isnan(audit.score.value)
+    audit.save(tmp_path)
+    assert math.isnan(nfa.Audit.load(tmp_path).score.value)
+    assert "Audit of" in repr(nfa.Audit.load(tmp_path))

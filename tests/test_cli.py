@@ -36,7 +36,7 @@ def test_train_writes_what_audit_needs(trained):
     assert len(pd.read_csv(trained / "history.csv")) == 30
     model = nfa.load_model(trained / "net.safetensors")
     assert model.scaling.kind == "max"
-    assert model.split == {"test": 0.2, "val": 0.0, "seed": 0}
+    assert model.split == {"test": 0.2, "val": 0.0, "seed": 0, "rows": 1797}
     assert model.settings["loss"] == "onehot_mse"
 
 
@@ -97,9 +97,86 @@ def test_train_on_a_table_for_regression_and_resume(tmp_path, capsys):
     model = nfa.load_model(tmp_path / "o" / "net.safetensors")
     assert model.scaling.kind == "standard"
     assert model.settings["loss"] == "mse"
+    # Another network, or other data, is another training.
+    for change in (["--activation", "tanh"], ["--scaling", "none"], ["--seed", 1]):
+        status, _, err = run(capsys, *call, "--epochs", 4, "--keep", "best", *change)
+        assert status == 2
+        assert "delete it to start again" in err
     status, _, err = run(capsys, *call, "--epochs", 4, "--lr", 0.5)
     assert status == 2
     assert "delete it to start again" in err
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch, capsys):
+    """A network trained on a table with named columns and classes, and that table."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.arange(150) % 3
+    X = rng.normal(size=(150, 3)) + 2 * np.eye(3)[y]
+    table = pd.DataFrame(X, columns=["a", "b", "c"]).assign(label=np.array(["cat", "dog", "emu"])[y])
+    table.to_csv("t.csv", index=False)
+    call = ["train", "t.csv", "--target", "label", "--out", "o", "--loss", "cross_entropy", "--width", "16"]
+    assert run(capsys, *call, "--epochs", 30, "--lr", 0.01)[0] == 0
+    return table
+
+
+def audited(capsys, file):
+    status, out, err = run(
+        capsys, "audit", "o/net.safetensors", "--data", file, "--target", "label", "--split", "all", "--out", "a"
+    )
+    return status, out, err
+
+
+def test_columns_and_classes_are_matched_by_name(labelled, capsys):
+    assert audited(capsys, "t.csv")[0] == 0
+    expected = nfa.Audit.load("a")
+    labelled[["c", "label", "a", "b"]].to_csv("reordered.csv", index=False)
+    audited(capsys, "reordered.csv")
+    assert nfa.Audit.load("a")[0]["cosine"] == expected[0]["cosine"]
+    assert nfa.Audit.load("a").score == expected.score
+    # Without dogs, cats and emus keep their outputs.
+    labelled[labelled["label"] != "dog"].to_csv("subset.csv", index=False)
+    status, out, _ = audited(capsys, "subset.csv")
+    assert status == 0
+    assert "Not the data of training (100 rows, not 150)" in out
+    assert nfa.Audit.load("a").score.value > 0.8
+    labelled.assign(label="yak").to_csv("yak.csv", index=False)
+    status, _, err = audited(capsys, "yak.csv")
+    assert (status, "class 'yak' is not among the network's: cat, dog, emu" in err) == (2, True)
+    labelled.rename(columns={"b": "z"}).to_csv("renamed.csv", index=False)
+    status, _, err = audited(capsys, "renamed.csv")
+    assert (status, "has no column 'b'" in err) == (2, True)
+
+
+def test_whole_numbers_are_the_outputs_of_these_numbers(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plainnets.py").write_text(
+        "import torch\ndef build():\n    net = torch.nn.Linear(3, 3, bias=False)\n"
+        "    net.weight.data = torch.eye(3)\n    return net\n"
+    )
+    np.savez("t.npz", X=np.eye(3)[[0, 2, 0, 2]], y=np.array([0, 2, 0, 2]))
+    assert run(capsys, "audit", "plainnets:build", "--data", "t.npz", "--out", "a")[0] == 0
+    assert nfa.Audit.load("a").score.value == 1.0
+
+
+def test_integer_targets_can_be_regressed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.arange(60) % 20
+    pd.DataFrame({"x": x / 20, "age": 2 * x}).to_csv("t.csv", index=False)
+    call = ["train", "t.csv", "--target", "age", "--loss", "mse", "--out", "o", "--width", "8", "--epochs", 3]
+    status, _, err = run(capsys, *call)
+    assert (status, err) == (0, "")
+    assert run(capsys, "audit", "o/net.safetensors", "--data", "t.csv", "--target", "age", "--out", "a")[0] == 0
+    assert nfa.Audit.load("a").score.metric == "r2"
+
+
+def test_names_are_not_markup(trained, tmp_path, capsys):
+    import shutil
+
+    shutil.copy(trained / "net.safetensors", tmp_path / "net[bold].safetensors")
+    _, out, _ = run(capsys, "audit", tmp_path / "net[bold].safetensors", "--data", "digits", "--out", tmp_path / "o")
+    assert "net[bold].safetensors" in out
 
 
 def test_demo(tmp_path, capsys):
@@ -134,6 +211,15 @@ def test_demo(tmp_path, capsys):
         (["audit", "net.onnx", "--data", "digits", "--out", "OUT"], "not yet read"),
         (["audit", "NET", "--data", "digits", "--init", "OTHER", "--out", "OUT"], "init: layer layers.0 has shape"),
         (["audit", "NET", "--data", "wide.npz", "--out", "OUT"], "but the inputs' scaling is|features reach layer"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--seed", "-1"], "seed: got -1"),
+        (["audit", "NET", "--data", "digits", "--init", "gone.safetensors", "--out", "OUT"], "init: no such file"),
+        (["audit", ":x", "--data", "digits", "--out", "OUT"], "model: cannot import ''"),
+        (["audit", "..a:b", "--data", "digits", "--out", "OUT"], r"model: cannot import '\.\.a'"),
+        (["audit", "json:loads", "--data", "digits", "--out", "OUT"], "model: json:loads takes arguments"),
+        (["audit", "NET", "--data", "digits", "--out", "OUT", "--device", "meta"], "device: "),
+        (["train", "digits", "--out", "OUT", "--seed", "-3"], "seed: got -3"),
+        (["train", "digits", "--out", "OUT", "--lr", "-1"], "lr: got -1"),
+        (["demo", "--out", "OUT", "--seed", "-3"], "seed: got -3"),
         (["train", "digits", "--out", "OUT", "--width", "a,b"], "width: got 'a,b'"),
         (["train", "digits", "--out", "OUT", "--activation", "rleu"], "did you mean 'relu'"),
         (["train", "digits", "--out", "OUT", "--test", "2"], "together below 1"),

@@ -67,7 +67,7 @@ def check_finite(argument: str, values: "Tensor", first_row: int = 0, columns: t
 
     if not values.is_floating_point() or values.numel() == 0:
         return
-    table = values.detach().reshape(values.shape[0], -1)
+    table = values.detach().reshape(values.shape[0] if values.ndim else 1, -1)
     step = max(1, FINITE_CHUNK // table.shape[1])
     for start in range(0, len(table), step):
         part = table[start : start + step]

@@ -98,6 +98,11 @@ class Dataset:
             object.__setattr__(self, "X", self.X.astype(np.float32))
         if self.y is not None and len(self.y) != len(self.X):
             raise InputError(f"data: X has {len(self.X)} rows, y has {len(self.y)}")
+        if self.y is not None and self.y.dtype.kind not in "f":
+            y = self.y[:, 0] if self.y.ndim == 2 and self.y.shape[1] == 1 else self.y
+            if y.dtype.kind not in "iub" or y.ndim != 1:
+                raise InputError(f"y: {y.dtype} of shape {y.shape}; give class numbers (n,) or real targets")
+            object.__setattr__(self, "y", y.astype(np.int64))
 
     def __repr__(self) -> str:
         """Say name, size and division in one line."""
@@ -144,6 +149,7 @@ class Dataset:
         """
         if not (0 <= test < 1 and 0 <= val < 1 and test + val < 1):
             raise InputError(f"split: test {test} and val {val} must be at least 0 and together below 1")
+        positive("seed", seed, least=0)
         given = "test" in self.split
         rows = self.split["train"] if given else np.arange(self.n)
         parts: dict[str, NDArray[np.int64]] = {}
@@ -172,6 +178,53 @@ class Dataset:
         kept, taken = train_test_split(rows, test_size=count, random_state=seed, stratify=stratify)
         return np.sort(kept), np.sort(taken)
 
+    def with_classes(self, names: tuple[str, ...]) -> "Dataset":
+        """Return the same set with its classes numbered as in `names`.
+
+        Raises:
+            InputError: a class of this set is not among them.
+        """
+        if self.y is None or not self.is_classification or self.class_names is None:
+            return self
+        present = np.unique(self.y)
+        for number in present:
+            if self.class_names[number] not in names:
+                raise InputError(
+                    f"y: class {self.class_names[number]!r} is not among the network's: {', '.join(names)}"
+                )
+        numbers = np.array([names.index(name) if name in names else -1 for name in self.class_names])
+        return replace(self, y=numbers[self.y], class_names=names)
+
+    def with_features(self, names: tuple[str, ...]) -> "Dataset":
+        """Return the same set with its columns in the order of `names`; without names of its own, as it is.
+
+        Raises:
+            InputError: a column is missing, or there is one too many.
+        """
+        if self.feature_names is None or self.feature_names == names:
+            return self
+        missing = [name for name in names if name not in self.feature_names]
+        spare = [name for name in self.feature_names if name not in names]
+        if missing or spare:
+            which, column = ("no", missing[0]) if missing else ("a", spare[0])
+            raise InputError(f"data: {self.name} has {which} column {column!r}, unlike the network's training data")
+        order = [self.feature_names.index(name) for name in names]
+        return replace(self, X=self.X[:, order], feature_names=names)
+
+    def with_real_targets(self) -> "Dataset":
+        """Return the same set with its classes' names, which must be numbers, as real targets.
+
+        Raises:
+            InputError: a class is not called by a number.
+        """
+        if self.y is None or not self.is_classification or self.class_names is None:
+            return self
+        try:
+            values = np.array([float(name) for name in self.class_names])
+        except ValueError as error:
+            raise InputError(f"loss: mse needs numbers, but {self.name} has classes {self.class_names[:3]}") from error
+        return replace(self, y=values[self.y], class_names=None)
+
     def part(self, name: str) -> "Dataset":
         """Return the rows of one part of the division ("all": every row) as a set of their own.
 
@@ -189,6 +242,7 @@ class Dataset:
     def sample(self, count: int, seed: int = 0) -> "Dataset":
         """Return `count` rows drawn at random without replacement, in their order; all when there are no more."""
         positive("samples", count)
+        positive("seed", seed, least=0)
         if count >= self.n:
             return replace(self, split={})
         return self._rows(np.sort(np.random.default_rng(seed).choice(self.n, count, replace=False)))

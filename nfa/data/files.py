@@ -1,6 +1,5 @@
 """The user's own files: .npz, .npy, .csv and .parquet."""
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +42,9 @@ def _from_arrays(file: Path) -> Dataset:
         with file.open("rb") as handle:
             loaded = np.load(handle, allow_pickle=False)
             arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else "it is truncated or of another kind"
+    except Exception as error:
+        # Damaged archives make numpy and zipfile raise a dozen kinds of exception; every one means this.
+        reason = "it holds Python objects" if "Object arrays" in str(error) else "it is truncated or of another kind"
         raise InputError(f"data: cannot read {file} as {file.suffix}: {reason}") from error
     if "X" not in arrays:
         raise InputError(f"data: {file} has no array 'X' (it has: {', '.join(arrays) or 'none'})")
@@ -69,7 +69,9 @@ def _from_table(file: Path, target: str | None) -> Dataset:
 
     try:
         table = pd.read_csv(file) if file.suffix.lower() == ".csv" else pd.read_parquet(file)
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+    except ImportError as error:
+        raise InputError("data: .parquet files need pyarrow: pip install 'nfa[parquet]'") from error
+    except (ValueError, OSError, UnicodeDecodeError, MemoryError) as error:
         raise InputError(f"data: cannot read {file} as {file.suffix}: it is truncated or of another kind") from error
     if len(table) == 0:
         raise InputError(f"data: {file} is empty, it has no rows")
@@ -94,7 +96,9 @@ def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
         y, classes = _targets(column.to_numpy())
     for feature, dtype in table.dtypes.items():
         if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
-            raise InputError(f"data: column {feature!r} holds {dtype}, expected numbers; encode or drop it")
+            raise InputError(
+                f"data: column {feature!r} holds {dtype}, expected numbers; encode it, drop it, or make it the target"
+            )
     X = table.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     data = Dataset(X, y, name=name, feature_names=tuple(table.columns), class_names=classes)
     _check_finite(data)

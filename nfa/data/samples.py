@@ -58,9 +58,11 @@ class ArraySamples:
         """Check that there are samples and that every entry is finite."""
         if X.ndim < 2 or X.numel() == 0:
             raise InputError(f"data: shape {tuple(X.shape)}, expected (samples, features) with at least one of each")
+        if X.is_complex():
+            raise InputError(f"data: {X.dtype}, expected real numbers")
         check_finite("data", X, columns=columns)
         self.X = X
-        self.y = y
+        self.y = None if y is None else checked_targets(y)
         self.n: int | None = len(X)
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
@@ -71,7 +73,7 @@ class ArraySamples:
 
     def first(self, count: int) -> Tensor:
         """Return the inputs of the first samples."""
-        return self.X[:count]
+        return self.X[:count].clone()
 
 
 class StreamSamples:
@@ -110,7 +112,7 @@ class StreamSamples:
         """Return the inputs of the loader's first samples, at most its first batch."""
         for x, _ in self._items():
             if len(x):
-                return x[:count]
+                return x[:count].clone()
         raise InputError("data: empty, the loader yields no samples")
 
     def _items(self) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -118,7 +120,9 @@ class StreamSamples:
             x, y = (item[0], item[1] if len(item) > 1 else None) if isinstance(item, (tuple, list)) else (item, None)
             if not isinstance(x, Tensor):
                 raise InputError(f"data: the loader yields {type(x).__name__}, expected tensors")
-            yield x, torch.as_tensor(y) if y is not None else None
+            if y is not None and not isinstance(y, Tensor):
+                raise InputError(f"data: the loader yields targets of type {type(y).__name__}, expected tensors")
+            yield x, None if y is None else checked_targets(y)
 
     def _batch(self, x: Tensor, y: Tensor | None, start: int) -> Batch:
         check_finite("data", x, first_row=start)
@@ -168,17 +172,37 @@ def _as_tensor(argument: str, values: Any) -> tuple[Tensor, tuple[str, ...] | No
     if hasattr(values, "columns"):
         columns = tuple(str(name) for name in values.columns)
         for name, dtype in zip(columns, values.dtypes, strict=True):
-            if getattr(dtype, "kind", "O") not in "iufb":
+            if argument != "y" and getattr(dtype, "kind", "O") not in "iufb":
                 raise InputError(f"{argument}: column {name!r} holds {dtype}, expected numbers")
     if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
         raise InputError(f"{argument}: got {type(values).__name__}, expected a tensor, array, data set or loader")
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{argument}: a list of unequal parts; hand over a pair (X, y) as a tuple") from error
+    if argument == "y" and array.dtype.kind in "OUST":
+        array = np.unique(array.astype(str), return_inverse=True)[1]
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(f"{argument}: column {column} holds {array.dtype}, expected numbers")
     if array.dtype.kind in "iub":
         array = array.astype(np.int64 if argument == "y" else np.float32)
     return _shared(array), columns
+
+
+def checked_targets(y: Tensor) -> Tensor:
+    """Return targets as class numbers (n,) or real numbers (n,) or (n, c).
+
+    Raises:
+        InputError: whole numbers in several columns, which are neither.
+    """
+    if y.is_floating_point():
+        return y
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise InputError(f"y: whole numbers of shape {tuple(y.shape)}; give class numbers (n,) or real targets")
+    return y.long()
 
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:

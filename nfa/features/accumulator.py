@@ -14,8 +14,14 @@ BLOCKS_PER_SIDE = 8
 ROWS_TOGETHER = 512
 """Rows that one product should have at least: the same group's rows from several sweeps are multiplied together."""
 
+ROWS_WAITING = 4096
+"""Rows that may wait in a buffer, at most."""
+
 NEARLY_CONSTANT = 1e-2
 """Where the mean square of delta minus its mean is below this share of the mean's, sums are shifted."""
+
+TINY = 1e-12
+"""Deltas that are all smaller than this, or larger than its inverse, are added up in float64."""
 
 IDENTICAL = 100
 """Deltas that differ by no more than this many units of rounding are the same."""
@@ -98,8 +104,12 @@ class Accumulator:
 
     def __init__(self, first: Tensor, groups: int, probes: int | None) -> None:
         first = first.to(working_dtype(first))
+        eps = torch.finfo(first.dtype).eps
+        if not TINY <= float(first.abs().amax()) <= 1 / TINY:
+            first = first.double()  # squares of such deltas leave the range of float32
         mean = first.mean(0)
         c, k = mean.shape
+        self._eps = eps
         spread = float(((first - mean) ** 2).sum(dtype=torch.float64)) / len(first)
         level = float((mean**2).sum(dtype=torch.float64))
         self.shift = mean if spread <= NEARLY_CONSTANT * level and level > 0 else None
@@ -113,11 +123,12 @@ class Accumulator:
         self.rows = torch.zeros(groups, dtype=torch.int64)
         self._pools = [_Pool(self.sums, half, halves) for half in range(halves)]
         self._samples: Tensor | None = None
+        self._positions = 0
 
     def add(self, samples: Tensor, column: int, signs: Tensor | None, delta: Tensor) -> None:
         """Take in one sweep: delta of shape (samples, rows per sample, k), samples sorted by group."""
-        if samples is not self._samples:
-            self._samples = samples
+        if samples is not self._samples or delta.shape[1] != self._positions:
+            self._samples, self._positions = samples, delta.shape[1]
             for pool in self._pools:
                 pool.begin(samples % self.groups, delta.shape[1])
         delta = delta.to(self.B.dtype)
@@ -126,7 +137,7 @@ class Accumulator:
         if self.shift is not None:
             delta = delta - (self.shift[column] if signs is None else (signs @ self.shift)[:, None])
             if self.trivial:
-                tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(self.shift.abs().amax())
+                tolerance = IDENTICAL * self._eps * float(self.shift.abs().amax())
                 self.trivial = bool(delta.abs().amax() <= tolerance)
         half = column % len(self._pools)
         self._add_means(half, column, signs, delta)
@@ -140,6 +151,7 @@ class Accumulator:
         """Multiply what still waits, and move everything to the CPU."""
         for pool in self._pools:
             pool.flush()
+        self._pools.clear()
         self.sums.cpu()
         self.B = self.B.cpu()
         self.shift = None if self.shift is None else self.shift.cpu()
@@ -202,7 +214,8 @@ class _Pool:
         stops = counts.cumsum(0).tolist()
         self.parts = list(zip(numbers.tolist(), [0, *stops[:-1]], stops, strict=True))
         self._positions = positions
-        self._together = -(-ROWS_TOGETHER // (int(counts.min()) * positions))
+        rows = len(groups) * positions
+        self._together = max(1, min(-(-ROWS_TOGETHER // (int(counts.min()) * positions)), ROWS_WAITING // rows))
 
     def add(self, delta: Tensor) -> None:
         """Take in delta of one sweep over the batch (samples, rows per sample, k)."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.data.samples import GROUPS
 from nfa.features.accumulator import Accumulator
 from nfa.features.factored import FactoredMatrix
@@ -44,7 +46,7 @@ class Measured:
         """Rows averaged over."""
         return int(self.sums.rows.sum())
 
-    @property
+    @cached_property
     def S(self) -> Tensor:
         """S of the AGOP: mean over rows of delta'delta (k x k, float64)."""
         return self.S_centered + self.mean.T @ self.mean
@@ -52,7 +54,7 @@ class Measured:
     @property
     def trivial(self) -> bool:
         """Whether delta is the same for every row."""
-        return self.sums.trivial
+        return self.sums.trivial and self.rows > 1
 
 
 def measure(
@@ -94,7 +96,10 @@ def measure(
         for layer in taken:
             done = running.pop(layer.name)
             done.finish()
-            yield Measured(layer, done, *done.moments(), probes)
+            S_centered, mean = done.moments()
+            if not bool(torch.isfinite(S_centered.sum())):
+                raise InputError(f"net: the gradients at layer {layer.name} are not finite on every row")
+            yield Measured(layer, done, S_centered, mean, probes)
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:
@@ -161,5 +166,5 @@ def agop(
         chosen = probe.choose(layers)
         for measured in measure(probe, chosen, grouped=False, batch_size=batch_size, probes=probes, seed=seed):
             S = measured.S_centered if centered else measured.S
-            found[measured.layer.name] = FactoredMatrix(measured.layer.weight, S)
+            found[measured.layer.name] = FactoredMatrix(measured.layer.weight.clone(), S)
     return found

@@ -10,7 +10,7 @@ from nfa.features.agop import Measured
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import group_traces, interval, probe_error
 from nfa.features.powers import PowerScan
-from nfa.features.similarity import cosine, cosine_and_pearson
+from nfa.features.similarity import cosine, cosine_and_pearson, pearson
 from nfa.features.subspace import subspace_overlap
 from nfa.features.weight import Weight
 
@@ -78,7 +78,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "note": _note(measured, nfm, agop, init),
     }
     row |= _centered(measured, nfm, centered)
-    row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(nfm, agop, init)
+    row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(measured, nfm, agop, init)
     return {column: row[column] for column in COLUMNS if column != "layer"}
 
 
@@ -91,12 +91,13 @@ def _centered(measured: Measured, nfm: FactoredMatrix, centered: FactoredMatrix)
     }
 
 
-def _against_init(nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> dict[str, float]:
+def _against_init(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> dict[str, float]:
     weight = nfm.weight
     weight_0 = Weight(init.layer.weight)
+    moved_by = measured.layer.weight.cpu().to(weight.W.dtype) - init.layer.weight.cpu().to(weight_0.W.dtype)
     nfm_0 = FactoredMatrix(weight_0)
     agop_0 = FactoredMatrix(weight_0, init.S)
-    moved = Weight(weight.W - weight_0.W)
+    moved = Weight(moved_by)
     nfm_moved = FactoredMatrix(moved)
     init_cosine, init_pearson = cosine_and_pearson(nfm, nfm_0)
     # The authors' own measure: dW in place of W on both sides.
@@ -107,7 +108,7 @@ def _against_init(nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> 
         "init_cosine": init_cosine,
         "init_pearson": init_pearson,
         "init_cosine_null": weight.k / (weight.k + weight.d),
-        "delta_norm": _ratio(_frobenius(moved.W), _frobenius(weight.W)),
+        "delta_norm": _ratio(moved.unit * _frobenius(moved.W), weight.unit * _frobenius(weight.W)),
         "delta_cosine": cosine(nfm_moved, agop),
         "cnfa_cosine": cnfa_cosine,
         "cnfa_pearson": cnfa_pearson,
@@ -133,8 +134,8 @@ def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: M
         silent = int((measured.S.diagonal() == 0).sum())
         if silent:
             notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
-        if nfm.d == 1:
-            notes.append("a 1 x 1 matrix: cosines are 1, Pearson is undefined")
+        if math.isnan(pearson(nfm, agop)):
+            notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
     if measured.trivial:
         notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")
     elif measured.rows == 1:
@@ -151,6 +152,6 @@ def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: M
             f"{measured.probes} random probes: AGOP and its trace are unbiased, "
             "similarities and centered columns are not"
         )
-    if init is not None and torch.equal(measured.layer.weight.cpu(), init.layer.weight.cpu()):
+    if init is not None and bool((measured.layer.weight.cpu() == init.layer.weight.cpu()).all()):
         notes.append("the weights are those of init: columns about their change are undefined")
     return "; ".join(notes)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
-from nfa.features.weight import CUTOFF, Weight, product
+from nfa.features.weight import CUTOFF, Weight, product, unit_of
 
 
 class FactoredMatrix:
@@ -37,6 +37,11 @@ class FactoredMatrix:
                 raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
         self.S = S
+        # M = scale * W'SW of the divided W and S that everything below works with.
+        unit = 1.0 if S is None else unit_of(S)
+        self._S = S if S is None or unit == 1.0 else S / unit
+        self._unit = unit
+        self.scale = self.weight.unit**2 * unit
 
     def __repr__(self) -> str:
         """Say size and factor."""
@@ -50,35 +55,36 @@ class FactoredMatrix:
 
     @cached_property
     def compact(self) -> Tensor:
-        """A small matrix T with the same trace and inner products: tr(M1 M2) = tr(T1 T2) for one W."""
-        return self.weight.compact(self.S)
+        """A small matrix T with tr M = scale tr T and, for one W, <M1, M2> = scale1 scale2 tr(T1 T2)."""
+        return self.weight.compact(self._S)
 
     @cached_property
     def core(self) -> Tensor:
-        """A small symmetric matrix with the same nonzero eigenvalues, in the coordinates of `Weight.basis`."""
-        if self.S is None:
+        """A small symmetric matrix: its nonzero eigenvalues times `scale` are M's, in the basis of `Weight.basis`."""
+        if self._S is None:
             K = self.weight.basis.double()
             return K.T @ K
-        return self.weight.core(self.S, self.compact)
+        return self.weight.core(self._S, self.compact)
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
         if self.S is None:
             raise InputError("S: only a matrix with an S of its own can be added to")
         weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
-        B = B.to(weight.W.dtype)
+        ratio = self._unit / total._unit
+        B = (B / math.sqrt(total._unit)).to(weight.W.dtype)
         # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
         BK = (B @ weight.basis).double()
-        total.core = self.core + BK.T @ BK
+        total.core = self.core * ratio + BK.T @ BK
         if weight.d >= weight.k:
-            total.compact = self.compact + B.T @ (B @ weight.gram)
+            total.compact = self.compact * ratio + B.T @ (B @ weight.gram)
         else:
             total.compact = total.core.to(weight.W.dtype)
         return total
 
     def trace(self) -> float:
         """Return tr M."""
-        return float(self.compact.diagonal().sum(dtype=torch.float64))
+        return self.scale * float(self.compact.diagonal().sum(dtype=torch.float64))
 
     def inner(self, other: "FactoredMatrix") -> float:
         """Return <M, N> = tr(MN), also for another W of the same d.
@@ -88,13 +94,15 @@ class FactoredMatrix:
         """
         if self.d != other.d:
             raise InputError(f"other: {other.d} x {other.d}, expected {self.d} x {self.d}")
+        scale = self.scale * other.scale
+        dtype = torch.promote_types(self.weight.W.dtype, other.weight.W.dtype)
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
-            return sum_of_products(self.compact, other.compact.T.contiguous())
-        X = product(self.weight.W, other.weight.W.to(self.weight.W.dtype))
-        left = X if self.S is None else self.S.to(X.dtype) @ X
-        right = X if other.S is None else X @ other.S.to(X.dtype)
-        return sum_of_products(left, right)
+            return scale * sum_of_products(self.compact.to(dtype), other.compact.T.to(dtype).contiguous())
+        X = product(self.weight.W.to(dtype), other.weight.W.to(dtype))
+        left = X if self._S is None else self._S.to(dtype) @ X
+        right = X if other._S is None else X @ other._S.to(dtype)
+        return scale * sum_of_products(left, right)
 
     @cached_property
     def square(self) -> float:
@@ -108,23 +116,23 @@ class FactoredMatrix:
     def total(self) -> float:
         """Return the sum of all d x d entries, 1'M1."""
         ones = self.weight.row_sums
-        return float(ones @ (ones if self.S is None else self.S.double() @ ones))
+        return self.scale * float(ones @ (ones if self._S is None else self._S.double() @ ones))
 
     def diagonal(self) -> Tensor:
         """Return the d diagonal entries, float64: column sums of W * (SW)."""
         W = self.weight.W
-        SW = W if self.S is None else self.S.to(W.dtype) @ W
-        return (W * SW).sum(0, dtype=torch.float64)
+        SW = W if self._S is None else self._S.to(W.dtype) @ W
+        return self.scale * (W * SW).sum(0, dtype=torch.float64)
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """Return Mv for v of shape (d,) or (d, m), float64."""
         W = self.weight.W.double()
         Wv = W @ v.double()
-        return W.T @ (Wv if self.S is None else self.S.double() @ Wv)
+        return self.scale * (W.T @ (Wv if self._S is None else self._S.double() @ Wv))
 
     @cached_property
     def eigen(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues above `CUTOFF` times the largest, descending, and eigenvectors of `core` (r x m), float64."""
+        """Eigenvalues of `core` above `CUTOFF` times the largest, descending, and eigenvectors (r x m), float64."""
         values, vectors = torch.linalg.eigh(self.core)
         largest = float(values[-1])
         kept = values > max(CUTOFF * largest, 0.0)
@@ -142,7 +150,7 @@ class FactoredMatrix:
         """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""
         positive("r", r)
         values, V = (part[..., :r] for part in self.eigen)
-        return values, self._lift(values, V)
+        return self.scale * values, self._lift(values, V)
 
     def power(self, alpha: float) -> "FactoredMatrix":
         """Return M^alpha on M's range, factored over the same W.
@@ -156,17 +164,18 @@ class FactoredMatrix:
             raise InputError(f"alpha: got {alpha}, expected a power above 0")
         values, V = self.eigen
         root = self._images(V) * values ** (alpha / 2 - 1)
-        return FactoredMatrix(self.weight, root @ root.T)
+        # W here is divided by its unit, and so is what `power` returns once more: undo both.
+        return FactoredMatrix(self.weight, (self.scale**alpha / self.weight.unit**2) * (root @ root.T))
 
     def dense(self) -> Tensor:
         """Return the d x d matrix itself, float64."""
         W = self.weight.W.double()
-        return W.T @ (W if self.S is None else self.S.double() @ W)
+        return self.scale * (W.T @ (W if self._S is None else self._S.double() @ W))
 
     def _images(self, V: Tensor) -> Tensor:
         """Return SKV: W' maps its columns to lam u."""
         KV = self.weight.basis.double() @ V
-        return KV if self.S is None else self.S.double() @ KV
+        return KV if self._S is None else self._S.double() @ KV
 
     def _lift(self, values: Tensor, V: Tensor) -> Tensor:
         """Return eigenvectors u (d x m) for eigenvectors v of the core."""

@@ -46,16 +46,17 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
     sums = measured.sums
     full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
-        parts = [weight.compact(total) for total in sums.group(group)]
+        # In shares of the whole, so that no size of the gradients is too small or too large.
+        parts = [weight.compact(total.mul_(1 / (sums.draws * agop._unit))) for total in sums.group(group)]
         T_g = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         inner.append(sum_of_products(N, T_g))
-        cross.append(sum_of_products(A, T_g) * sums.draws)
+        cross.append(sum_of_products(A, T_g))
         own.append(sum_of_products(T_g.T.contiguous(), T_g))
         if len(parts) == 2:
             D = parts[0] / sums.probes[0] - parts[1] / sums.probes[1]
-            differences.append((sum_of_products(N, D), sum_of_products(A, D) * sums.draws))
+            differences.append((sum_of_products(N, D), sum_of_products(A, D)))
     return GroupTraces(
-        nfm_square=nfm.square,
+        nfm_square=sum_of_products(N, nfm.compact),
         inner=torch.tensor(inner, dtype=torch.float64),
         cross=torch.tensor(cross, dtype=torch.float64),
         own=torch.tensor(own, dtype=torch.float64),

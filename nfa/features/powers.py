@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfa.features.factored import FactoredMatrix
-from nfa.features.similarity import cosine_of, pearson_of
+from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 
 ALPHAS = tuple(round(0.05 * step, 2) for step in range(1, 41))
 """The grid of `PowerScan.best`: 0.05, 0.10, ..., 2."""
@@ -32,7 +32,7 @@ class PowerScan:
         if nfm.weight is not agop.weight and not torch.equal(nfm.weight.W, agop.weight.W):
             raise ValueError("a power scan compares an NFM and an AGOP of one weight")
         self.nfm, self.agop = nfm, agop
-        self.nfm_square = nfm.square
+        self.nfm_square = nfm.square / nfm.scale**2
 
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,8 @@ class PowerScan:
         rows_are_basis = weight.d <= weight.k
         sums = V.sum(0) if rows_are_basis else self.agop._images(V).T @ weight.row_sums / values
         total = float(powers @ sums**2)
-        return pearson_of(inner, self.nfm_square, square, self.nfm.total(), total, self.nfm.d**2)
+        nfm_total = self.nfm.total() / self.nfm.scale
+        return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, UNDEFINED[weight.W.dtype])
 
     def best(self) -> tuple[float, float]:
         """Return the first alpha of `ALPHAS` with the largest cosine, and that cosine; NaN where undefined.

@@ -2,9 +2,11 @@
 
 import math
 
+import torch
+
 from nfa.features.factored import FactoredMatrix
 
-UNDEFINED = 1e-12
+UNDEFINED = {torch.float32: 1e-5, torch.float64: 1e-12}
 """A variance below this share of the mean square is rounding, and a correlation with it undefined."""
 
 
@@ -19,14 +21,22 @@ def cosine_of(inner: float, square_a: float, square_b: float) -> float:
     return max(-1.0, min(1.0, inner / (math.sqrt(square_a) * math.sqrt(square_b))))
 
 
-def pearson_of(inner: float, square_a: float, square_b: float, total_a: float, total_b: float, entries: int) -> float:
+def pearson_of(
+    inner: float,
+    square_a: float,
+    square_b: float,
+    total_a: float,
+    total_b: float,
+    entries: int,
+    undefined: float,
+) -> float:
     """Return the cosine of two vectors with their means removed, from sums over their entries.
 
-    NaN where one of them is constant.
+    NaN where one of them is constant: its variance at most the share `undefined` of its mean square.
     """
     variance_a = square_a - total_a**2 / entries
     variance_b = square_b - total_b**2 / entries
-    if not (variance_a > UNDEFINED * square_a and variance_b > UNDEFINED * square_b):
+    if not (variance_a > undefined * square_a and variance_b > undefined * square_b):
         return math.nan
     return cosine_of(inner - total_a * total_b / entries, variance_a, variance_b)
 
@@ -34,7 +44,6 @@ def pearson_of(inner: float, square_a: float, square_b: float, total_a: float, t
 def cosine(a: FactoredMatrix, b: FactoredMatrix) -> float:
     """Return <A, B> / (|A| |B|), in [-1, 1]; NaN where one of them is 0.
 
-    >>> import torch
     >>> round(cosine(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.tensor([[1.0, 1.0]]))), 4)
     0.7071
     """
@@ -49,5 +58,6 @@ def pearson(a: FactoredMatrix, b: FactoredMatrix) -> float:
 def cosine_and_pearson(a: FactoredMatrix, b: FactoredMatrix) -> tuple[float, float]:
     """Return both from one inner product."""
     inner = a.inner(b)
-    correlation = pearson_of(inner, a.square, b.square, a.total(), b.total(), a.d**2)
+    undefined = max(UNDEFINED[a.weight.W.dtype], UNDEFINED[b.weight.W.dtype])
+    correlation = pearson_of(inner, a.square, b.square, a.total(), b.total(), a.d**2, undefined)
     return cosine_of(inner, a.square, b.square), correlation

@@ -1,5 +1,6 @@
 """A layer's weight W, with what several of its feature matrices share."""
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -38,8 +39,19 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     return total.to(A.dtype)
 
 
+def unit_of(values: Tensor) -> float:
+    """Return a power of two near the largest entry's size where that is extreme, else 1.
+
+    Divided by it, entries can be multiplied four at a time without leaving the range of float32.
+    """
+    largest = float(values.abs().amax()) if values.numel() else 0.0
+    if largest == 0.0 or 2.0**-20 <= largest <= 2.0**20:
+        return 1.0
+    return float(2.0 ** math.floor(math.log2(largest)))
+
+
 class Weight:
-    """W (k x d) on the CPU, in float32 or float64.
+    """W (k x d) on the CPU, in float32 or float64, divided by `unit`.
 
     Every matrix W'SW lives in W's row space, so whatever is asked of it can be asked of a matrix of size
     min(k, d): there, as `compact` makes it, with the same trace and the same inner products; or, as
@@ -53,7 +65,9 @@ class Weight:
     """
 
     def __init__(self, W: Tensor) -> None:
-        self.W = W.detach().to("cpu", working_dtype(W))
+        W = W.detach().to("cpu", working_dtype(W))
+        self.unit = unit_of(W)
+        self.W = W if self.unit == 1.0 else W / self.unit
         self.k, self.d = self.W.shape
 
     @cached_property

@@ -1,5 +1,6 @@
 """Networks as safetensors files, with a header that says all one needs to audit them."""
 
+import itertools
 import json
 import os
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ class Model:
         net: The network, in evaluation mode.
         name: What it is called: the file, or the factory.
         scaling: The scaling of its inputs, if known.
-        split: `test`, `val` and `seed` of `Dataset.divide`, if known.
+        split: `test`, `val` and `seed` of `Dataset.divide`, and the number of `rows` it divided, if known.
+        features: The names of its inputs, if they have names.
+        classes: The names of its outputs, if they are classes.
         settings: How it was trained, if known.
     """
 
@@ -36,6 +39,8 @@ class Model:
     name: str
     scaling: Scaling | None = None
     split: dict[str, Any] | None = None
+    features: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -43,7 +48,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model whose network is an `MLP` to a safetensors file.
 
     The header's key "nfa" holds JSON: schema, architecture (with activation and init), the kind of the
-    inputs' scaling, the split's shares and seed, and the training's settings.
+    inputs' scaling, the names of inputs and classes, the split's shares, seed and rows, and the
+    training's settings.
 
     Raises:
         InputError: the network is of another class, or the file cannot be written.
@@ -56,6 +62,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "architecture": model.net.architecture,
         "scaling": None,
         "split": model.split,
+        "features": model.features,
+        "classes": model.classes,
         "settings": model.settings,
     }
     if model.scaling is not None:
@@ -68,33 +76,61 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         raise InputError(f"path: cannot write {path}: {error}") from error
 
 
-def load_model_file(path: str | os.PathLike[str]) -> Model:
+def load_model_file(path: str | os.PathLike[str], argument: str = "model") -> Model:
     """Read a model that `save_model` wrote.
 
     Raises:
         InputError: the file is missing, empty, truncated, of another kind, holds weights that are not
             finite, or was not written by nfa.
     """
-    file = existing_file("model", path)
+    file = existing_file(argument, path)
     try:
         with safe_open(str(file), framework="pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise InputError(f"model: cannot read {file} as safetensors: it is truncated or of another kind") from error
+        raise InputError(
+            f"{argument}: cannot read {file} as safetensors: it is truncated or of another kind"
+        ) from error
     if "nfa" not in metadata:
-        raise InputError(f"model: {file} was not written by nfa; other safetensors files are not yet read")
+        raise InputError(f"{argument}: {file} was not written by nfa; other safetensors files are not yet read")
     try:
         header = json.loads(metadata["nfa"])
+        scaling = _scaling(header["scaling"], tensors)
+        _check_shapes(header["architecture"], tensors)
         net = MLP(**header["architecture"])
-        scaling = None
-        if header["scaling"] is not None:
-            shift, scale = (tensors.pop(SCALING + key).numpy() for key in ("shift", "scale"))
-            scaling = Scaling(header["scaling"], shift, scale)
         net.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
-        split, settings = header["split"], header["settings"]
-    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
-        raise InputError(f"model: the header of {file} does not fit its tensors") from error
+        split = header["split"]
+        if split is not None:
+            shares = [float(split[key]) for key in ("test", "val")]
+            numbers = [int(split[key]) for key in ("seed", "rows")]
+            if set(split) != {"test", "val", "seed", "rows"} or min(*shares, *numbers) < 0 or sum(shares) >= 1:
+                raise ValueError("split")
+        features, classes = (None if header[key] is None else tuple(header[key]) for key in ("features", "classes"))
+        settings = dict(header["settings"])
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration, AttributeError) as error:
+        raise InputError(f"{argument}: the header of {file} does not fit its tensors") from error
     for name, tensor in net.state_dict().items():
-        check_finite(f"model: {name}", tensor)
-    return Model(net.eval(), Path(path).name, scaling, split, settings)
+        check_finite(f"{argument}: {name}", tensor)
+    return Model(net.eval(), Path(path).name, scaling, split, features, classes, settings)
+
+
+def _scaling(kind: str | None, tensors: dict[str, torch.Tensor]) -> Scaling | None:
+    """Take the scaling out of a file's tensors, once it is known to be one."""
+    if kind is None:
+        return None
+    shift, scale = (tensors.pop(SCALING + key) for key in ("shift", "scale"))
+    for values in (shift, scale):
+        if values.ndim > 1 or not bool(torch.isfinite(values).all()):
+            raise ValueError("scaling")
+    if kind not in Scaling.KINDS or bool((scale == 0).any()):
+        raise ValueError("scaling")
+    return Scaling(kind, shift.numpy(), scale.numpy())
+
+
+def _check_shapes(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Compare sizes before a network is built: a small file may name a large one."""
+    sizes = [architecture["d"], *architecture["width"], architecture["n_outputs"]]
+    for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        if tuple(tensors[f"layers.{number}.weight"].shape) != (fan_out, fan_in):
+            raise ValueError("architecture")

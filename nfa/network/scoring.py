@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfa.common.errors import InputError
 from nfa.data.samples import as_samples
 
 
@@ -57,7 +58,10 @@ def score(net: nn.Module, data: Any, rows: str = "all", batch_size: int = 1024) 
         batch_size: Rows at a time.
 
     Returns:
-        The score, or None where there are no targets or they do not fit the outputs.
+        The score, or None where there are no targets.
+
+    Raises:
+        InputError: the targets do not fit the outputs.
     """
     parameter = next(net.parameters())
     n = hits = 0
@@ -76,20 +80,26 @@ def score(net: nn.Module, data: Any, rows: str = "all", batch_size: int = 1024) 
             high = out.amax(0) if high is None else torch.maximum(high, out.amax(0))
             if not y.is_floating_point() and out.shape[1] > 1:
                 if int(y.max()) >= out.shape[1] or int(y.min()) < 0:
-                    return None
+                    raise InputError(
+                        f"y: classes {int(y.min())} to {int(y.max())}, "
+                        f"but the network has outputs 0 to {out.shape[1] - 1}"
+                    )
                 hits += int((out.argmax(1) == y).sum())
                 seen = torch.bincount(y, minlength=out.shape[1])
                 counts = seen if counts is None else counts + seen
                 continue
             target = y.reshape(len(y), -1).double()
             if target.shape != out.shape:
-                return None
+                raise InputError(
+                    f"y: {target.shape[1]} real targets, but the network has {out.shape[1]} outputs "
+                    "(classes are whole numbers; without y an audit needs no targets)"
+                )
             residual += float(((target - out) ** 2).sum())
             total = target.sum(0) if total is None else total + target.sum(0)
             squares = (target**2).sum(0) if squares is None else squares + (target**2).sum(0)
     assert low is not None
     assert high is not None
-    constant = bool((high - low).amax() <= 1e-6 * torch.maximum(high.abs(), low.abs()).amax())
+    constant = n > 1 and bool((high - low).amax() <= 1e-6 * torch.maximum(high.abs(), low.abs()).amax())
     if counts is not None:
         return Score("accuracy", hits / n, float(counts.max()) / n, n, rows, constant)
     assert total is not None

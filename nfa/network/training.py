@@ -1,6 +1,8 @@
 """Train a fully connected network, reproducibly and resumably."""
 
 import copy
+import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -97,10 +99,11 @@ def train(
     one_of("keep", keep, KEEP)
     positive("epochs", epochs)
     positive("batch_size", batch_size)
-    if not lr > 0 or not weight_decay >= 0:
-        raise InputError(
-            f"lr, weight_decay: got {lr}, {weight_decay}, expected a step above 0 and a decay of at least 0"
-        )
+    positive("seed", seed, least=0)
+    if not 0 < lr < math.inf:
+        raise InputError(f"lr: got {lr}, expected a step above 0")
+    if not 0 <= weight_decay < math.inf:
+        raise InputError(f"weight_decay: got {weight_decay}, expected a decay of at least 0")
     rows = data.part("train") if data.split else data
     validation = data.part("val") if "val" in data.split else None
     if keep == "best" and validation is None:
@@ -118,6 +121,8 @@ def train(
         "keep": keep,
         "data": data.name,
         "n_train": len(X),
+        "data_sha256": hashlib.sha256(rows.X.tobytes() + np.asarray(rows.y).tobytes()).hexdigest(),
+        "network": str(getattr(net, "architecture", net)),
     }
     run = _Run(net, OPTIMIZERS[optimizer](net.parameters(), lr=lr, weight_decay=weight_decay), settings)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -126,7 +131,10 @@ def train(
         for epoch in range(len(run.history) + 1, epochs + 1):
             started = time.perf_counter()
             order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(X)))
-            value = run.epoch(X, y, order.to(X.device).split(batch_size), LOSSES[loss])
+            # What the network itself draws (dropout) follows from the seed too, and disturbs nobody else's draws.
+            with torch.random.fork_rng():
+                torch.manual_seed(seed * 1_000_003 + epoch)
+                value = run.epoch(X, y, order.to(X.device).split(batch_size), LOSSES[loss])
             run.record(epoch, value, rows, validation, time.perf_counter() - started)
             if checkpoint is not None:
                 run.save(Path(checkpoint))
@@ -140,8 +148,9 @@ def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tenso
     """Return the targets as the loss takes them, once they are known to fit it and the outputs."""
     if rows.y is None:
         raise InputError(f"data: {rows.name} has no targets to train on; name the target column")
+    net.eval()
     with torch.no_grad():
-        c = net(example).reshape(1, -1).shape[1]
+        c = net(example.clone()).reshape(1, -1).shape[1]
     y = torch.from_numpy(rows.y).to(example.device)
     if loss == "mse":
         y = y.to(example.dtype).reshape(len(y), -1)
@@ -207,8 +216,9 @@ class _Run:
 
     def resume(self, path: Path, epochs: int) -> None:
         try:
-            state = torch.load(path, weights_only=True)
-            settings, history = state["settings"], state["history"]
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            settings, history, initial = state["settings"], state["history"], state["init"]
+            rest = [state[key] for key in ("net", "optimizer", "best")]
         except Exception as error:
             # torch.load answers a damaged file with many kinds of exception; every one means this.
             raise InputError(f"checkpoint: cannot read {path}; delete it to start again") from error
@@ -220,14 +230,13 @@ class _Run:
                 )
         if len(history) > epochs:
             raise InputError(f"epochs: {path} has already {len(history)} epochs, more than the {epochs} asked for")
-        initial = self.init.state_dict()
-        if state["init"].keys() != initial.keys() or not all(
-            torch.equal(state["init"][k], v) for k, v in initial.items()
-        ):
+        own = {key: value.cpu() for key, value in self.init.state_dict().items()}
+        if initial.keys() != own.keys() or not all(torch.equal(initial[key], value) for key, value in own.items()):
             raise InputError(f"checkpoint: {path} began from another network; delete it to start again")
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.history, self.best = history, state["best"]
+        self.history = history
+        weights, optimizer, self.best = rest
+        self.net.load_state_dict(weights)
+        self.optimizer.load_state_dict(optimizer)
 
 
 def _value(result: Score | None) -> float:

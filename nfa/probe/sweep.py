@@ -88,6 +88,7 @@ class Probe:
         self.layers: list[Layer] = []
         self.n_outputs = 0
         self._stack = ExitStack()
+        self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
         floating = [p for p in net.parameters() if p.is_floating_point()]
         if not floating:
             raise InputError("net: it has no linear layer, and no floating-point weights at all")
@@ -175,7 +176,7 @@ class Probe:
         x = self._inputs(self.samples.first(count))
         # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
         for columns in torch.arange(self.n_outputs, device=self._device).split(max(1, BATCH_SIZE // len(x))):
-            f, uses = self._forward(x.repeat_interleave(len(columns), 0), None)
+            f, uses = self._forward(x.repeat_interleave(len(columns), 0), frozenset(found))
             directions = torch.zeros_like(f).scatter_(1, columns.repeat(len(x))[:, None], 1.0)
             seen = set()
             for name, delta in self._backward(f, uses, directions, retain=False):
@@ -208,6 +209,8 @@ class Probe:
             raise InputError(f"data: the network cannot take rows of shape {tuple(x.shape[1:])}: {reason}") from error
         self.n_outputs = f.shape[1]
         weights = {use.name: use.weight for use in uses}
+        for use in uses:
+            self._leading.setdefault(use.name, set()).add(use.shape[0])
         if not weights:
             raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
         self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
@@ -239,7 +242,10 @@ class Probe:
         deltas = []
         for use, grad in zip(uses, grads, strict=True):
             delta = f.new_zeros(use.shape) if grad is None else grad
-            if use.shape[0] % len(f):
-                raise InputError(f"net: layer {use.name} sees {use.shape[0]} rows for {len(f)} samples")
+            if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
+                raise InputError(
+                    f"net: layer {use.name} sees rows of shape {use.shape[:-1]} for {len(f)} samples; "
+                    "samples must come first"
+                )
             deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
         return deltas

@@ -37,16 +37,16 @@ class Use:
 
 @dataclass(frozen=True)
 class _Product:
-    """Where an operation keeps its rows and its weight, and whether that weight is d x k."""
+    """Where an operation keeps its rows and its weight, by place or by name, and whether that weight is d x k."""
 
-    rows: int
-    weight: int
+    rows: tuple[int, str]
+    weight: tuple[int, tuple[str, ...]]
     transposed: bool
 
 
-_LINEAR = _Product(0, 1, transposed=False)
-_MATMUL = _Product(0, 1, transposed=True)
-_ADDMM = _Product(1, 2, transposed=True)
+_LINEAR = _Product((0, "input"), (1, ("weight",)), transposed=False)
+_MATMUL = _Product((0, "input"), (1, ("other", "mat2")), transposed=True)
+_ADDMM = _Product((1, "mat1"), (2, ("mat2",)), transposed=True)
 
 _OPERATIONS: dict[Callable[..., Any], _Product] = {
     F.linear: _LINEAR,
@@ -63,6 +63,13 @@ _OPERATIONS: dict[Callable[..., Any], _Product] = {
 }
 
 _Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+
+
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, names: tuple[str, ...]) -> Any:
+    """Return an argument given by place or by one of its names; None where it is not given."""
+    if len(args) > place:
+        return args[place]
+    return next((kwargs[name] for name in names if name in kwargs), None)
 
 
 def _place(tensor: Tensor) -> _Place:
@@ -91,6 +98,7 @@ class UseRecorder(TorchFunctionMode):
                 short = name.removesuffix(".weight")
                 self._upright[_place(parameter)] = short
                 self._transposed[_place(parameter.detach().T)] = short
+        self._seen: dict[str, _Place] = {}
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def __torch_function__(
@@ -99,17 +107,21 @@ class UseRecorder(TorchFunctionMode):
         """Run the operation; if it applies a known weight, remember where z stands in the graph."""
         kwargs = kwargs or {}
         product = _OPERATIONS.get(func)
-        if product is None or len(args) <= product.weight:
+        if product is None:
             return func(*args, **kwargs)
-        h, given = args[product.rows], args[product.weight]
-        name, weight = self._known(given, product.transposed)
-        if name is None or (self.wanted is not None and name not in self.wanted):
+        h = _argument(args, kwargs, product.rows[0], (product.rows[1],))
+        name, weight = self._known(_argument(args, kwargs, *product.weight), product.transposed)
+        # Rows are data: a vector, or a product of two parameters, is not a layer.
+        if name is None or not isinstance(h, Tensor) or h.ndim < 2 or _place(h) in self._upright:
+            return func(*args, **kwargs)
+        if self.wanted is not None and name not in self.wanted:
             return func(*args, **kwargs)
         if h.shape[-1] != weight.shape[1]:
             raise InputError(f"data: {h.shape[-1]} features reach layer {name}, which takes {weight.shape[1]}")
-        z = func(*args, **kwargs)
-        if z.is_floating_point():
-            self.uses.append(Use(name, weight, tuple(z.shape), get_gradient_edge(self._in_graph(z))))
+        z = self._in_graph(func(*args, **kwargs))
+        # What the network computes under no_grad has no gradient to measure.
+        if z.requires_grad:
+            self.uses.append(Use(name, weight, tuple(z.shape), get_gradient_edge(z)))
         return z
 
     def _known(self, given: Any, transposed: bool) -> tuple[str | None, Tensor]:
@@ -117,8 +129,10 @@ class UseRecorder(TorchFunctionMode):
             return None, torch.empty(0)
         place = _place(given)
         name = self._upright.get(place) or self._transposed.get(place)
-        weight = given.detach()
-        return name, weight.T if transposed else weight
+        weight = given.detach().T if transposed else given.detach()
+        if name is not None and self._seen.setdefault(name, _place(weight)) != _place(weight):
+            name += ".T"  # one parameter tied to two layers, once as it is and once transposed
+        return name, weight
 
     def _in_graph(self, z: Tensor) -> Tensor:
         """Make z part of the graph where neither rows nor weight need gradients.
@@ -126,7 +140,7 @@ class UseRecorder(TorchFunctionMode):
         Adding a zero that needs one does that in place, leaves z an inner node (so that an in-place
         activation may follow), and touches nothing of the network.
         """
-        if not z.requires_grad:
+        if z.is_floating_point() and not z.requires_grad:
             key = (z.dtype, z.device)
             if key not in self._zeros:
                 self._zeros[key] = torch.zeros((), dtype=z.dtype, device=z.device, requires_grad=True)

@@ -42,7 +42,9 @@ def verdict(audit: Audit) -> Verdict:
             floor, rival = before.value, "the untrained network"
     if score.value <= floor + ERRORS * score.standard_error:
         return Verdict(
-            False, f"The network has learned nothing that its score shows: it is no better than {rival} ({says})."
+            False,
+            "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "
+            f"than {rival} ({says}).",
         )
     if before is None and (score.value - score.baseline) < CLEAR_SKILL * (1 - score.baseline):
         return Verdict(
@@ -59,8 +61,8 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
     name = f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']})"
     if row["trivial"]:
         return (
-            f"{name}: its gradient is the same for every row, so NFM and AGOP agree (cosine {row['cosine']:.2f}) by "
-            "construction; this says nothing about learning."
+            f"{name}: its gradient is the same for every row, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares "
+            "weights with weights and says nothing about learning from data."
         )
     if math.isnan(row["cosine"]):
         return f"{name}: nothing can be said ({row['note']})."
@@ -74,7 +76,11 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
     if known:
         nulls = f"{untrained:.2f} in the untrained network and {nulls}"
     if learned is not True:
-        why = "the network has learned nothing" if learned is False else "no score shows that the network learned"
+        why = (
+            "the network has learned nothing that its score shows"
+            if learned is False
+            else "no score shows that the network learned"
+        )
         return f"{name}: {says}, against {nulls}; but {why}, so this is no sign of learned features."
     low = row["cosine"] if math.isnan(row["ci_low"]) else row["ci_low"]
     if known and row["init_cosine"] > KEPT:

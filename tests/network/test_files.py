@@ -15,7 +15,9 @@ from nfa.network import Model
 def saved(path, dtype=torch.float32, scaling="standard"):
     net = nfa.MLP(3, [5, 4], n_outputs=2, activation="tanh", bias=True, init="factor:0.5").to(dtype)
     fitted = Scaling.fit(scaling, np.random.default_rng(0).normal(2, 3, (20, 3)))
-    model = Model(net, "net", fitted, {"test": 0.2, "val": 0.1, "seed": 4}, {"loss": "mse"})
+    model = Model(
+        net, "net", fitted, {"test": 0.2, "val": 0.1, "seed": 4, "rows": 20}, tuple("abc"), ("u", "v"), {"loss": "mse"}
+    )
     nfa.save_model(path, model)
     return model
 
@@ -28,6 +30,7 @@ def test_what_is_saved_comes_back(tmp_path, dtype, scaling):
     assert loaded.net.architecture == model.net.architecture
     for name, tensor in model.net.state_dict().items():
         assert torch.equal(loaded.net.state_dict()[name], tensor)
+    assert (loaded.features, loaded.classes) == (model.features, model.classes)
     assert (loaded.split, loaded.settings, loaded.scaling.kind) == (model.split, model.settings, scaling)
     X = np.random.default_rng(1).normal(size=(4, 3))
     np.testing.assert_array_equal(loaded.scaling.apply(X), model.scaling.apply(X))
@@ -110,3 +113,34 @@ def test_what_cannot_be_saved(tmp_path):
         nfa.save_model(tmp_path / "net.safetensors", Model(torch.nn.Linear(2, 2), "net"))
     with pytest.raises(nfa.InputError, match="cannot write"):
         nfa.save_model(tmp_path / "no" / "folder.safetensors", Model(nfa.MLP(3), "net"))
+
+
+def test_headers_that_lie_are_one_line(tmp_path):
+    import json
+
+    good = {
+        "architecture": {"d": 3, "width": [4], "n_outputs": 2, "activation": "relu", "bias": False, "init": "default"},
+        "scaling": None, "split": None, "features": None, "classes": None, "settings": {},
+    }  # fmt: skip
+    tensors = {"layers.0.weight": torch.zeros(4, 3), "layers.1.weight": torch.zeros(2, 4)}
+    path = tmp_path / "net.safetensors"
+    save_file(tensors, str(path), metadata={"nfa": json.dumps(good)})
+    assert nfa.load_model(path).net.architecture == good["architecture"]
+    scaling = {"scaling.shift": torch.zeros(3), "scaling.scale": torch.ones(3)}
+    lies = [
+        ({"architecture": good["architecture"] | {"d": 30_000, "width": [30_000]}}, {}),
+        ({"architecture": good["architecture"] | {"width": 10**12}}, {}),
+        ({"split": {"foo": 1}}, {}),
+        ({"split": "abc"}, {}),
+        ({"split": {"test": 0.2, "val": 0.0, "seed": -1, "rows": 5}}, {}),
+        ({"scaling": "max"}, {}),
+        ({"scaling": "odd"}, scaling),
+        ({"scaling": "standard"}, scaling | {"scaling.scale": torch.zeros(3)}),
+        ({"scaling": "standard"}, scaling | {"scaling.shift": torch.full((3,), float("nan"))}),
+        ({"classes": 3}, {}),
+        ({"settings": 3}, {}),
+    ]
+    for change, extra in lies:
+        save_file(tensors | extra, str(path), metadata={"nfa": json.dumps(good | change)})
+        with pytest.raises(nfa.InputError, match="does not fit its tensors"):
+            nfa.load_model(path)

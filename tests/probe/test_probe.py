@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -237,13 +238,100 @@ def test_sweeps_yield_every_sample_once_per_output():
 def test_progress_is_shown_on_a_terminal_alone(monkeypatch, capsys):
     import sys
 
-    from nfa.common import progress as module
-
     net, X = nfa.MLP(4, 5, 1, 3), gaussian(25, 4, dtype=torch.float32)
     nfa.audit(net, X)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(sys.modules["nfa.common.progress"], "PATIENCE", 0.0)
-    assert callable(module)
     nfa.audit(net, X, batch_size=5)
     assert "measuring" in capsys.readouterr().err
+
+
+def test_the_user_s_data_are_never_written():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.layer(x.mul_(0.5))
+
+    X = gaussian(9, 4, dtype=torch.float32)
+    before = X.clone()
+    nfa.audit(InPlace(), X)
+    nfa.audit(InPlace(), nfa.Dataset(X.numpy(), np.arange(9) % 2))
+    assert torch.equal(X, before)
+
+
+def test_tied_weights_are_two_layers_named_apart():
+    class Tied(nn.Module):
+        def __init__(self, k):
+            super().__init__()
+            self.W = nn.Parameter(gaussian(k, 6))
+
+        def forward(self, x):
+            return F.linear(torch.tanh(F.linear(x, self.W)), self.W.T)
+
+    for k in (4, 6):
+        audit = nfa.audit(Tied(k), gaussian(20, 6))
+        assert [(layer["name"], layer["d_in"], layer["d_out"]) for layer in audit] == [("W", 6, k), ("W.T", k, 6)]
+
+
+def test_what_is_no_layer_on_data_passes_by():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.A, self.B = nn.Parameter(gaussian(3, 2)), nn.Parameter(gaussian(2, 4))
+            self.q, self.V = nn.Parameter(gaussian(1, 4)[0]), nn.Parameter(gaussian(4, 4))
+            self.scale = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+            self.still, self.layer = nn.Linear(4, 4).double(), nn.Linear(4, 3).double()
+
+        def forward(self, x):
+            with torch.no_grad():
+                x = self.still(x)
+            x = x + self.q @ self.V
+            return self.scale * F.linear(input=x, weight=self.layer.weight) + F.linear(x, self.A @ self.B)
+
+    audit = nfa.audit(Odd(), gaussian(7, 4))
+    assert [layer["name"] for layer in audit] == ["layer"]
+    assert {skip["name"] for skip in audit.skipped} >= {"still", "A", "B", "V"}
+
+
+def test_a_weight_may_see_different_rows_in_its_uses():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.Linear(4, 4).double(), nn.Linear(4, 2).double()
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.layer(x)).mean(1) + torch.tanh(self.layer(x.mean(1))))
+
+    assert nfa.audit(Twice(), gaussian(30, 4).reshape(10, 3, 4))["layer"]["rows"] == 40
+
+
+def test_samples_must_come_first():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4).double()
+
+        def forward(self, x):
+            return self.layer(x.transpose(0, 1)).transpose(0, 1)
+
+    with pytest.raises(nfa.InputError, match="samples must come first"):
+        nfa.audit(Turned(), gaussian(16 * 8, 4).reshape(16, 8, 4), batch_size=4)
+
+
+def test_gradients_that_are_not_finite_are_named():
+    class Root(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4, bias=False).double()
+
+        def forward(self, x):
+            return (self.layer(x) ** 2).sum(1, keepdim=True).sqrt()
+
+    X = gaussian(12, 4)
+    X[5] = 0
+    with pytest.raises(nfa.InputError, match="gradients at layer layer are not finite"):
+        nfa.audit(Root(), X)
