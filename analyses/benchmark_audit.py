@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 import nfa
-from nfa.features.agop import measure
+from nfa.features.measuring import measure
 from nfa.probe import Probe
 
 SIZES = ((784, 10), (3072, 10), (27648, 2))
@@ -95,12 +95,18 @@ def baseline(net: nfa.MLP, X: Tensor) -> list[float]:
         for rows in h.split(100):
             J = vmap(jacrev(rest))(rows)
             agop += torch.einsum("ncd,nce->de", J, J)
-        nfm = W.T @ W
-        inner = torch.sum(nfm * agop, dtype=torch.float64)
-        norms = torch.sum(nfm * nfm, dtype=torch.float64) * torch.sum(agop * agop, dtype=torch.float64)
-        found.append(float(inner / norms**0.5))
+        found.append(cosine_in_float64(W.T @ W, agop))
         h = F.relu(F.linear(h, W))
     return found
+
+
+def cosine_in_float64(A: Tensor, B: Tensor) -> float:
+    """The cosine of two float32 matrices, every product and sum in float64; by rows, or 27,648 squared would not fit."""
+    inner = square_a = square_b = 0.0
+    for a, b in zip(A.split(1024), B.split(1024), strict=True):
+        a, b = a.double().flatten(), b.double().flatten()
+        inner, square_a, square_b = inner + float(a @ b), square_a + float(a @ a), square_b + float(b @ b)
+    return inner / (square_a * square_b) ** 0.5
 
 
 def sweep(net: nfa.MLP, X: Tensor) -> None:

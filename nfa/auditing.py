@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from nfa.common.checks import existing_file, one_of, output_folder, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
-from nfa.features.agop import Measured, measure
 from nfa.features.columns import COLUMNS, layer_columns
 from nfa.features.factored import FactoredMatrix
+from nfa.features.measuring import Measured, measure
 from nfa.network.scoring import Score, score
 from nfa.probe import BATCH_SIZE, Layer, Probe, untouched
 

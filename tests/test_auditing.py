@@ -374,14 +374,14 @@ def test_pearson_with_a_constant_matrix_is_nan(d):
 def test_layers_that_need_much_memory_are_measured_in_several_passes(small, monkeypatch):
     net, X = small
     expected = nfa.audit(net, X).to_frame()
-    monkeypatch.setattr(sys.modules["nfa.features.agop"], "GROUP_BUDGET", 1)
+    monkeypatch.setattr(sys.modules["nfa.features.measuring"], "GROUP_BUDGET", 1)
     pd.testing.assert_frame_equal(nfa.audit(net, X).to_frame(), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("init", ["default", "factor:0.1"])
 def test_the_sums_by_group_of_sequences_equal_those_of_the_deltas(init):
     """Several rows per sample, several groups per batch, with and without a shift of nearly constant deltas."""
-    from nfa.features.agop import measure
+    from nfa.features.measuring import measure
     from nfa.probe import Probe
 
     inner = nfa.MLP(5, [6], n_outputs=4, activation="tanh", init=init).double()

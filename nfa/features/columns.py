@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfa.features.agop import Measured
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import group_traces, interval, probe_error
+from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson, pearson
 from nfa.features.subspace import subspace_overlap

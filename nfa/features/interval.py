@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.features.agop import Measured
 from nfa.features.factored import FactoredMatrix, sum_of_products
+from nfa.features.measuring import Measured
 from nfa.features.similarity import cosine_of
 
 LEVEL = 0.95

@@ -44,7 +44,8 @@ def unit_of(values: Tensor) -> float:
 
     Divided by it, entries can be multiplied four at a time without leaving the range of float32.
     """
-    largest = float(values.abs().amax()) if values.numel() else 0.0
+    low, high = (float(end) for end in values.aminmax()) if values.numel() else (0.0, 0.0)
+    largest = max(-low, high)
     if largest == 0.0 or 2.0**-20 <= largest <= 2.0**20:
         return 1.0
     return float(2.0 ** math.floor(math.log2(largest)))
@@ -90,7 +91,8 @@ class Weight:
     @cached_property
     def row_sums(self) -> Tensor:
         """W1, float64, shape (k,)."""
-        return self.W.sum(1, dtype=torch.float64)
+        sums: Tensor = self.W.sum(1)
+        return sums.double()
 
     def compact(self, S: Tensor | None) -> Tensor:
         """Return T with tr T = tr W'SW and <W'S1W, W'S2W> = tr(T1 T2): SC where d >= k, W'SW where d < k.
