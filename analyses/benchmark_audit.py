@@ -101,7 +101,7 @@ def baseline(net: nfa.MLP, X: Tensor) -> list[float]:
 
 
 def cosine_in_float64(A: Tensor, B: Tensor) -> float:
-    """The cosine of two float32 matrices, every product and sum in float64; by rows, or 27,648 squared would not fit."""
+    """The cosine of two float32 matrices, each product and sum in float64; by rows, or the largest would not fit."""
     inner = square_a = square_b = 0.0
     for a, b in zip(A.split(1024), B.split(1024), strict=True):
         a, b = a.double().flatten(), b.double().flatten()
