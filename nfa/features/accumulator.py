@@ -44,7 +44,7 @@ class UpperSums:
 
     def __init__(self, count: int, k: int, like: Tensor) -> None:
         side = max(BLOCK, -(-k // BLOCKS_PER_SIDE))
-        self.k, self.count = k, count
+        self.k = k
         self._starts = range(0, k, side)
         # Left as the allocator gave them until a first sum is written: zeroing costs as much as a layer's rows.
         self._strips = [like.new_empty(count, min(side, k - start), k - start) for start in self._starts]
