@@ -17,9 +17,11 @@ from nfa.common.checks import existing_file, one_of, output_folder, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.features.columns import COLUMNS, layer_columns
+from nfa.features.fact import FACT_COLUMNS, fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.measuring import Measured, measure
 from nfa.network.scoring import Score, score
+from nfa.network.training import LOSSES, mean_loss
 from nfa.probe import BATCH_SIZE, Layer, Probe, untouched
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class LayerAudit:
 
     def __getitem__(self, column: str) -> Any:
         """Return a column of the row."""
-        return self.row[one_of("column", column, COLUMNS)]
+        return self.row[one_of("column", column, self.row)]
 
     @property
     def nfm(self) -> FactoredMatrix:
@@ -134,7 +136,8 @@ class Audit:
         """Return the table: a row per layer, the columns of `COLUMNS`."""
         import pandas as pd
 
-        return pd.DataFrame([layer.row for layer in self.layers], columns=list(COLUMNS))
+        columns = [*COLUMNS, *(FACT_COLUMNS if "loss" in self.about else ())]
+        return pd.DataFrame([layer.row for layer in self.layers], columns=columns)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `audit.json` and `features.safetensors` into a folder.
@@ -172,7 +175,8 @@ class Audit:
                 raise InputError(f"audit: {table} has schema {about['schema']}, expected {SCHEMA}")
             layers = []
             for saved in about.pop("layers"):
-                row = {column: math.nan if saved[column] is None else saved[column] for column in COLUMNS}
+                columns = [*COLUMNS, *(FACT_COLUMNS if "loss" in about else ())]
+                row = {column: math.nan if saved[column] is None else saved[column] for column in columns}
                 name = row["name"]
                 weight, S, S_centered = (tensors[f"{name}.{key}"] for key in ("weight", "S", "S_centered"))
                 layers.append(LayerAudit(row, weight, S, S_centered, tensors.get(f"{name}.init_weight")))
@@ -200,6 +204,8 @@ def audit(
     probes: int | None = None,
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
+    loss: str | None = None,
+    weight_decay: float | None = None,
     name: str | None = None,
 ) -> Audit:
     """Measure what every layer of a network has learned.
@@ -215,6 +221,9 @@ def audit(
         probes: Random probes instead of one sweep per output, for many outputs.
         seed: Of `samples` and `probes`.
         batch_size: Samples at a time; no result depends on it.
+        loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
+            columns of `features/fact.py`.
+        weight_decay: That of SGD or Adam, if known (AdamW rests elsewhere).
         name: What to call the network in the record; its class by default.
 
     Returns:
@@ -232,6 +241,8 @@ def audit(
     torch.Size([6, 6])
     """
     rows, measured_split = _rows(data, split, samples, seed)
+    if loss is not None:
+        one_of("loss", loss, LOSSES)
     for argument, network in (("net", net), ("init", init)):
         if not isinstance(network, nn.Module) and not (argument == "init" and network is None):
             raise InputError(f"{argument}: got {type(network).__name__}, expected a torch.nn.Module")
@@ -267,6 +278,12 @@ def audit(
                 )
             )
         about["n_samples"] = probe.samples.n
+    if loss is not None:
+        about["loss"] = loss
+        with Probe(net, rows) as probe:
+            gradients = probe.loss_gradients(mean_loss(loss))
+        for layer in found:
+            layer.row.update(fact_columns(layer.weight, gradients[layer["name"]], weight_decay))
     return Audit(about, tuple(found))
 
 

@@ -51,6 +51,7 @@ def audit_command(
     probes: Annotated[
         int | None, typer.Option(metavar="P", help="P random probes instead of a sweep per output.")
     ] = None,
+    loss: Annotated[str | None, typer.Option(help="mse, onehot_mse or cross_entropy: adds the fact_ columns.")] = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
     device: DeviceOption = "cpu",
@@ -80,6 +81,8 @@ def audit_command(
         samples=samples,
         probes=probes,
         seed=seed,
+        loss=loss,
+        weight_decay=_known_decay(loaded),
         name=loaded.name,
     )
     _finish(result, out, report)
@@ -193,6 +196,13 @@ def _train(
         f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
     )
     return done.net, done.init, prepared
+
+
+def _known_decay(model: "Model") -> float | None:
+    """Return lambda where the network's training is known and rests where dL/dW = -lambda W."""
+    if model.settings.get("optimizer") not in ("sgd", "adam"):
+        return None
+    return model.settings.get("weight_decay") or None
 
 
 def _prepared(rows: "Dataset", model: "Model") -> "Dataset":

@@ -431,3 +431,42 @@ def test_a_score_that_is_nan_survives_saving(small, tmp_path):
     audit.save(tmp_path)
     assert math.isnan(nfa.Audit.load(tmp_path).score.value)
     assert "Audit of" in repr(nfa.Audit.load(tmp_path))
+
+
+@pytest.mark.parametrize("loss", ["mse", "onehot_mse", "cross_entropy"])
+def test_the_rival_s_columns_equal_dense_ones(loss, tmp_path):
+    net, X = nfa.MLP(6, [8, 4], n_outputs=3, activation="tanh", bias=True).double(), gaussian(30, 6)
+    y = gaussian(30, 3, seed=2) if loss == "mse" else torch.arange(30) % 3
+    target = torch.nn.functional.one_hot(y, 3).double() if loss == "onehot_mse" else y
+    criterion = torch.nn.functional.cross_entropy if loss == "cross_entropy" else torch.nn.functional.mse_loss
+    weights = [layer.weight for layer in net.layers]
+    gradients = torch.autograd.grad(criterion(net(X), target), weights)
+    audit = nfa.audit(net, (X, y), loss=loss, weight_decay=0.01)
+    for layer, W, G in zip(audit, weights, gradients, strict=True):
+        N, R = (W.T @ W).detach().numpy(), (-W.T @ G / 0.01).detach().numpy()
+        assert layer["fact_cosine"] == pytest.approx(np.sum(N * R) / np.linalg.norm(N) / np.linalg.norm(R), abs=1e-10)
+        assert layer["fact_lambda"] == pytest.approx(float((-(W * G).sum() / (W * W).sum()).detach()), abs=1e-10)
+        assert layer["fact_residual"] == pytest.approx(np.linalg.norm(N - R) / np.linalg.norm(N), rel=1e-10)
+    audit.save(tmp_path)
+    pd.testing.assert_frame_equal(nfa.Audit.load(tmp_path).to_frame(), audit.to_frame())
+    assert math.isnan(nfa.audit(net, (X, y), loss=loss)[0]["fact_residual"])
+    assert "fact_cosine" not in nfa.audit(net, (X, y)).to_frame()
+
+
+def test_where_weight_decay_rests_the_nfm_is_the_rival_s():
+    X = gaussian(80, 4)
+    data = nfa.Dataset(X.numpy(), (X @ gaussian(4, 2, seed=3)).numpy())
+    net = nfa.MLP(4, 5, 1, 2, activation="identity").double()
+    nfa.train(net, data, loss="mse", optimizer="sgd", lr=0.2, epochs=3000, batch_size=80, weight_decay=0.02)
+    audit = nfa.audit(net, data, loss="mse", weight_decay=0.02)
+    for layer in audit:
+        assert layer["fact_cosine"] == pytest.approx(1, abs=1e-6)
+        assert layer["fact_lambda"] == pytest.approx(0.02, rel=1e-4)
+        assert layer["fact_residual"] < 1e-3
+
+
+def test_a_loss_needs_targets_and_a_name(small):
+    with pytest.raises(nfa.InputError, match="loss: the data have no targets"):
+        nfa.audit(*small, loss="mse")
+    with pytest.raises(nfa.InputError, match="did you mean 'onehot_mse'"):
+        nfa.audit(*small, loss="onehot")

@@ -65,7 +65,7 @@ def test_every_option_of_audit(trained, tmp_path, capsys):
     status, _, err = run(
         capsys, "audit", trained / "net.safetensors", "--data", "digits", "--out", tmp_path, "--outputs", "output:3",
         "--layers", "layers.[01]", "--split", "test", "--samples", 50, "--probes", 2, "--device", "cpu", "--seed", 7,
-        "--no-report",
+        "--no-report", "--loss", "onehot_mse",
     )  # fmt: skip
     assert (status, err) == (0, "")
     saved = json.loads((tmp_path / "audit.json").read_text())
@@ -73,6 +73,8 @@ def test_every_option_of_audit(trained, tmp_path, capsys):
         50, "test", "output:3", 1, 7, 2,
     ]  # fmt: skip
     assert [layer["name"] for layer in saved["layers"]] == ["layers.0", "layers.1"]
+    assert saved["layers"][0]["fact_lambda"] is not None
+    assert saved["layers"][0]["fact_residual"] is None  # trained without weight decay
     assert not (tmp_path / "report.html").exists()
 
 

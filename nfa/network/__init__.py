@@ -4,6 +4,6 @@ from nfa.network.files import Model, save_model
 from nfa.network.loading import load_model
 from nfa.network.mlp import MLP
 from nfa.network.scoring import Score, score
-from nfa.network.training import Training, train
+from nfa.network.training import Training, mean_loss, train
 
-__all__ = ["MLP", "Model", "Score", "Training", "load_model", "save_model", "score", "train"]
+__all__ = ["MLP", "Model", "Score", "Training", "load_model", "mean_loss", "save_model", "score", "train"]

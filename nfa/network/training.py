@@ -39,6 +39,27 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 KEEP = ("last", "best")
 
 
+def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function of outputs f (n x c) and targets y that training minimises (without weight decay).
+
+    Args:
+        loss: "mse" (y real), "onehot_mse" or "cross_entropy" (y class numbers).
+
+    >>> float(mean_loss("onehot_mse")(torch.tensor([[1.0, 0.0]]), torch.tensor([1])))
+    1.0
+    """
+    one_of("loss", loss, LOSSES)
+
+    def value(f: Tensor, y: Tensor) -> Tensor:
+        if loss == "onehot_mse":
+            y = F.one_hot(y, f.shape[1])
+        if loss != "cross_entropy":
+            y = y.to(f.dtype).reshape(f.shape)
+        return LOSSES[loss](f, y)
+
+    return value
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
     """A trained network, the same network before training, and how it went.

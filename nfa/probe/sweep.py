@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -184,6 +184,32 @@ class Probe:
                     seen.add(name)
                     found[name].append(delta[:, 0].reshape(len(x), len(columns), -1))
         return {name: torch.cat(parts, 1) for name, parts in found.items()}
+
+    def loss_gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
+        """Return dL/dW of every layer (k x d), L the mean loss over all samples.
+
+        Args:
+            loss: Maps outputs and targets of a batch to their mean loss.
+
+        Raises:
+            InputError: the data have no targets.
+        """
+        totals = {layer.name: torch.zeros_like(layer.weight, dtype=torch.float64) for layer in self.layers}
+        count = 0
+        for batch in self.samples.batches(BATCH_SIZE):
+            if batch.y is None:
+                raise InputError("loss: the data have no targets")
+            f, uses = self._forward(self._inputs(batch.x), frozenset(totals), int(batch.samples.min()))
+            total = loss(f, batch.y.to(f.device)) * len(f)
+            grads = torch.autograd.grad(total, [use.edge for use in uses], allow_unused=True)
+            for use, g in zip(uses, grads, strict=True):
+                if g is not None:
+                    wide = torch.promote_types(g.dtype, torch.float32)
+                    totals[use.name] += g.reshape(-1, g.shape[-1]).T.to(wide) @ use.h.reshape(-1, use.h.shape[-1]).to(
+                        wide
+                    )
+            count += len(f)
+        return {name: total / count for name, total in totals.items()}
 
     def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
         f, uses = self._forward(self._inputs(batch.x), wanted, int(batch.samples.min()))

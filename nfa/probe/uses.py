@@ -27,12 +27,14 @@ class Use:
         weight: W, k x d, whichever way round the network keeps it.
         shape: Shape of z: samples first, k last.
         edge: Where in the graph the gradient with respect to z appears.
+        h: The rows.
     """
 
     name: str
     weight: Tensor
     shape: tuple[int, ...]
     edge: GradientEdge
+    h: Tensor
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class UseRecorder(TorchFunctionMode):
         z = self._in_graph(func(*args, **kwargs))
         # What the network computes under no_grad has no gradient to measure.
         if z.requires_grad:
-            self.uses.append(Use(name, weight, tuple(z.shape), get_gradient_edge(z)))
+            self.uses.append(Use(name, weight, tuple(z.shape), get_gradient_edge(z), h.detach()))
         return z
 
     def _known(self, given: Any, transposed: bool) -> tuple[str | None, Tensor]:

@@ -1,0 +1,48 @@
+"""An exact rival of the ansatz: where training with weight decay rests, W'W is read off the loss's gradient.
+
+At a rest point of L + (lambda / 2) |W|^2, dL/dW = -lambda W, so W'W = R with R = -(1/lambda) W' dL/dW.
+"""
+
+import math
+
+from torch import Tensor
+
+from nfa.features.similarity import cosine_of
+
+FACT_COLUMNS = ("fact_cosine", "fact_lambda", "fact_residual")
+"""The columns that an audit gains where a loss is named."""
+
+
+def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dict[str, float]:
+    """Return how far W'W agrees with R.
+
+    fact_cosine is the cosine of W'W and -W'G, fact_lambda = -<W, G> / |W|^2 the decay that fits best, and
+    fact_residual = |W'W - R| / |W'W|, NaN where lambda is not known.
+
+    Args:
+        W: Weight, k x d.
+        gradient: G = dL/dW of the mean loss without penalty, k x d.
+        weight_decay: lambda, if known; above 0.
+
+    Source: arXiv:2507.05644.
+
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 2.0]])
+    >>> fact_columns(W, -0.5 * W, 0.5)
+    {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0}
+    """
+    W, G = W.detach().cpu().double(), gradient.detach().cpu().double()
+    C = W @ W.T
+    nfm_square = float((C * C).sum())
+    inner = -float(((W @ G.T) * C).sum())  # <W'W, -W'G>
+    square = float(((C @ G) * G).sum())  # |W'G|^2
+    size = float((W * W).sum())
+    residual = math.nan
+    if weight_decay and nfm_square > 0:
+        D = W + G / weight_decay  # W'W - R = W'D
+        residual = math.sqrt(max(0.0, float(((C @ D) * D).sum())) / nfm_square)
+    return {
+        "fact_cosine": cosine_of(inner, nfm_square, square),
+        "fact_lambda": -float((W * G).sum()) / size if size > 0 else math.nan,
+        "fact_residual": residual,
+    }
