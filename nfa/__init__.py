@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nfa.auditing import Audit, audit
+    from nfa.audited import Audit
+    from nfa.auditing import audit
     from nfa.common import InputError
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "MLP": "nfa.network",
-    "Audit": "nfa.auditing",
+    "Audit": "nfa.audited",
     "Dataset": "nfa.data",
     "FactoredMatrix": "nfa.features",
     "InputError": "nfa.common",

@@ -10,7 +10,7 @@ import typer
 from nfa.common.errors import InputError
 
 if TYPE_CHECKING:
-    from nfa.auditing import Audit
+    from nfa.audited import Audit
     from nfa.data import Dataset
     from nfa.network import Model
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nfa.auditing import Audit
+from nfa.audited import Audit
 from nfa.features.columns import COLUMNS
 from nfa.report.words import sentences
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nfa.auditing import Audit, LayerAudit
+from nfa.audited import Audit, LayerAudit
 
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
