@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfa.common.checks import existing_file, one_of
+from nfa.common.checks import check_finite, existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 
@@ -115,8 +115,6 @@ def _targets(values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None
 
 def _check_finite(data: Dataset) -> None:
     import torch
-
-    from nfa.common.checks import check_finite
 
     check_finite("data", torch.from_numpy(np.ascontiguousarray(data.X)), columns=data.feature_names)
     if data.y is not None:

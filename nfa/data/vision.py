@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 
@@ -135,8 +136,6 @@ def _stl10(torchvision: Any, root: Path, download: bool, target: str | None) -> 
 
 
 def _celeba(torchvision: Any, root: Path, download: bool, target: str | None) -> Any:
-    from nfa.common.checks import one_of
-
     parts: list[_Part] = []
     for split in ("train", "test"):
         data = torchvision.datasets.CelebA(root, split=split, target_type="attr", download=download)

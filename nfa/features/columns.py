@@ -10,7 +10,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import group_traces, interval, probe_error
 from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
-from nfa.features.similarity import cosine, cosine_and_pearson, pearson
+from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
 from nfa.features.weight import Weight
 
@@ -75,7 +75,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "subspace_overlap": overlap,
         "subspace_overlap_null": overlap_null,
         "trivial": measured.trivial,
-        "note": _note(measured, nfm, agop, init),
+        "note": _note(measured, nfm, agop, correlated, init),
     }
     row |= _centered(measured, nfm, centered)
     row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(measured, nfm, agop, init)
@@ -123,7 +123,9 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b > 0 else math.nan
 
 
-def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured | None) -> str:
+def _note(
+    measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, correlated: float, init: Measured | None
+) -> str:
     notes = []
     alive = nfm.norm() > 0 and agop.norm() > 0
     if nfm.norm() == 0:
@@ -134,7 +136,7 @@ def _note(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: M
         silent = int((measured.S.diagonal() == 0).sum())
         if silent:
             notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
-        if math.isnan(pearson(nfm, agop)):
+        if math.isnan(correlated):
             notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
     if measured.trivial:
         notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")

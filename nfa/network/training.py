@@ -155,7 +155,7 @@ def train(
             # What the network itself draws (dropout) follows from the seed too, and disturbs nobody else's draws.
             with torch.random.fork_rng():
                 torch.manual_seed(seed * 1_000_003 + epoch)
-                value = run.epoch(X, y, order.to(X.device).split(batch_size), LOSSES[loss])
+                value = run.epoch(X, y, order.to(X.device).split(batch_size), mean_loss(loss))
             run.record(epoch, value, rows, validation, time.perf_counter() - started)
             if checkpoint is not None:
                 run.save(Path(checkpoint))
@@ -166,7 +166,7 @@ def train(
 
 
 def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tensor:
-    """Return the targets as the loss takes them, once they are known to fit it and the outputs."""
+    """Return the targets as `mean_loss` takes them, once they are known to fit it and the outputs."""
     if rows.y is None:
         raise InputError(f"data: {rows.name} has no targets to train on; name the target column")
     net.eval()
@@ -174,15 +174,14 @@ def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tenso
         c = net(example.clone()).reshape(1, -1).shape[1]
     y = torch.from_numpy(rows.y).to(example.device)
     if loss == "mse":
-        y = y.to(example.dtype).reshape(len(y), -1)
-        if y.shape[1] != c:
-            raise InputError(f"data: {y.shape[1]} targets, but the network has {c} outputs")
+        if (targets := y.reshape(len(y), -1).shape[1]) != c:
+            raise InputError(f"data: {targets} targets, but the network has {c} outputs")
         return y
     if not rows.is_classification:
         raise InputError(f"loss: {loss} needs classes, but {rows.name} has real targets; use mse")
     if rows.n_outputs > c:
         raise InputError(f"data: {rows.n_outputs} classes, but the network has {c} outputs")
-    return F.one_hot(y, c).to(example.dtype) if loss == "onehot_mse" else y
+    return y
 
 
 class _Run:
