@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from nfa.common import InputError
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm
-    from nfa.network import MLP, load_model, save_model, train
+    from nfa.network import MLP, load, save_model, train
 
 _PUBLIC = {
     "MLP": "nfa.network",
@@ -19,8 +19,8 @@ _PUBLIC = {
     "InputError": "nfa.common",
     "agop": "nfa.features",
     "audit": "nfa.auditing",
+    "load": "nfa.network",
     "load_data": "nfa.data",
-    "load_model": "nfa.network",
     "nfm": "nfa.features",
     "save_model": "nfa.network",
     "train": "nfa.network",
@@ -34,8 +34,8 @@ __all__ = [
     "InputError",
     "agop",
     "audit",
+    "load",
     "load_data",
-    "load_model",
     "nfm",
     "save_model",
     "train",

@@ -62,11 +62,11 @@ def audit_command(
     from nfa.auditing import audit
     from nfa.common.checks import output_folder
     from nfa.data import load_data
-    from nfa.network import load_model
+    from nfa.network import load
 
     output_folder("out", out)
-    loaded = load_model(model)
-    before = None if init is None else load_model(init, "init").net
+    loaded = load(model)
+    before = None if init is None else load(init, argument="init").net
     rows = _prepared(load_data(data, target, folder, download), loaded)
     for net in (loaded.net, before):
         if net is not None:

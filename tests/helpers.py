@@ -34,3 +34,19 @@ def assert_rows_equal(audit, expected, tolerance, skip=()):
                 continue
             scale = abs(value) if "trace" in column or "rank" in column else 1.0
             assert abs(got - value) <= tolerance * max(scale, 1e-300), where
+
+
+def assert_same_table(audit, expected, tolerance=1e-5, names=True):
+    """Compare every number of two audits; `alpha_best` to its grid step."""
+    assert len(audit) == len(expected)
+    for layer, other in zip(audit, expected, strict=True):
+        for column, value in other.row.items():
+            if column in ("name", "note"):
+                assert layer[column] == value or not names, f"{column}: got {layer[column]!r}, expected {value!r}"
+                continue
+            where = f"{other['name']}, {column}: got {layer[column]}, expected {value}"
+            if isinstance(value, float) and math.isnan(value):
+                assert math.isnan(layer[column]), where
+                continue
+            allowed = 0.05 if column == "alpha_best" else tolerance * max(1.0, abs(value))
+            assert abs(layer[column] - value) <= allowed + 1e-15, where

@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 def test_train_writes_what_audit_needs(trained):
     assert {path.name for path in trained.iterdir()} >= {"net.safetensors", "init.safetensors", "history.csv"}
     assert len(pd.read_csv(trained / "history.csv")) == 30
-    model = nfa.load_model(trained / "net.safetensors")
+    model = nfa.load(trained / "net.safetensors")
     assert model.scaling.kind == "max"
     assert model.split == {"test": 0.2, "val": 0.0, "seed": 0, "rows": 1797}
     assert model.settings["loss"] == "onehot_mse"
@@ -55,8 +55,8 @@ def test_audit_applies_scaling_and_split_and_says_so(trained, tmp_path, capsys):
     assert (saved["n_samples"], saved["split"]) == (1438, "train")
     # The same table as in Python.
     data = nfa.load_data("digits").divide(test=0.2, seed=0)
-    model = nfa.load_model(trained / "net.safetensors")
-    before = nfa.load_model(trained / "init.safetensors")
+    model = nfa.load(trained / "net.safetensors")
+    before = nfa.load(trained / "init.safetensors")
     audit = nfa.audit(model.net, data.scaled(model.scaling), before.net)
     assert [layer["cosine"] for layer in saved["layers"]] == pytest.approx([layer["cosine"] for layer in audit])
 
@@ -96,7 +96,7 @@ def test_train_on_a_table_for_regression_and_resume(tmp_path, capsys):
     status, out, _ = run(capsys, *call, "--epochs", 4, "--keep", "best")
     assert status == 0
     assert "Trained 4 epochs" in out
-    model = nfa.load_model(tmp_path / "o" / "net.safetensors")
+    model = nfa.load(tmp_path / "o" / "net.safetensors")
     assert model.scaling.kind == "standard"
     assert model.settings["loss"] == "mse"
     # Another network, or other data, is another training.

@@ -5,7 +5,7 @@ group, so that each group's rows lie together and a batch touches few groups. No
 that order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
 
 GROUPS = 10
 """Groups of the delete-a-group jackknife."""
@@ -27,7 +28,7 @@ GROUPS = 10
 class Batch:
     """Some samples: inputs, targets where there are any, and the samples' numbers (sorted by group)."""
 
-    x: Tensor
+    x: Inputs
     y: Tensor | None
     samples: Tensor
 
@@ -41,43 +42,48 @@ class Samples(Protocol):
         """Yield all samples in batches of at most `batch_size`."""
         ...
 
-    def first(self, count: int) -> Tensor:
+    def first(self, count: int) -> Inputs:
         """Return the inputs of the first `count` samples, or of as many as a first batch has."""
         ...
 
 
 class ArraySamples:
-    """Samples in memory: X with a leading axis of samples, y or None.
+    """Samples in memory: inputs X with a leading axis of samples, y or None.
 
     >>> samples = ArraySamples(torch.zeros(12, 3), None)
     >>> [batch.samples.tolist() for batch in samples.batches(8)]
     [[0, 10, 1, 11, 2, 3, 4, 5], [6, 7, 8, 9]]
     """
 
-    def __init__(self, X: Tensor, y: Tensor | None, columns: tuple[str, ...] | None = None) -> None:
+    def __init__(self, X: Inputs, y: Tensor | None, columns: tuple[str, ...] | None = None) -> None:
         """Check that there are samples and that every entry is finite."""
-        if X.ndim < 2 or X.numel() == 0:
-            raise InputError(f"data: shape {tuple(X.shape)}, expected (samples, features) with at least one of each")
-        if X.is_complex():
-            raise InputError(f"data: {X.dtype}, expected real numbers")
-        check_finite("data", X, columns=columns)
+        for name, x in leaves(X):
+            if x.numel() == 0 or x.ndim < (2 if isinstance(X, Tensor) else 1):
+                shape = tuple(x.shape)
+                raise InputError(f"{name}: shape {shape}, expected (samples, features) with at least one of each")
+            if x.is_complex():
+                raise InputError(f"{name}: {x.dtype}, expected real numbers")
+            check_finite(name, x, columns=columns)
         self.X = X
         self.y = None if y is None else checked_targets(y)
-        self.n: int | None = len(X)
+        self.n: int | None = count(X)
+        if self.y is not None and len(self.y) != self.n:
+            raise InputError(f"data: X has {self.n} rows, y has {len(self.y)}")
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""
-        order = torch.cat([torch.arange(g, len(self.X), GROUPS) for g in range(min(GROUPS, len(self.X)))])
+        n = count(self.X)
+        order = torch.cat([torch.arange(g, n, GROUPS) for g in range(min(GROUPS, n))])
         for samples in order.split(batch_size):
-            yield Batch(self.X[samples], None if self.y is None else self.y[samples], samples)
+            yield Batch(taken(self.X, samples), None if self.y is None else self.y[samples], samples)
 
-    def first(self, count: int) -> Tensor:
+    def first(self, count: int) -> Inputs:
         """Return the inputs of the first samples."""
-        return self.X[:count].clone()
+        return map_inputs(lambda x: x[:count].clone(), self.X)
 
 
 class StreamSamples:
-    """Samples from a DataLoader, which yields x, or (x, y, ...), in the loader's own order and batches."""
+    """Samples from a DataLoader, which yields inputs, or (inputs, y, ...), in the loader's own order and batches."""
 
     def __init__(self, loader: "DataLoader[Any]") -> None:
         """Keep the loader; nothing is read yet."""
@@ -86,64 +92,71 @@ class StreamSamples:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in the loader's order, the loader's batches joined and cut to `batch_size`."""
-        xs: list[Tensor] = []
+        xs: list[Inputs] = []
         ys: list[Tensor] = []
         waiting = read = 0
         for x, y in self._items():
             xs.append(x)
             if y is not None:
                 ys.append(y)
-            waiting += len(x)
+            waiting += count(x)
             if waiting >= batch_size:
-                xs, ys = [torch.cat(xs)], [torch.cat(ys)] if ys else []
+                x, ys = joined(xs), [torch.cat(ys)] if ys else []
                 while waiting >= batch_size:
-                    yield self._batch(xs[0][:batch_size], ys[0][:batch_size] if ys else None, read)
-                    xs[0] = xs[0][batch_size:]
+                    taken = map_inputs(lambda x: x[:batch_size], x)
+                    yield self._batch(taken, ys[0][:batch_size] if ys else None, read)
+                    x = map_inputs(lambda x: x[batch_size:], x)
                     ys = [ys[0][batch_size:]] if ys else []
                     waiting -= batch_size
                     read += batch_size
+                xs = [x]
         if waiting:
-            yield self._batch(torch.cat(xs), torch.cat(ys) if ys else None, read)
+            yield self._batch(joined(xs), torch.cat(ys) if ys else None, read)
         self.n = read + waiting
         if self.n == 0:
             raise InputError("data: empty, the loader yields no samples")
 
-    def first(self, count: int) -> Tensor:
+    def first(self, count: int) -> Inputs:
         """Return the inputs of the loader's first samples, at most its first batch."""
         for x, _ in self._items():
-            if len(x):
-                return x[:count].clone()
+            return map_inputs(lambda x: x[:count].clone(), x)
         raise InputError("data: empty, the loader yields no samples")
 
-    def _items(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _items(self) -> Iterator[tuple[Inputs, Tensor | None]]:
         for item in self.loader:
-            x, y = (item[0], item[1] if len(item) > 1 else None) if isinstance(item, (tuple, list)) else (item, None)
-            if not isinstance(x, Tensor):
-                raise InputError(f"data: the loader yields {type(x).__name__}, expected tensors")
+            given, y = item, None
+            if isinstance(item, (tuple, list)):
+                given, y = item[0], item[1] if len(item) > 1 else None
+            x = as_inputs(given, _loaded)
             if y is not None and not isinstance(y, Tensor):
                 raise InputError(f"data: the loader yields targets of type {type(y).__name__}, expected tensors")
-            yield x, None if y is None else checked_targets(y)
+            if count(x):
+                yield x, None if y is None else checked_targets(y)
 
-    def _batch(self, x: Tensor, y: Tensor | None, start: int) -> Batch:
-        check_finite("data", x, first_row=start)
-        numbers = torch.arange(start, start + len(x))
+    def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
+        for name, leaf in leaves(x):
+            check_finite(name, leaf, first_row=start)
+        numbers = torch.arange(start, start + count(x))
         order = (numbers % GROUPS).argsort(stable=True)
-        return Batch(x[order], None if y is None else y[order], numbers[order])
+        return Batch(taken(x, order), None if y is None else y[order], numbers[order])
 
 
 def as_samples(data: Any) -> Samples:
-    """Return a reader of samples for a tensor, an array, a table, an (X, y) pair, a `Dataset` or a loader.
+    """Return a reader of samples for tensors, arrays, tables, (X, y) pairs, a `Dataset` or a loader.
 
     Args:
-        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a pair (X, y) of these,
-            an `nfa.data.Dataset` (all its rows), a torch `Dataset` or a torch `DataLoader` (one that
-            yields its samples in the same order each time).
+        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a dict of tensors or
+            arrays (several inputs), a pair (X, y) of any of these and targets, where X may also be a tuple
+            of several inputs; an `nfa.data.Dataset` (all its rows), a torch `Dataset` or a torch
+            `DataLoader` (one that yields its samples in the same order each time).
 
     Raises:
         InputError: the type is none of these, the data are empty, not numbers, or not finite.
 
     >>> as_samples(np.zeros((5, 2), dtype=np.float32)).n
     5
+    >>> as_samples(({"left": torch.zeros(4, 2), "right": torch.zeros(4, 3)}, torch.zeros(4))).n
+    4
     """
     if isinstance(data, (ArraySamples, StreamSamples)):
         return data
@@ -154,26 +167,29 @@ def as_samples(data: Any) -> Samples:
         return StreamSamples(data)
     if isinstance(data, TorchDataset):
         return StreamSamples(DataLoader(data, batch_size=256))
-    if isinstance(data, tuple) and len(data) == 2:
-        X, columns = _as_tensor("data", data[0])
-        y, _ = _as_tensor("y", data[1])
-        if len(y) != len(X):
-            raise InputError(f"data: X has {len(X)} rows, y has {len(y)}")
-        return ArraySamples(X, y, columns)
-    X, columns = _as_tensor("data", data)
-    return ArraySamples(X, None, columns)
+    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    if isinstance(data, tuple) and len(data) != 2:
+        raise InputError(f"data: a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")
+    columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
+    # A list is a list of rows; what names several inputs is a dict or a tuple.
+    inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
+    return ArraySamples(inputs, None if y is None else _as_tensor("y", y), columns)
 
 
-def _as_tensor(argument: str, values: Any) -> tuple[Tensor, tuple[str, ...] | None]:
-    """Return a tensor over the same memory where possible, and the columns' names where there are any."""
+def _loaded(name: str, x: Any) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise InputError(f"{name}: the loader yields {type(x).__name__}, expected tensors")
+    return x
+
+
+def _as_tensor(argument: str, values: Any) -> Tensor:
+    """Return a tensor over the same memory where possible."""
     if isinstance(values, Tensor):
-        return values.detach(), None
-    columns = None
-    if hasattr(values, "columns"):
-        columns = tuple(str(name) for name in values.columns)
-        for name, dtype in zip(columns, values.dtypes, strict=True):
-            if argument != "y" and getattr(dtype, "kind", "O") not in "iufb":
-                raise InputError(f"{argument}: column {name!r} holds {dtype}, expected numbers")
+        return values.detach()
+    if hasattr(values, "columns") and argument != "y":
+        for name, dtype in zip(values.columns, values.dtypes, strict=True):
+            if getattr(dtype, "kind", "O") not in "iufb":
+                raise InputError(f"{argument}: column {str(name)!r} holds {dtype}, expected numbers")
     if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
         raise InputError(f"{argument}: got {type(values).__name__}, expected a tensor, array, data set or loader")
     try:
@@ -185,9 +201,7 @@ def _as_tensor(argument: str, values: Any) -> tuple[Tensor, tuple[str, ...] | No
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(f"{argument}: column {column} holds {array.dtype}, expected numbers")
-    if array.dtype.kind in "iub":
-        array = array.astype(np.int64 if argument == "y" else np.float32)
-    return _shared(array), columns
+    return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
 
 
 def checked_targets(y: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from nfa.data.samples import GROUPS
 from nfa.features.accumulator import Accumulator
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import working_dtype
-from nfa.probe import BATCH_SIZE, Layer, Probe
+from nfa.network.forward import Forward
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 
 GROUP_BUDGET = 4 << 30
 """Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
@@ -125,9 +126,9 @@ def nfm(layer: Layer | Tensor) -> FactoredMatrix:
 
 
 def agop(
-    net: torch.nn.Module,
+    net: torch.nn.Module | Forward,
     data: Any,
-    outputs: str = "logits",
+    outputs: str | Select = "logits",
     *,
     layers: str | None = None,
     centered: bool = False,
@@ -141,7 +142,7 @@ def agop(
     delta'delta; centered: J minus its mean over rows, output by output.
 
     Args:
-        net: Any module the probe can take; it comes back as it was.
+        net: Any module the probe can take (it comes back as it was), or a `Forward` that says how to call it.
         data: Anything `as_samples` takes.
         outputs: Which outputs f (see `select_outputs`).
         layers: A shell pattern of names; all layers by default.

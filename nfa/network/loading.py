@@ -1,58 +1,110 @@
-"""One call for every way to name a network: a file, or `package.module:factory`."""
+"""One call for every way to name a network: a file, a scikit-learn object, or `package.module:factory`."""
 
-import importlib
-import inspect
 import os
-import sys
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from nfa.common.checks import existing_file
 from nfa.common.errors import InputError
-from nfa.network.files import Model, load_model_file
+from nfa.network.factory import from_factory
+from nfa.network.model import Model
 
-NOT_YET = (".pt", ".pth", ".ckpt", ".pt2", ".onnx", ".joblib", ".skops", ".pkl")
-"""Formats of networks that are known but not read yet."""
+WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
+"""Files of weights alone: which network they belong to must be said."""
+
+PROGRAMS = (".pt2", ".onnx", ".skops")
+"""Files that say what is computed from the weights."""
+
+PICKLES = (".joblib", ".pkl", ".pickle")
+"""Files that run code when they are opened."""
 
 
-def load_model(source: str | os.PathLike[str], argument: str = "model") -> Model:
-    """Load a network from one of nfa's own safetensors files, or from a factory in the user's own code.
+def load(
+    source: Any, *, activation: str | None = None, model: str | nn.Module | None = None, argument: str = "model"
+) -> Model:
+    """Load a network, and what is known of it, from wherever people keep one.
 
     Args:
-        source: The path of a file, or `package.module:factory`, a function without arguments that returns
-            a `torch.nn.Module`; the module is looked for in the current folder first. This is the only
-            way by which code runs, and it is the user's own.
+        source: The path of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.pt2`, `.onnx`, `.skops`);
+            `package.module:factory`, a function of the user's without arguments that returns a
+            `torch.nn.Module`; a `torch.nn.Module`; scikit-learn's `MLPClassifier` or `MLPRegressor`, also at
+            the end of a `Pipeline`; a skorch net.
+        activation: What stands between the linear layers of a plain chain that a file of weights holds.
+        model: The network (or `package.module:factory`) into which the weights of a file go, where it is no
+            plain chain.
         argument: What messages call the source.
 
     Raises:
-        InputError: the file cannot be used, its format is not read yet, or there is no such factory.
+        InputError: the file cannot be used safely or at all, its format is unknown, the weights do not make a
+            network, or there is no such factory.
+
+    >>> load(nn.Linear(3, 2)).name
+    'Linear'
     """
+    if not isinstance(source, (str, os.PathLike)):
+        return _from_object(source, argument)
     text = os.fspath(source)
     suffix = Path(text).suffix.lower()
-    if suffix in NOT_YET:
-        raise InputError(f"{argument}: {suffix} files are not yet read; use package.module:factory for {text}")
-    if suffix == ".safetensors" or Path(text).exists() or ":" not in text:
-        return load_model_file(text, argument)
-    return _from_factory(text, argument)
+    if suffix in PICKLES:
+        raise InputError(
+            f"{argument}: {suffix} files run code when they are opened, so {text} is not read; in Python, hand over "
+            "the object itself, or keep it with skops.io.dump(estimator, 'network.skops')"
+        )
+    if suffix in WEIGHTS:
+        return _from_weights(existing_file(argument, text), argument, activation, model)
+    for name, given in (("activation", activation), ("model", model)):
+        if given is not None:
+            raise InputError(f"{name}: only for files of weights ({', '.join(WEIGHTS)}), not for {text}")
+    if suffix in PROGRAMS:
+        return _from_program(existing_file(argument, text), argument)
+    if Path(text).exists() or ":" not in text:
+        existing_file(argument, text)
+        raise InputError(
+            f"{argument}: {text} is of no format that is read ({', '.join((*WEIGHTS, *PROGRAMS))}, "
+            "or package.module:factory)"
+        )
+    return Model(from_factory(text, argument).eval(), text)
 
 
-def _from_factory(text: str, argument: str) -> Model:
-    module_name, _, name = text.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except (ModuleNotFoundError, ValueError, TypeError) as error:
-        raise InputError(f"{argument}: cannot import {module_name!r} ({error})") from error
-    finally:
-        sys.path.pop(0)
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        raise InputError(f"{argument}: {module_name} has no function {name!r}")
-    try:
-        inspect.signature(factory).bind()
-    except TypeError as error:
-        raise InputError(f"{argument}: {text} takes arguments ({error}); name a function without any") from error
-    net = factory()
-    if not isinstance(net, nn.Module):
-        raise InputError(f"{argument}: {text} returned {type(net).__name__}, expected a torch.nn.Module")
-    return Model(net.eval(), text)
+def _from_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
+    from nfa.network.formats.nfa_file import from_nfa, read_safetensors
+    from nfa.network.formats.state_dict import build
+    from nfa.network.formats.torch_file import read_state_dict
+
+    tensors: dict[str, Tensor]
+    if file.suffix.lower() == ".safetensors":
+        tensors, header = read_safetensors(file, argument)
+        if "nfa" in header:
+            return from_nfa(file, tensors, header["nfa"], argument)
+    else:
+        tensors = read_state_dict(file, argument)
+    net = from_factory(model, "model") if isinstance(model, str) else model
+    built, notes = build(tensors, f"{argument}: {file}", activation, net)
+    return Model(built.eval(), file.name, notes=notes)
+
+
+def _from_program(file: Path, argument: str) -> Model:
+    suffix = file.suffix.lower()
+    if suffix == ".pt2":
+        from nfa.network.formats.exported_file import read_pt2
+
+        return read_pt2(file, argument)
+    if suffix == ".onnx":
+        from nfa.network.formats.onnx_file import read_onnx
+
+        return read_onnx(file, argument)
+    from nfa.network.formats.skops_file import read_skops
+
+    return read_skops(file, argument)
+
+
+def _from_object(source: Any, argument: str) -> Model:
+    if isinstance(source, Model):
+        return source
+    if isinstance(source, nn.Module):
+        return Model(source, type(source).__name__)
+    from nfa.network.formats.estimator import from_estimator
+
+    return from_estimator(source, argument)

@@ -7,7 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.data.inputs import map_inputs
 from nfa.data.samples import as_samples
+from nfa.network.forward import Forward
+from nfa.network.model import ended
+
+
+def rows_in_words(n: int, rows: str) -> str:
+    """Say how many rows of which part were used.
+
+    >>> rows_in_words(12, "test"), rows_in_words(12, "all")
+    ('12 test rows', 'all 12 rows')
+    """
+    return f"all {n} rows" if rows == "all" else f"{n} {rows} rows"
 
 
 @dataclass(frozen=True)
@@ -45,11 +57,12 @@ class Score:
         return 1.0 / self.n
 
 
-def score(net: nn.Module, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
+def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
     """Score a network on data with targets.
 
-    Class numbers with two or more outputs are scored by accuracy, everything else by
-    R^2 = 1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs.
+    Class numbers with two or more outputs, or with one output that a sigmoid was taken off, are scored by
+    accuracy; everything else by R^2 = 1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and
+    outputs, f with its ending.
 
     Args:
         net: Called as it is: put it in evaluation mode first.
@@ -63,31 +76,36 @@ def score(net: nn.Module, data: Any, rows: str = "all", batch_size: int = 1024) 
     Raises:
         InputError: the targets do not fit the outputs.
     """
-    parameter = next(net.parameters())
+    forward = net if isinstance(net, Forward) else Forward(net)
     n = hits = 0
     residual = 0.0
     low = high = total = squares = None
     counts: Tensor | None = None
     with torch.no_grad():
         for batch in as_samples(data).batches(batch_size):
-            out = net(batch.x.to(parameter.device, parameter.dtype)).float()
-            out = out.reshape(len(out), -1).cpu()
             y = batch.y
             if y is None:
                 return None
+            if n == 0:
+                forward.settle(map_inputs(lambda x: x[:1].clone(), batch.x))
+            out = forward(batch.x).float()
+            out = out.reshape(len(out), -1).cpu()
             n += len(y)
             low = out.amin(0) if low is None else torch.minimum(low, out.amin(0))
             high = out.amax(0) if high is None else torch.maximum(high, out.amax(0))
-            if not y.is_floating_point() and out.shape[1] > 1:
-                if int(y.max()) >= out.shape[1] or int(y.min()) < 0:
+            two_sided = out.shape[1] == 1 and forward.ending == "sigmoid"
+            if not y.is_floating_point() and (two_sided or out.shape[1] > 1):
+                answers = (out[:, 0] > 0).long() if two_sided else out.argmax(1)
+                classes = 2 if two_sided else out.shape[1]
+                if int(y.max()) >= classes or int(y.min()) < 0:
                     raise InputError(
-                        f"y: classes {int(y.min())} to {int(y.max())}, "
-                        f"but the network has outputs 0 to {out.shape[1] - 1}"
+                        f"y: classes {int(y.min())} to {int(y.max())}, but the network has outputs 0 to {classes - 1}"
                     )
-                hits += int((out.argmax(1) == y).sum())
-                seen = torch.bincount(y, minlength=out.shape[1])
+                hits += int((answers == y).sum())
+                seen = torch.bincount(y, minlength=classes)
                 counts = seen if counts is None else counts + seen
                 continue
+            out = ended(out, forward.ending)
             target = y.reshape(len(y), -1).double()
             if target.shape != out.shape:
                 raise InputError(

@@ -43,7 +43,11 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the function of outputs f (n x c) and targets y that training minimises (without weight decay).
 
     Args:
-        loss: "mse" (y real), "onehot_mse" or "cross_entropy" (y class numbers).
+        loss: "mse" (y real), "onehot_mse" or "cross_entropy" (y class numbers; for one output, a logit, the
+            binary cross-entropy).
+
+    Raises:
+        InputError: when called, more classes than outputs.
 
     >>> float(mean_loss("onehot_mse")(torch.tensor([[1.0, 0.0]]), torch.tensor([1])))
     1.0
@@ -51,6 +55,11 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
     one_of("loss", loss, LOSSES)
 
     def value(f: Tensor, y: Tensor) -> Tensor:
+        binary = loss == "cross_entropy" and f.shape[1] == 1
+        if loss != "mse" and (y.is_floating_point() or int(y.max()) >= (2 if binary else f.shape[1])):
+            raise InputError(f"loss: {loss} needs class numbers below the number of outputs, {f.shape[1]}")
+        if binary:
+            return F.binary_cross_entropy_with_logits(f[:, 0], y.to(f.dtype))
         if loss == "onehot_mse":
             y = F.one_hot(y, f.shape[1])
         if loss != "cross_entropy":

@@ -1,7 +1,7 @@
 """Attach to a network: every use of a weight, and backward sweeps over batches of rows."""
 
 from nfa.probe.guard import untouched
-from nfa.probe.outputs import CHOICES, select_outputs
+from nfa.probe.outputs import CHOICES, Select, select_outputs
 from nfa.probe.sweep import BATCH_SIZE, Layer, Probe, Sweep
 
-__all__ = ["BATCH_SIZE", "CHOICES", "Layer", "Probe", "Sweep", "select_outputs", "untouched"]
+__all__ = ["BATCH_SIZE", "CHOICES", "Layer", "Probe", "Select", "Sweep", "select_outputs", "untouched"]

@@ -28,7 +28,9 @@ def untouched(net: nn.Module) -> Iterator[None]:
         for name, buffer in module._buffers.items()
     ]
     try:
-        net.eval()
+        for module, _ in modes:
+            # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
+            module.training = False
         yield
     finally:
         for module, mode in modes:

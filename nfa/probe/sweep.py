@@ -8,6 +8,7 @@ import fnmatch
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,14 +18,21 @@ from torch import Tensor, nn
 from nfa.common.checks import check_finite, one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
+from nfa.data.inputs import Inputs, map_inputs
+from nfa.data.inputs import count as n_samples
 from nfa.data.samples import Batch, Samples, as_samples
+from nfa.network.forward import Forward
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import Select, select_outputs
 from nfa.probe.signs import Signs
 from nfa.probe.uses import Use, UseRecorder
+from nfa.probe.weights import Weights
 
 BATCH_SIZE = 512
 """Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
+
+SWEEPS = 64
+"""Outputs of a sequence that are swept one by one; of more, random probes are asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ class Probe:
     """A network under examination; a context manager, on whose exit the network is as it was.
 
     Args:
-        net: Any module that maps inputs (n x ...) to floating-point outputs (n x ...).
+        net: Any module that maps inputs (n x ...) to floating-point outputs (n x ...), or a `Forward` that says
+            how to call it.
         data: Anything `as_samples` takes.
         outputs: Which outputs (see `select_outputs`).
 
@@ -79,21 +88,19 @@ class Probe:
     [('0', (5, 1, 4)), ('2', (5, 1, 2))]
     """
 
-    def __init__(self, net: nn.Module, data: Any, outputs: str = "logits") -> None:
-        if not isinstance(net, nn.Module):
-            raise InputError(f"net: got {type(net).__name__}, expected a torch.nn.Module")
-        self.net = net
-        self.select: Select = select_outputs(outputs)
+    def __init__(self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits") -> None:
+        self.forward = net if isinstance(net, Forward) else Forward(net)
+        self.net = self.forward.net
+        self.select = select_outputs(outputs, self.forward.ending)
         self.samples: Samples = as_samples(data)
         self.layers: list[Layer] = []
         self.n_outputs = 0
+        self._positions = ""  # of a sequence's outputs, where every one of them counts, in words
+        self._counts_all = outputs == "logits" or outputs == "probabilities"
+        self._weights = Weights(self.net)
         self._stack = ExitStack()
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
-        floating = [p for p in net.parameters() if p.is_floating_point()]
-        if not floating:
-            raise InputError("net: it has no linear layer, and no floating-point weights at all")
-        self._device, self._dtype = floating[0].device, floating[0].dtype
-        for name, parameter in net.named_parameters():
+        for name, parameter in self.net.named_parameters():
             check_finite(f"net: weights {name}", parameter)
 
     def __enter__(self) -> Self:
@@ -102,6 +109,7 @@ class Probe:
             stack.enter_context(torch.inference_mode(mode=False))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(untouched(self.net))
+            stack.enter_context(self._weights.watched())
             self._find_layers()
             self._stack = stack.pop_all()
         return self
@@ -127,13 +135,14 @@ class Probe:
 
     def skipped(self) -> list[dict[str, str]]:
         """Return name and kind of every module with weights (two axes or more) that no layer uses."""
-        names = {layer.name for layer in self.layers}
         found = {}
-        for name, module in self.net.named_modules():
+        for path, module in self.net.named_modules():
             for short, parameter in module.named_parameters(recurse=False):
-                full = f"{name}.{short}" if name else short
-                if parameter.ndim >= 2 and full.removesuffix(".weight") not in names:
-                    found[name or short] = type(module).__name__
+                full = f"{path}.{short}" if path else short
+                if parameter.ndim >= 2 and not self._weights.is_used(full):
+                    # What a parametrisation makes belongs to the module around it.
+                    around = path.partition("parametrizations")[0].rstrip(".")
+                    found[around or short] = type(self.net.get_submodule(around)).__name__
         return [{"name": name, "kind": kind} for name, kind in found.items()]
 
     def sweeps(
@@ -156,6 +165,11 @@ class Probe:
             label: What a progress bar calls the work.
         """
         positive("batch_size", batch_size)
+        if self._positions and probes is None and self.n_outputs > SWEEPS:
+            raise InputError(
+                f"probes: {self.n_outputs} outputs ({self._positions}) would take as many sweeps; "
+                "give probes (16, say), or choose fewer outputs"
+            )
         wanted = frozenset(layer.name for layer in (self.layers if layers is None else layers))
         signs = None if probes is None else Signs(seed, positive("probes", probes), self.n_outputs)
         with progress(label, self.samples.n) as advance:
@@ -173,16 +187,18 @@ class Probe:
             By name (for the first use of each weight), shape (samples, c, k).
         """
         found: dict[str, list[Tensor]] = {layer.name: [] for layer in self.layers}
-        x = self._inputs(self.samples.first(count))
+        x = self.samples.first(count)
+        n = n_samples(x)
         # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
-        for columns in torch.arange(self.n_outputs, device=self._device).split(max(1, BATCH_SIZE // len(x))):
-            f, uses = self._forward(x.repeat_interleave(len(columns), 0), frozenset(found))
-            directions = torch.zeros_like(f).scatter_(1, columns.repeat(len(x))[:, None], 1.0)
+        for columns in torch.arange(self.n_outputs, device=self.forward.device).split(max(1, BATCH_SIZE // n)):
+            copies = map_inputs(partial(torch.repeat_interleave, repeats=len(columns), dim=0), x)
+            f, uses = self._run(copies, frozenset(found))
+            directions = torch.zeros_like(f).scatter_(1, columns.repeat(n)[:, None], 1.0)
             seen = set()
             for name, delta in self._backward(f, uses, directions, retain=False):
                 if name not in seen:
                     seen.add(name)
-                    found[name].append(delta[:, 0].reshape(len(x), len(columns), -1))
+                    found[name].append(delta[:, 0].reshape(n, len(columns), -1))
         return {name: torch.cat(parts, 1) for name, parts in found.items()}
 
     def loss_gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
@@ -199,20 +215,19 @@ class Probe:
         for batch in self.samples.batches(BATCH_SIZE):
             if batch.y is None:
                 raise InputError("loss: the data have no targets")
-            f, uses = self._forward(self._inputs(batch.x), frozenset(totals), int(batch.samples.min()))
+            f, uses = self._run(batch.x, frozenset(totals), int(batch.samples.min()))
             total = loss(f, batch.y.to(f.device)) * len(f)
             grads = torch.autograd.grad(total, [use.edge for use in uses], allow_unused=True)
-            for use, g in zip(uses, grads, strict=True):
-                if g is not None:
-                    wide = torch.promote_types(g.dtype, torch.float32)
-                    totals[use.name] += g.reshape(-1, g.shape[-1]).T.to(wide) @ use.h.reshape(-1, use.h.shape[-1]).to(
-                        wide
-                    )
+            for use, gradient in zip(uses, grads, strict=True):
+                if gradient is not None:
+                    wide = torch.promote_types(gradient.dtype, torch.float32)
+                    g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
+                    totals[use.name] += g.T @ h
             count += len(f)
         return {name: total / count for name, total in totals.items()}
 
     def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
-        f, uses = self._forward(self._inputs(batch.x), wanted, int(batch.samples.min()))
+        f, uses = self._run(batch.x, wanted, int(batch.samples.min()))
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
         for column in range(columns):
@@ -226,13 +241,10 @@ class Probe:
 
     def _find_layers(self) -> None:
         x = self.samples.first(1)
-        try:
-            f, uses = self._forward(self._inputs(x), None)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            if isinstance(error, InputError):
-                raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"data: the network cannot take rows of shape {tuple(x.shape[1:])}: {reason}") from error
+        with UseRecorder(self._weights):
+            self.forward.settle(map_inputs(torch.clone, x))
+        self._weights.settle()
+        f, uses = self._run(x, None)
         self.n_outputs = f.shape[1]
         weights = {use.name: use.weight for use in uses}
         for use in uses:
@@ -241,19 +253,17 @@ class Probe:
             raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
         self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
 
-    def _inputs(self, x: Tensor) -> Tensor:
-        return x.to(self._device, self._dtype, non_blocking=True)
-
-    def _forward(self, x: Tensor, wanted: frozenset[str] | None, first: int = 0) -> tuple[Tensor, list[Use]]:
-        recorder = UseRecorder(self.net, wanted)
+    def _run(self, x: Inputs, wanted: frozenset[str] | None, first: int = 0) -> tuple[Tensor, list[Use]]:
+        """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight on the way."""
+        self._weights.inside.clear()
+        recorder = UseRecorder(self._weights, wanted)
         with recorder:
-            output = self.net(x)
-        if not isinstance(output, Tensor) or not output.is_floating_point():
-            kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
-            raise InputError(f"net: its output is {kind}, expected a floating-point tensor")
-        if output.ndim == 0 or len(output) != len(x):
-            raise InputError(f"net: its output has shape {tuple(output.shape)} for {len(x)} rows of data")
-        f = self.select(output.reshape(len(x), -1))
+            output = self.forward(x)
+        if self._counts_all and output.ndim > 2:
+            self._positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
+        f = self.select(output)
+        if self.n_outputs not in (0, f.shape[1]):
+            raise InputError(f"net: {f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
         if not bool(torch.isfinite(f).all()):
             raise InputError(f"net: its output is not finite in the batch of sample {first}")
         return f, recorder.uses
@@ -267,7 +277,7 @@ class Probe:
             )
         deltas = []
         for use, grad in zip(uses, grads, strict=True):
-            delta = f.new_zeros(use.shape) if grad is None else grad
+            delta = f.new_zeros(use.shape) if grad is None else use.delta(grad)
             if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
                 raise InputError(
                     f"net: layer {use.name} sees rows of shape {use.shape[:-1]} for {len(f)} samples; "

@@ -1,21 +1,22 @@
 """Find every use of a weight while a network runs, at the level of the operation.
 
-What makes a layer is z = W h + b with W a parameter, however it is written: `nn.Linear`, `F.linear`, a
-matrix product with a parameter or with its transpose, or the operators of an exported graph. Module
-classes play no part.
+What makes a layer is z = W h + b with W a parameter, or computed from parameters alone, however it is written:
+`nn.Linear`, `F.linear`, a matrix product from either side, `einsum`, or the operators of an exported graph.
+Module classes play no part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
+from nfa.probe.products import Product, products
+from nfa.probe.weights import Parameters, Weights
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class Use:
     Args:
         name: The weight's layer.
         weight: W, k x d, whichever way round the network keeps it.
-        shape: Shape of z: samples first, k last.
+        shape: Shape of z with its k entries last: samples first.
         edge: Where in the graph the gradient with respect to z appears.
-        h: The rows.
+        h: The rows, their d entries last.
+        z_axis: The axis of z that holds the k entries in the network.
     """
 
     name: str
@@ -35,106 +37,84 @@ class Use:
     shape: tuple[int, ...]
     edge: GradientEdge
     h: Tensor
+    z_axis: int
 
-
-@dataclass(frozen=True)
-class _Product:
-    """Where an operation keeps its rows and its weight, by place or by name, and whether that weight is d x k."""
-
-    rows: tuple[int, str]
-    weight: tuple[int, tuple[str, ...]]
-    transposed: bool
-
-
-_LINEAR = _Product((0, "input"), (1, ("weight",)), transposed=False)
-_MATMUL = _Product((0, "input"), (1, ("other", "mat2")), transposed=True)
-_ADDMM = _Product((1, "mat1"), (2, ("mat2",)), transposed=True)
-
-_OPERATIONS: dict[Callable[..., Any], _Product] = {
-    F.linear: _LINEAR,
-    torch.ops.aten.linear.default: _LINEAR,
-    torch.matmul: _MATMUL,
-    torch.mm: _MATMUL,
-    Tensor.matmul: _MATMUL,
-    Tensor.mm: _MATMUL,
-    torch.ops.aten.matmul.default: _MATMUL,
-    torch.ops.aten.mm.default: _MATMUL,
-    torch.addmm: _ADDMM,
-    Tensor.addmm: _ADDMM,
-    torch.ops.aten.addmm.default: _ADDMM,
-}
-
-_Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
-
-
-def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, names: tuple[str, ...]) -> Any:
-    """Return an argument given by place or by one of its names; None where it is not given."""
-    if len(args) > place:
-        return args[place]
-    return next((kwargs[name] for name in names if name in kwargs), None)
-
-
-def _place(tensor: Tensor) -> _Place:
-    """What two views of the same memory have in common when they show the same matrix."""
-    return (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+    def delta(self, gradient: Tensor) -> Tensor:
+        """Return a gradient with respect to z with its k entries last."""
+        return gradient.movedim(self.z_axis, -1)
 
 
 class UseRecorder(TorchFunctionMode):
-    """While active, records every product of rows with a two-dimensional parameter.
+    """While active, records every product of rows with a weight.
 
-    A parameter counts whichever way round it is handed over. Products with anything else pass by.
+    Rows are data: a product of two weights is a weight again, not a layer.
 
     Args:
-        net: The network whose parameters count; layers are named after them, without ".weight".
+        weights: The network's.
         wanted: Names to record; None records all.
     """
 
-    def __init__(self, net: nn.Module, wanted: frozenset[str] | None = None) -> None:
+    def __init__(self, weights: Weights, wanted: frozenset[str] | None = None) -> None:
         super().__init__()
         self.uses: list[Use] = []
         self.wanted = wanted
-        self._upright: dict[_Place, str] = {}
-        self._transposed: dict[_Place, str] = {}
-        for name, parameter in net.named_parameters():
-            if parameter.ndim == 2:
-                short = name.removesuffix(".weight")
-                self._upright[_place(parameter)] = short
-                self._transposed[_place(parameter.detach().T)] = short
-        self._seen: dict[str, _Place] = {}
+        self._weights = weights
+        # What the network made of its weights alone (None: what it then wrote data to); the tensors are kept, so
+        # that no other gets their id.
+        self._made: dict[int, tuple[Tensor, Parameters | None]] = {}
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the operation; if it applies a known weight, remember where z stands in the graph."""
+        """Run the operation; if it applies a weight to data, remember where z stands in the graph."""
         kwargs = kwargs or {}
-        product = _OPERATIONS.get(func)
-        if product is None:
+        for product in products(func, args, kwargs):
+            parameters = self._origin(product.weight)
+            if parameters and self._origin(product.rows) is None:
+                return self._apply(product, parameters, func, args, kwargs)
+        origins = [self._origin(tensor) for tensor in _tensors((args, kwargs))]
+        result = func(*args, **kwargs)
+        if origins:
+            self._follow(result, origins)
+        return result
+
+    def _apply(
+        self,
+        product: Product,
+        parameters: Parameters,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        weight = product.upright(product.weight.detach())
+        name = self._weights.layer(parameters, weight)
+        if name is None or (self.wanted is not None and name not in self.wanted):
             return func(*args, **kwargs)
-        h = _argument(args, kwargs, product.rows[0], (product.rows[1],))
-        name, weight = self._known(_argument(args, kwargs, *product.weight), product.transposed)
-        # Rows are data: a vector, or a product of two parameters, is not a layer.
-        if name is None or not isinstance(h, Tensor) or h.ndim < 2 or _place(h) in self._upright:
-            return func(*args, **kwargs)
-        if self.wanted is not None and name not in self.wanted:
-            return func(*args, **kwargs)
+        h = product.rows.detach().movedim(product.h_axis, -1)
         if h.shape[-1] != weight.shape[1]:
             raise InputError(f"data: {h.shape[-1]} features reach layer {name}, which takes {weight.shape[1]}")
         z = self._in_graph(func(*args, **kwargs))
         # What the network computes under no_grad has no gradient to measure.
         if z.requires_grad:
-            self.uses.append(Use(name, weight, tuple(z.shape), get_gradient_edge(z), h.detach()))
+            self._weights.use(parameters)
+            shape = tuple(z.detach().movedim(product.z_axis, -1).shape)
+            self.uses.append(Use(name, weight, shape, get_gradient_edge(z), h, product.z_axis))
         return z
 
-    def _known(self, given: Any, transposed: bool) -> tuple[str | None, Tensor]:
-        if not isinstance(given, Tensor) or given.ndim != 2:
-            return None, torch.empty(0)
-        place = _place(given)
-        name = self._upright.get(place) or self._transposed.get(place)
-        weight = given.detach().T if transposed else given.detach()
-        if name is not None and self._seen.setdefault(name, _place(weight)) != _place(weight):
-            name += ".T"  # one parameter tied to two layers, once as it is and once transposed
-        return name, weight
+    def _origin(self, tensor: Tensor) -> Parameters | None:
+        made = self._made.get(id(tensor))
+        return self._weights.origin(tensor) if made is None else made[1]
+
+    def _follow(self, result: Any, origins: list[Parameters | None]) -> None:
+        """Remember results made of weights and constants alone; forget a tensor that data were written to."""
+        for tensor in _tensors(result):
+            if None in origins:
+                if self._origin(tensor) is not None:
+                    self._made[id(tensor)] = (tensor, None)
+            else:
+                together = dict.fromkeys(name for origin in origins if origin is not None for name in origin)
+                self._made[id(tensor)] = (tensor, tuple(together))
 
     def _in_graph(self, z: Tensor) -> Tensor:
         """Make z part of the graph where neither rows nor weight need gradients.
@@ -148,3 +128,13 @@ class UseRecorder(TorchFunctionMode):
                 self._zeros[key] = torch.zeros((), dtype=z.dtype, device=z.device, requires_grad=True)
             z.add_(self._zeros[key])
         return z
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _tensors(each)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))

@@ -39,17 +39,35 @@ class Written(nn.Module):
         if way == "aten":
             z = torch.ops.aten.linear.default(x, self.A, self.b)
             return torch.ops.aten.addmm.default(self.c, torch.ops.aten.tanh.default(z), self.B)
+        if way == "left":  # samples in columns
+            return (self.B.T @ torch.tanh(torch.mm(self.A, x.T) + self.b[:, None]) + self.c[:, None]).T
+        if way == "einsum":
+            z = torch.einsum("kd,...d->k...", self.A, x) + self.b[:, None]
+            return torch.einsum("hn,hc->nc", torch.tanh(z), self.B) + self.c
+        if way == "implicit":
+            return torch.einsum("az,zc", torch.tanh(torch.einsum("ad,zd", x, self.A) + self.b), self.B) + self.c
+        if way == "parts":
+            packed = torch.cat([self.A, self.B], 1)
+            A, B = packed.split([4, 3], 1)
+            return torch.tanh(x @ A.T + self.b) @ B + self.c
+        if way == "views":
+            return torch.tanh(x @ self.A.detach().mT + self.b) @ self.B.to(x.dtype).clone() + self.c
         assert way == "in place"
         return F.linear(F.linear(x, self.A, self.b).tanh_(), self.B.T, self.c)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("way", ["F.linear", "matmul", "functions", "addmm", "aten", "in place"])
+@pytest.mark.parametrize(
+    "way",
+    ["F.linear", "matmul", "functions", "addmm", "aten", "in place", "left", "einsum", "implicit", "parts", "views"],
+)
 def test_a_layer_is_a_layer_however_it_is_written(way, frozen):
     net = Written(way).requires_grad_(not frozen)
     X = gaussian(12, 4)
     found = nfa.agop(net, X)
-    assert list(found) == ["A", "B"]
+    names = {"parts": ["A+B", "A+B#2"]}.get(way, ["A", "B"])
+    assert list(found) == names
+    found = dict(zip("AB", found.values(), strict=True))
     J = vmap(jacrev(lambda x: torch.tanh(x @ net.A.T + net.b) @ net.B + net.c))(X).detach()
     torch.testing.assert_close(found["A"].dense(), torch.einsum("ncd,nce->de", J, J) / 12)
     torch.testing.assert_close(found["B"].dense(), (net.B @ net.B.T).detach())
@@ -154,7 +172,7 @@ def test_what_an_error_in_the_network_says_is_one_line():
             nn.Sequential(nn.Linear(3, 2), type("Arg", (nn.Module,), {"forward": lambda s, x: x.argmax(1)})()),
         ),
         (
-            "its output is tuple",
+            "its output is a tuple of 2; choose one: head=0, head=1",
             nn.Sequential(nn.Linear(3, 2), type("Two", (nn.Module,), {"forward": lambda s, x: (x, x)})()),
         ),
         (
@@ -165,7 +183,7 @@ def test_what_an_error_in_the_network_says_is_one_line():
             "not finite in the batch of sample 0",
             nn.Sequential(nn.Linear(3, 2), type("Log", (nn.Module,), {"forward": lambda s, x: (x * 0 - 1).log()})()),
         ),
-        ("got str, expected a torch.nn.Module", "net"),
+        ("no such file: net", "net"),
     ],
 )
 def test_networks_that_cannot_be_audited(message, net):
@@ -290,7 +308,7 @@ def test_what_is_no_layer_on_data_passes_by():
             with torch.no_grad():
                 x = self.still(x)
             x = x + self.q @ self.V
-            return self.scale * F.linear(input=x, weight=self.layer.weight) + F.linear(x, self.A @ self.B)
+            return self.scale * F.linear(input=x, weight=self.layer.weight)
 
     audit = nfa.audit(Odd(), gaussian(7, 4))
     assert [layer["name"] for layer in audit] == ["layer"]

@@ -1,47 +1,22 @@
-"""Networks as safetensors files, with a header that says all one needs to audit them."""
+"""nfa's own files: safetensors with a header that says all one needs to audit them."""
 
 import itertools
 import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
-
-from nfa.common.checks import check_finite, existing_file
+from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling
 from nfa.network.mlp import MLP
+from nfa.network.model import Model
 
 SCALING = "scaling."
 """Prefix of the tensors that hold the inputs' scaling; a network's own tensors begin with `layers.`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A network and what is known of how its data were prepared.
-
-    Args:
-        net: The network, in evaluation mode.
-        name: What it is called: the file, or the factory.
-        scaling: The scaling of its inputs, if known.
-        split: `test`, `val` and `seed` of `Dataset.divide`, and the number of `rows` it divided, if known.
-        features: The names of its inputs, if they have names.
-        classes: The names of its outputs, if they are classes.
-        settings: How it was trained, if known.
-    """
-
-    net: nn.Module
-    name: str
-    scaling: Scaling | None = None
-    split: dict[str, Any] | None = None
-    features: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -76,26 +51,31 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         raise InputError(f"path: cannot write {path}: {error}") from error
 
 
-def load_model_file(path: str | os.PathLike[str], argument: str = "model") -> Model:
-    """Read a model that `save_model` wrote.
+def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors, in the order of their names in the file, and its header's text.
 
     Raises:
-        InputError: the file is missing, empty, truncated, of another kind, holds weights that are not
-            finite, or was not written by nfa.
+        InputError: the file is truncated or of another kind.
     """
-    file = existing_file(argument, path)
     try:
         with safe_open(str(file), framework="pt") as handle:
             metadata = handle.metadata() or {}
-            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - not a dict
+            tensors = {key: handle.get_tensor(key) for key in handle.offset_keys()}
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{argument}: cannot read {file} as safetensors: it is truncated or of another kind"
         ) from error
-    if "nfa" not in metadata:
-        raise InputError(f"{argument}: {file} was not written by nfa; other safetensors files are not yet read")
+    return tensors, metadata
+
+
+def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: str) -> Model:
+    """Return the model that `save_model` wrote, from the file's tensors and the text of its header.
+
+    Raises:
+        InputError: header and tensors do not fit, or a weight is not finite.
+    """
     try:
-        header = json.loads(metadata["nfa"])
+        header = json.loads(text)
         scaling = _scaling(header["scaling"], tensors)
         _check_shapes(header["architecture"], tensors)
         net = MLP(**header["architecture"])
@@ -112,7 +92,7 @@ def load_model_file(path: str | os.PathLike[str], argument: str = "model") -> Mo
         raise InputError(f"{argument}: the header of {file} does not fit its tensors") from error
     for name, tensor in net.state_dict().items():
         check_finite(f"{argument}: {name}", tensor)
-    return Model(net.eval(), Path(path).name, scaling, split, features, classes, settings)
+    return Model(net.eval(), file.name, scaling, split, features, classes, settings)
 
 
 def _scaling(kind: str | None, tensors: dict[str, torch.Tensor]) -> Scaling | None:

@@ -26,7 +26,7 @@ def saved(path, dtype=torch.float32, scaling="standard"):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_what_is_saved_comes_back(tmp_path, dtype, scaling):
     model = saved(tmp_path / "net.safetensors", dtype, scaling)
-    loaded = nfa.load_model(tmp_path / "net.safetensors")
+    loaded = nfa.load(tmp_path / "net.safetensors")
     assert loaded.net.architecture == model.net.architecture
     for name, tensor in model.net.state_dict().items():
         assert torch.equal(loaded.net.state_dict()[name], tensor)
@@ -42,7 +42,7 @@ def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
         "import torch\ndef build():\n    return torch.nn.Linear(3, 2)\ndef wrong():\n    return 3\nvalue = 3\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert isinstance(nfa.load_model("mynets:build").net, torch.nn.Linear)
+    assert isinstance(nfa.load("mynets:build").net, torch.nn.Linear)
     for message, source in {
         "returned int, expected a torch.nn.Module": "mynets:wrong",
         "mynets has no function 'value'": "mynets:value",
@@ -50,13 +50,13 @@ def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
         "cannot import 'nowhere'": "nowhere:build",
     }.items():
         with pytest.raises(nfa.InputError, match=message):
-            nfa.load_model(source)
+            nfa.load(source)
 
 
 @pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "pt2", "onnx"])
 def test_other_formats_are_not_yet_read(suffix):
     with pytest.raises(nfa.InputError, match=f"model: .{suffix} files are not yet read"):
-        nfa.load_model(f"net.{suffix}")
+        nfa.load(f"net.{suffix}")
 
 
 def test_damaged_and_foreign_files_are_one_line(tmp_path):
@@ -71,18 +71,18 @@ def test_damaged_and_foreign_files_are_one_line(tmp_path):
 
     for content in (whole[:20], whole[: len(whole) // 2], whole[:-3], b"not safetensors at all", whole[8:]):
         with pytest.raises(nfa.InputError, match="truncated or of another kind"):
-            nfa.load_model(damaged(content))
+            nfa.load(damaged(content))
     with pytest.raises(nfa.InputError, match="is empty"):
-        nfa.load_model(damaged(b""))
+        nfa.load(damaged(b""))
     with pytest.raises(nfa.InputError, match="no such file"):
-        nfa.load_model(tmp_path / "missing.safetensors")
+        nfa.load(tmp_path / "missing.safetensors")
     save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "other.safetensors"))
     with pytest.raises(nfa.InputError, match="not written by nfa"):
-        nfa.load_model(tmp_path / "other.safetensors")
+        nfa.load(tmp_path / "other.safetensors")
     for metadata in ("{}", "[]", "{", '{"architecture": {"d": 3}, "scaling": null, "split": null, "settings": {}}'):
         save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "odd.safetensors"), metadata={"nfa": metadata})
         with pytest.raises(nfa.InputError, match="does not fit its tensors"):
-            nfa.load_model(tmp_path / "odd.safetensors")
+            nfa.load(tmp_path / "odd.safetensors")
 
 
 def test_a_flipped_bit_is_a_model_or_one_line(tmp_path):
@@ -96,7 +96,7 @@ def test_a_flipped_bit_is_a_model_or_one_line(tmp_path):
         flipped[place] ^= 1 << int(rng.integers(8))
         (tmp_path / "flipped.safetensors").write_bytes(bytes(flipped))
         with contextlib.suppress(nfa.InputError):
-            nfa.load_model(tmp_path / "flipped.safetensors")
+            nfa.load(tmp_path / "flipped.safetensors")
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path):
@@ -105,7 +105,7 @@ def test_weights_that_are_not_finite_are_named(tmp_path):
         net.layers[1].weight[1, 2] = float("nan")
     nfa.save_model(tmp_path / "net.safetensors", Model(net, "net"))
     with pytest.raises(nfa.InputError, match=r"layers\.1\.weight: nan at row 1, column 2"):
-        nfa.load_model(tmp_path / "net.safetensors")
+        nfa.load(tmp_path / "net.safetensors")
 
 
 def test_what_cannot_be_saved(tmp_path):
@@ -125,7 +125,7 @@ def test_headers_that_lie_are_one_line(tmp_path):
     tensors = {"layers.0.weight": torch.zeros(4, 3), "layers.1.weight": torch.zeros(2, 4)}
     path = tmp_path / "net.safetensors"
     save_file(tensors, str(path), metadata={"nfa": json.dumps(good)})
-    assert nfa.load_model(path).net.architecture == good["architecture"]
+    assert nfa.load(path).net.architecture == good["architecture"]
     scaling = {"scaling.shift": torch.zeros(3), "scaling.scale": torch.ones(3)}
     lies = [
         ({"architecture": good["architecture"] | {"d": 30_000, "width": [30_000]}}, {}),
@@ -143,4 +143,4 @@ def test_headers_that_lie_are_one_line(tmp_path):
     for change, extra in lies:
         save_file(tensors | extra, str(path), metadata={"nfa": json.dumps(good | change)})
         with pytest.raises(nfa.InputError, match="does not fit its tensors"):
-            nfa.load_model(path)
+            nfa.load(path)

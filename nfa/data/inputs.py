@@ -1,0 +1,77 @@
+"""What a network takes for a batch: one tensor, or several in a dict or a tuple, samples first in each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfa.common.errors import InputError
+
+Inputs = Tensor | dict[str, Tensor] | tuple[Tensor, ...]
+"""One input (n x ...), or several of the same n."""
+
+
+def map_inputs(f: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
+    """Return the inputs with f applied to each tensor.
+
+    >>> map_inputs(lambda x: x[:1], {"a": torch.zeros(3, 2)})["a"].shape
+    torch.Size([1, 2])
+    """
+    if isinstance(inputs, Tensor):
+        return f(inputs)
+    if isinstance(inputs, dict):
+        return {name: f(x) for name, x in inputs.items()}
+    return tuple(f(x) for x in inputs)
+
+
+def leaves(inputs: Inputs) -> list[tuple[str, Tensor]]:
+    """Return what messages call each tensor, and the tensor."""
+    if isinstance(inputs, Tensor):
+        return [("data", inputs)]
+    named = inputs.items() if isinstance(inputs, dict) else enumerate(inputs)
+    return [(f"data[{name!r}]", x) for name, x in named]
+
+
+def count(inputs: Inputs) -> int:
+    """Return the number of samples.
+
+    Raises:
+        InputError: the inputs have different numbers of samples.
+    """
+    sizes = {name: len(x) for name, x in leaves(inputs)}
+    if len(set(sizes.values())) != 1:
+        raise InputError(f"data: {', '.join(f'{name} has {n}' for name, n in sizes.items())} rows; they must agree")
+    return next(iter(sizes.values()))
+
+
+def taken(inputs: Inputs, samples: Tensor) -> Inputs:
+    """Return the inputs of the samples with these numbers."""
+    return map_inputs(lambda x: x[samples], inputs)
+
+
+def joined(parts: list[Inputs]) -> Inputs:
+    """Return batches of inputs, one after the other, as one."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    if isinstance(first, dict):
+        return {name: torch.cat([part[name] for part in parts if isinstance(part, dict)]) for name in first}
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def as_inputs(values: Any, as_tensor: Callable[[str, Any], Tensor]) -> Inputs:
+    """Return one input, a dict or a tuple of them, each made a tensor by `as_tensor(name, value)`.
+
+    Raises:
+        InputError: a dict or tuple without entries, or with a name that is no text.
+    """
+    if isinstance(values, Mapping):
+        if not values or not all(isinstance(name, str) for name in values):
+            raise InputError("data: a dict of inputs needs names, at least one")
+        return {name: as_tensor(f"data[{name!r}]", x) for name, x in values.items()}
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        if not values:
+            raise InputError("data: empty, expected at least one input")
+        return tuple(as_tensor(f"data[{number}]", x) for number, x in enumerate(values))
+    return as_tensor("data", values)

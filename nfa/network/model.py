@@ -1,0 +1,52 @@
+"""The one type that loading returns: a network, and what is known of how its data were prepared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nfa.data.dataset import Scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network and what is known of how its data were prepared.
+
+    Args:
+        net: The network, in evaluation mode; where `ending` is given, without that ending.
+        name: What it is called: the file, or the factory.
+        scaling: The scaling of its inputs, if known.
+        split: `test`, `val` and `seed` of `Dataset.divide`, and the number of `rows` it divided, if known.
+        features: The names of its inputs, if they have names.
+        classes: The names of its outputs, if they are classes; two names for one output, its first and second
+            side.
+        settings: How it was trained, if known.
+        ending: "softmax" or "sigmoid" where the file's network ends so; `net` returns that activation's input.
+        transform: What happens to rows before they reach the network (the earlier steps of a scikit-learn
+            pipeline): maps a table or an array of n rows to an array (n x d), or raises `InputError`.
+        notes: Sentences that whoever reads the results should know.
+    """
+
+    net: nn.Module
+    name: str
+    scaling: Scaling | None = None
+    split: dict[str, Any] | None = None
+    features: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    ending: str | None = None
+    transform: Callable[[Any], Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def ended(f: Tensor, ending: str | None) -> Tensor:
+    """Return the answers of a network whose ending was taken off, from its logits f (n x c).
+
+    >>> ended(torch.zeros(1, 2), "softmax")
+    tensor([[0.5000, 0.5000]])
+    """
+    if ending is None:
+        return f
+    return f.softmax(1) if ending == "softmax" else torch.sigmoid(f)

@@ -1,0 +1,132 @@
+"""Read a matrix product of any spelling: which operand may be rows, which a weight, and where their entries lie."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Product:
+    """One way to read an operation as z = W h.
+
+    Args:
+        rows: The tensor whose slices are h.
+        weight: The two-dimensional tensor that is W, or W'.
+        transposed: Whether it is W' (d x k).
+        h_axis: The axis of `rows` along which the d entries of an h lie.
+        z_axis: The axis of the result along which the k entries of a z lie.
+    """
+
+    rows: Tensor
+    weight: Tensor
+    transposed: bool
+    h_axis: int = -1
+    z_axis: int = -1
+
+    def upright(self, weight: Tensor) -> Tensor:
+        """Return W, k x d."""
+        return weight.T if self.transposed else weight
+
+
+def _linear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    h, W = _pair(args, kwargs, (0, ("input",)), (1, ("weight",)))
+    yield from _product(h, W, transposed=False)
+
+
+def _matmul(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    left, right = _pair(args, kwargs, (0, ("input", "self")), (1, ("other", "mat2")))
+    yield from _either_side(left, right)
+
+
+def _addmm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    left, right = _pair(args, kwargs, (1, ("mat1",)), (2, ("mat2",)))
+    yield from _either_side(left, right)
+
+
+def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    """Products of two operands that sum over one axis of a two-dimensional weight and keep all others."""
+    equation = args[0]
+    operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
+    if not isinstance(equation, str) or len(operands) != 2:
+        return
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if not arrow:  # the letters that occur once, in alphabetical order
+        letters = inputs.replace(",", "").replace("...", "")
+        output = "..." * ("..." in inputs) + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
+    for row_number, weight_number in ((0, 1), (1, 0)):
+        of_rows, of_weight = terms[row_number], terms[weight_number]
+        shared = [x for x in of_weight if x in of_rows]
+        kept = [x for x in of_weight if x not in of_rows]
+        rest = of_rows.replace("...", "").replace(shared[0], "") if len(shared) == 1 else ""
+        if len(of_weight) != 2 or len(shared) != 1 or shared[0] in output or kept[0] not in output:
+            continue
+        if sorted(rest) != sorted(output.replace("...", "").replace(kept[0], "")) or len(set(rest)) != len(rest):
+            continue
+        for found in _product(operands[row_number], operands[weight_number], of_weight[0] == shared[0]):
+            yield Product(found.rows, found.weight, found.transposed, _axis(of_rows, shared[0]), _axis(output, kept[0]))
+
+
+_OPERATIONS: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]], Iterator[Product]]] = {
+    F.linear: _linear,
+    torch.ops.aten.linear.default: _linear,
+    torch.matmul: _matmul,
+    torch.mm: _matmul,
+    Tensor.matmul: _matmul,
+    Tensor.mm: _matmul,
+    Tensor.__matmul__: _matmul,
+    Tensor.__rmatmul__: lambda args, kwargs: _matmul(args[::-1], kwargs),
+    torch.ops.aten.matmul.default: _matmul,
+    torch.ops.aten.mm.default: _matmul,
+    torch.addmm: _addmm,
+    Tensor.addmm: _addmm,
+    torch.ops.aten.addmm.default: _addmm,
+    torch.einsum: _einsum,
+    torch.ops.aten.einsum.default: _einsum,
+}
+
+
+def products(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    """Yield the ways to read an operation as rows times a two-dimensional weight; none for most operations.
+
+    >>> x, W = torch.ones(3, 2), torch.ones(2, 5)
+    >>> [found.transposed for found in products(torch.matmul, (x, W), {})]
+    [True, False]
+    >>> [(found.h_axis, found.z_axis) for found in products(torch.einsum, ("nd,dk->kn", x, W), {})]
+    [(1, 0), (0, 1)]
+    """
+    read = _OPERATIONS.get(func)
+    if read is not None:
+        yield from read(args, kwargs)
+
+
+def _either_side(left: Any, right: Any) -> Iterator[Product]:
+    yield from _product(left, right, transposed=True)
+    # W on the left: the columns of what it multiplies are the rows.
+    for found in _product(right, left, transposed=False):
+        yield Product(found.rows, found.weight, found.transposed, h_axis=-2, z_axis=-2)
+
+
+def _product(rows: Any, weight: Any, transposed: bool) -> Iterator[Product]:
+    if isinstance(rows, Tensor) and isinstance(weight, Tensor) and rows.ndim >= 2 and weight.ndim == 2:
+        yield Product(rows, weight, transposed)
+
+
+def _pair(args: tuple[Any, ...], kwargs: dict[str, Any], *places: tuple[int, tuple[str, ...]]) -> list[Any]:
+    """Return two arguments, given by place or by one of their names; None where one is not given."""
+    return [
+        args[place] if len(args) > place else next((kwargs[name] for name in names if name in kwargs), None)
+        for place, names in places
+    ]
+
+
+def _axis(term: str, letter: str) -> int:
+    """Return a letter's axis, counted from the end where an ellipsis stands before it."""
+    place = term.index(letter)
+    if "..." in term and term.index("...") < place:
+        return place - len(term)
+    return place

@@ -1,0 +1,153 @@
+"""What in a running network is a weight: its parameters, and what it computes from them alone."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nfa.common.errors import InputError
+
+Parameters = tuple[str, ...]
+"""The names of the parameters that a tensor is made of; empty for a constant of the network."""
+
+_Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+
+_PARTS = ("_orig", "_g", "_v")
+"""Endings of the parameters from which pruning, spectral norm and weight norm make a weight."""
+
+
+class Weights:
+    """The weights of one network, and the names of the layers they make.
+
+    A layer is one weight matrix of one module. It may be a parameter, its transpose, a part of it, or anything
+    computed from parameters and buffers without data (weight norm, a mask, a low-rank update).
+
+    Args:
+        net: The network.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self._used: set[str] = set()
+        self.inside: list[str] = []
+        self._first: dict[str, str] = {}  # of the names of one parameter in several modules, the first
+        self._at: dict[_Place, str] = {}
+        self._shared: list[tuple[nn.Module, str]] = []
+        self._buffers = {id(buffer): buffer for buffer in net.buffers()}
+        self._layers: dict[str, dict[str, Tensor]] = {}
+        self._settled = False
+        owners: dict[str, list[tuple[nn.Module, str]]] = {}
+        for path, module in net.named_modules():
+            for short, parameter in module.named_parameters(recurse=False):
+                name = f"{path}.{short}" if path else short
+                first = self._at.setdefault(_place(parameter), name)
+                if parameter.ndim == 2:
+                    self._at.setdefault(_place(parameter.detach().T), first)
+                self._first[name] = first
+                owners.setdefault(first, []).append((module, name))
+        self._shared = [owner for each in owners.values() if len(each) > 1 for owner in each]
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While active, know which of the modules that share a parameter is running."""
+        with ExitStack() as stack:
+            for module, name in self._shared:
+                before = module.register_forward_pre_hook(lambda m, x, name=name: self.inside.append(name))
+                after = module.register_forward_hook(lambda m, x, z: self._leave(), always_call=True)
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            yield
+
+    def _leave(self) -> None:
+        self.inside.pop()
+
+    def settle(self) -> None:
+        """Take the layers seen so far as all there are."""
+        self._settled = True
+
+    def origin(self, tensor: Tensor) -> Parameters | None:
+        """Return the parameter that a tensor shows (none for a buffer); None for anything else."""
+        if id(tensor) in self._buffers:
+            return ()
+        try:
+            name = self._at.get(_place(tensor))
+        except (RuntimeError, NotImplementedError):  # no memory of its own: sparse, or inside torch.func
+            return None
+        return None if name is None else (name,)
+
+    def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
+        """Return the name of the layer with a weight W (k x d) that is made of these parameters.
+
+        Returns:
+            None for a layer that no sample of the first pass went through.
+
+        Raises:
+            InputError: W was another matrix in the first pass.
+        """
+        base = self._base(parameters)
+        known = self._layers.get(base, {})
+        for name, W in known.items():
+            if _same(W, weight):
+                return name
+        if self._settled:
+            if not known:
+                return None
+            raise InputError(
+                f"net: the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
+            )
+        if not known:
+            name = base
+        elif any(_same(W.T, weight) for W in known.values()):
+            name = f"{base}.T"  # tied: once as it is, once transposed
+        else:
+            name = f"{base}#{len(known) + 1}"
+        self._layers.setdefault(base, {})[name] = weight
+        return name
+
+    def use(self, parameters: Parameters) -> None:
+        """Count parameters among those that a layer's weight is made of."""
+        self._used.update(self._first[each] for each in parameters)
+
+    def is_used(self, parameter: str) -> bool:
+        """Return whether a layer's weight is made of a parameter, under any of its names."""
+        return self._first[parameter] in self._used
+
+    def _base(self, parameters: Parameters) -> str:
+        names = list(dict.fromkeys(layer_name(self._here(each)) for each in parameters))
+        if len(names) == 1:
+            return names[0]
+        common = []
+        for parts in zip(*(name.split(".") for name in names), strict=False):
+            if len(set(parts)) > 1:
+                break
+            common.append(parts[0])
+        return ".".join(common) or "+".join(names)
+
+    def _here(self, parameter: str) -> str:
+        """Return what the running module calls a parameter that several modules share."""
+        return next((name for name in reversed(self.inside) if self._first[name] == parameter), parameter)
+
+
+def layer_name(parameter: str) -> str:
+    """Return the name of the layer whose weight a parameter is, or is made into.
+
+    >>> layer_name("head.weight"), layer_name("head.parametrizations.weight.original0"), layer_name("W")
+    ('head', 'head', 'W')
+    """
+    path, found, made = parameter.partition("parametrizations.")
+    name = path + made.split(".")[0] if found else parameter
+    for part in _PARTS:
+        if name.endswith(f"weight{part}"):
+            name = name.removesuffix(part)
+    return "weight" if name == "weight" else name.removesuffix(".weight")
+
+
+def _place(tensor: Tensor) -> _Place:
+    """What two views of the same memory have in common when they show the same matrix."""
+    return (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr():
+        return _place(one) == _place(other)
+    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)

@@ -1,0 +1,157 @@
+"""Calling networks: several inputs, several outputs, whole numbers."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from helpers import assert_same_table, gaussian
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import nfa
+from nfa.network.forward import Forward
+
+
+class Pair(nn.Module):
+    """Two inputs into one network."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right, self.head = nn.Linear(3, 4), nn.Linear(2, 4), nn.Linear(4, 2)
+        self.double()
+
+    def forward(self, left, right, scale=1.0):
+        return self.head(torch.tanh(self.left(left) + scale * self.right(right)))
+
+
+class Joined(nn.Module):
+    """The same network with its inputs side by side."""
+
+    def __init__(self, pair):
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, x):
+        return self.pair(x[:, :3], x[:, 3:])
+
+
+@pytest.fixture
+def pair():
+    return Pair(), gaussian(23, 3), gaussian(23, 2, seed=2)
+
+
+def test_several_inputs_however_they_are_kept(pair):
+    net, left, right = pair
+    y = torch.arange(23) % 2
+    plain = nfa.audit(Joined(net), (torch.cat([left, right], 1), y))
+    named, in_order = {"left": left, "right": right.numpy()}, (left, right)
+    loader = DataLoader(TensorDataset(left, right, y), batch_size=5)
+    for data, forward_args in [
+        ((named, y), None),
+        ((in_order, y), None),
+        (({"a": left, "b": right}, y), lambda batch: {"left": batch["a"], "right": batch["b"]}),
+        (({"a": left, "b": right}, y), lambda batch: (batch["a"], batch["b"], 1.0)),
+        ((torch.cat([left, right], 1), y), lambda x: (x[:, :3], x[:, 3:])),
+        (_Batches(loader, lambda a, b, y: ({"left": a, "right": b}, y)), None),
+        (_Batches(loader, lambda a, b, y: ([a, b], y)), None),
+    ]:
+        got = nfa.audit(net, data, forward_args=forward_args, batch_size=7)
+        assert got.score == plain.score
+        assert_same_table(got, plain, 1e-10, names=False)
+    without = nfa.audit(net, named)
+    assert without.score is None
+    assert_same_table(without, plain, 1e-10, names=False)
+
+
+class _Batches(DataLoader):
+    """A loader whose batches come in another form."""
+
+    def __init__(self, loader, form):
+        super().__init__(loader.dataset, batch_size=loader.batch_size)
+        self.form = form
+
+    def __iter__(self):
+        return (self.form(*batch) for batch in super().__iter__())
+
+
+def test_several_inputs_that_do_not_fit_are_named(pair):
+    net, left, right = pair
+    bad = right.clone()
+    bad[3, 1] = float("nan")
+    for message, data in {
+        r"data\['left'\] has 23, data\['right'\] has 22": {"left": left, "right": right[1:]},
+        r"data\['right'\]: nan at row 3, column 1": {"left": left, "right": bad},
+        r"data\[1\]: nan at row 3": ((left, bad), torch.zeros(23)),
+        r"cannot take rows of shape \(3,\), \(2,\): .*unexpected keyword": {"a": left, "b": right},
+        "a dict of inputs needs names": {},
+        "data: a tuple of 3; hand over": (left, right, right),
+        r"data\['left'\]: got str": {"left": "x", "right": right},
+        "cannot take rows": left,
+    }.items():
+        with pytest.raises(nfa.InputError, match=message) as caught:
+            nfa.audit(net, data)
+        assert "\n" not in str(caught.value)
+
+
+class Several(nn.Module):
+    """A network with more than one output."""
+
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.classes, self.value = nn.Linear(4, 5), nn.Linear(5, 3), nn.Linear(5, 1)
+        self.kind = kind
+
+    def forward(self, x):
+        h = torch.tanh(self.body(x))
+        found = {"value": self.value(h), "classes": self.classes(h), "count": torch.ones(len(x), dtype=torch.int64)}
+        return {"dict": OrderedDict(found), "tuple": tuple(found.values()), "single": [found["classes"]]}[self.kind]
+
+
+def test_one_of_several_outputs_is_chosen():
+    X, y = gaussian(20, 4, dtype=torch.float32), torch.arange(20) % 3
+    net = Several("dict")
+    expected = nfa.audit(nn.Sequential(OrderedDict(body=net.body, act=nn.Tanh(), classes=net.classes)), (X, y))
+    for kind, head in [("dict", "classes"), ("tuple", 1), ("tuple", "1"), ("single", None)]:
+        got = nfa.audit(Several(kind), (X, y), head=head, layers="[bc]*")
+        assert got.score == expected.score
+        for layer, other in zip(got, expected, strict=True):
+            assert layer["cosine"] == pytest.approx(other["cosine"], abs=1e-6)
+    for message, kind, head in [
+        ("its output is a OrderedDict of 3; choose one: head='value', head='classes', head='count'", "dict", None),
+        ("its output is a tuple of 3; choose one: head=0, head=1, head=2", "tuple", None),
+        ("head: no output 'class'; the network has 'value', 'classes', 'count'", "dict", "class"),
+        ("head: no output 7; the network has 0, 1, 2", "tuple", 7),
+        ("its output is torch.int64", "dict", "count"),
+    ]:
+        with pytest.raises(nfa.InputError, match=message):
+            nfa.audit(Several(kind), X, head=head)
+    with pytest.raises(nfa.InputError, match="head: the network has one output, so there is none called 'x'"):
+        nfa.audit(nn.Linear(4, 2), X, head="x")
+
+
+def test_networks_that_hide_or_lack_their_weights():
+    X = torch.zeros(5, 3)
+    with pytest.warns(DeprecationWarning, match="torch.jit"), pytest.raises(nfa.InputError, match="TorchScript hides"):
+        nfa.audit(torch.jit.trace(nn.Linear(3, 2), X), X)
+    with pytest.raises(nfa.InputError, match="weight has no shape yet; run the network once"):
+        nfa.audit(nn.LazyLinear(4), X)
+    with pytest.raises(nfa.InputError, match="no floating-point weights"):
+        Forward(nn.ReLU())
+
+
+def test_an_error_of_the_network_s_own_in_a_later_batch_is_its_own():
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x):
+            if len(x) > 1:
+                raise KeyError("a bug of the user's")
+            return self.layer(x)
+
+    with pytest.raises(KeyError, match="a bug of the user's"):
+        nfa.audit(Late(), np.zeros((5, 3), dtype=np.float32))
