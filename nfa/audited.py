@@ -17,7 +17,7 @@ from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS
 from nfa.features.fact import FACT_COLUMNS
 from nfa.features.factored import FactoredMatrix
-from nfa.network.scoring import Score
+from nfa.network.scoring import Score, rows_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class Audit:
         """Show what was audited, and the leading columns of every layer."""
         columns = ["layer", "name", "d_in", "d_out", "cosine", "ci_low", "ci_high", "untrained_cosine", "init_cosine"]
         about = self.about
-        head = f"Audit of {about['model']} on {about['n_samples']} {about['split']} rows of {about['data']}"
+        head = f"Audit of {about['model']} on {self.rows} of {about['data']}"
         if self.score is not None:
             score = self.score
             head += f"; {score.metric} {score.value:.4g} on {score.rows} (constant answer {score.baseline:.4g})"
@@ -126,6 +126,11 @@ class Audit:
     def skipped(self) -> list[dict[str, str]]:
         """Name and kind of every module with weights that was not measured."""
         return list(self.about["skipped"])
+
+    @property
+    def rows(self) -> str:
+        """Which rows were measured, in words."""
+        return rows_in_words(self.about["n_samples"], self.about["split"])
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the table: a row per layer, the columns of `COLUMNS`."""

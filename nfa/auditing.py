@@ -13,17 +13,23 @@ from nfa.data.dataset import Dataset
 from nfa.features.columns import layer_columns
 from nfa.features.fact import fact_columns
 from nfa.features.measuring import Measured, measure
+from nfa.network.forward import Forward, ForwardArgs
+from nfa.network.loading import load
+from nfa.network.model import Model
+from nfa.network.preparing import prepare
 from nfa.network.scoring import score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, untouched
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
 
 
 def audit(
-    net: nn.Module,
+    net: nn.Module | Model | Any,
     data: Any,
-    init: nn.Module | None = None,
-    outputs: str = "logits",
+    init: nn.Module | Model | Any | None = None,
+    outputs: str | Select = "logits",
     *,
+    forward_args: ForwardArgs | None = None,
+    head: str | int | None = None,
     layers: str | None = None,
     split: str = "train",
     samples: int | None = None,
@@ -37,10 +43,16 @@ def audit(
     """Measure what every layer of a network has learned.
 
     Args:
-        net: Any module that maps rows to floating-point outputs; it comes back as it was.
-        data: An `nfa.Dataset`, or anything `nfa.data.as_samples` takes; inputs as the network wants them.
+        net: Any module that maps rows to floating-point outputs (it comes back as it was), or anything that
+            `nfa.load` takes or returns: a file, a factory, an estimator.
+        data: An `nfa.Dataset`, or anything `nfa.data.as_samples` takes. For a module, inputs as the network
+            wants them; for what was loaded, as they were before its file's scaling or pipeline.
         init: The same network before training, for the nulls.
-        outputs: "logits", "output:K", "predicted", "margin" or "probabilities".
+        outputs: "logits", "output:K", "predicted", "margin" or "probabilities"; or a function that maps the
+            network's output to n rows of numbers.
+        forward_args: Maps a batch's inputs to the arguments of `forward`, where a tensor, a dict (by name) or a
+            tuple (by place) does not fit: to a tuple, a dict or one argument.
+        head: Which output, by key or position, where the network returns several.
         layers: A shell pattern of layer names; all by default.
         split: Which rows of a divided `Dataset` are measured; of anything else all are, and so recorded.
         samples: That many rows of a `Dataset`, drawn at random (with `seed`); all by default.
@@ -49,7 +61,7 @@ def audit(
         batch_size: Samples at a time; no result depends on it.
         loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
             columns of `features/fact.py`.
-        weight_decay: That of SGD or Adam, if known (AdamW rests elsewhere).
+        weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
         name: What to call the network in the record; its class by default.
 
     Returns:
@@ -66,34 +78,36 @@ def audit(
     >>> result["layers.0"].agop.dense().shape
     torch.Size([6, 6])
     """
-    rows, measured_split = _rows(data, split, samples, seed)
     if loss is not None:
         one_of("loss", loss, LOSSES)
-    for argument, network in (("net", net), ("init", init)):
-        if not isinstance(network, nn.Module) and not (argument == "init" and network is None):
-            raise InputError(f"{argument}: got {type(network).__name__}, expected a torch.nn.Module")
-    with Probe(net, rows, outputs) as probe:
+    model = load(net, argument="net")
+    data, notes = prepare(model, data)
+    rows, measured_split = _rows(data, split, samples, seed)
+    forward = Forward(model, forward_args, head)
+    before = None if init is None else Forward(load(init, argument="init"), forward_args, head)
+    with Probe(forward, rows, outputs) as probe:
         chosen = probe.choose(layers)
         about = {
             "schema": SCHEMA,
             "nfa_version": _version(),
             "torch_version": str(torch.__version__),
-            "model": name or type(net).__name__,
+            "model": name or model.name,
+            "notes": [*model.notes, *notes],
             "data": data.name if isinstance(data, Dataset) else type(data).__name__,
             "split": measured_split,
             "n_outputs": probe.n_outputs,
-            "outputs": outputs,
+            "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
             "probes": probes,
             "seed": seed,
             "skipped": probe.skipped(),
         }
-        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in (net, init))
-        before: Iterator[Measured | None] = iter([None] * len(chosen))
-        if init is not None:
-            before = iter(list(_measure_init(init, rows, outputs, chosen, batch_size, probes, seed)))
+        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in (forward, before))
+        initial: Iterator[Measured | None] = iter([None] * len(chosen))
+        if before is not None:
+            initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
         found = []
         for number, measured in _numbered(probe, chosen, batch_size, probes, seed):
-            measured_init = next(before)
+            measured_init = next(initial)
             found.append(
                 LayerAudit(
                     {"layer": number} | layer_columns(measured, measured_init),
@@ -106,10 +120,11 @@ def audit(
         about["n_samples"] = probe.samples.n
     if loss is not None:
         about["loss"] = loss
-        with Probe(net, rows) as probe:
+        decay = weight_decay if weight_decay is not None else _known_decay(model)
+        with Probe(forward, rows) as probe:
             gradients = probe.loss_gradients(mean_loss(loss))
         for layer in found:
-            layer.row.update(fact_columns(layer.weight, gradients[layer["name"]], weight_decay))
+            layer.row.update(fact_columns(layer.weight, gradients[layer["name"]], decay))
     return Audit(about, tuple(found))
 
 
@@ -137,7 +152,7 @@ def _numbered(
 
 
 def _measure_init(
-    init: nn.Module, rows: Any, outputs: str, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
+    init: Forward, rows: Any, outputs: str | Select, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
 ) -> Iterator[Measured]:
     with Probe(init, rows, outputs) as probe:
         shapes = {layer.name: layer for layer in probe.layers}
@@ -153,13 +168,20 @@ def _measure_init(
         )
 
 
-def _score(net: nn.Module | None, data: Any, rows: Any, split: str) -> dict[str, Any] | None:
-    if net is None:
+def _score(forward: Forward | None, data: Any, rows: Any, split: str) -> dict[str, Any] | None:
+    if forward is None:
         return None
     held_out = isinstance(data, Dataset) and "test" in data.split
-    with untouched(net):
-        result = score(net, data.part("test"), "test") if held_out else score(net, rows, split)
+    with untouched(forward.net):
+        result = score(forward, data.part("test"), "test") if held_out else score(forward, rows, split)
     return None if result is None else result.to_dict()
+
+
+def _known_decay(model: Model) -> float | None:
+    """Return lambda where the network's training is known and rests where dL/dW = -lambda W."""
+    if model.settings.get("optimizer") not in ("sgd", "adam"):
+        return None
+    return model.settings.get("weight_decay") or None
 
 
 def _copy(weight: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from nfa.common.errors import InputError
 if TYPE_CHECKING:
     from nfa.audited import Audit
     from nfa.data import Dataset
-    from nfa.network import Model
 
 app = typer.Typer(
     help="Look inside trained fully connected networks: what each layer has learned, measured against its nulls.",
@@ -38,12 +37,26 @@ DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cu
 @app.command("audit")
 def audit_command(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A network: nfa's own .safetensors, or package.module:factory.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A network: a .safetensors, .pt, .pth, .ckpt, .pt2, .onnx or .skops file, or package.module:factory.",
+        ),
     ],
     data: DataOption,
     out: OutOption,
     init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
+    ] = None,
     outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
+    head: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Which output, where the network has several.")
+    ] = None,
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
     target: TargetOption = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
@@ -65,25 +78,24 @@ def audit_command(
     from nfa.network import load
 
     output_folder("out", out)
-    loaded = load(model)
-    before = None if init is None else load(init, argument="init").net
-    rows = _prepared(load_data(data, target, folder, download), loaded)
-    for net in (loaded.net, before):
-        if net is not None:
-            _move(net, device)
+    loaded = load(model, activation=activation, model=architecture)
+    before = None if init is None else load(init, activation=activation, model=architecture, argument="init")
+    rows = load_data(data, target, folder, download)
+    for each in (loaded, before):
+        if each is not None:
+            _move(each.net, device)
     result = audit(
-        loaded.net,
+        loaded,
         rows,
         before,
         outputs,
+        head=head,
         layers=layers,
         split=split,
         samples=samples,
         probes=probes,
         seed=seed,
         loss=loss,
-        weight_decay=_known_decay(loaded),
-        name=loaded.name,
     )
     _finish(result, out, report)
 
@@ -198,38 +210,6 @@ def _train(
     return done.net, done.init, prepared
 
 
-def _known_decay(model: "Model") -> float | None:
-    """Return lambda where the network's training is known and rests where dL/dW = -lambda W."""
-    if model.settings.get("optimizer") not in ("sgd", "adam"):
-        return None
-    return model.settings.get("weight_decay") or None
-
-
-def _prepared(rows: "Dataset", model: "Model") -> "Dataset":
-    """Divide and scale the data as the network's file says, and say so."""
-    if model.settings.get("loss") == "mse":
-        rows = rows.with_real_targets()
-    elif model.classes is not None:
-        rows = rows.with_classes(model.classes)
-    elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
-        # Classes called by whole numbers are the network's outputs of these numbers.
-        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(map(int, rows.class_names)))))
-    elif rows.class_names is not None:
-        _say(f"Classes in sorted order are outputs 0 to {len(rows.class_names) - 1}: {', '.join(rows.class_names)}.")
-    if model.features is not None:
-        rows = rows.with_features(model.features)
-    if model.split is not None and model.split["rows"] != rows.n:
-        _say(f"Not the data of training ({rows.n} rows, not {model.split['rows']}): the rows are not divided.")
-    elif model.split is not None:
-        shares = {key: model.split[key] for key in ("test", "val", "seed")}
-        rows = rows.divide(**shares)
-        _say(f"Rows divided as in training: {', '.join(f'{key} {value}' for key, value in shares.items())}.")
-    if model.scaling is not None and model.scaling.kind != "none":
-        rows = rows.scaled(model.scaling)
-        _say(f"Inputs scaled as in training ({model.scaling.kind}).")
-    return rows
-
-
 def _finish(result: "Audit", out: Path, report: bool) -> None:
     """Save an audit, print its table, then its sentences."""
     from nfa.report import sentences, write
@@ -238,6 +218,8 @@ def _finish(result: "Audit", out: Path, report: bool) -> None:
     written = ["audit.json", "features.safetensors"]
     if report:
         written.append(write(result, out).name)
+    for note in result.about["notes"]:
+        _say(note)
     _table(result)
     if result.skipped:
         _say("Not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in result.skipped) + ".")
@@ -269,9 +251,7 @@ def _table(result: "Audit") -> None:
     }
     about = result.about
     table = Table(
-        title=escape(
-            f"NFM against AGOP of {about['model']}, {about['n_samples']} {about['split']} rows of {about['data']}"
-        ),
+        title=escape(f"NFM against AGOP of {about['model']}, {result.rows} of {about['data']}"),
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
     for heading in shown:

@@ -84,7 +84,7 @@ def test_a_factory_and_a_table(tmp_path, capsys, monkeypatch):
     pd.DataFrame({"a": [1, 2, 3], "b": [3, 4, 5], "y": ["u", "v", "u"]}).to_csv("t.csv", index=False)
     status, out, err = run(capsys, "audit", "clinets:build", "--data", "t.csv", "--target", "y", "--out", "o")
     assert (status, err) == (0, "")
-    assert "3 all rows of t.csv" in out
+    assert "all 3 rows of t.csv" in out
 
 
 def test_train_on_a_table_for_regression_and_resume(tmp_path, capsys):
@@ -210,7 +210,7 @@ def test_demo(tmp_path, capsys):
         (["audit", "NET", "--data", "digits", "--out", "NET"], "out: cannot write to"),
         (["audit", "NET", "--data", "digits", "--out", "/proc/nowhere"], "out: cannot write to /proc/nowhere"),
         (["audit", "missing.safetensors", "--data", "digits", "--out", "OUT"], "model: no such file"),
-        (["audit", "net.onnx", "--data", "digits", "--out", "OUT"], "not yet read"),
+        (["audit", "net.joblib", "--data", "digits", "--out", "OUT"], ".joblib files run code when they are opened"),
         (["audit", "NET", "--data", "digits", "--init", "OTHER", "--out", "OUT"], "init: layer layers.0 has shape"),
         (["audit", "NET", "--data", "wide.npz", "--out", "OUT"], "but the inputs' scaling is|features reach layer"),
         (["audit", "NET", "--data", "digits", "--out", "OUT", "--seed", "-1"], "seed: got -1"),

@@ -81,7 +81,8 @@ def _from_weights(file: Path, argument: str, activation: str | None, model: str 
     else:
         tensors = read_state_dict(file, argument)
     net = from_factory(model, "model") if isinstance(model, str) else model
-    built, notes = build(tensors, f"{argument}: {file}", activation, net)
+    ordered = file.suffix.lower() != ".safetensors"  # which sorts its tensors by dtype and name
+    built, notes = build(tensors, f"{argument}: {file}", activation, net, ordered)
     return Model(built.eval(), file.name, notes=notes)
 
 

@@ -20,6 +20,7 @@ def render(audit: Audit) -> str:
         .from_string(template)
         .render(
             about=audit.about,
+            rows_measured=audit.rows,
             sentences=sentences(audit),
             columns=COLUMNS,
             rows=[[_cell(layer.row[column]) for column in COLUMNS] for layer in audit],

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from nfa.audited import Audit, LayerAudit
+from nfa.network.scoring import rows_in_words
 
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
@@ -32,7 +33,7 @@ def verdict(audit: Audit) -> Verdict:
     if score is None or math.isnan(score.value):
         return Verdict(None, "The data have no targets to score the network on, so nothing here shows that it learned.")
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
-    says = f"{kind} {score.value:.3f} on {score.n} {score.rows} rows, where a constant answer has {score.baseline:.3f}"
+    says = f"{kind} {score.value:.3f} on {rows_in_words(score.n, score.rows)}, where a constant answer has {score.baseline:.3f}"
     if score.constant:
         return Verdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
     floor, rival = score.baseline, "a constant answer"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling

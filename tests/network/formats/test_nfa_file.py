@@ -37,28 +37,6 @@ def test_what_is_saved_comes_back(tmp_path, dtype, scaling):
     assert not loaded.net.training
 
 
-def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
-    (tmp_path / "mynets.py").write_text(
-        "import torch\ndef build():\n    return torch.nn.Linear(3, 2)\ndef wrong():\n    return 3\nvalue = 3\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    assert isinstance(nfa.load("mynets:build").net, torch.nn.Linear)
-    for message, source in {
-        "returned int, expected a torch.nn.Module": "mynets:wrong",
-        "mynets has no function 'value'": "mynets:value",
-        "mynets has no function 'missing'": "mynets:missing",
-        "cannot import 'nowhere'": "nowhere:build",
-    }.items():
-        with pytest.raises(nfa.InputError, match=message):
-            nfa.load(source)
-
-
-@pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "pt2", "onnx"])
-def test_other_formats_are_not_yet_read(suffix):
-    with pytest.raises(nfa.InputError, match=f"model: .{suffix} files are not yet read"):
-        nfa.load(f"net.{suffix}")
-
-
 def test_damaged_and_foreign_files_are_one_line(tmp_path):
     good = tmp_path / "net.safetensors"
     saved(good)
@@ -76,9 +54,6 @@ def test_damaged_and_foreign_files_are_one_line(tmp_path):
         nfa.load(damaged(b""))
     with pytest.raises(nfa.InputError, match="no such file"):
         nfa.load(tmp_path / "missing.safetensors")
-    save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "other.safetensors"))
-    with pytest.raises(nfa.InputError, match="not written by nfa"):
-        nfa.load(tmp_path / "other.safetensors")
     for metadata in ("{}", "[]", "{", '{"architecture": {"d": 3}, "scaling": null, "split": null, "settings": {}}'):
         save_file({"weight": torch.zeros(2, 2)}, str(tmp_path / "odd.safetensors"), metadata={"nfa": metadata})
         with pytest.raises(nfa.InputError, match="does not fit its tensors"):

@@ -1,0 +1,121 @@
+"""Bring data into the form that a loaded network was trained on, and say what was done."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from nfa.common.errors import InputError
+from nfa.data.dataset import Dataset
+from nfa.network.model import Model
+
+
+def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
+    """Return data as a network wants them: classes and columns by name, rows divided, inputs transformed and scaled.
+
+    Args:
+        model: The network and what is known of its data; with nothing known, the data come back as they are.
+        data: A `Dataset`, or anything that `nfa.data.as_samples` takes.
+
+    Returns:
+        The data, and a sentence for each thing that was done.
+
+    Raises:
+        InputError: a column is missing, a class is unknown, the number of features does not fit, or data
+            that are read in batches would have to be changed.
+
+    >>> prepare(Model(torch.nn.Linear(2, 1), "net"), torch.zeros(3, 2))[1]
+    []
+    """
+    if isinstance(data, Dataset):
+        return _prepared_set(model, data)
+    scaled = model.scaling is not None and model.scaling.kind != "none"
+    if isinstance(data, (DataLoader, TorchDataset)):
+        if scaled or model.transform is not None:
+            raise InputError("data: a loader's inputs cannot be prepared as this network needs; hand over arrays")
+        return data, []
+    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    said = []
+    if model.transform is not None:
+        X = _transformed(model, X)
+        said.append(TRANSFORMED)
+    elif model.features is not None and hasattr(X, "columns"):
+        missing = [name for name in model.features if name not in X.columns]
+        if missing:
+            raise InputError(f"data: no column {missing[0]!r}, unlike the network's training data")
+        X = X[list(model.features)]
+    if scaled and model.scaling is not None:
+        X = model.scaling.apply(_array(X))
+        said.append(f"Inputs scaled as in training ({model.scaling.kind}).")
+    if y is None:
+        return X, said
+    return (X, y if model.classes is None else _class_numbers(y, model.classes)), said
+
+
+TRANSFORMED = "The pipeline's earlier steps were applied to the inputs."
+
+
+def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
+    said = []
+    if model.settings.get("loss") == "mse":
+        rows = rows.with_real_targets()
+    elif model.classes is not None:
+        rows = rows.with_classes(model.classes)
+    elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
+        # Classes called by whole numbers are the network's outputs of these numbers.
+        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(map(int, rows.class_names)))))
+    elif rows.class_names is not None:
+        names = ", ".join(rows.class_names)
+        said.append(f"Classes in sorted order are outputs 0 to {len(rows.class_names) - 1}: {names}.")
+    if model.features is not None:
+        rows = rows.with_features(model.features)
+    if model.split is not None and model.split["rows"] != rows.n:
+        said.append(f"Not the data of training ({rows.n} rows, not {model.split['rows']}): the rows are not divided.")
+    elif model.split is not None:
+        shares = {key: model.split[key] for key in ("test", "val", "seed")}
+        rows = rows.divide(**shares)
+        said.append(f"Rows divided as in training: {', '.join(f'{key} {value}' for key, value in shares.items())}.")
+    if model.transform is not None:
+        table: Any = rows.X
+        if model.features is not None and rows.feature_names is not None:
+            import pandas as pd
+
+            table = pd.DataFrame(rows.X, columns=list(rows.feature_names))
+        rows = replace(rows, X=_transformed(model, table), feature_names=None, feature_shape=None)
+        said.append(TRANSFORMED)
+    if model.scaling is not None and model.scaling.kind != "none":
+        rows = rows.scaled(model.scaling)
+        said.append(f"Inputs scaled as in training ({model.scaling.kind}).")
+    return rows, said
+
+
+def _transformed(model: Model, X: Any) -> NDArray[Any]:
+    assert model.transform is not None
+    return np.asarray(model.transform(X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X))
+
+
+def _array(X: Any) -> NDArray[Any]:
+    array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _class_numbers(y: Any, classes: tuple[str, ...]) -> Any:
+    """Return targets as numbers of the network's classes; real targets and class numbers stay as they are."""
+    labels = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.size == 0:
+        return y
+    names = [str(label) for label in labels.tolist()]
+    unknown = next((name for name in names if name not in classes), None)
+    if unknown is None:
+        return torch.tensor([classes.index(name) for name in names])
+    if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < len(classes):
+        return y
+    if labels.dtype.kind == "f":
+        return y
+    raise InputError(f"y: class {unknown!r} is not among the network's: {', '.join(classes)}")

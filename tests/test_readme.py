@@ -1,0 +1,31 @@
+"""The README's walks: networks trained elsewhere, audited from their files by the commands it gives."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+WALKS = re.findall(r"```python\n((?:(?!```).)*?)```\n\n    nfa (audit .*?)\n", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("script", "command"), WALKS)
+def test_a_network_trained_elsewhere_is_audited_from_its_file(script, command, tmp_path):
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, check=True)
+    arguments = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, "-m", "nfa", *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert "ends in Softmax" in done.stdout
+    assert "The network has learned its task" in done.stdout
+    audit = json.loads((tmp_path / arguments[-1] / "audit.json").read_text())
+    assert audit["score"]["value"] > 0.9
+    assert all(layer["cosine"] > 0.4 for layer in audit["layers"])
+
+
+def test_there_are_two_such_walks():
+    assert [command.split()[1] for _, command in WALKS] == ["digits.skops", "digits.onnx"]
