@@ -1,0 +1,110 @@
+"""Files of torch.save that only somebody hostile would make: no memory beyond their size, no two ways to read them."""
+
+import contextlib
+import io
+import struct
+import zipfile
+
+import pytest
+import torch
+from damage import damaged
+from torch import nn
+
+import nfa
+
+
+def refusal(path):
+    with pytest.raises(nfa.InputError) as caught:
+        nfa.load(path, activation="tanh")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def rewritten(path, change, compression=zipfile.ZIP_STORED):
+    """The archive with members changed by name."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(out, "w", compression) as after:
+        for name in before.namelist():
+            after.writestr(name, change(name.split("/", 1)[1], before.read(name)))
+    path.write_bytes(out.getvalue())
+
+
+def test_compressed_members_are_refused(tmp_path):
+    torch.save({"0.weight": torch.zeros(1000, 1000)}, tmp_path / "net.pt")
+    rewritten(tmp_path / "net.pt", lambda name, content: content, zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "net.pt").stat().st_size < 100_000
+    assert "compressed" in refusal(tmp_path / "net.pt")
+
+
+def test_two_members_of_one_name_are_refused(tmp_path):
+    torch.save({"0.weight": torch.zeros(2, 2)}, tmp_path / "net.pt")
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(tmp_path / "net.pt", "a") as archive:
+        archive.writestr(archive.namelist()[0], b"")
+    assert "two members" in refusal(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_no_more_memory_than_the_file_is_asked_for(tmp_path, legacy):
+    torch.save({"0.weight": torch.zeros(257, 263)}, tmp_path / "net.pt", _use_new_zipfile_serialization=not legacy)
+    small, large = struct.pack("<I", 257 * 263), struct.pack("<I", 2_000_000_000)
+    if legacy:
+        whole = (tmp_path / "net.pt").read_bytes()
+        assert whole.count(b"J" + small)
+        (tmp_path / "net.pt").write_bytes(whole.replace(b"J" + small, b"J" + large))
+    else:
+        rewritten(tmp_path / "net.pt", lambda name, content: content.replace(b"J" + small, b"J" + large))
+    assert "truncated or damaged" in refusal(tmp_path / "net.pt")
+
+
+def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
+    torch.save({"0.weight": torch.zeros(257, 263)}, tmp_path / "net.pt")
+    shape = b"M" + struct.pack("<H", 257) + b"M" + struct.pack("<H", 263)
+    larger = b"M" + struct.pack("<H", 65000) + b"M" + struct.pack("<H", 65000)
+    rewritten(tmp_path / "net.pt", lambda name, content: content.replace(shape, larger))
+    assert "truncated or damaged" in refusal(tmp_path / "net.pt")
+
+
+def test_a_shape_repeated_without_end_is_refused(tmp_path):
+    torch.save({"0.weight": torch.zeros(1).expand(40_000, 40_000)}, tmp_path / "net.pt")
+    assert "truncated or damaged" in refusal(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # names that torch itself allows, and that would take all memory
+        b"\x80\x02cbuiltins\nbytearray\n\x8a\x08" + struct.pack("<q", 1 << 45) + b"\x85R.",
+        b"\x80\x02ctorch\nFloatTensor\n\x8a\x08" + struct.pack("<q", 1 << 45) + b"\x85R.",
+        b"\x80\x05\x96" + struct.pack("<q", 1 << 45) + b".",
+        b"\x80\x02}r\xff\xff\xff\x7f.",
+    ],
+)
+def test_pickles_that_ask_for_memory(tmp_path, content):
+    torch.save({"0.weight": torch.zeros(2, 2)}, tmp_path / "net.pt")
+    rewritten(tmp_path / "net.pt", lambda name, old: content if name == "data.pkl" else old)
+    refusal(tmp_path / "net.pt")
+
+
+def fuzz_pickle(tmp_path, count, seed):
+    """Damage the pickle alone, under a checksum that is right: what only a hostile file can be."""
+    path = tmp_path / "net.pt"
+    torch.save(
+        {"state_dict": nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).state_dict(), "epoch": 1}, path
+    )
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        pickled = archive.read("net/data.pkl")
+    for content in damaged(pickled, count, seed):
+        path.write_bytes(whole)
+        rewritten(path, lambda name, old, new=content: new if name == "data.pkl" else old)
+        with contextlib.suppress(nfa.InputError):
+            assert nfa.load(path, activation="tanh").net(torch.ones(2, 6)).shape[0] == 2
+
+
+def test_damaged_pickles(tmp_path):
+    fuzz_pickle(tmp_path, 300, 0)
+
+
+@pytest.mark.slow
+def test_many_damaged_pickles(tmp_path):
+    fuzz_pickle(tmp_path, 10_000, 1)
