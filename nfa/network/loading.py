@@ -70,8 +70,8 @@ def load(
 
 def _from_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
     from nfa.network.formats.nfa_file import from_nfa, read_safetensors
-    from nfa.network.formats.state_dict import build
-    from nfa.network.formats.torch_file import read_state_dict
+    from nfa.network.formats.weights.state_dict import build
+    from nfa.network.formats.weights.torch_file import read_state_dict
 
     tensors: dict[str, Tensor]
     if file.suffix.lower() == ".safetensors":
@@ -89,14 +89,14 @@ def _from_weights(file: Path, argument: str, activation: str | None, model: str 
 def _from_program(file: Path, argument: str) -> Model:
     suffix = file.suffix.lower()
     if suffix == ".pt2":
-        from nfa.network.formats.exported_file import read_pt2
+        from nfa.network.formats.exported.file import read_pt2
 
         return read_pt2(file, argument)
     if suffix == ".onnx":
-        from nfa.network.formats.onnx_file import read_onnx
+        from nfa.network.formats.onnx.file import read_onnx
 
         return read_onnx(file, argument)
-    from nfa.network.formats.skops_file import read_skops
+    from nfa.network.formats.sklearn.skops_file import read_skops
 
     return read_skops(file, argument)
 
@@ -106,6 +106,6 @@ def _from_object(source: Any, argument: str) -> Model:
         return source
     if isinstance(source, nn.Module):
         return Model(source, type(source).__name__)
-    from nfa.network.formats.estimator import from_estimator
+    from nfa.network.formats.sklearn.estimator import from_estimator
 
     return from_estimator(source, argument)

@@ -33,7 +33,8 @@ def verdict(audit: Audit) -> Verdict:
     if score is None or math.isnan(score.value):
         return Verdict(None, "The data have no targets to score the network on, so nothing here shows that it learned.")
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
-    says = f"{kind} {score.value:.3f} on {rows_in_words(score.n, score.rows)}, where a constant answer has {score.baseline:.3f}"
+    rows = rows_in_words(score.n, score.rows)
+    says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
     if score.constant:
         return Verdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
     floor, rival = score.baseline, "a constant answer"

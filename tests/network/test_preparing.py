@@ -63,7 +63,7 @@ def test_a_transform_comes_before_the_network(rows):
 
 
 def test_data_that_cannot_be_prepared_are_named(rows):
-    X, y = rows
+    X, _ = rows
 
     loader = DataLoader(TensorDataset(torch.from_numpy(X)))
     cases = {

@@ -9,8 +9,8 @@ import torch
 
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import few, shown
-from nfa.network.formats.aten import ASSERTIONS, DTYPES, TRAINED_NORMS, base_name, is_in_place, resolve
-from nfa.network.formats.exported_graph import Known, Ref, Step, parse_step, sizes
+from nfa.network.formats.exported.aten import ASSERTIONS, DTYPES, TRAINED_NORMS, base_name, is_in_place, resolve
+from nfa.network.formats.exported.graph import Known, Ref, Step, parse_step, sizes
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers that only training changes."""

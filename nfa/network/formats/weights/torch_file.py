@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import few, is_zip, open_archive, root_of, shown
-from nfa.network.formats.pickled import Findings, scan
+from nfa.network.formats.weights.pickled import Findings, scan
 
 PLACES = ("state_dict", "model_state_dict", "model")
 """Where checkpoints keep the network's tensors."""

@@ -60,7 +60,7 @@ def read_skops(file: Path, argument: str) -> Model:
         raise needs
     from sklearn.exceptions import InconsistentVersionWarning
 
-    from nfa.network.formats.estimator import from_estimator
+    from nfa.network.formats.sklearn.estimator import from_estimator
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

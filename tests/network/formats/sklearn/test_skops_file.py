@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skops_files import CASES, RNG, TABLE, X, fitted, members, named, perceptron, refusal, several, text, write
 
 import nfa
-from nfa.network.formats import skops_file
+from nfa.network.formats.sklearn import skops_file
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

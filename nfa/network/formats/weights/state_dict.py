@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from nfa.common.checks import check_finite, one_of
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import few, shown
-from nfa.network.formats.chain import Chain, Link, dotted
-from nfa.network.formats.ordering import ADVICE, Group, chained, in_some_order
-from nfa.network.formats.torch_file import without_prefixes
+from nfa.network.formats.weights.chain import Chain, Link, dotted
+from nfa.network.formats.weights.ordering import ADVICE, Group, chained, in_some_order
+from nfa.network.formats.weights.torch_file import without_prefixes
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

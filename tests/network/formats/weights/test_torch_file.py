@@ -13,7 +13,7 @@ from same import assert_same_audit, randomised
 from torch import nn
 
 import nfa
-from nfa.network.formats.torch_file import read_state_dict
+from nfa.network.formats.weights.torch_file import read_state_dict
 
 ROWS = torch.randn(40, 6, generator=torch.Generator().manual_seed(2))
 

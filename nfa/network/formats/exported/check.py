@@ -7,8 +7,8 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import shown
-from nfa.network.formats.exported_net import ExportedNet, own_values, run
-from nfa.network.formats.exported_program import Program
+from nfa.network.formats.exported.net import ExportedNet, own_values, run
+from nfa.network.formats.exported.program import Program
 
 ROWS = 3
 """Rows that are tried."""

@@ -8,7 +8,7 @@ from same import assert_same_audit, randomised
 from torch import nn
 
 import nfa
-from nfa.network.formats.state_dict import build
+from nfa.network.formats.weights.state_dict import build
 
 ROWS = torch.randn(40, 6, generator=torch.Generator().manual_seed(2))
 WHERE = "model: net.pt"

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import few, shown
-from nfa.network.formats.aten import DTYPES
-from nfa.network.formats.exported_graph import sizes
-from nfa.network.formats.pickled import check_extent
-from nfa.network.formats.torch_file import load_pickled
+from nfa.network.formats.exported.aten import DTYPES
+from nfa.network.formats.exported.graph import sizes
+from nfa.network.formats.weights.pickled import check_extent
+from nfa.network.formats.weights.torch_file import load_pickled
 
 FOLDERS = ("weights", "constants")
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import few, open_archive, root_of, shown
-from nfa.network.formats.exported_check import check_program
-from nfa.network.formats.exported_net import ExportedNet
-from nfa.network.formats.exported_program import parse_program
-from nfa.network.formats.exported_weights import read_pickled_tensors, read_tensors
-from nfa.network.formats.pickled import scan
-from nfa.network.formats.torch_file import look_through
+from nfa.network.formats.exported.check import check_program
+from nfa.network.formats.exported.net import ExportedNet
+from nfa.network.formats.exported.program import parse_program
+from nfa.network.formats.exported.tensors import read_pickled_tensors, read_tensors
+from nfa.network.formats.weights.pickled import scan
+from nfa.network.formats.weights.torch_file import look_through
 from nfa.network.model import Model
 
 SCHEMA = 8

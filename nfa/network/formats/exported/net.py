@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nfa.network.formats.exported_graph import Known, Ref, call_arguments
-from nfa.network.formats.exported_program import Program
+from nfa.network.formats.exported.graph import Known, Ref, call_arguments
+from nfa.network.formats.exported.program import Program
 from nfa.network.formats.nested import Part, put
 from nfa.network.formats.rows import fit_rows
-from nfa.network.formats.torch_file import uncompiled
+from nfa.network.formats.weights.torch_file import uncompiled
 
 
 class ExportedNet(nn.Module):

@@ -9,7 +9,7 @@ import torch
 
 from nfa.common.errors import InputError
 from nfa.network.formats.archive import shown
-from nfa.network.formats.aten import DTYPES, MEMORY_FORMATS, resolve
+from nfa.network.formats.exported.aten import DTYPES, MEMORY_FORMATS, resolve
 
 
 @dataclass(frozen=True)

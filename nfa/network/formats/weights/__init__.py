@@ -1,0 +1,1 @@
+"""Files of weights alone, and the networks that they are put into."""
