@@ -1,5 +1,6 @@
 """One call for every way to name a network: a file, a scikit-learn object, or `package.module:factory`."""
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def load(
             `torch.nn.Module`; a `torch.nn.Module`; scikit-learn's `MLPClassifier` or `MLPRegressor`, also at
             the end of a `Pipeline`; a skorch net.
         activation: What stands between the linear layers of a plain chain that a file of weights holds.
-        model: The network (or `package.module:factory`) into which the weights of a file go, where it is no
-            plain chain.
+        model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
+            plain chain; a copy of it is filled.
         argument: What messages call the source.
 
     Raises:
@@ -80,7 +81,8 @@ def _from_weights(file: Path, argument: str, activation: str | None, model: str 
             return from_nfa(file, tensors, header["nfa"], argument)
     else:
         tensors = read_state_dict(file, argument)
-    net = from_factory(model, "model") if isinstance(model, str) else model
+    # A copy: the same object may be named for a network's file and for that of its initialisation.
+    net = from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
     ordered = file.suffix.lower() != ".safetensors"  # which sorts its tensors by dtype and name
     built, notes = build(tensors, f"{argument}: {file}", activation, net, ordered)
     return Model(built.eval(), file.name, notes=notes)

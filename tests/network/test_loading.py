@@ -71,3 +71,14 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(nfa.InputError, match="init: no such file"):
         nfa.load(tmp_path / "missing.pt", argument="init")
+
+
+def test_the_same_network_may_be_named_for_two_files(tmp_path):
+    net, init, template = (nn.Linear(3, 2) for _ in range(3))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    torch.save(init.state_dict(), tmp_path / "init.pt")
+    before = template.weight.clone()
+    loaded, initial = (nfa.load(tmp_path / name, model=template).net for name in ("net.pt", "init.pt"))
+    assert torch.equal(loaded.weight, net.weight)
+    assert torch.equal(initial.weight, init.weight)
+    assert torch.equal(template.weight, before)

@@ -292,7 +292,7 @@ SCIKIT = {
 
 @pytest.mark.parametrize("name", SCIKIT)
 def test_scikit_learn_through_skl2onnx(name, tmp_path):
-    skl2onnx = pytest.importorskip("skl2onnx")
+    import skl2onnx
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
