@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 import onnx
-import pytest
 import torch
+from helpers import assert_same_table
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -17,15 +17,8 @@ import nfa
 def same_tables(net, model, rows, names=None):
     """The audit of a file's network has the numbers of the module's own, layer by layer."""
     expected, got = nfa.audit(net, rows), nfa.audit(model.net, rows)
-    names = [layer["name"] for layer in expected] if names is None else names
-    assert [layer["name"] for layer in got] == names
-    for a, b in zip(expected, got, strict=True):
-        assert set(a.row) == set(b.row)
-        for column, value in a.row.items():
-            if isinstance(value, float):
-                # The grid of alpha_best may be a step apart; nothing else may.
-                tolerance = 0.011 if column == "alpha_best" else 1e-5 * max(1.0, abs(value))
-                assert b[column] == pytest.approx(value, abs=tolerance, nan_ok=True), (a["name"], column)
+    assert [layer["name"] for layer in got] == (names or [layer["name"] for layer in expected])
+    assert_same_table(got, expected, names=False)
 
 
 def exported(net, shape, path, dynamo=True, symbolic=True, count=2):

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from helpers import assert_same_table
 
 import nfa
 
@@ -21,13 +22,4 @@ def randomised(net, seed=0):
 
 def assert_same_audit(loaded, module, rows, tolerance=1e-5):
     """Audit both on the same rows; layers, their names and every number must agree."""
-    got, expected = nfa.audit(loaded, rows), nfa.audit(module, rows)
-    assert [layer["name"] for layer in got.layers] == [layer["name"] for layer in expected.layers]
-    for one, other in zip(got.layers, expected.layers, strict=True):
-        for column, value in other.row.items():
-            if isinstance(value, float):
-                near = 0.05 if column == "alpha_best" else tolerance * max(1.0, abs(value))
-                same = math.isnan(value) and math.isnan(one[column])
-                assert same or abs(one[column] - value) <= near, f"{one['name']}, {column}: {one[column]} {value}"
-            else:
-                assert one[column] == value, f"{one['name']}, {column}"
+    assert_same_table(nfa.audit(loaded, rows), nfa.audit(module, rows), tolerance)
