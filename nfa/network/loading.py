@@ -30,7 +30,7 @@ def load(
     Args:
         source: The path of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.pt2`, `.onnx`, `.skops`);
             `package.module:factory`, a function of the user's without arguments that returns a
-            `torch.nn.Module`; a `torch.nn.Module`; scikit-learn's `MLPClassifier` or `MLPRegressor`, also at
+            `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's `MLPClassifier` or `MLPRegressor`, also at
             the end of a `Pipeline`; a skorch net.
         activation: What stands between the linear layers of a plain chain that a file of weights holds.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
@@ -106,6 +106,8 @@ def _from_program(file: Path, argument: str) -> Model:
 def _from_object(source: Any, argument: str) -> Model:
     if isinstance(source, Model):
         return source
+    if type(source).__module__.startswith("torch.export"):
+        source = source.module()
     if isinstance(source, nn.Module):
         return Model(source, type(source).__name__)
     from nfa.network.formats.sklearn.estimator import from_estimator

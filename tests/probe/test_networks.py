@@ -183,6 +183,15 @@ def test_a_network_that_is_compiled_in_part(small):
     assert_same_table(nfa.audit(net, X), expected, 1e-12)
 
 
+@pytest.mark.filterwarnings(IGNORED)
+def test_exported_and_traced_modules(small):
+    net, X = small
+    expected = nfa.audit(net, X)
+    exported = torch.export.export(net, (X[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    for made in (exported, exported.module(), torch.fx.symbolic_trace(net)):
+        assert_same_table(nfa.audit(made, X), expected, 1e-12)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_another_device_than_the_data(small):
     net, X = small
