@@ -80,11 +80,15 @@ def audit(
     """
     if loss is not None:
         one_of("loss", loss, LOSSES)
+    if probes is not None:
+        positive("probes", probes)
     model = load(net, argument="net")
+    data_name = data.name if isinstance(data, Dataset) else type(data).__name__
     data, notes = prepare(model, data)
     rows, measured_split = _rows(data, split, samples, seed)
-    forward = Forward(model, forward_args, head)
-    before = None if init is None else Forward(load(init, argument="init"), forward_args, head)
+    shape = data.feature_shape if isinstance(data, Dataset) else None
+    forward = Forward(model, forward_args, head, shape)
+    before = None if init is None else Forward(load(init, argument="init"), forward_args, head, shape)
     with Probe(forward, rows, outputs) as probe:
         chosen = probe.choose(layers)
         about = {
@@ -93,7 +97,7 @@ def audit(
             "torch_version": str(torch.__version__),
             "model": name or model.name,
             "notes": [*model.notes, *notes],
-            "data": data.name if isinstance(data, Dataset) else type(data).__name__,
+            "data": data_name,
             "split": measured_split,
             "n_outputs": probe.n_outputs,
             "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),

@@ -12,6 +12,7 @@ from nfa.common.errors import InputError
 if TYPE_CHECKING:
     from nfa.audited import Audit
     from nfa.data import Dataset
+    from nfa.network import Model
 
 app = typer.Typer(
     help="Look inside trained fully connected networks: what each layer has learned, measured against its nulls.",
@@ -75,11 +76,10 @@ def audit_command(
     from nfa.auditing import audit
     from nfa.common.checks import output_folder
     from nfa.data import load_data
-    from nfa.network import load
 
     output_folder("out", out)
-    loaded = load(model, activation=activation, model=architecture)
-    before = None if init is None else load(init, activation=activation, model=architecture, argument="init")
+    loaded = _load(model, "model", activation, architecture)
+    before = None if init is None else _load(init, "init", activation, architecture)
     rows = load_data(data, target, folder, download)
     for each in (loaded, before):
         if each is not None:
@@ -171,6 +171,16 @@ def demo_command(
         rows, out, network, settings, None, {"test": 0.2, "val": 0.0, "seed": seed}, "cpu"
     )
     _finish(audit(trained, prepared, before, seed=seed, name=str(out / "net.safetensors")), out, report=True)
+
+
+def _load(source: str, argument: str, activation: str | None, architecture: str | None) -> "Model":
+    """Load a network; what is said of weights alone concerns only files of weights."""
+    from nfa.network import load
+    from nfa.network.loading import WEIGHTS
+
+    if argument == "init" and Path(source).suffix.lower() not in WEIGHTS:
+        return load(source, argument=argument)
+    return load(source, activation=activation, model=architecture, argument=argument)
 
 
 def _train(

@@ -410,7 +410,8 @@ def test_targets_that_do_not_fit_are_refused(small):
     for message, targets in {
         "classes 5 to 7, but the network has outputs 0 to 2": y + 5,
         "classes -1 to 1": y - 1,
-        "1 real targets, but the network has 3 outputs": y.double(),
+        "1 real targets, but the network has 3 outputs": y + 0.5,
+        "y: nan at row 3": torch.where(torch.arange(40) == 3, torch.nan, y.double()),
         "whole numbers of shape": torch.nn.functional.one_hot(y, 3),
     }.items():
         with pytest.raises(nfa.InputError, match=message):

@@ -22,6 +22,7 @@ COMMANDS = {
     "state dict": "net.pt --activation tanh --init init.pt",
     "checkpoint": "net.ckpt --activation tanh --init init.pt",
     "weights into a factory": "net.pth --model nets:build --init init.pt",
+    "a factory for weights and for init": "net.pth --model nets:build --init nets:build",
     "foreign safetensors": "weights.safetensors --activation tanh --init init.pt",
     "exported program": "net.pt2 --init init.pt2",
     "onnx": "net.onnx --init init.onnx",
@@ -60,10 +61,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, monkeypatch, capsys, command):
+def run(folder, monkeypatch, capsys, command, data="data.npz"):
     monkeypatch.chdir(folder)
     sys.modules.pop("nets", None)
-    monkeypatch.setattr(sys, "argv", ["nfa", "audit", *command.split(), "--data", "data.npz", "--out", "out"])
+    monkeypatch.setattr(sys, "argv", ["nfa", "audit", *command.split(), "--data", data, "--out", "out"])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     out, err = capsys.readouterr()
@@ -103,6 +104,23 @@ def test_one_of_several_outputs(folder, monkeypatch, capsys):
     assert nfa.Audit.load(folder / "out").about["n_outputs"] == 3
 
 
+def test_rows_in_the_shape_and_numbers_that_a_network_wants(folder, monkeypatch, capsys):
+    (folder / "shapes.py").write_text(
+        "from torch import nn\n"
+        "def pictures():\n    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))\n"
+        "def steps():\n    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Flatten(), nn.Linear(20, 3))\n"
+        "def tokens():\n    return nn.Sequential(nn.Embedding(9, 2), nn.Flatten(), nn.Linear(32, 3))\n"
+    )
+    draw = np.random.default_rng(0)
+    np.savez(folder / "pictures.npz", X=draw.normal(size=(20, 1, 4, 4)))
+    np.savez(folder / "steps.npz", X=draw.normal(size=(20, 4, 4)))
+    np.savez(folder / "tokens.npz", X=draw.integers(0, 9, size=(20, 16)))
+    for kind, rows in (("pictures", 20), ("steps", 80), ("tokens", 20)):
+        status, _, err = run(folder, monkeypatch, capsys, f"shapes:{kind}", f"{kind}.npz")
+        assert (status, err) == (0, "")
+        assert nfa.Audit.load(folder / "out")[0]["rows"] == rows
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -110,7 +128,8 @@ def test_one_of_several_outputs(folder, monkeypatch, capsys):
         ("net.pt --activation rely", "did you mean 'relu'"),
         ("net.onnx --activation relu", "activation: only for files of weights"),
         ("net.pt --model nets:missing", "nets has no function 'missing'"),
-        ("net.pt --model nets:build --init net.onnx", "model: only for files of weights"),
+        ("net.safetensors --activation relu", "activation: net.safetensors was written by nfa"),
+        ("net.onnx --model nets:build", "model: only for files of weights"),
         ("cut.onnx", "cannot read cut.onnx as ONNX"),
         ("cut.pt2", "cut.pt2 was not written by torch.export.save"),
         ("whole.pt", "needs code to be opened .* where it was made, "),

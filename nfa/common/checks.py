@@ -31,8 +31,9 @@ def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
     known = list(choices)
     if value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    by_lower = {choice.lower(): choice for choice in known}
+    near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
+    hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
     raise InputError(f"{argument}: {value!r} is unknown{hint} (known: {', '.join(known)})")
 
 

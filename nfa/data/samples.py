@@ -5,7 +5,7 @@ group, so that each group's rows lie together and a batch touches few groups. No
 that order.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ class Samples(Protocol):
     n: int | None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all samples in batches of at most `batch_size`."""
+        """Yield all samples in batches of `batch_size`; none alone in its batch, where there are more than one."""
         ...
 
     def first(self, count: int) -> Inputs:
@@ -61,6 +61,8 @@ class ArraySamples:
             if x.numel() == 0 or x.ndim < (2 if isinstance(X, Tensor) else 1):
                 shape = tuple(x.shape)
                 raise InputError(f"{name}: shape {shape}, expected (samples, features) with at least one of each")
+            if x.layout is not torch.strided:
+                raise InputError(f"{name}: a tensor of layout {x.layout}, expected a dense one")
             if x.is_complex():
                 raise InputError(f"{name}: {x.dtype}, expected real numbers")
             check_finite(name, x, columns=columns)
@@ -74,7 +76,10 @@ class ArraySamples:
         """Yield all samples, group by group."""
         n = count(self.X)
         order = torch.cat([torch.arange(g, n, GROUPS) for g in range(min(GROUPS, n))])
-        for samples in order.split(batch_size):
+        parts = list(order.split(batch_size))
+        if len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]
+        for samples in parts:
             yield Batch(taken(self.X, samples), None if self.y is None else self.y[samples], samples)
 
     def first(self, count: int) -> Inputs:
@@ -83,11 +88,12 @@ class ArraySamples:
 
 
 class StreamSamples:
-    """Samples from a DataLoader, which yields inputs, or (inputs, y, ...), in the loader's own order and batches."""
+    """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
 
-    def __init__(self, loader: "DataLoader[Any]") -> None:
-        """Keep the loader; nothing is read yet."""
+    def __init__(self, loader: "DataLoader[Any]", relabel: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Keep the loader, and what its targets go through; nothing is read yet."""
         self.loader = loader
+        self.relabel = relabel
         self.n: int | None = None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
@@ -100,9 +106,10 @@ class StreamSamples:
             if y is not None:
                 ys.append(y)
             waiting += count(x)
-            if waiting >= batch_size:
+            # One more than a batch is left to join the next: no sample comes alone.
+            if waiting > batch_size + 1:
                 x, ys = joined(xs), [torch.cat(ys)] if ys else []
-                while waiting >= batch_size:
+                while waiting > batch_size + 1:
                     taken = map_inputs(lambda x: x[:batch_size], x)
                     yield self._batch(taken, ys[0][:batch_size] if ys else None, read)
                     x = map_inputs(lambda x: x[batch_size:], x)
@@ -126,11 +133,18 @@ class StreamSamples:
         for item in self.loader:
             given, y = item, None
             if isinstance(item, (tuple, list)):
+                if len(item) > 2:
+                    raise InputError(
+                        f"data: the loader yields {len(item)} things, expected x, (x, y), or ((x1, x2, ...), y) for "
+                        "several inputs"
+                    )
                 given, y = item[0], item[1] if len(item) > 1 else None
             x = as_inputs(given, _loaded)
             if y is not None and not isinstance(y, Tensor):
                 raise InputError(f"data: the loader yields targets of type {type(y).__name__}, expected tensors")
             if count(x):
+                if y is not None and self.relabel is not None:
+                    y = self.relabel(y)
                 yield x, None if y is None else checked_targets(y)
 
     def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
@@ -191,7 +205,8 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
             if getattr(dtype, "kind", "O") not in "iufb":
                 raise InputError(f"{argument}: column {str(name)!r} holds {dtype}, expected numbers")
     if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
-        raise InputError(f"{argument}: got {type(values).__name__}, expected a tensor, array, data set or loader")
+        hint = "; nfa.load_data reads names and files" if isinstance(values, str) else ""
+        raise InputError(f"{argument}: got {type(values).__name__}, expected a tensor, array, data set or loader{hint}")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -208,9 +223,10 @@ def checked_targets(y: Tensor) -> Tensor:
     """Return targets as class numbers (n,) or real numbers (n,) or (n, c).
 
     Raises:
-        InputError: whole numbers in several columns, which are neither.
+        InputError: whole numbers in several columns, which are neither; an entry that is not finite.
     """
     if y.is_floating_point():
+        check_finite("y", y)
         return y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]

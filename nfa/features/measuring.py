@@ -82,7 +82,7 @@ def measure(
         seed: The probes' seed.
         label: What a progress bar calls the work.
     """
-    first = probe.first_deltas(FIRST)
+    first = probe.first_deltas(layers, FIRST)
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:

@@ -1,6 +1,8 @@
 """Call any network on a batch: which of its modules to run, with which arguments, and which of its outputs."""
 
 import copy
+import dataclasses
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,22 +18,31 @@ from nfa.network.model import Model
 ForwardArgs = Callable[[Any], Any]
 """Maps a batch's inputs to the arguments of `forward`: a tuple of them, a dict of named ones, or the only one."""
 
-_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError)
+_FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a network raises at inputs that it cannot take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """How a single input is handed over: as whole numbers or in the weights' dtype, flat or in the rows' own shape."""
+
+    whole: bool
+    shape: tuple[int, ...] | None = None
 
 
 class Forward:
     """A network as a function from a batch's inputs to one floating-point tensor, samples first.
 
-    Inputs go to the network's device; floating-point inputs, and a single input of whole numbers, become the
-    dtype of its weights. Whole numbers stay whole in a dict or a tuple of inputs, and where the network
-    cannot take them otherwise (an embedding). A dict becomes the arguments of these names, a tuple the
-    arguments in this order.
+    Inputs go to the network's device, floating-point ones in the dtype of its weights. A single input of whole
+    numbers becomes real where the network cannot take it as it is. A dict becomes the arguments of these
+    names, a tuple the arguments in this order.
 
     Args:
         net: A module, or a `Model`. `torch.compile`, `DataParallel` and `DistributedDataParallel` are looked
             through: their network runs as it was written.
         forward_args: Makes the arguments of `forward` from a batch's inputs where the above does not fit.
         head: Which output, by key or position, where the network returns several.
+        row_shape: The shape of a row whose entries come flat, for a network that wants it so.
 
     Raises:
         InputError: no network, or one whose operations cannot be seen.
@@ -42,7 +53,11 @@ class Forward:
     """
 
     def __init__(
-        self, net: "nn.Module | Model", forward_args: ForwardArgs | None = None, head: str | int | None = None
+        self,
+        net: "nn.Module | Model",
+        forward_args: ForwardArgs | None = None,
+        head: str | int | None = None,
+        row_shape: tuple[int, ...] | None = None,
     ) -> None:
         self.ending = net.ending if isinstance(net, Model) else None
         module = net.net if isinstance(net, Model) else net
@@ -54,62 +69,83 @@ class Forward:
         for name, parameter in self.net.named_parameters():
             if isinstance(parameter, nn.parameter.UninitializedParameter):
                 raise InputError(f"net: {name} has no shape yet; run the network once on a batch of data")
+            if parameter.is_meta:
+                raise InputError(f"net: {name} is on the meta device and has no values")
         if any(tensor.is_inference() for tensor in (*self.net.parameters(), *self.net.buffers())):
             with torch.inference_mode(mode=False):  # only a copy made outside can take part in gradients
                 self.net = copy.deepcopy(self.net)
-        self.forward_args, self.head = forward_args, head
+        self.forward_args, self.head, self.row_shape = forward_args, head, row_shape
         floating = [p for p in self.net.parameters() if p.is_floating_point()]
         if not floating:
             raise InputError("net: it has no linear layer, and no floating-point weights at all")
         self.device, self.dtype = floating[0].device, floating[0].dtype
-        self._keep_whole = False
+        self._way = _Way(whole=False)
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Return the chosen output (n x ...) for a batch.
 
         Raises:
-            InputError: the output is no floating-point tensor with the samples first, or there is no such
-                `head`. What the network itself raises goes through.
+            InputError: the network cannot take the batch; the output is no floating-point tensor with the
+                samples first, or there is no such `head`.
         """
-        f = self._chosen(self._run(inputs))
         n = count(inputs)
+        try:
+            f = self._chosen(self._run(inputs))
+        except InputError:
+            raise
+        except _FAILURES as error:
+            raise _refusal(inputs, error) from error
         if not isinstance(f, Tensor) or not f.is_floating_point():
             kind = f.dtype if isinstance(f, Tensor) else type(f).__name__
             raise InputError(f"net: its output is {kind}, expected a floating-point tensor")
+        if f.ndim == 0 and n == 1:
+            return f.reshape(1)
         if f.ndim == 0 or len(f) != n:
             raise InputError(f"net: its output has shape {tuple(f.shape)} for {n} rows of data")
         return f
 
     def settle(self, inputs: Inputs) -> None:
-        """Find out on a few samples how the network takes whole numbers.
+        """Find out on a few samples how the network takes them.
 
         Raises:
-            InputError: the network cannot take the inputs at all.
+            InputError: it cannot take them at all.
         """
-        try:
-            self._run(inputs)
-        except InputError:
-            raise
-        except _FAILURES as error:
-            # An embedding wants the whole numbers that any other network would rather have as real ones.
-            self._keep_whole = isinstance(inputs, Tensor) and not inputs.is_floating_point()
-            if self._keep_whole:
-                try:
-                    self._run(inputs)
-                except _FAILURES:
-                    self._keep_whole = False
-                else:
-                    return
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            shapes = ", ".join(str(tuple(x.shape[1:])) for _, x in leaves(inputs))
-            raise InputError(f"data: the network cannot take rows of shape {shapes}: {reason}") from error
+        refusal: InputError | None = None
+        for way in self._ways(inputs):
+            self._way = way
+            try:
+                self._run(inputs)
+            except _FAILURES as error:
+                # The message is that of the usual way.
+                if refusal is None or way == _Way(whole=False):
+                    refusal = error if isinstance(error, InputError) else _refusal(inputs, error)
+            else:
+                return
+        assert refusal is not None
+        raise refusal
+
+    def _ways(self, inputs: Inputs) -> list[_Way]:
+        """Return the ways to try: whole numbers as they are first, rows in their own shape and guesses last."""
+        if not isinstance(inputs, Tensor):
+            return [_Way(whole=True)]
+        if not inputs.is_floating_point():
+            kinds = [True, False]
+        else:
+            kinds = [False, True] if bool((inputs == inputs.round()).all()) else [False]
+        shapes: list[tuple[int, ...] | None] = [None]
+        if self.row_shape is not None and inputs.ndim == 2 and math.prod(self.row_shape) == inputs.shape[1]:
+            shapes.append(self.row_shape)
+        return [_Way(whole, shape) for whole in kinds for shape in shapes]
 
     def _run(self, inputs: Inputs) -> Any:
-        whole = self._keep_whole or not isinstance(inputs, Tensor)
+        way = self._way
 
         def moved(x: Tensor) -> Tensor:
-            dtype = self.dtype if x.is_floating_point() or not whole else x.dtype
-            return x.to(self.device, dtype, non_blocking=True)
+            if not isinstance(inputs, Tensor):
+                return x.to(self.device, self.dtype if x.is_floating_point() else x.dtype, non_blocking=True)
+            # int64, so that no arithmetic of the network's wraps around.
+            x = x.to(self.device, torch.int64 if way.whole else self.dtype, non_blocking=True)
+            return x if way.shape is None else x.reshape(len(x), *way.shape)
 
         here = map_inputs(moved, inputs)
         arguments = here if self.forward_args is None else self.forward_args(here)
@@ -121,23 +157,41 @@ class Forward:
             return self.net(arguments)
 
     def _chosen(self, output: Any) -> Any:
-        if isinstance(output, Mapping):
-            names: list[Any] = list(output)
-        elif isinstance(output, Sequence) and not isinstance(output, str):
-            names = list(range(len(output)))
-        elif self.head is None:
+        found = _named_outputs(output)
+        if found is None:
+            if self.head is not None:
+                raise InputError(f"head: the network has one output, so there is none called {self.head!r}")
             return output
-        else:
-            raise InputError(f"head: the network has one output, so there is none called {self.head!r}")
-        if self.head is None and len(names) != 1:
-            choices = ", ".join(f"head={name!r}" for name in names)
-            raise InputError(f"net: its output is a {type(output).__name__} of {len(names)}; choose one: {choices}")
-        head = names[0] if self.head is None else self.head
-        if isinstance(head, str) and head not in names and head.isdecimal():
-            head = int(head)
-        if head not in names:
-            raise InputError(f"head: no output {head!r}; the network has {', '.join(map(repr, names))}")
-        return output[head]
+        if self.head is None:
+            if len(found) == 1:
+                return next(iter(found.values()))
+            choices = ", ".join(f"head={name!r}" for name in found)
+            raise InputError(f"net: its output is a {type(output).__name__} of {len(found)}; choose one: {choices}")
+        head = self.head
+        if head not in found and str(head).isdecimal() and isinstance(output, Sequence):
+            head = list(found)[int(head)] if int(head) < len(found) else head
+        if head not in found:
+            raise InputError(f"head: no output {head!r}; the network has {', '.join(map(repr, found))}")
+        return found[head]
+
+
+def _refusal(inputs: Inputs, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    shapes = ", ".join(str(tuple(x.shape[1:])) for _, x in leaves(inputs))
+    return InputError(f"data: the network cannot take rows of shape {shapes}: {reason}")
+
+
+def _named_outputs(output: Any) -> dict[Any, Any] | None:
+    """Return the parts of a dict, a tuple (also a named one) or a dataclass by key or position; None for one output."""
+    if isinstance(output, Mapping):
+        return dict(output)
+    if hasattr(output, "_fields"):
+        return {name: getattr(output, name) for name in output._fields}
+    if dataclasses.is_dataclass(output):
+        return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    if isinstance(output, Sequence) and not isinstance(output, str):
+        return dict(enumerate(output))
+    return None
 
 
 def unwrapped(net: nn.Module) -> nn.Module:

@@ -30,8 +30,8 @@ def load(
     Args:
         source: The path of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.pt2`, `.onnx`, `.skops`);
             `package.module:factory`, a function of the user's without arguments that returns a
-            `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's `MLPClassifier` or `MLPRegressor`, also at
-            the end of a `Pipeline`; a skorch net.
+            `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's
+            `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net.
         activation: What stands between the linear layers of a plain chain that a file of weights holds.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
             plain chain; a copy of it is filled.
@@ -78,6 +78,9 @@ def _from_weights(file: Path, argument: str, activation: str | None, model: str 
     if file.suffix.lower() == ".safetensors":
         tensors, header = read_safetensors(file, argument)
         if "nfa" in header:
+            for name, given in (("activation", activation), ("model", model)):
+                if given is not None:
+                    raise InputError(f"{name}: {file} was written by nfa and says all of its network itself")
             return from_nfa(file, tensors, header["nfa"], argument)
     else:
         tensors = read_state_dict(file, argument)

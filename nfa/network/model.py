@@ -42,11 +42,11 @@ class Model:
 
 
 def ended(f: Tensor, ending: str | None) -> Tensor:
-    """Return the answers of a network whose ending was taken off, from its logits f (n x c).
+    """Return the answers of a network whose ending was taken off, from its logits f (n x ... x c).
 
     >>> ended(torch.zeros(1, 2), "softmax")
     tensor([[0.5000, 0.5000]])
     """
     if ending is None:
         return f
-    return f.softmax(1) if ending == "softmax" else torch.sigmoid(f)
+    return f.softmax(-1) if ending == "softmax" else torch.sigmoid(f)

@@ -1,6 +1,7 @@
 """Bring data into the form that a loaded network was trained on, and say what was done."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.samples import StreamSamples
 from nfa.network.model import Model
 
 
@@ -37,7 +39,10 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     if isinstance(data, (DataLoader, TorchDataset)):
         if scaled or model.transform is not None:
             raise InputError("data: a loader's inputs cannot be prepared as this network needs; hand over arrays")
-        return data, []
+        if model.classes is None:
+            return data, []
+        loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=256)
+        return StreamSamples(loader, partial(_class_numbers, classes=model.classes)), []
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     said = []
     if model.transform is not None:
@@ -56,6 +61,9 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     return (X, y if model.classes is None else _class_numbers(y, model.classes)), said
 
 
+MOST_CLASSES = 1_000_000
+"""The largest class number that is taken for an output's number."""
+
 TRANSFORMED = "The pipeline's earlier steps were applied to the inputs."
 
 
@@ -67,7 +75,10 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = rows.with_classes(model.classes)
     elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
         # Classes called by whole numbers are the network's outputs of these numbers.
-        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(map(int, rows.class_names)))))
+        numbers = [int(name) for name in rows.class_names]
+        if max(numbers) > MOST_CLASSES:
+            raise InputError(f"y: {rows.name} has a class {max(numbers)}; no network has so many outputs")
+        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(numbers))))
     elif rows.class_names is not None:
         names = ", ".join(rows.class_names)
         said.append(f"Classes in sorted order are outputs 0 to {len(rows.class_names) - 1}: {names}.")
@@ -110,12 +121,22 @@ def _class_numbers(y: Any, classes: tuple[str, ...]) -> Any:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.size == 0:
         return y
-    names = [str(label) for label in labels.tolist()]
-    unknown = next((name for name in names if name not in classes), None)
+    values = _numbers(classes) if labels.dtype.kind == "f" else None
+    known: dict[Any, int] = {name: number for number, name in enumerate(values or classes)}
+    names = labels.tolist() if values else [str(label) for label in labels.tolist()]
+    unknown = next((name for name in names if name not in known), None)
     if unknown is None:
-        return torch.tensor([classes.index(name) for name in names])
+        return torch.tensor([known[name] for name in names])
     if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < len(classes):
         return y
     if labels.dtype.kind == "f":
         return y
     raise InputError(f"y: class {unknown!r} is not among the network's: {', '.join(classes)}")
+
+
+def _numbers(classes: tuple[str, ...]) -> list[float] | None:
+    """Return the classes' names as numbers; None where they are none."""
+    try:
+        return [float(name) for name in classes]
+    except ValueError:
+        return None

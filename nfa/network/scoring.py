@@ -60,9 +60,10 @@ class Score:
 def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
     """Score a network on data with targets.
 
-    Class numbers with two or more outputs, or with one output that a sigmoid was taken off, are scored by
-    accuracy; everything else by R^2 = 1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and
-    outputs, f with its ending.
+    Classes are scored by accuracy: class numbers, and real targets that are one-hot rows (or, for several
+    outputs, whole numbers in one column). One output tells two classes apart, as a logit above 0 or as a
+    probability above 0.5, whichever is right more often. Everything else is scored by
+    R^2 = 1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending.
 
     Args:
         net: Called as it is: put it in evaluation mode first.
@@ -77,50 +78,92 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
         InputError: the targets do not fit the outputs.
     """
     forward = net if isinstance(net, Forward) else Forward(net)
-    n = hits = 0
-    residual = 0.0
-    low = high = total = squares = None
-    counts: Tensor | None = None
+    tally: _Tally | None = None
     with torch.no_grad():
         for batch in as_samples(data).batches(batch_size):
-            y = batch.y
-            if y is None:
+            if batch.y is None:
                 return None
-            if n == 0:
-                forward.settle(map_inputs(lambda x: x[:1].clone(), batch.x))
-            out = forward(batch.x).float()
-            out = out.reshape(len(out), -1).cpu()
-            n += len(y)
-            low = out.amin(0) if low is None else torch.minimum(low, out.amin(0))
-            high = out.amax(0) if high is None else torch.maximum(high, out.amax(0))
-            two_sided = out.shape[1] == 1 and forward.ending == "sigmoid"
-            if not y.is_floating_point() and (two_sided or out.shape[1] > 1):
-                answers = (out[:, 0] > 0).long() if two_sided else out.argmax(1)
-                classes = 2 if two_sided else out.shape[1]
-                if int(y.max()) >= classes or int(y.min()) < 0:
-                    raise InputError(
-                        f"y: classes {int(y.min())} to {int(y.max())}, but the network has outputs 0 to {classes - 1}"
-                    )
-                hits += int((answers == y).sum())
-                seen = torch.bincount(y, minlength=classes)
-                counts = seen if counts is None else counts + seen
-                continue
-            out = ended(out, forward.ending)
-            target = y.reshape(len(y), -1).double()
-            if target.shape != out.shape:
-                raise InputError(
-                    f"y: {target.shape[1]} real targets, but the network has {out.shape[1]} outputs "
-                    "(classes are whole numbers; without y an audit needs no targets)"
-                )
-            residual += float(((target - out) ** 2).sum())
-            total = target.sum(0) if total is None else total + target.sum(0)
-            squares = (target**2).sum(0) if squares is None else squares + (target**2).sum(0)
-    assert low is not None
-    assert high is not None
-    constant = n > 1 and bool((high - low).amax() <= 1e-6 * torch.maximum(high.abs(), low.abs()).amax())
-    if counts is not None:
-        return Score("accuracy", hits / n, float(counts.max()) / n, n, rows, constant)
-    assert total is not None
-    assert squares is not None
-    spread = float((squares - total**2 / n).sum())
-    return Score("r2", 1 - residual / spread if spread > 0 else float("nan"), 0.0, n, rows, constant)
+            if tally is None:
+                forward.settle(map_inputs(lambda x: x[:2].clone(), batch.x))
+                tally = _Tally(forward.ending)
+            tally.add(forward(batch.x).float().cpu(), batch.y.cpu())
+    return None if tally is None else tally.score(rows)
+
+
+class _Tally:
+    """Sums over batches of all that either kind of score needs; which it is, the last batch may decide."""
+
+    def __init__(self, ending: str | None) -> None:
+        self.ending = ending
+        self.n = 0
+        self.are_classes = True
+        self.misfit = ""
+        self.thresholds = (0.0,) if ending == "sigmoid" else (0.0, 0.5)
+        self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64)
+
+    def add(self, f: Tensor, y: Tensor) -> None:
+        """Take in a batch of outputs (n x ...) and targets."""
+        positions = f[0].numel() // f.shape[-1] if f.ndim > 1 else 1
+        answers = ended(f, self.ending).reshape(len(f), -1).double()
+        f = f.reshape(len(f), -1)
+        if self.n == 0:
+            c = f.shape[1]
+            self.counts = torch.zeros(max(2, c))
+            self.residual, self.total, self.squares = (torch.zeros(c, dtype=torch.float64) for _ in range(3))
+            self.low, self.high = f.amin(0), f.amax(0)
+        self.n += len(f)
+        self.low, self.high = torch.minimum(self.low, f.amin(0)), torch.maximum(self.high, f.amax(0))
+        target = y.reshape(len(y), -1).double()
+        if target.shape == answers.shape:
+            self.residual += ((target - answers) ** 2).sum(0)
+            self.total += target.sum(0)
+            self.squares += (target**2).sum(0)
+        elif not self.misfit:
+            self.misfit = (
+                f"y: {target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
+                "(classes are whole numbers; without y an audit needs no targets)"
+            )
+        classes = y if self.ending == "sigmoid" and _is_column(y, f) else _classes(y, f)
+        if classes is None or not self.are_classes:
+            self.are_classes = False
+            return
+        if positions > 1:
+            raise InputError(f"y: a class for each sample, but the network answers at {positions} positions")
+        last = len(self.counts) - 1
+        if int(classes.max()) > last or int(classes.min()) < 0:
+            raise InputError(
+                f"y: classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last}"
+            )
+        self.counts += torch.bincount(classes, minlength=last + 1)
+        for number, threshold in enumerate(self.thresholds):
+            guesses = f.argmax(1) if f.shape[1] > 1 else (f[:, 0] > threshold).long()
+            self.hits[number] += (guesses == classes).sum()
+
+    def score(self, rows: str) -> Score:
+        """Return the score of all batches."""
+        size = torch.maximum(self.high.abs(), self.low.abs()).amax()
+        constant = self.n > 1 and bool((self.high - self.low).amax() <= 1e-6 * size)
+        if self.are_classes:
+            value, baseline = (float(each.max()) / self.n for each in (self.hits, self.counts))
+            return Score("accuracy", value, baseline, self.n, rows, constant)
+        if self.misfit:
+            raise InputError(self.misfit)
+        spread = float((self.squares - self.total**2 / self.n).sum())
+        value = 1 - float(self.residual.sum()) / spread if spread > 0 else float("nan")
+        return Score("r2", value, 0.0, self.n, rows, constant)
+
+
+def _is_column(y: Tensor, f: Tensor) -> bool:
+    """Return whether whole numbers stand against one output."""
+    return f.shape[1] == 1 and not y.is_floating_point()
+
+
+def _classes(y: Tensor, f: Tensor) -> Tensor | None:
+    """Return targets as class numbers, where they are classes of the outputs f (n x c); None for real targets."""
+    c = f.shape[1]
+    if not y.is_floating_point():
+        return y if c > 1 or set(y.unique().tolist()) <= {0, 1} else None
+    if y.ndim == 2 and y.shape[1] == c > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
+        return y.argmax(1)
+    column = y.ndim == 1 or y.shape[1:] == (1,)
+    return y.reshape(-1).long() if column and c > 1 and bool((y == y.round()).all()) else None

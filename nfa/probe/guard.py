@@ -35,6 +35,10 @@ def untouched(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+        kept = {(module, name) for module, name, _, _ in buffers}
+        for module in net.modules():
+            for name in [name for name in module._buffers if (module, name) not in kept]:
+                del module._buffers[name]  # registered while it ran
         for module, name, buffer, value in buffers:
             module._buffers[name] = buffer
             if buffer is not None and value is not None and not torch.equal(buffer, value):

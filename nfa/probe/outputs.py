@@ -18,16 +18,19 @@ Select = Callable[[Tensor], Tensor]
 def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
     """Return the map from a network's output (n x ...) to the chosen outputs (n x c).
 
+    Where the output has several positions (n x T x c), the last axis is that of the classes: "predicted",
+    "margin" and "probabilities" are taken position by position.
+
     Args:
-        outputs: "logits" (the output f itself, every position and entry), "output:K" (column K, 0-based),
-            "predicted" (each row's largest entry), "margin" (largest minus second largest), "probabilities"
-            (softmax of f; for c = 1 the sigmoid); or a function of the output (n x ...), which returns n
-            rows of floating-point numbers.
+        outputs: "logits" (the output f itself, every position and entry), "output:K" (column K of these,
+            0-based), "predicted" (the largest entry), "margin" (largest minus second largest),
+            "probabilities" (softmax of f; for c = 1 the sigmoid); or a function of the output (n x ...), which
+            returns n rows of floating-point numbers.
         ending: The ending that was taken off the network, for "probabilities".
 
     Raises:
         InputError: an unknown choice here; when called, a choice that c outputs do not have, or what the
-            function returned is no such thing.
+            function raised, or returned, where it is no such thing.
 
     >>> select_outputs("margin")(torch.tensor([[1.0, 4.0, 3.0]]))
     tensor([[1.]])
@@ -36,22 +39,8 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
     """
     if callable(outputs):
         return _checked(outputs)
-    select = _named(outputs, ending)
-    return lambda f: select(f.reshape(len(f), -1))
-
-
-def _checked(function: Select) -> Select:
-    def select(f: Tensor) -> Tensor:
-        g = function(f)
-        if not isinstance(g, Tensor) or not g.is_floating_point() or g.ndim == 0 or len(g) != len(f):
-            got = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
-            raise InputError(f"outputs: the function returned {got}, expected {len(f)} rows of floating-point numbers")
-        return g.reshape(len(g), -1)
-
-    return select
-
-
-def _named(outputs: str, ending: str | None) -> Select:
+    if not isinstance(outputs, str):
+        raise InputError(f"outputs: got {outputs!r}, expected {', '.join(CHOICES)}, or a function")
     kind, _, column = outputs.partition(":")
     if kind == "output" and column.isdecimal():
         return _column(int(column))
@@ -59,33 +48,60 @@ def _named(outputs: str, ending: str | None) -> Select:
     if outputs == "output:K":
         raise InputError("outputs: give the number of the output, for example output:0")
     if outputs == "probabilities" and ending is not None:
-        return lambda f: ended(f, ending)
-    return {"logits": _logits, "predicted": _predicted, "margin": _margin, "probabilities": _probabilities}[outputs]
+        return lambda f: _flat(ended(f, ending))
+    return {"logits": _flat, "predicted": _predicted, "margin": _margin, "probabilities": _probabilities}[outputs]
 
 
-def _column(column: int) -> Select:
+def _checked(function: Select) -> Select:
     def select(f: Tensor) -> Tensor:
-        if column >= f.shape[1]:
-            raise InputError(f"outputs: no output {column}; the network has {f.shape[1]}, numbered from 0")
-        return f[:, column : column + 1]
+        try:
+            g = function(f)
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"outputs: the function cannot take outputs of shape {tuple(f.shape)}: {reason}"
+            ) from error
+        if not isinstance(g, Tensor) or not g.is_floating_point() or g.ndim == 0 or len(g) != len(f):
+            got = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
+            raise InputError(f"outputs: the function returned {got}, expected {len(f)} rows of floating-point numbers")
+        if f.requires_grad and not g.requires_grad:
+            raise InputError("outputs: the function's result has no gradient with respect to the network's output")
+        return _flat(g)
 
     return select
 
 
-def _logits(f: Tensor) -> Tensor:
-    return f
+def _flat(f: Tensor) -> Tensor:
+    return f.reshape(len(f), -1)
+
+
+def _by_position(f: Tensor) -> Tensor:
+    return f.reshape(len(f), -1, f.shape[-1] if f.ndim > 1 else 1)
+
+
+def _column(column: int) -> Select:
+    def select(f: Tensor) -> Tensor:
+        flat = _flat(f)
+        if column >= flat.shape[1]:
+            raise InputError(f"outputs: no output {column}; the network has {flat.shape[1]}, numbered from 0")
+        return flat[:, column : column + 1]
+
+    return select
 
 
 def _predicted(f: Tensor) -> Tensor:
-    return f.amax(1, keepdim=True) if f.shape[1] == 1 else f.gather(1, f.argmax(1, keepdim=True))
+    f = _by_position(f)
+    return f.gather(2, f.argmax(2, keepdim=True))[:, :, 0]
 
 
 def _margin(f: Tensor) -> Tensor:
-    if f.shape[1] < 2:
+    f = _by_position(f)
+    if f.shape[2] < 2:
         raise InputError("outputs: a margin needs two outputs, the network has 1")
-    first, second = f.detach().topk(2, dim=1).indices.split(1, dim=1)
-    return f.gather(1, first) - f.gather(1, second)
+    first, second = f.detach().topk(2, dim=2).indices.split(1, dim=2)
+    return (f.gather(2, first) - f.gather(2, second))[:, :, 0]
 
 
 def _probabilities(f: Tensor) -> Tensor:
-    return torch.sigmoid(f) if f.shape[1] == 1 else f.softmax(1)
+    f = _by_position(f)
+    return _flat(torch.sigmoid(f) if f.shape[2] == 1 else f.softmax(2))

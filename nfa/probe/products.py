@@ -1,7 +1,7 @@
 """Read a matrix product of any spelling: which operand may be rows, which a weight, and where their entries lie."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ class Product:
         transposed: Whether it is W' (d x k).
         h_axis: The axis of `rows` along which the d entries of an h lie.
         z_axis: The axis of the result along which the k entries of a z lie.
+        scale: What W is multiplied by.
     """
 
     rows: Tensor
@@ -26,9 +27,13 @@ class Product:
     transposed: bool
     h_axis: int = -1
     z_axis: int = -1
+    scale: float = 1.0
 
-    def upright(self, weight: Tensor) -> Tensor:
-        """Return W, k x d."""
+    def upright(self) -> Tensor:
+        """Return W, k x d, detached."""
+        weight = self.weight.detach()
+        if self.scale != 1:
+            weight = weight * self.scale
         return weight.T if self.transposed else weight
 
 
@@ -44,7 +49,8 @@ def _matmul(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
 
 def _addmm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
     left, right = _pair(args, kwargs, (1, ("mat1",)), (2, ("mat2",)))
-    yield from _either_side(left, right)
+    for found in _either_side(left, right):
+        yield replace(found, scale=float(kwargs.get("alpha", 1)))
 
 
 def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
@@ -74,6 +80,8 @@ def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
 _OPERATIONS: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]], Iterator[Product]]] = {
     F.linear: _linear,
     torch.ops.aten.linear.default: _linear,
+    torch.inner: lambda args, kwargs: _linear(args, kwargs | {"weight": kwargs.get("other")}),
+    torch.linalg.matmul: _matmul,
     torch.matmul: _matmul,
     torch.mm: _matmul,
     Tensor.matmul: _matmul,
@@ -108,7 +116,7 @@ def _either_side(left: Any, right: Any) -> Iterator[Product]:
     yield from _product(left, right, transposed=True)
     # W on the left: the columns of what it multiplies are the rows.
     for found in _product(right, left, transposed=False):
-        yield Product(found.rows, found.weight, found.transposed, h_axis=-2, z_axis=-2)
+        yield replace(found, h_axis=-2, z_axis=-2)
 
 
 def _product(rows: Any, weight: Any, transposed: bool) -> Iterator[Product]:

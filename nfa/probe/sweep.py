@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nfa.common.checks import check_finite, one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
-from nfa.data.inputs import Inputs, map_inputs
+from nfa.data.inputs import Inputs, leaves, map_inputs, taken
 from nfa.data.inputs import count as n_samples
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
@@ -96,10 +96,11 @@ class Probe:
         self.layers: list[Layer] = []
         self.n_outputs = 0
         self._positions = ""  # of a sequence's outputs, where every one of them counts, in words
-        self._counts_all = outputs == "logits" or outputs == "probabilities"
+        self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
         self._weights = Weights(self.net)
         self._stack = ExitStack()
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
+        self._turned: list[str] = []  # layers whose rows do not come sample by sample
         for name, parameter in self.net.named_parameters():
             check_finite(f"net: weights {name}", parameter)
 
@@ -128,21 +129,28 @@ class Probe:
         """
         if pattern is None:
             return list(self.layers)
+        if not isinstance(pattern, str):
+            raise InputError(f"layers: got {pattern!r}, expected a pattern such as 'layers.*'")
         chosen = [layer for layer in self.layers if fnmatch.fnmatchcase(layer.name, pattern)]
         if not chosen:
             one_of("layers", pattern, [layer.name for layer in self.layers])
         return chosen
 
     def skipped(self) -> list[dict[str, str]]:
-        """Return name and kind of every module with weights (two axes or more) that no layer uses."""
-        found = {}
+        """Return name and kind of all that is not measured.
+
+        Modules with weights (two axes or more) that no layer uses, or that another operation than a layer
+        brings together with data; and layers whose rows do not come sample by sample.
+        """
+        found = dict.fromkeys(self._turned, "samples not first")
         for path, module in self.net.named_modules():
             for short, parameter in module.named_parameters(recurse=False):
-                full = f"{path}.{short}" if path else short
-                if parameter.ndim >= 2 and not self._weights.is_used(full):
-                    # What a parametrisation makes belongs to the module around it.
-                    around = path.partition("parametrizations")[0].rstrip(".")
-                    found[around or short] = type(self.net.get_submodule(around)).__name__
+                # What a parametrisation makes belongs to the module around it.
+                around = path.partition("parametrizations")[0].rstrip(".")
+                kind = type(self.net.get_submodule(around)).__name__
+                kind_left = self._weights.unmeasured(f"{path}.{short}" if path else short, kind)
+                if parameter.ndim >= 2 and kind_left is not None:
+                    found.setdefault(around or short, kind_left)
         return [{"name": name, "kind": kind} for name, kind in found.items()]
 
     def sweeps(
@@ -177,16 +185,17 @@ class Probe:
                 yield from self._sweep_batch(batch, wanted, signs)
                 advance(len(batch.samples))
 
-    def first_deltas(self, count: int) -> dict[str, Tensor]:
-        """Return delta of every layer at the first row of the first few samples, for every output.
+    def first_deltas(self, layers: list[Layer], count: int) -> dict[str, Tensor]:
+        """Return delta at the first row of the first few samples, for every output.
 
         Args:
+            layers: The layers to look at.
             count: Samples; fewer come back where there are fewer.
 
         Returns:
             By name (for the first use of each weight), shape (samples, c, k).
         """
-        found: dict[str, list[Tensor]] = {layer.name: [] for layer in self.layers}
+        found: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
         x = self.samples.first(count)
         n = n_samples(x)
         # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
@@ -215,11 +224,11 @@ class Probe:
         for batch in self.samples.batches(BATCH_SIZE):
             if batch.y is None:
                 raise InputError("loss: the data have no targets")
-            f, uses = self._run(batch.x, frozenset(totals), int(batch.samples.min()))
+            f, uses = self._run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
             total = loss(f, batch.y.to(f.device)) * len(f)
             grads = torch.autograd.grad(total, [use.edge for use in uses], allow_unused=True)
             for use, gradient in zip(uses, grads, strict=True):
-                if gradient is not None:
+                if gradient is not None and use.h is not None:
                     wide = torch.promote_types(gradient.dtype, torch.float32)
                     g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
                     totals[use.name] += g.T @ h
@@ -227,7 +236,10 @@ class Probe:
         return {name: total / count for name, total in totals.items()}
 
     def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
-        f, uses = self._run(batch.x, wanted, int(batch.samples.min()))
+        start = int(batch.samples.min())
+        f, uses = self._run(batch.x, wanted, start)
+        if len(f) == 1 and (missing := wanted - {use.name for use in uses}):
+            raise InputError(f"net: layer {min(missing)} saw no rows in sample {start}, alone in its batch")
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
         for column in range(columns):
@@ -240,23 +252,49 @@ class Probe:
             yield Sweep(batch.samples, column, None if drawn is None else directions, deltas)
 
     def _find_layers(self) -> None:
-        x = self.samples.first(1)
-        with UseRecorder(self._weights):
+        x = self.samples.first(2)
+        with UseRecorder(self._weights, (leaf for _, leaf in leaves(x))):
             self.forward.settle(map_inputs(torch.clone, x))
         self._weights.settle()
-        f, uses = self._run(x, None)
+        f, uses = self._run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
-        weights = {use.name: use.weight for use in uses}
-        for use in uses:
-            self._leading.setdefault(use.name, set()).add(use.shape[0])
-        if not weights:
+        if not uses:
             raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
+        for use in uses:
+            self._leading.setdefault(use.name, set()).add(max(1, use.shape[0] // len(f)))
+        if len(f) > 1:
+            self._check_samples(x, f, uses)
+        weights = {use.name: use.weight for use in uses if use.name not in self._turned}
+        if not weights:
+            raise InputError(f"net: in layer {uses[0].name} rows do not come sample by sample; samples must come first")
         self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
 
-    def _run(self, x: Inputs, wanted: frozenset[str] | None, first: int = 0) -> tuple[Tensor, list[Use]]:
+    def _check_samples(self, x: Inputs, f: Tensor, uses: list[Use]) -> None:
+        """See that the first sample's outputs are its own, and find the layers whose rows come sample by sample."""
+        alone, _ = self._run(taken(x, torch.zeros(len(f), dtype=torch.int64)), frozenset())
+        eps = torch.finfo(f.dtype).eps
+        if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
+            raise InputError(
+                "net: its answer to a sample changes with the other samples of the batch, or from call to call"
+            )
+        directions = torch.zeros_like(f)
+        # Any numbers will do that do not cancel.
+        directions[0] = torch.linspace(1, 2, f.shape[1], dtype=f.dtype, device=f.device).square()
+        gradients = torch.autograd.grad(f, [use.edge for use in uses], directions, allow_unused=True)
+        for use, gradient in zip(uses, gradients, strict=True):
+            by_sample = use.shape[0] % len(f) == 0
+            if gradient is not None and by_sample:
+                others = use.delta(gradient).reshape(len(f), -1)[1:]
+                by_sample = not bool(others.nan_to_num().any())
+            if not by_sample and use.name not in self._turned:
+                self._turned.append(use.name)
+
+    def _run(
+        self, x: Inputs, wanted: frozenset[str] | None, first: int = 0, keep_rows: bool = False
+    ) -> tuple[Tensor, list[Use]]:
         """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight on the way."""
-        self._weights.inside.clear()
-        recorder = UseRecorder(self._weights, wanted)
+        self._weights.begin()
+        recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows)
         with recorder:
             output = self.forward(x)
         if self._counts_all and output.ndim > 2:

@@ -1,7 +1,9 @@
 """What in a running network is a weight: its parameters, and what it computes from them alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,35 @@ _PARTS = ("_orig", "_g", "_v")
 """Endings of the parameters from which pruning, spectral norm and weight norm make a weight."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a tensor in a running network is made of.
+
+    Args:
+        parameters: The parameters it is computed from; none for a constant.
+        sure: Whether all that took part is known: a tensor that the network keeps or makes by itself may be
+            anything.
+    """
+
+    parameters: Parameters = ()
+    sure: bool = True
+
+    @staticmethod
+    def of(parts: Sequence["Origin | None"]) -> "Origin | None":
+        """Return the origin of what is computed from parts: data where any is; None where nothing is known."""
+        if any(part is DATA for part in parts):
+            return DATA
+        known = [part for part in parts if part is not None]
+        if not known:
+            return None
+        together = dict.fromkeys(name for part in known for name in part.parameters)
+        return Origin(tuple(together), len(known) == len(parts) and all(part.sure for part in known))
+
+
+DATA = Origin(sure=False)
+"""The origin of a network's inputs and of all that is computed from them."""
+
+
 class Weights:
     """The weights of one network, and the names of the layers they make.
 
@@ -29,10 +60,10 @@ class Weights:
 
     def __init__(self, net: nn.Module) -> None:
         self._used: set[str] = set()
-        self.inside: list[str] = []
+        self._otherwise: dict[str, str] = {}
+        self._inside: list[str] = []
         self._first: dict[str, str] = {}  # of the names of one parameter in several modules, the first
         self._at: dict[_Place, str] = {}
-        self._shared: list[tuple[nn.Module, str]] = []
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
         self._layers: dict[str, dict[str, Tensor]] = {}
         self._settled = False
@@ -52,28 +83,32 @@ class Weights:
         """While active, know which of the modules that share a parameter is running."""
         with ExitStack() as stack:
             for module, name in self._shared:
-                before = module.register_forward_pre_hook(lambda m, x, name=name: self.inside.append(name))
-                after = module.register_forward_hook(lambda m, x, z: self._leave(), always_call=True)
+                before = module.register_forward_pre_hook(lambda m, x, name=name: self._inside.append(name))
+                after = module.register_forward_hook(self._leave, always_call=True)
                 stack.callback(before.remove)
                 stack.callback(after.remove)
             yield
 
-    def _leave(self) -> None:
-        self.inside.pop()
+    def _leave(self, *of_the_call: Any) -> None:
+        self._inside.pop()
+
+    def begin(self) -> None:
+        """Forget where an earlier run, which may have been cut short, stood."""
+        self._inside.clear()
 
     def settle(self) -> None:
         """Take the layers seen so far as all there are."""
         self._settled = True
 
-    def origin(self, tensor: Tensor) -> Parameters | None:
-        """Return the parameter that a tensor shows (none for a buffer); None for anything else."""
+    def origin(self, tensor: Tensor) -> Origin | None:
+        """Return the origin of a parameter, a view of one, or a buffer; None for anything else."""
         if id(tensor) in self._buffers:
-            return ()
+            return Origin()
         try:
             name = self._at.get(_place(tensor))
         except (RuntimeError, NotImplementedError):  # no memory of its own: sparse, or inside torch.func
             return None
-        return None if name is None else (name,)
+        return None if name is None else Origin((name,))
 
     def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
         """Return the name of the layer with a weight W (k x d) that is made of these parameters.
@@ -105,12 +140,20 @@ class Weights:
         return name
 
     def use(self, parameters: Parameters) -> None:
-        """Count parameters among those that a layer's weight is made of."""
-        self._used.update(self._first[each] for each in parameters)
+        """Count parameters, as the running module calls them, among those that a layer's weight is made of."""
+        self._used.update(self._here(each) for each in parameters)
 
-    def is_used(self, parameter: str) -> bool:
-        """Return whether a layer's weight is made of a parameter, under any of its names."""
-        return self._first[parameter] in self._used
+    def use_otherwise(self, parameters: Parameters, func: Callable[..., Any]) -> None:
+        """Note that an operation that makes no layer brings weights and data together."""
+        if not self._settled:
+            self._otherwise |= {self._here(each): getattr(func, "__name__", str(func)) for each in parameters}
+
+    def unmeasured(self, parameter: str, kind: str) -> str | None:
+        """Return what is not measured of a parameter of a module of this kind; None where all of it is."""
+        if parameter not in self._used:
+            return kind
+        other = self._otherwise.get(parameter)
+        return None if other is None else f"{kind}, in {other}"
 
     def _base(self, parameters: Parameters) -> str:
         names = list(dict.fromkeys(layer_name(self._here(each)) for each in parameters))
@@ -125,7 +168,7 @@ class Weights:
 
     def _here(self, parameter: str) -> str:
         """Return what the running module calls a parameter that several modules share."""
-        return next((name for name in reversed(self.inside) if self._first[name] == parameter), parameter)
+        return next((name for name in reversed(self._inside) if self._first[name] == parameter), parameter)
 
 
 def layer_name(parameter: str) -> str:
@@ -145,6 +188,14 @@ def layer_name(parameter: str) -> str:
 def _place(tensor: Tensor) -> _Place:
     """What two views of the same memory have in common when they show the same matrix."""
     return (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+
+
+def memory(tensor: Tensor) -> int:
+    """Return where a tensor's memory begins; 0 for one without memory of its own (sparse, or inside torch.func)."""
+    try:
+        return int(tensor.untyped_storage().data_ptr())
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -12,6 +12,9 @@ ERRORS = 3.0
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
 
+SAME = 1e-6
+"""An interval over samples that is no wider shows that every sample has the same gradients."""
+
 KEPT = 0.95
 """Above this cosine with its own initialisation a layer is said to have kept its initial features."""
 
@@ -61,9 +64,10 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
     """Say in one sentence what a layer's numbers show, each beside its null, given whether the network learned."""
     row = layer.row
     name = f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']})"
-    if row["trivial"]:
+    same = "row" if row["trivial"] else "sample" if row["ci_high"] - row["ci_low"] <= SAME else ""
+    if same:
         return (
-            f"{name}: its gradient is the same for every row, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares "
+            f"{name}: its gradient is the same for every {same}, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares "
             "weights with weights and says nothing about learning from data."
         )
     if math.isnan(row["cosine"]):

@@ -1,8 +1,9 @@
 """Calling networks: several inputs, several outputs, whole numbers."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from helpers import assert_same_table, gaussian
@@ -89,10 +90,24 @@ def test_several_inputs_that_do_not_fit_are_named(pair):
         "data: a tuple of 3; hand over": (left, right, right),
         r"data\['left'\]: got str": {"left": "x", "right": right},
         "cannot take rows": left,
+        "the loader yields 3 things, expected x, ": DataLoader(TensorDataset(left, right, right)),
     }.items():
         with pytest.raises(nfa.InputError, match=message) as caught:
             nfa.audit(net, data)
         assert "\n" not in str(caught.value)
+
+
+class Named(NamedTuple):
+    value: torch.Tensor
+    classes: torch.Tensor
+    count: torch.Tensor
+
+
+@dataclass
+class Record:
+    value: torch.Tensor
+    classes: torch.Tensor
+    count: torch.Tensor
 
 
 class Several(nn.Module):
@@ -107,14 +122,23 @@ class Several(nn.Module):
     def forward(self, x):
         h = torch.tanh(self.body(x))
         found = {"value": self.value(h), "classes": self.classes(h), "count": torch.ones(len(x), dtype=torch.int64)}
-        return {"dict": OrderedDict(found), "tuple": tuple(found.values()), "single": [found["classes"]]}[self.kind]
+        kinds = {
+            "dict": OrderedDict(found),
+            "tuple": tuple(found.values()),
+            "single": [found["classes"]],
+            "named tuple": Named(**found),
+            "dataclass": Record(**found),
+        }
+        return kinds[self.kind]
 
 
 def test_one_of_several_outputs_is_chosen():
     X, y = gaussian(20, 4, dtype=torch.float32), torch.arange(20) % 3
     net = Several("dict")
     expected = nfa.audit(nn.Sequential(OrderedDict(body=net.body, act=nn.Tanh(), classes=net.classes)), (X, y))
-    for kind, head in [("dict", "classes"), ("tuple", 1), ("tuple", "1"), ("single", None)]:
+    heads = [("dict", "classes"), ("tuple", 1), ("tuple", "1"), ("single", None)]
+    heads += [("named tuple", "classes"), ("named tuple", 1), ("dataclass", "classes")]
+    for kind, head in heads:
         got = nfa.audit(Several(kind), (X, y), head=head, layers="[bc]*")
         assert got.score == expected.score
         for layer, other in zip(got, expected, strict=True):
@@ -142,16 +166,9 @@ def test_networks_that_hide_or_lack_their_weights():
         Forward(nn.ReLU())
 
 
-def test_an_error_of_the_network_s_own_in_a_later_batch_is_its_own():
-    class Late(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(3, 2)
-
-        def forward(self, x):
-            if len(x) > 1:
-                raise KeyError("a bug of the user's")
-            return self.layer(x)
-
-    with pytest.raises(KeyError, match="a bug of the user's"):
-        nfa.audit(Late(), np.zeros((5, 3), dtype=np.float32))
+def test_a_later_batch_that_the_network_cannot_take_is_one_line():
+    tokens = torch.tensor([[1, 2], [0, 1], [3, 2], [1, 9]])
+    net = nn.Sequential(nn.Embedding(4, 3), nn.Flatten(), nn.Linear(6, 2))
+    with pytest.raises(nfa.InputError, match=r"cannot take rows of shape \(2,\): index out of range") as caught:
+        nfa.audit(net, tokens, batch_size=2)
+    assert isinstance(caught.value.__cause__, IndexError)

@@ -49,6 +49,21 @@ def test_scaling_and_columns_apply_to_arrays_tables_and_sets_alike(rows):
     assert nfa.audit(known, (X, y.astype(float)[:, None] * [1, 1])).score.metric == "r2"
 
 
+def test_targets_are_matched_by_name_however_they_come(rows):
+    X, _ = rows
+    y = np.arange(30) % 2
+    known = model(classes=("1", "2"))
+    expected = nfa.audit(known.net, (X, y))
+    tensors = TensorDataset(torch.from_numpy(X), torch.from_numpy(y + 1))
+    for data in ((X, y + 1), (X, (y + 1).astype(float)), (X, (y + 1)[:, None]), tensors, DataLoader(tensors, 7)):
+        got = nfa.audit(known, data)
+        assert got.score == expected.score
+    assert got.about["data"] == "DataLoader"
+    far = nfa.Dataset(X, y, "far", class_names=("0", "30000000"))
+    with pytest.raises(nfa.InputError, match="has a class 30000000; no network has so many outputs"):
+        nfa.audit(model(), far)
+
+
 def test_a_transform_comes_before_the_network(rows):
     X, y = rows
     known = model(transform=lambda table: np.asarray(table)[:, :3] * 2, features=("a", "b", "c", "d"))

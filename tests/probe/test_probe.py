@@ -121,7 +121,7 @@ class Busy(nn.Module):
     def forward(self, x):
         self.calls += 1
         self.calls = self.calls + 1
-        if self.fail and len(x) > 1:
+        if self.fail and len(x) > 2:
             raise KeyboardInterrupt
         return self.last(self.drop(F.relu(self.norm(self.first(x)), inplace=True)))
 
