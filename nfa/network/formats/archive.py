@@ -4,30 +4,7 @@ import zipfile
 from typing import IO
 
 from nfa.common.errors import InputError
-
-SHOWN = 60
-"""Characters of a name from a file that a message repeats."""
-
-
-def shown(name: object) -> str:
-    """Return a name that a file gives, fit for a message of one line.
-
-    >>> shown("layers.0" + chr(10) + "weight")
-    'layers.0?weight'
-    """
-    text = str(name)
-    clean = "".join(letter if letter.isprintable() else "?" for letter in text[:SHOWN])
-    return clean + ("..." if len(text) > SHOWN else "")
-
-
-def few(names: list[str], most: int = 3) -> str:
-    """Return the first few of several names from a file, and how many more there are.
-
-    >>> few(["a", "b", "c", "d"])
-    'a, b, c and 1 more'
-    """
-    rest = len(names) - most
-    return ", ".join(shown(name) for name in names[:most]) + (f" and {rest} more" if rest > 0 else "")
+from nfa.common.shown import shown
 
 
 def is_zip(stream: IO[bytes]) -> bool:

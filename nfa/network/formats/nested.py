@@ -1,9 +1,13 @@
 """Parameters and buffers under dotted names, as the network that a file comes from had them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Part(nn.Module):
@@ -17,27 +21,73 @@ class Part(nn.Module):
         return work()
 
 
-def put(root: nn.Module, name: str, tensor: Tensor) -> None:
+def parts(net: nn.Module) -> dict[str, Part]:
+    """Return the parts of a network by the names of their modules."""
+    return {name: module for name, module in net.named_modules() if isinstance(module, Part)}
+
+
+def put_all(
+    root: nn.Module, tensors: Mapping[str, Tensor], weights: Container[str], kinds: Mapping[str, str] = _NOTHING
+) -> None:
+    """Register tensors under dotted names: weights of floating point as parameters, the rest as buffers.
+
+    Args:
+        root: The network.
+        tensors: By name. Weights that are the same memory become one parameter.
+        weights: The names of those that are weights.
+        kinds: As `put` takes them.
+
+    Raises:
+        KeyError: as `put`.
+    """
+    shared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], nn.Parameter] = {}
+    for name, tensor in tensors.items():
+        if name in weights and tensor.is_floating_point():
+            key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
+            put(root, name, shared.setdefault(key, nn.Parameter(tensor)), kinds)
+        else:
+            put(root, name, tensor, kinds)
+
+
+def put(root: nn.Module, name: str, tensor: Tensor, kinds: Mapping[str, str] = _NOTHING) -> None:
     """Register a tensor under a dotted name, making the modules in between: a `Parameter` as one, else a buffer.
+
+    Args:
+        root: The network.
+        name: The tensor's.
+        tensor: What to register.
+        kinds: By a module's name, what its class was called, so that an audit can name what it passes over.
 
     Raises:
         KeyError: the name is empty in a part, taken, or that of something every module has.
 
     >>> import torch
     >>> net = nn.Module()
-    >>> put(net, "layers.0.weight", nn.Parameter(torch.zeros(2, 3)))
-    >>> [name for name, _ in net.named_parameters()]
-    ['layers.0.weight']
+    >>> put(net, "layers.0.weight", nn.Parameter(torch.zeros(2, 3)), {"layers.0": "Linear"})
+    >>> net
+    Module(
+      (layers): Part(
+        (0): Linear()
+      )
+    )
     """
     *path, last = name.split(".")
     module = root
-    for part in path:
+    for depth, part in enumerate(path, 1):
         if part not in module._modules:
-            module.add_module(part, Part())
+            module.add_module(part, _kind(kinds.get(".".join(path[:depth]), ""))())
         inner = module._modules[part]
         assert inner is not None
         module = inner
+    if last in module._parameters or last in module._buffers:
+        raise KeyError(f"{name} is taken")
     if isinstance(tensor, nn.Parameter):
         module.register_parameter(last, tensor)
     else:
         module.register_buffer(last, tensor)
+
+
+@cache
+def _kind(name: str) -> type[Part]:
+    """Return a class of parts that is called as the file says; `Part` itself where that is no name."""
+    return type(name, (Part,), {}) if name.isidentifier() and len(name) < 100 else Part

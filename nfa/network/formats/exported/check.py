@@ -1,20 +1,31 @@
 """Try an exported program on a few random rows before anyone relies on it."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import shown
+from nfa.common.shown import shown
+from nfa.network.formats.exported.aten import base_name
+from nfa.network.formats.exported.graph import Step
 from nfa.network.formats.exported.net import ExportedNet, own_values, run
 from nfa.network.formats.exported.program import Program
+from nfa.network.formats.rows import same_answers
 
 ROWS = 3
 """Rows that are tried."""
 
 MOST = 1 << 28
 """Entries that all values together may have for so few rows, beside those of the weights: a gigabyte in float32."""
+
+WORK = 1 << 36
+"""Entries read and multiply-adds that so few rows may take, beside those that go with the weights: a few seconds."""
+
+FOR_EACH = 1 << 17
+"""How many more they may take for each entry of the weights: a weight may be applied at many places of a picture."""
 
 ADVICE = "export it with dynamic_shapes=({0: torch.export.Dim('batch')},)"
 
@@ -33,11 +44,14 @@ def check_program(net: ExportedNet, program: Program, where: str) -> None:
     with torch.no_grad():
         own = own_values(net, program)
         blank = {value: tensor.to("meta") for value, tensor in own.items()}
-        budget = _Budget(MOST + 16 * sum(tensor.numel() for tensor in own.values()))
+        held = sum(tensor.numel() for tensor in own.values())
+        budget = _Budget(MOST + 16 * held, WORK + FOR_EACH * held)
         try:
             blank_rows = torch.empty((ROWS, *program.sample), dtype=program.dtype, device="meta")
-            budget.spend(blank_rows)
-            run(program, blank, blank_rows, {}, budget.spend)
+            budget.hold(blank_rows)
+            with FlopCounterMode(display=False) as counter:
+                run(program, blank, blank_rows, {}, budget.watch)
+            budget.spend(counter.get_total_flops() // 2)
             rows = _rows(program)
             before = [tensor._version for tensor in own.values()]
             together = net(rows.clone())
@@ -50,11 +64,7 @@ def check_program(net: ExportedNet, program: Program, where: str) -> None:
             raise InputError(f"{where} changes its own weights; hand over the network itself")
     if not isinstance(together, Tensor) or together.ndim == 0 or len(together) != ROWS:
         raise InputError(f"{where} does not give one answer for each row{advice}")
-    tolerance = 0.05 if program.dtype in (torch.float16, torch.bfloat16) else 1e-3
-    scale = float(together.float().abs().nan_to_num(0.0).max()) if together.numel() else 0.0
-    if alone.shape != together.shape or not torch.allclose(
-        alone.double(), together.double(), tolerance, tolerance * scale, equal_nan=True
-    ):
+    if not same_answers(alone, together):
         raise InputError(f"{where} answers a row differently alone and among others: it mixes them{advice}")
 
 
@@ -64,19 +74,44 @@ def _rows(program: Program) -> Tensor:
 
 
 class _Budget:
-    """Refuses values of sizes that only a hostile or damaged file can ask for."""
+    """Refuses sizes that only a hostile or damaged file can ask for.
 
-    def __init__(self, entries: int) -> None:
-        self._left = entries
+    Args:
+        entries: That all values may have.
+        work: Entries read and multiply-adds that all steps may take.
+    """
 
-    def spend(self, value: Any) -> None:
+    def __init__(self, entries: int, work: int) -> None:
+        self._entries = entries
+        self._work = work
+
+    def watch(self, step: Step, given: list[Any], result: Any) -> None:
+        """Count what a step makes, and what it takes that no counter of matrix products sees."""
+        self.hold(result)
+        self.spend(sum(value.numel() for value in given if isinstance(value, Tensor)))
+        base = base_name(step.target)
+        if "pool" in base and isinstance(step.given.get("kernel_size"), list):
+            made = result[0] if isinstance(result, tuple) else result
+            self.spend(made.numel() * math.prod(given[1]))
+        elif base == "bilinear":
+            self.spend(result.numel() * given[0].shape[-1] * given[1].shape[-1])
+        elif base == "addbmm":
+            self.spend(given[1].numel() * given[2].shape[-1])
+
+    def hold(self, value: Any) -> None:
         """Count a value's entries."""
         if isinstance(value, Tensor):
-            self._left -= value.numel()
-            if self._left < 0:
+            self._entries -= value.numel()
+            if self._entries < 0:
                 raise InputError("its values have too many entries")
         if isinstance(value, (list, tuple)):
             for item in value:
-                self.spend(item)
+                self.hold(item)
         if isinstance(value, int) and abs(value) > 1 << 62:
             raise InputError("a size of more than 62 bits")
+
+    def spend(self, work: int) -> None:
+        """Count work."""
+        self._work -= work
+        if self._work < 0:
+            raise InputError("it takes too long for a network of its size")

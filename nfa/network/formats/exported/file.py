@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, open_archive, root_of, shown
+from nfa.common.shown import few, shown
+from nfa.network.formats.archive import open_archive, root_of
 from nfa.network.formats.exported.check import check_program
 from nfa.network.formats.exported.net import ExportedNet
 from nfa.network.formats.exported.program import parse_program

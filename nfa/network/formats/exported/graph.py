@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import shown
+from nfa.common.shown import shown
 from nfa.network.formats.exported.aten import DTYPES, MEMORY_FORMATS, resolve
 
 
@@ -37,6 +37,7 @@ class Step:
         outputs: The names of its results; None for one that nothing uses.
         many: Whether it returns a list or tuple of them.
         module: The module that it was part of; empty where that is not recorded.
+        kind: The name of that module's class.
     """
 
     target: str
@@ -45,6 +46,7 @@ class Step:
     outputs: tuple[str | None, ...]
     many: bool
     module: str = ""
+    kind: str = ""
 
     def refs(self) -> Iterator[str]:
         """Yield the names of the values it uses."""
@@ -77,7 +79,7 @@ def parse_step(node: dict[str, Any], where: str) -> Step:
     else:
         given = {str(place): _argument(item["arg"], where) for place, item in enumerate(node["inputs"])}
     outputs, many = _outputs(node["outputs"])
-    return Step(target, function, given, outputs, many, _module(node))
+    return Step(target, function, given, outputs, many, *_module(node))
 
 
 def call_arguments(step: Step) -> tuple[list[Any], dict[str, Any]]:
@@ -157,11 +159,11 @@ def _outputs(outputs: list[dict[str, Any]]) -> tuple[tuple[str | None, ...], boo
     return tuple(names), len(names) > 1
 
 
-def _module(node: dict[str, Any]) -> str:
-    """Return the path of the innermost module that a node was part of: "key,path,class" for each, from the outside."""
+def _module(node: dict[str, Any]) -> tuple[str, str]:
+    """Return path and class of the innermost module that a node was part of: "key,path,class" for each in the file."""
     stack = (node.get("metadata") or {}).get("nn_module_stack") or ""
     fields = str(stack).rpartition(";")[2].split(",")
-    return fields[1].partition("@")[0] if len(fields) > 2 else ""
+    return (fields[1].partition("@")[0], fields[2].rpartition(".")[2]) if len(fields) > 2 else ("", "")
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nfa.network.formats.exported.graph import Known, Ref, call_arguments
+from nfa.network.formats.exported.graph import Known, Ref, Step, call_arguments
 from nfa.network.formats.exported.program import Program
-from nfa.network.formats.nested import Part, put
+from nfa.network.formats.names import uncompiled
+from nfa.network.formats.nested import Part, parts, put_all
 from nfa.network.formats.rows import fit_rows
-from nfa.network.formats.weights.torch_file import uncompiled
 
 
 class ExportedNet(nn.Module):
@@ -27,21 +27,16 @@ class ExportedNet(nn.Module):
 
     def __init__(self, program: Program, tensors: dict[str, Tensor]) -> None:
         super().__init__()
-        shared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], nn.Parameter] = {}
-        for name in program.tensors.values():
-            tensor = tensors[name]
-            if name in program.parameters and tensor.is_floating_point():
-                key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
-                tensor = shared.setdefault(key, nn.Parameter(tensor))
-            put(self, uncompiled(name), tensor)
+        named = {uncompiled(name): tensors[name] for name in program.tensors.values()}
+        weights = {uncompiled(name) for name in program.parameters}
+        put_all(self, named, weights, {uncompiled(step.module): step.kind for step in program.steps})
         # A name that no module of the user's has: the network's own parameters may be called anything.
         self._nfa_program = program
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the answers for n rows, in the shape that the program takes or any other of as many entries."""
         program = self._nfa_program
-        parts = {name: part for name, part in self.named_modules() if isinstance(part, Part)}
-        answer: Tensor = run(program, {**own_values(self, program)}, fit_rows(x, program.shape), parts)
+        answer: Tensor = run(program, {**own_values(self, program)}, fit_rows(x, program.shape), parts(self))
         return answer
 
 
@@ -55,8 +50,8 @@ def run(
     program: Program,
     values: dict[str, Any],
     rows: Tensor,
-    parts: dict[str, Part],
-    watch: Callable[[Any], None] | None = None,
+    within: dict[str, Part],
+    watch: Callable[[Step, list[Any], Any], None] | None = None,
 ) -> Any:
     """Run a program's steps.
 
@@ -64,8 +59,8 @@ def run(
         program: The steps.
         values: Parameters and buffers by the names of the graph; gains all other values.
         rows: Shape (n, ...), as the program takes them.
-        parts: The modules in which steps run, by name.
-        watch: Called with every result.
+        within: The modules in which steps run, by name.
+        watch: Called with every step, its arguments by position and its result.
     """
     known = {Known.BATCH: len(rows), Known.DEVICE: rows.device}
 
@@ -79,12 +74,13 @@ def run(
     values[program.rows] = rows
     for step in program.steps:
         args, kwargs = call_arguments(step)
-        work = functools.partial(step.function, *filled(args), **{name: filled(kwargs[name]) for name in kwargs})
-        part = parts.get(uncompiled(step.module))
+        given = filled(args)
+        work = functools.partial(step.function, *given, **{name: filled(kwargs[name]) for name in kwargs})
+        part = within.get(uncompiled(step.module))
         result = work() if part is None else part(work)
         for name, value in zip(step.outputs, result if step.many else [result], strict=False):
             if name is not None:
                 values[name] = value
-            if watch is not None:
-                watch(value)
+        if watch is not None:
+            watch(step, given, result)
     return values[program.output]

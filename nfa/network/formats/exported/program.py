@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, shown
+from nfa.common.shown import few, shown
 from nfa.network.formats.exported.aten import ASSERTIONS, DTYPES, TRAINED_NORMS, base_name, is_in_place, resolve
 from nfa.network.formats.exported.graph import Known, Ref, Step, parse_step, sizes
 

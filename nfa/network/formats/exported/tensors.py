@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, shown
+from nfa.common.shown import few, shown
 from nfa.network.formats.exported.aten import DTYPES
 from nfa.network.formats.exported.graph import sizes
 from nfa.network.formats.weights.pickled import check_extent

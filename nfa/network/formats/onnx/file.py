@@ -1,6 +1,7 @@
 """ONNX files: a graph of operators, translated to torch functions; nothing of the file is executed."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -9,14 +10,18 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.network.formats.onnx.build import build
-from nfa.network.formats.onnx.fold import Folded, fold, one_row
+from nfa.network.formats.onnx.fold import Allowance, Folded, fold, one_row
 from nfa.network.formats.onnx.graph import Graph
 from nfa.network.formats.onnx.net import OnnxNet
 from nfa.network.formats.onnx.outputs import Output, choose_output, without_ending
+from nfa.network.formats.rows import same_answers
 from nfa.network.model import Model
 
-TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Relative difference that batches of other sizes make; 1e-4 for wider numbers."""
+WORK = 1 << 36
+"""Multiply-adds that a few rows may take beside those that go with the size of the weights: a second or two."""
+
+FOR_EACH = 1 << 17
+"""How many more they may take for each entry of the constants: a weight may be applied at many places of a picture."""
 
 GUESSES = (8, 32)
 """Sizes tried for axes that the file leaves open, beside those of the weights."""
@@ -73,20 +78,26 @@ def _network(graph: Graph, output: str) -> tuple[OnnxNet, Tensor]:
         try:
             together = net(rows[:3])
             apart = [net(row[None]) for row in rows[:3]]
-            if fixed > 1:
-                _compare(graph, net(rows[:fixed]), expected, f"is fixed to a batch of {fixed}")
+            if fixed > 1 and not same_answers(net(rows[:fixed]), expected):
+                raise InputError("its answers to a row depend on the others")
         except InputError as error:
-            raise graph.error(f"is fixed to a batch of {fixed}, and takes no other ({error})") from error
+            reason = str(error).removeprefix(f"{graph.where}: ")
+            raise graph.error(
+                f"is fixed to a batch of {fixed}, and takes no other ({reason}); export it with a dynamic batch axis"
+            ) from error
         for answer, given in ((together, 3), *((each, 1) for each in apart)):
             if answer.ndim == 0 or len(answer) != given:
                 raise graph.error(f"its output has shape {tuple(answer.shape)} for {given} rows, expected one each")
-        _compare(graph, together, torch.cat(apart), "mixes samples: it answers a batch otherwise than row by row")
+        if not same_answers(together, torch.cat(apart)):
+            raise graph.error("mixes samples: it answers a batch otherwise than row by row")
     return net, together
 
 
 def _first_answers(net: OnnxNet, graph: Graph, folded: Folded, count: int) -> tuple[Tensor, Tensor]:
     """Return random rows, and the answers to a batch of the file's own size."""
     refusal = None
+    held = sum(value.numel() for value in folded.constants.values())
+    spend = partial(Allowance(graph, WORK + FOR_EACH * held).spend, "takes too long for a network of its size")
     for shape in _shapes(graph, folded):
         draw = torch.Generator().manual_seed(0)
         if graph.entry.dtype.is_floating_point:
@@ -94,7 +105,7 @@ def _first_answers(net: OnnxNet, graph: Graph, folded: Folded, count: int) -> tu
         else:
             rows = torch.randint(0, 2, (count, *shape), generator=draw).to(graph.entry.dtype)
         try:
-            return rows, net(rows[: graph.entry.batch or 1])
+            return rows, net(rows[: graph.entry.batch or 1], spend)
         except InputError as error:
             refusal = refusal or error
     assert refusal is not None
@@ -111,21 +122,6 @@ def _shapes(graph: Graph, folded: Folded) -> Iterator[tuple[int, ...]]:
     sizes = [size for value in folded.constants.values() if value.ndim == 2 for size in value.shape]
     for guess in dict.fromkeys((*sizes[:16], *GUESSES)):
         yield tuple(guess if size is None else size for size in shape)
-
-
-def _compare(graph: Graph, got: Tensor, expected: Tensor, reason: str) -> None:
-    tolerance = TOLERANCE.get(got.dtype, 1e-4)
-    finite = expected[expected.isfinite()].abs()
-    size = float(finite.max()) if finite.numel() else 0.0
-    close = (
-        got.shape == expected.shape
-        and got.is_floating_point()
-        and bool(
-            torch.isclose(got.double(), expected.double(), rtol=tolerance, atol=tolerance * size, equal_nan=True).all()
-        )
-    )
-    if not close:
-        raise graph.error(reason)
 
 
 def _is_over_classes(output: Output, logits: Tensor) -> bool:

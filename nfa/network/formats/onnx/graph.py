@@ -13,13 +13,11 @@ from onnx import AttributeProto, ModelProto, NodeProto
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.shown import few, shown
 from nfa.network.formats.onnx.names import module_path
-from nfa.network.formats.onnx.node import ELEMENTS, Node
+from nfa.network.formats.onnx.node import ELEMENTS, LONGEST, Node
 from nfa.network.formats.onnx.operators import OPERATORS
 from nfa.network.formats.onnx.tensors import DTYPES, read_tensor
-
-SHOWN = 100
-"""Characters of a file's own names that a message repeats, so that it stays a line."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Graph:
         for proto in self._protos:
             for name in filter(None, proto.output):
                 if name in taken:
-                    raise self.error(f"damaged: value {name[:SHOWN]!r} is computed twice")
+                    raise self.error(f"damaged: value {shown(name)!r} is computed twice")
                 taken.add(name)
                 self.makers[name] = proto
 
@@ -91,11 +89,11 @@ class Graph:
             node = self._node(proto)
             for name in filter(None, node.inputs):
                 if name not in known:
-                    raise self.error(f"{node} reads {name[:SHOWN]!r}, which nothing before it computes")
+                    raise self.error(f"{node} reads {shown(name)!r}, which nothing before it computes")
             known.update(node.outputs[: OPERATORS[node.operator].outputs])
             found.append(node)
         if output not in known:
-            raise self.error(f"nothing computes the output {output[:SHOWN]!r}")
+            raise self.error(f"nothing computes the output {shown(output)!r}")
         return found
 
     def constants(self, nodes: Iterable[Node]) -> dict[str, Tensor]:
@@ -113,7 +111,7 @@ class Graph:
         Raises:
             InputError: it cannot be read.
         """
-        return self._tensor(self.initializers[name], f"initializer {name[:SHOWN]!r}")
+        return self._tensor(self.initializers[name], f"initializer {shown(name)!r}")
 
     def version(self, proto: NodeProto) -> int:
         """Return the version of an operator's domain that the file uses."""
@@ -128,7 +126,7 @@ class Graph:
         schema = self._schema(proto)
         if schema is None:
             raise self._unsupported(operator_of(proto))
-        where = f"{operator_of(proto)} {proto.name[:SHOWN]!r}"
+        where = f"{operator_of(proto)} {shown(proto.name)!r}"
         found = {
             name: onnx.helper.get_attribute_value(attribute.default_value)
             for name, attribute in schema.attributes.items()
@@ -136,7 +134,7 @@ class Graph:
         }
         for attribute in proto.attribute:
             if attribute.name not in schema.attributes:
-                raise self.error(f"{where}: attribute {attribute.name[:SHOWN]!r} is unknown")
+                raise self.error(f"{where}: attribute {shown(attribute.name)!r} is unknown")
             kind: Any = schema.attributes[attribute.name].type
             if attribute.type != kind.value:
                 raise self.error(f"{where}: attribute {attribute.name} is of another type")
@@ -154,18 +152,18 @@ class Graph:
     def _entry(self, model: ModelProto) -> Entry:
         inputs = [each for each in model.graph.input if each.name not in self.initializers]
         if len(inputs) != 1:
-            names = ", ".join(repr(each.name[:SHOWN]) for each in inputs[:20])
+            names = few([each.name for each in inputs])
             raise self.error(f"{len(inputs)} inputs{f' ({names})' if names else ''}, expected one")
         kind = inputs[0].type.tensor_type
         if kind.elem_type not in DTYPES:
-            raise self.error(f"input {inputs[0].name[:SHOWN]!r} is no tensor of numbers")
+            raise self.error(f"input {shown(inputs[0].name)!r} is no tensor of numbers")
         if not kind.HasField("shape"):
             return Entry(inputs[0].name, DTYPES[kind.elem_type], None, (None,))
         sizes = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
         if not sizes:
-            raise self.error(f"input {inputs[0].name[:SHOWN]!r} is a single number, expected rows")
+            raise self.error(f"input {shown(inputs[0].name)!r} is a single number, expected rows")
         if math.prod(filter(None, sizes)) > ELEMENTS:
-            raise self.error(f"input {inputs[0].name[:SHOWN]!r} is larger than {ELEMENTS} entries")
+            raise self.error(f"input {shown(inputs[0].name)!r} is larger than {ELEMENTS} entries")
         return Entry(inputs[0].name, DTYPES[kind.elem_type], sizes[0], tuple(sizes[1:]))
 
     def _needed(self, output: str) -> list[NodeProto]:
@@ -188,13 +186,12 @@ class Graph:
             return None
 
     def _unsupported(self, *names: str) -> InputError:
-        shown = ", ".join(repr(name[:SHOWN])[1:-1] for name in names[:20])
-        return self.error(f"operators that are not supported: {shown}")
+        return self.error(f"operators that are not supported: {few(list(names), 20)}")
 
     def _node(self, proto: NodeProto) -> Node:
         node = Node(
             operator_of(proto),
-            proto.name[:SHOWN] or str(self._numbers[id(proto)]),
+            proto.name or str(self._numbers[id(proto)]),
             module_path(proto),
             tuple(proto.input),
             tuple(proto.output),
@@ -211,7 +208,7 @@ class Graph:
         try:
             return read_tensor(tensor, self._folder)
         except (ValueError, TypeError, OverflowError, OSError) as error:
-            raise self.error(f"{what}: {str(error).splitlines()[0][: 3 * SHOWN]}") from error
+            raise self.error(f"{what}: {shown(error, LONGEST)}") from error
 
 
 def _texts(model: ModelProto) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from onnx import NodeProto
 
 _LEGAL = re.compile(r"\w+(\.\w+){0,20}")
 _MADE_UP = re.compile(r"(val|const|constant|initializer)?_?\d*")
+_TURNED = re.compile(r"(permute|transpose|numpy_t|t)(_\d+)?")
 LONGEST = 200
 """Characters of a name; a longer one is none that a person gave."""
 
@@ -17,6 +18,15 @@ def is_name(name: str) -> bool:
     [True, False, False, False]
     """
     return len(name) <= LONGEST and _LEGAL.fullmatch(name) is not None and _MADE_UP.fullmatch(name) is None
+
+
+def is_made_up(name: str) -> bool:
+    """Return whether an exporter made a name up, perhaps after the operation that turned a weight around.
+
+    >>> [is_made_up(name) for name in ("W", "t.weight", "permute_1", "val_3")]
+    [False, False, True, True]
+    """
+    return not is_name(name) or _TURNED.fullmatch(name) is not None
 
 
 def module_path(proto: NodeProto) -> str:
@@ -53,7 +63,7 @@ def weight_name(initializer: str, path: str, node: str, fallback: str) -> str:
     >>> weight_name("coefficient", "", "MatMul", "MatMul_0")
     'coefficient.weight'
     """
-    if is_name(initializer):
+    if is_name(initializer) and not (path and is_made_up(initializer)):
         return initializer if "." in initializer else f"{initializer}.weight"
     last = node.split("/")[-1]
     return f"{path or (last if is_name(last) and '.' not in last else fallback)}.weight"

@@ -1,15 +1,18 @@
 """A module that runs the nodes of an ONNX graph, one after the other, with torch functions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.common.shown import shown
+from nfa.network.formats.nested import parts
 from nfa.network.formats.onnx.graph import Entry
-from nfa.network.formats.onnx.node import ELEMENTS, Node
+from nfa.network.formats.onnx.node import ELEMENTS, LONGEST, Node
 from nfa.network.formats.onnx.operators import OPERATORS
 from nfa.network.formats.rows import fit_rows
 
@@ -38,47 +41,59 @@ class OnnxNet(nn.Module):
         self._nodes = list(nodes)
         # Of no entries: it follows the network to other precisions.
         self.register_buffer("_like", torch.empty(0, dtype=entry.dtype), persistent=False)
-        self._weights: dict[str, tuple[nn.Module, str]] = {}
+        self._weights: dict[str, str] = {}
+        self._within: dict[int, str] = {}
         self._numbers: dict[str, Tensor] = {}
         last = {name: number for number, node in enumerate(nodes) for name in node.inputs}
         self._done = [[name for name in node.inputs if last[name] == i] for i, node in enumerate(nodes)]
 
-    def keep_weight(self, name: str, module: nn.Module, leaf: str) -> None:
-        """Say which module within holds a constant, and what it calls it."""
-        self._weights[name] = (module, leaf)
+    def keep_weight(self, name: str, registered: str) -> None:
+        """Say under which name of a parameter or buffer a constant is registered."""
+        self._weights[name] = registered
+
+    def run_within(self, place: int, part: str) -> None:
+        """Say in which part of the network a node is run."""
+        self._within[place] = part
 
     def keep_numbers(self, name: str, value: Tensor) -> None:
         """Keep whole numbers or truth values, which shapes are made of; they stay on the processor."""
         self._numbers[name] = value
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs for n rows, in whichever shape they come.
+    def forward(self, x: Tensor, spend: Callable[[int], None] | None = None) -> Tensor:
+        """Return the outputs for n rows.
+
+        Args:
+            x: In the graph's shape, or another one that `fit_rows` knows to be the same.
+            spend: As `run` takes it.
 
         Raises:
-            InputError: a row has another number of entries than the graph takes, or a node cannot be run.
+            InputError: rows are of another shape than the graph takes, or a node cannot be run.
         """
-        values = {self._entry.name: fit_rows(x, self._entry.shape).to(self._like.dtype)}
-        for node, done in zip(self._nodes, self._done, strict=True):
-            inputs = [self._value(name, values) for name in node.inputs]
+        own = dict(self.named_parameters(remove_duplicate=False)) | dict(self.named_buffers(remove_duplicate=False))
+        values = {name: own[registered] for name, registered in self._weights.items()} | self._numbers
+        values[self._entry.name] = fit_rows(x, self._entry.shape).to(self._like.dtype)
+        within = parts(self)
+        for place, (node, done) in enumerate(zip(self._nodes, self._done, strict=True)):
+            inputs: list[Any] = [values[name] if name else None for name in node.inputs]
             if node.operator in ("Reshape", "Expand") and node.inputs[1] in self._numbers:
                 inputs[1] = rebatched(node, inputs[0], inputs[1], len(x), self._entry.batch or 1)
-            results = run(node, inputs, len(x), self._where)
+            work = partial(run, node, inputs, len(x), self._where, spend)
+            part = within.get(self._within.get(place, ""))
+            results = work() if part is None else part(work)
             values.update(zip(node.outputs, results, strict=False))
             for name in done:
                 if name != self._output:
                     values.pop(name, None)
         return values[self._output]
 
-    def _value(self, name: str, values: dict[str, Tensor]) -> Any:
-        if not name:
-            return None
-        if name in self._weights:
-            module, leaf = self._weights[name]
-            return getattr(module, leaf)
-        return values[name] if name in values else self._numbers[name]
 
-
-def run(node: Node, inputs: Sequence[Tensor | None], rows: int, where: str) -> tuple[Tensor, ...]:
+def run(
+    node: Node,
+    inputs: Sequence[Tensor | None],
+    rows: int,
+    where: str,
+    spend: Callable[[int], None] | None = None,
+) -> tuple[Tensor, ...]:
     """Run one node.
 
     Args:
@@ -86,6 +101,7 @@ def run(node: Node, inputs: Sequence[Tensor | None], rows: int, where: str) -> t
         inputs: None for one left out.
         rows: Samples in the batch: the more, the larger may be what an operator makes.
         where: What messages begin with.
+        spend: Called with how much work it will be, in entries read and made and multiply-adds.
 
     Raises:
         InputError: torch refuses the inputs, an attribute is not supported, or the result would be huge.
@@ -96,10 +112,12 @@ def run(node: Node, inputs: Sequence[Tensor | None], rows: int, where: str) -> t
         given = [
             x if x is None else _read(x) if place in operator.host else x.to(device) for place, x in enumerate(inputs)
         ]
-        if operator.size is not None:
-            size = operator.size(node, *given)
-            if size > max(ELEMENTS * rows, *(x.numel() for x in inputs if x is not None)):
-                raise ValueError(f"it would make {size} entries, more than {ELEMENTS} for each row")
+        size = operator.size(node, *given) if operator.size else 0
+        if size > max(ELEMENTS * rows, *(x.numel() for x in inputs if x is not None), 0):
+            raise ValueError(f"it would make {size} entries, more than {ELEMENTS} for each row")
+        if spend is not None:
+            read = sum(x.numel() for x in inputs if x is not None)
+            spend(read + size + (operator.work(node, *given) if operator.work else 0))
         result = operator.run(node, *given)
         results = (result,) if isinstance(result, Tensor) else tuple(result)
         # Nothing, along a huge axis, costs no memory, but time as soon as somebody counts along it.
@@ -108,7 +126,7 @@ def run(node: Node, inputs: Sequence[Tensor | None], rows: int, where: str) -> t
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch raises a dozen kinds where sizes and numbers do not fit
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = shown(str(error).partition("\n")[0] or type(error).__name__, LONGEST)
         raise InputError(f"{where}: {node}: {reason}") from error
     return results
 

@@ -7,8 +7,13 @@ from typing import Any
 
 import torch
 
+from nfa.common.shown import shown
+
 ELEMENTS = 1 << 26
 """Entries for each row that an operator may make out of less: a small file may ask for a large tensor."""
+
+LONGEST = 300
+"""Characters of what others say of an error that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Node:
     version: int
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.name!r}"
+        return f"{self.operator} {shown(self.name)!r}"
 
     def unsupported(self, attribute: str) -> ValueError:
         """Return the error that names an attribute whose value is not supported."""
@@ -51,12 +56,15 @@ class Operator:
         outputs: How many outputs it has here; None for as many as the node names.
         size: From the node and its inputs, how many entries the result will have; for operators that make
             more out of less.
+        work: From the node and its inputs, how many multiply-adds it takes; for operators that take more than
+            they read and make.
     """
 
     run: Callable[..., Any]
     host: tuple[int, ...] = ()
     outputs: int | None = 1
     size: Callable[..., int] | None = None
+    work: Callable[..., int] | None = None
 
 
 def broadcast_size(node: Node, *inputs: torch.Tensor | None) -> int:

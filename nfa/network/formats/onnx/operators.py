@@ -29,7 +29,11 @@ def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
 
 
 def _variadic(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
-    return Operator(lambda node, *xs: reduce(function, xs), size=broadcast_size)
+    return Operator(
+        lambda node, *xs: reduce(function, xs),
+        size=broadcast_size,
+        work=lambda node, *xs: len(xs) * broadcast_size(node, *xs),
+    )
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
@@ -100,16 +104,25 @@ def _gemm_size(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> int
     return math.prod(torch.broadcast_shapes((rows, columns), () if c is None else c.shape))
 
 
+def _gemm_work(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> int:
+    return _gemm_size(node, a, b, c) * a.shape[0 if node.attributes["transA"] else 1]
+
+
 def _matmul_size(node: Node, a: Tensor, b: Tensor) -> int:
     batch: int = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]).numel()
     return batch * int(a.shape[-2] if a.ndim > 1 else 1) * int(b.shape[-1] if b.ndim > 1 else 1)
+
+
+def _matmul_work(node: Node, a: Tensor, b: Tensor) -> int:
+    return _matmul_size(node, a, b) * a.shape[-1]
 
 
 def _einsum(node: Node, *xs: Tensor) -> Tensor:
     return torch.einsum(node.attributes["equation"], *xs)
 
 
-def _einsum_size(node: Node, *xs: Tensor) -> int:
+def _letters(node: Node, *xs: Tensor) -> tuple[dict[str, int], str]:
+    """Return the size that each letter of an equation stands for, and the letters of the result."""
     equation = node.attributes["equation"].replace(" ", "")
     if "." in equation:
         raise node.unsupported("equation")
@@ -117,8 +130,16 @@ def _einsum_size(node: Node, *xs: Tensor) -> int:
     sizes: dict[str, int] = {}
     for term, x in zip(terms.split(","), xs, strict=True):
         sizes.update(zip(term, x.shape, strict=True))
-    letters = result if "->" in equation else "".join(sizes)
+    return sizes, result if "->" in equation else "".join(sizes)
+
+
+def _einsum_size(node: Node, *xs: Tensor) -> int:
+    sizes, letters = _letters(node, *xs)
     return math.prod(sizes[letter] for letter in letters)
+
+
+def _einsum_work(node: Node, *xs: Tensor) -> int:
+    return math.prod(_letters(node, *xs)[0].values())
 
 
 def _batch_norm(node: Node, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -208,9 +229,9 @@ OPERATORS: dict[str, Operator] = {
     "Cast": Operator(_cast),
     "CastLike": Operator(lambda node, x, like: x.to(like.dtype)),
     "Dropout": Operator(_dropout, host=(2,), outputs=2),
-    "MatMul": Operator(lambda node, a, b: torch.matmul(a, b), size=_matmul_size),
-    "Gemm": Operator(_gemm, size=_gemm_size),
-    "Einsum": Operator(_einsum, size=_einsum_size),
+    "MatMul": Operator(lambda node, a, b: torch.matmul(a, b), size=_matmul_size, work=_matmul_work),
+    "Gemm": Operator(_gemm, size=_gemm_size, work=_gemm_work),
+    "Einsum": Operator(_einsum, size=_einsum_size, work=_einsum_work),
     "BatchNormalization": Operator(_batch_norm),
     "LayerNormalization": Operator(_layer_norm),
     "InstanceNormalization": Operator(_instance_norm),

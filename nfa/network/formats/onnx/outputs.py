@@ -5,7 +5,8 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
-from nfa.network.formats.onnx.graph import SHOWN, Graph, operator_of
+from nfa.common.shown import few
+from nfa.network.formats.onnx.graph import Graph, operator_of
 
 ZIPMAP = "ai.onnx.ml.ZipMap"
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -40,8 +41,8 @@ def choose_output(graph: Graph) -> str:
     """
     names = [each.name for each in graph.outputs if _is_floating(graph, each)]
     if len(names) != 1:
-        shown = [repr(name[:SHOWN]) for name in (names or [each.name for each in graph.outputs])[:20]]
-        raise graph.error(f"{len(names)} outputs of floating-point numbers ({', '.join(shown)}), expected one")
+        said = few(names or [each.name for each in graph.outputs])
+        raise graph.error(f"{len(names)} outputs of floating-point numbers ({said}), expected one")
     return str(names[0])
 
 

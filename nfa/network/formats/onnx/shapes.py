@@ -110,12 +110,12 @@ def _slice(
     axes = list(range(len(starts))) if axes is None else axes
     for start, end, axis, step in zip(starts, ends, axes, steps or [1] * len(starts), strict=True):
         place = axis_of(axis, x.ndim)
-        cut = slice(start, end, step)
+        # Ends may be anywhere: exporters write the largest number there is.
+        first, last, _ = slice(start, end, step).indices(x.shape[place])
         if step > 0:
-            x = x[(slice(None),) * place + (cut,)]
+            x = x[(slice(None),) * place + (slice(first, last, min(step, x.shape[place] + 1)),)]
         else:
             wanted = torch.arange(x.shape[place], device=x.device).flip(0)
-            first, last, _ = cut.indices(x.shape[place])
             x = x.index_select(place, wanted[x.shape[place] - 1 - first : x.shape[place] - 1 - last : -step])
     return x
 

@@ -73,6 +73,10 @@ def _conv_size(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None
     return _padded_size(node, x, weight.shape[2:], max(x.shape[1], weight.shape[0]))
 
 
+def _conv_work(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> int:
+    return _padded_size(node, x, weight.shape[2:], weight.shape[0]) * math.prod(weight.shape[1:])
+
+
 def _max_pool(node: Node, x: Tensor) -> Tensor:
     window = _window(node, x, node.attributes["kernel_shape"])
     padding, ceil = window.before, bool(node.attributes.get("ceil_mode", 0))
@@ -104,6 +108,10 @@ def _pool_size(node: Node, x: Tensor) -> int:
     return _padded_size(node, x, node.attributes["kernel_shape"], x.shape[1])
 
 
+def _pool_work(node: Node, x: Tensor) -> int:
+    return int(_pool_size(node, x) * math.prod(node.attributes["kernel_shape"]))
+
+
 def _padded_size(node: Node, x: Tensor, kernel: Sequence[int], channels: int) -> int:
     window = _window(node, x, kernel)
     sizes = (sum(each) for each in zip(x.shape[2:], window.before, window.after, strict=True))
@@ -111,9 +119,9 @@ def _padded_size(node: Node, x: Tensor, kernel: Sequence[int], channels: int) ->
 
 
 WINDOWS: dict[str, Operator] = {
-    "Conv": Operator(_conv, size=_conv_size),
-    "MaxPool": Operator(_max_pool, size=_pool_size),
-    "AveragePool": Operator(_average_pool, size=_pool_size),
+    "Conv": Operator(_conv, size=_conv_size, work=_conv_work),
+    "MaxPool": Operator(_max_pool, size=_pool_size, work=_pool_work),
+    "AveragePool": Operator(_average_pool, size=_pool_size, work=_pool_work),
     "GlobalAveragePool": Operator(lambda node, x: x.mean(list(range(2, x.ndim)), keepdim=True)),
     "GlobalMaxPool": Operator(lambda node, x: x.amax(list(range(2, x.ndim)), keepdim=True)),
 }

@@ -17,7 +17,7 @@ from torch import nn
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, shown
+from nfa.common.shown import few, shown
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
 
@@ -34,7 +34,7 @@ def from_estimator(source: Any, argument: str) -> Model:
     """Turn a fitted estimator into a network and what happens to rows before they reach it.
 
     A multilayer perceptron's weights are copied into an `MLP` of their dtype; a skorch net's module is used
-    itself, put into evaluation mode. The earlier steps of a pipeline become `Model.transform`. An output
+    itself, in whichever mode it is. The earlier steps of a pipeline become `Model.transform`. An output
     activation is left out; `Model.ending` and `Model.notes` say which.
 
     Args:
@@ -158,7 +158,7 @@ def _from_skorch(net: Any, argument: str) -> Model:
         raise InputError(f"{argument}: this {type(net).__name__} is not initialized; call its fit or initialize first")
     classes = getattr(net, "classes_", None)
     names = None if classes is None else tuple(str(name) for name in classes)
-    return Model(module.eval(), type(net).__name__, classes=names)
+    return Model(module, type(net).__name__, classes=names)
 
 
 def _feature_names(estimator: Any) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import shown
+from nfa.common.shown import shown
 from nfa.network.model import Model
 
 TRUSTED = {

@@ -6,7 +6,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfa.network.formats.nested import put
+from nfa.network.formats.nested import put_all
 from nfa.network.formats.rows import fit_rows
 from nfa.network.mlp import ACTIVATIONS
 
@@ -45,14 +45,7 @@ class Chain(nn.Module):
 
     def __init__(self, tensors: dict[str, Tensor], links: tuple[Link, ...]) -> None:
         super().__init__()
-        shared: dict[tuple[int, tuple[int, ...], tuple[int, ...]], nn.Parameter] = {}
-        for name, tensor in tensors.items():
-            if name.rsplit(".", 1)[-1] not in ("weight", "bias"):
-                put(self, name, tensor)
-                continue
-            # Tied weights stay one parameter.
-            key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
-            put(self, name, shared.setdefault(key, nn.Parameter(tensor)))
+        put_all(self, tensors, {name for name in tensors if name.rsplit(".", 1)[-1] in ("weight", "bias")})
         self._links = links
         first = next(link for link in links if link.kind == "linear")
         self._d = tensors[dotted(first.name, "weight")].shape[1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import shown
+from nfa.common.shown import shown
 
 ADVICE = "give the network that it belongs to with --model package.module:factory"
 """What to do about weights that are no plain chain."""

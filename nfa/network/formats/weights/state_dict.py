@@ -1,16 +1,15 @@
 """Weights alone: put into a network that the user gives, or made a plain chain of linear layers from their shapes."""
 
-import re
-
 import torch
 from torch import Tensor, nn
 
 from nfa.common.checks import check_finite, one_of
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, shown
+from nfa.common.shown import few, shown
+from nfa.network.formats.names import without_prefixes
 from nfa.network.formats.weights.chain import Chain, Link, dotted
+from nfa.network.formats.weights.guesses import activation_first, check_room, told
 from nfa.network.formats.weights.ordering import ADVICE, Group, chained, in_some_order
-from nfa.network.formats.weights.torch_file import without_prefixes
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -28,7 +27,8 @@ def build(
     With `net`, the weights go into it: the object itself gets them, and is returned. Without, the tensors
     must be those of a plain chain: linear layers, with at most one batch norm or layer norm in front of
     the first and between two of them (eps is taken to be torch's default, 1e-5), and `activation` between
-    them. A norm stands before the activation unless the numbers in the names tell otherwise. Norms
+    them, which the notes tell. A norm stands before the activation unless the numbers in the names tell otherwise.
+    Where these leave room for an activation between some layers of one `Sequential` alone, nothing is guessed. Norms
     without any tensor cannot be seen in such a file, and a batch norm without statistics looks like a layer
     norm there.
 
@@ -49,7 +49,7 @@ def build(
 
     >>> net, notes = build({"0.weight": torch.ones(4, 3), "2.weight": torch.ones(1, 4)}, "model: net.pt", "relu", None)
     >>> [name for name, _ in net.named_parameters()], notes
-    (['0.weight', '2.weight'], ())
+    (['0.weight', '2.weight'], ('Rebuilt as a chain: 0, 2, with relu after each but the last.',))
     """
     if activation is not None:
         one_of("activation", activation, ACTIVATIONS)
@@ -68,7 +68,9 @@ def build(
             "activation: the file holds weights alone; say what stands between the layers, "
             "e.g. --activation relu (activation='relu')"
         )
+    check_room(found, where)
     links, notes = _links(found, activation)
+    notes = (told(found, activation), *notes)
     try:
         return Chain(_one_dtype(tensors), links), notes
     except KeyError as error:
@@ -161,7 +163,7 @@ def _links(groups: list[Group], activation: str | None) -> tuple[tuple[Link, ...
         if group.kind == "linear" and groups[place + 1].kind == "linear":
             links.append(act)
         elif group.kind != "linear" and place > 0:
-            first = _activation_first(groups[place - 1].name, group.name, groups[place + 1].name)
+            first = activation_first(groups[place - 1].name, group.name, groups[place + 1].name)
             links.insert(-1 if first else len(links), act)
             if first is None:
                 guessed.append(group.name)
@@ -169,19 +171,6 @@ def _links(groups: list[Group], activation: str | None) -> tuple[tuple[Link, ...
         return tuple(links), ()
     note = f"The file does not tell whether {few(guessed)} stands before or after the activation; it was put before"
     return tuple(links), (f"{note}. Give the network itself (--model) where that is wrong.",)
-
-
-def _activation_first(before: str, norm: str, after: str) -> bool | None:
-    """Tell from gaps in the numbers of a `Sequential` on which side of a norm the activation stands."""
-    matches = [re.fullmatch(r"(.*?)([0-9]{1,9})", name) for name in (before, norm, after)]
-    parents = {match and match[1] for match in matches}
-    if len(parents) > 1 or None in parents:
-        return None
-    first, second, third = (int(match[2]) for match in matches if match)
-    gaps = (second - first, third - second)
-    if gaps[0] == 1 and gaps[1] > 1:
-        return False
-    return True if gaps[0] > 1 and gaps[1] == 1 else None
 
 
 def _one_dtype(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

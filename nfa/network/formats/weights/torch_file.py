@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.network.formats.archive import few, is_zip, open_archive, root_of, shown
+from nfa.common.shown import few, shown
+from nfa.network.formats.archive import is_zip, open_archive, root_of
+from nfa.network.formats.names import without_prefixes
 from nfa.network.formats.weights.pickled import Findings, scan
 
 PLACES = ("state_dict", "model_state_dict", "model")
@@ -100,39 +102,6 @@ def look_through(stream: IO[bytes], size: int, where: str) -> Findings:
             findings = scan(member, size, where, storages)
         _check_storages(archive, root, storages, where)
         return findings
-
-
-def without_prefixes(tensors: dict[str, Tensor], wrapped: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Return tensors under the names that the network itself gives them.
-
-    Args:
-        tensors: By name.
-        wrapped: Attributes that are removed like "module." where all names begin with one.
-
-    >>> list(without_prefixes({"module._orig_mod.0.weight": torch.zeros(1)}))
-    ['0.weight']
-    """
-    names = {name: name.split(".") for name in tensors}
-    while names:
-        first = {parts[0] for parts in names.values()}
-        if len(first) > 1 or not first <= {"module", "_orig_mod", *wrapped}:
-            break
-        if min(len(parts) for parts in names.values()) < 2:
-            break
-        names = {name: parts[1:] for name, parts in names.items()}
-    cleaned = [uncompiled(".".join(parts)) for parts in names.values()]
-    if len(set(cleaned)) < len(cleaned):
-        return tensors
-    return dict(zip(cleaned, tensors.values(), strict=True))
-
-
-def uncompiled(name: str) -> str:
-    """Return a name without the mark that torch.compile, of the whole network or of a part, leaves in it.
-
-    >>> uncompiled("net._orig_mod.0.weight")
-    'net.0.weight'
-    """
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def _check_storages(archive: zipfile.ZipFile, root: str, storages: dict[Any, int], where: str) -> None:

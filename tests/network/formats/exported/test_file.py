@@ -273,3 +273,33 @@ def test_damaged_files(tmp_path):
 @pytest.mark.slow
 def test_many_damaged_files(tmp_path):
     fuzz(tmp_path, 3000, 1)
+
+
+def test_what_is_passed_over_has_the_name_of_its_class(tmp_path):
+    net = randomised(nn.Sequential(nn.Conv2d(1, 2, (1, 2)), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)))
+    pictures = ROWS.reshape(40, 1, 2, 3)
+    for decomposed in (False, True):
+        model = nfa.load(exported(tmp_path / "net.pt2", net, pictures[:2], BATCH, decomposed))
+        assert nfa.audit(model.net, pictures).skipped == [{"name": "0", "kind": "Conv2d"}]
+        copy.deepcopy(model.net)(pictures)
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(24, 3))
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_a_transformer_encoder(tmp_path, decomposed):
+    net = randomised(Encoder())
+    sequences = torch.randn(10, 3, 8, generator=torch.Generator().manual_seed(2))
+    model = nfa.load(exported(tmp_path / "net.pt2", net, sequences[:4], BATCH, decomposed))
+    torch.testing.assert_close(model.net(sequences), net(sequences))
+    # With sequences first inside, a fixed batch stands among other sizes, where nothing tells it from them.
+    exported(tmp_path / "net.pt2", net, sequences[:4], None, decomposed)
+    assert "export it with dynamic_shapes=" in refusal(tmp_path / "net.pt2")

@@ -50,6 +50,38 @@ def test_no_program_takes_more_memory_than_it_can_need(path, nodes, words):
     assert words in message
 
 
+SQUARE = {"as_ints": [1, 8000, 8000]}
+ROUND = {"as_tensor": {"name": "big"}}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        node("torch.ops.aten.matmul.default", "end", self=ROUND, other=ROUND),
+        node("torch.ops.aten.addbmm.default", "end", self={"as_tensor": {"name": "low"}}, batch1=ROUND, batch2=ROUND),
+        node("torch.ops.aten.max_pool2d.default", "end", self=ROUND, kernel_size={"as_ints": [2000, 2000]},
+             stride={"as_ints": [1, 1]}),
+    ],
+)  # fmt: skip
+def test_no_program_takes_longer_than_it_can_need(path, last):
+    big = node("torch.ops.aten.full.default", "big", size=SQUARE, fill_value={"as_float": 0.5})
+    used = node("torch.ops.aten.add_.Tensor", "sum", self={"as_tensor": {"name": "end"}}, other=ONE)
+    low = node("torch.ops.aten.full.default", "low", size={"as_ints": [1, 1]}, fill_value={"as_float": 0.5})
+    edit_graph(path, lambda graph: graph["nodes"].extend([big, low, last, used]))
+    assert "it takes too long for a network of its size" in refusal(path)
+
+
+def test_reading_without_end_is_refused(path):
+    big = node("torch.ops.aten.full.default", "big", size=SQUARE, fill_value={"as_float": 0.5})
+    sums = [node("torch.ops.aten.sum.default", f"sum{place}", self=ROUND) for place in range(1200)]
+    used = [
+        node("torch.ops.aten.add_.Tensor", f"used{place}", self={"as_tensor": {"name": f"sum{place}"}}, other=ONE)
+        for place in range(1200)
+    ]
+    edit_graph(path, lambda graph: graph["nodes"].extend([big, *sums, *used]))
+    assert "it takes too long for a network of its size" in refusal(path)
+
+
 @pytest.mark.parametrize("sizes", [[5, 7], [1 << 40, 6], [-5, 6]])
 def test_a_weight_larger_than_its_bytes_is_refused(path, sizes):
     def change(document):

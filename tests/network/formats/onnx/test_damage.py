@@ -1,6 +1,7 @@
 """Damaged ONNX files: cut, with flipped bits, and whole ones whose fields mislead."""
 
 import random
+import time
 
 import numpy as np
 import onnx
@@ -126,3 +127,48 @@ def test_many_damaged_exports(tmp_path):
         whole = exported(Nested(), (3, 6), tmp_path / "net.onnx", dynamo).read_bytes()
         assert_survives(whole, ".onnx", tmp_path, 1000, d=18, seed=4)
         assert_survives_misleading(whole, tmp_path, 1000, d=18, seed=6)
+
+
+SIDE = {"side": np.array([8000, 8000]), "large": np.array([1, 1, 3000, 3000])}
+FULL = node("ConstantOfShape", "side", "m0")
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [FULL, *(node("MatMul", f"m{i} m{i}", f"m{i + 1}") for i in range(4))],
+        [FULL, *(node("Gemm", f"m{i} m{i}", f"m{i + 1}") for i in range(4))],
+        [FULL, *(node("Einsum", f"m{i} m{i}", f"m{i + 1}", equation="ij,jk->ik") for i in range(4))],
+        [FULL, *(node("Neg", f"m{i}", f"m{i + 1}") for i in range(60))],
+        [FULL, *(node("ReduceSum", "m0", f"m{i + 1}") for i in range(200))],
+        [FULL, *(node("Gemm", "x m0", f"m{i + 1}", alpha=1.5 + i) for i in range(60))],
+        [FULL, node("Sum", " ".join(["m0"] * 200), "m1")],
+        [node("ConstantOfShape", "large", "m0"), node("MaxPool", "m0", "m1", kernel_shape=[1500, 1500])],
+        [node("ConstantOfShape", "large", "m0"), node("Conv", "m0 m0", "m1", pads=[1000] * 4)],
+    ],
+    ids=["MatMul", "Gemm", "Einsum", "Neg", "ReduceSum", "alpha", "Sum", "MaxPool", "Conv"],
+)
+def test_a_small_file_takes_no_time(nodes, tmp_path):
+    ends = [name for each in nodes for name in each.output]
+    nodes = [*nodes, node("Sum", " ".join(ends), "all"), node("ReduceSum", "all", "one"), node("Add", "x one", "y")]
+    written(tmp_path / "a.onnx", nodes, SIDE, ["n", 6])
+    began = time.perf_counter()
+    with pytest.raises(InputError, match=r"takes too long|grow too large|would make"):
+        nfa.load(tmp_path / "a.onnx")
+    assert time.perf_counter() - began < 10
+
+
+def test_nor_do_its_rows(tmp_path):
+    nodes = [
+        node("ReduceMean", "x", "mean", axes=[1], keepdims=1),
+        node("Unsqueeze", "mean axes", "m"),
+        node("Expand", "m wide", "m0"),
+        *(node("MatMul", f"m{i} m{i}", f"m{i + 1}") for i in range(4)),
+        node("ReduceMean", "m4", "y", axes=[1], keepdims=0),
+    ]
+    constants = {"axes": np.array([2]), "wide": np.array([1, 8000, 8000])}
+    written(tmp_path / "a.onnx", nodes, constants, ["n", 6])
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="takes too long for a network of its size"):
+        nfa.load(tmp_path / "a.onnx")
+    assert time.perf_counter() - began < 10

@@ -37,9 +37,9 @@ def test_a_skorch_net():
     net.module_.train()
     model = nfa.load(net)
     assert model.net is net.module_
-    assert not model.net.training
+    assert all(module.training for module in net.module_.modules())
     assert (model.name, model.classes, model.ending) == ("NeuralNetClassifier", ("0", "1", "2"), None)
-    out = model.net(torch.tensor(X, dtype=torch.float32)).detach()
+    out = model.net.eval()(torch.tensor(X, dtype=torch.float32)).detach()
     np.testing.assert_array_equal(out.argmax(1), net.predict(X.astype(np.float32)))
     assert [layer["name"] for layer in nfa.audit(model.net, X.astype(np.float32))] == ["first", "last"]
 
@@ -56,7 +56,7 @@ def test_kinds_of_skorch_nets():
     pipeline = make_pipeline(StandardScaler(), skorch_net()).fit(rows, Y)
     model = nfa.load(pipeline)
     assert model.transform(rows).dtype == np.float32
-    out = model.net(torch.tensor(model.transform(rows))).detach()
+    out = model.net.eval()(torch.tensor(model.transform(rows))).detach()
     np.testing.assert_array_equal(out.argmax(1), pipeline.predict(rows))
 
 

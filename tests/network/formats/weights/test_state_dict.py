@@ -52,7 +52,9 @@ CHAINS = {
 def test_chains_are_rebuilt(kind, dtype):
     net = randomised(CHAINS[kind]().to(dtype))
     loaded, notes = rebuilt(net)
-    assert notes == ()
+    assert len(notes) == 1
+    assert notes[0].startswith("Rebuilt as a chain: 0")
+    assert ("eps of the norms is taken to be 1e-5" in notes[0]) == ("norm" in kind or kind == "both")
     assert [name for name, _ in loaded.named_parameters()] == [name for name, _ in net.named_parameters()]
     torch.testing.assert_close(loaded(ROWS.to(dtype)), net(ROWS.to(dtype)), rtol=1e-6, atol=1e-6)
     assert_same_audit(loaded, net, ROWS.to(dtype))
@@ -89,15 +91,69 @@ class Named(nn.Module):
 def test_where_numbers_do_not_tell_the_norm_comes_first_and_a_note_says_so():
     net = randomised(Named())
     loaded, notes = rebuilt(net)
-    assert len(notes) == 1
-    assert "bn1, bn2" in notes[0]
-    assert "--model" in notes[0]
+    assert notes[0] == (
+        "Rebuilt as a chain: fc1, bn1 (batch norm), fc2, bn2 (batch norm), head, with relu after each linear layer but "
+        "the last; eps of the norms is taken to be 1e-5."
+    )
+    assert "bn1, bn2" in notes[1]
+    assert "--model" in notes[1]
     assert_same_audit(loaded, net, ROWS)
+
+
+def weights(names, norms=()):
+    layers = {f"{name}.weight": torch.eye(6) for name in names}
+    for name in norms:
+        layers[f"{name}.weight"] = layers[f"{name}.bias"] = torch.ones(6)
+    order = sorted({name.rpartition(".")[0] for name in layers}, key=(*names, *norms).index)
+    return {name: layers[name] for prefix in order for name in layers if name.rpartition(".")[0] == prefix}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["0", "2", "4"], "Rebuilt as a chain: 0, 2, 4, with relu after each but the last."),
+        (["layers.0", "layers.1", "layers.2"], "layers.0, layers.1, layers.2, with relu after each but the last."),
+        (["0", "3", "7"], "0, 3, 7, with relu after each but the last."),
+        (["0"], "Rebuilt as a chain: 0."),
+        (["encoder.0", "encoder.2", "decoder.0", "decoder.2"],
+         "after each but the last; between encoder.2 and decoder.0 it is an assumption."),
+        (["blocks.0.fc1", "blocks.0.fc2", "blocks.1.fc1"], "with relu after each but the last."),
+        (["blocks.0.0", "blocks.0.2", "head"], "; between blocks.0.2 and head it is an assumption."),
+        ([str(2 * number) for number in range(15)], "20, 22 and 3 more, with relu"),
+    ],
+)  # fmt: skip
+def test_a_note_says_what_was_rebuilt(names, said):
+    _, notes = build(weights(names), WHERE, "relu", None)
+    assert len(notes) == 1
+    assert said in notes[0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["0", "2", "3"], "room for an activation between 0 and 2, but not between 2 and 3"),
+        (["0", "1", "3"], "room for an activation between 1 and 3, but not between 0 and 1"),
+        (["net.0", "net.2", "net.3", "net.5"], "between net.0 and net.2, but not between net.2 and net.3"),
+    ],
+)
+def test_a_bottleneck_without_activation_is_not_guessed(names, words, ordered):
+    message = refusal(weights(names), ordered=ordered)
+    assert words in message
+    assert "--model package.module:factory" in message
+
+
+def test_norms_take_room():
+    tight = nn.Sequential(Linear(6, 6), nn.BatchNorm1d(6), Linear(6, 6), nn.BatchNorm1d(6), Linear(6, 3))
+    build(dict(tight.state_dict()), WHERE, "relu", None)
+    some = nn.Sequential(Linear(6, 6), nn.BatchNorm1d(6), ReLU(), Linear(6, 6), nn.BatchNorm1d(6), Linear(6, 3))
+    assert "between 0 and 3, but not between 3 and 5" in refusal(dict(some.state_dict()))
 
 
 def test_a_layer_by_itself():
     net = nn.Linear(6, 3)
-    loaded, _ = build(dict(net.state_dict()), WHERE, None, None)
+    loaded, notes = build(dict(net.state_dict()), WHERE, None, None)
+    assert notes == ("Rebuilt as a chain: one layer.",)
     assert_same_audit(loaded, net, ROWS)
 
 

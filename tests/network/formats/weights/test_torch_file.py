@@ -58,7 +58,7 @@ def test_an_audit_of_the_file_is_that_of_the_module(tmp_path, suffix, legacy, pl
     content = weights if place is None else {"epoch": 3, "lr": 0.1, place: weights, "optimizer": {"state": {}}}
     torch.save(content, tmp_path / f"net{suffix}", _use_new_zipfile_serialization=not legacy)
     model = nfa.load(tmp_path / f"net{suffix}", activation="tanh")
-    assert model.notes == ()
+    assert model.notes == ("Rebuilt as a chain: 0, 2, with tanh after each but the last.",)
     assert model.name == f"net{suffix}"
     assert_same_audit(model.net, net, ROWS)
 

@@ -1,0 +1,25 @@
+"""Text that a file gives, fit for a message of one line."""
+
+SHOWN = 60
+"""Characters of a name from a file that a message repeats."""
+
+
+def shown(text: object, most: int = SHOWN) -> str:
+    """Return text that a file gives as part of one line: cut, without what does not print.
+
+    >>> shown("layers.0" + chr(10) + "weight")
+    'layers.0?weight'
+    """
+    whole = str(text)
+    clean = "".join(letter if letter.isprintable() else "?" for letter in whole[:most])
+    return clean + ("..." if len(whole) > most else "")
+
+
+def few(names: list[str], most: int = 3) -> str:
+    """Return the first few of several names from a file, and how many more there are.
+
+    >>> few(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    rest = len(names) - most
+    return ", ".join(shown(name) for name in names[:most]) + (f" and {rest} more" if rest > 0 else "")
