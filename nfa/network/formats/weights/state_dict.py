@@ -59,7 +59,7 @@ def build(
     if net is not None:
         if activation is not None:
             raise InputError("activation: only for a chain rebuilt from weights alone; the given network has its own")
-        return _filled(net, tensors, where), ()
+        return net, _fill(net, tensors, where)
     tensors = without_prefixes(tensors)
     groups = _groups(tensors, where)
     found = chained(groups, where) if ordered else in_some_order(groups, where)
@@ -77,15 +77,23 @@ def build(
         raise InputError(f"{where} cannot be rebuilt: {shown(error.args[0])}; give the network with --model") from error
 
 
-def _filled(net: nn.Module, tensors: dict[str, Tensor], where: str) -> nn.Module:
-    """Put the tensors into the network that they belong to, name by name."""
+def _fill(net: nn.Module, tensors: dict[str, Tensor], where: str) -> tuple[str, ...]:
+    """Put the tensors into the network that they belong to, name by name; return sentences on what was left out."""
     own = {name: value for name, value in net.state_dict().items() if isinstance(value, Tensor)}
     # A wrapper around the network that was saved, or around the one given, is no difference that matters.
     for given in (tensors, without_prefixes(tensors, tuple({name.split(".")[0] for name in tensors}))):
         for names in (own, without_prefixes(own)):
             if names.keys() == given.keys():
                 _load(net, dict(zip(names, own, strict=True)), own, given, where)
-                return net
+                return ()
+    # Beside the network a checkpoint may hold what trained or averaged it: a loss with weights, a counter.
+    for prefix in dict.fromkeys(name.partition(".")[0] for name in tensors):
+        inside = {name.removeprefix(f"{prefix}."): name for name in tensors if name.startswith(f"{prefix}.")}
+        if inside.keys() == own.keys():
+            given = {name: tensors[full] for name, full in inside.items()}
+            _load(net, {name: name for name in own}, own, given, where)
+            rest = [name for name in tensors if name not in inside.values()]
+            return (f"The network is what the file has under {shown(prefix)}; not used: {few(rest)}.",)
     problems = []
     for what, odd in (
         ("are missing", [name for name in own if name not in tensors]),

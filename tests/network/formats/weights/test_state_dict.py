@@ -304,3 +304,14 @@ def test_hundreds_of_names_take_no_time():
     names = ["".join(letters) for letters in itertools.product("abcdef", repeat=3)]
     square = {f"{name}.weight": torch.ones(1, 1) for name in names} | {"odd.weight": torch.ones(2, 3)}
     assert "does not tell in which order" in refusal(square, ordered=False)
+
+
+def test_what_stands_beside_the_network_is_left_out_and_named():
+    net, given = nn.Linear(3, 2), nn.Linear(3, 2)
+    tensors = {f"model.{name}": tensor for name, tensor in net.state_dict().items()}
+    beside = {"criterion.weight": torch.ones(2), "n_averaged": torch.tensor(3)}
+    built, notes = build(tensors | beside, "model: net.ckpt", None, given)
+    assert torch.equal(built.weight, net.weight)
+    assert notes == ("The network is what the file has under model; not used: criterion.weight, n_averaged.",)
+    with pytest.raises(nfa.InputError, match="are missing"):
+        build(tensors | {"model.extra.weight": torch.ones(2, 2)}, "model: net.ckpt", None, given)
