@@ -105,7 +105,8 @@ def audit(
             "seed": seed,
             "skipped": probe.skipped(),
         }
-        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in (forward, before))
+        scored = (forward, before) if model.scored else (None, None)
+        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in scored)
         initial: Iterator[Measured | None] = iter([None] * len(chosen))
         if before is not None:
             initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))

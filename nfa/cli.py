@@ -106,7 +106,9 @@ def train_command(
     out: OutOption,
     width: Annotated[str, typer.Option(help="Units of each hidden layer, or widths such as 256,128.")] = "256",
     depth: Annotated[int | None, typer.Option(help="Hidden layers; 3 by default.")] = None,
-    activation: Annotated[str, typer.Option(help="relu, leaky_relu, sigmoid, tanh, sine, gelu or identity.")] = "relu",
+    activation: Annotated[
+        str, typer.Option(help="relu, leaky_relu, sigmoid, tanh, sine, gelu, silu, elu or identity.")
+    ] = "relu",
     bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases; the paper has none.")] = False,
     init: Annotated[str, typer.Option(help="default, factor:A or first-normal:S.")] = "default",
     loss: Annotated[

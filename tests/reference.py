@@ -18,6 +18,8 @@ ACTIVATIONS = {
     "tanh": torch.tanh,
     "sine": torch.sin,
     "gelu": F.gelu,
+    "silu": lambda z: z * torch.sigmoid(z),
+    "elu": lambda z: torch.where(z > 0, z, torch.exp(z) - 1),
     "identity": lambda z: z,
 }
 

@@ -18,6 +18,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sine": torch.sin,
     "gelu": F.gelu,
+    "silu": F.silu,
+    "elu": F.elu,
     "identity": lambda z: z,
 }
 

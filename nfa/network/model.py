@@ -26,6 +26,7 @@ class Model:
         ending: "softmax" or "sigmoid" where the file's network ends so; `net` returns that activation's input.
         transform: What happens to rows before they reach the network (the earlier steps of a scikit-learn
             pipeline): maps a table or an array of n rows to an array (n x d), or raises `InputError`.
+        scored: Whether its outputs can be compared with the data's targets.
         notes: Sentences that whoever reads the results should know.
     """
 
@@ -38,6 +39,7 @@ class Model:
     settings: dict[str, Any] = field(default_factory=dict)
     ending: str | None = None
     transform: Callable[[Any], Any] | None = None
+    scored: bool = True
     notes: tuple[str, ...] = ()
 
 

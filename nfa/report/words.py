@@ -34,7 +34,7 @@ def verdict(audit: Audit) -> Verdict:
     """
     score, before = audit.score, audit.init_score
     if score is None or math.isnan(score.value):
-        return Verdict(None, "The data have no targets to score the network on, so nothing here shows that it learned.")
+        return Verdict(None, "There are no targets to score the network on, so nothing here shows that it learned.")
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
     rows = rows_in_words(score.n, score.rows)
     says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"

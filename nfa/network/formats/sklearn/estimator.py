@@ -51,6 +51,7 @@ def from_estimator(source: Any, argument: str) -> Model:
     ('a', 'b', 'c')
     """
     steps, estimator, notes = _unwrapped(source, argument)
+    transformed = bool(notes)
     if isinstance(estimator, (MLPClassifier, MLPRegressor)):
         model = _from_perceptron(estimator, argument)
     elif _is_skorch(estimator):
@@ -63,7 +64,8 @@ def from_estimator(source: Any, argument: str) -> Model:
         )
     features = _feature_names([*steps, estimator][0])
     transform = partial(_transformed, steps, features) if steps else None
-    return replace(model, features=features, transform=transform, notes=(*model.notes, *notes))
+    scored = model.scored and not transformed
+    return replace(model, features=features, transform=transform, scored=scored, notes=(*model.notes, *notes))
 
 
 def _is_skorch(estimator: Any) -> bool:
@@ -92,8 +94,8 @@ def _unwrapped(source: Any, argument: str) -> tuple[list[Any], Any, list[str]]:
             if not hasattr(source, "regressor_"):
                 raise _not_fitted(source, argument)
             notes.append(
-                "TransformedTargetRegressor trained the network on transformed targets, which are its outputs; a score "
-                "against the targets as they are does not count."
+                "TransformedTargetRegressor trained the network on transformed targets, which are its outputs; they "
+                "are not compared with the targets as they are."
             )
             source = source.regressor_
         else:
@@ -114,7 +116,9 @@ def _from_perceptron(estimator: Any, argument: str) -> Model:
     if ending is not None:
         notes.append(f"The network ends in {ending.capitalize()}; logits are its input.")
     elif estimator.out_activation_ == "exp":
-        notes.append("The network ends in exp; its outputs are the logarithms of what it predicts.")
+        notes.append(
+            "The network ends in exp; its outputs are the logarithms of what it predicts, not compared with targets."
+        )
     settings = {"optimizer": str(estimator.solver)}
     # One logit has a loss of its own, and so has a Poisson regression: neither is among `nfa.train`'s.
     if ending == "softmax":
@@ -126,7 +130,8 @@ def _from_perceptron(estimator: Any, argument: str) -> Model:
     if isinstance(estimator, MLPClassifier) and not several_labels and len(estimator.classes_) == max(2, outputs):
         classes = tuple(str(name) for name in estimator.classes_)
     name = type(estimator).__name__
-    return Model(net, name, classes=classes, settings=settings, ending=ending, notes=tuple(notes))
+    scored = estimator.out_activation_ != "exp"
+    return Model(net, name, classes=classes, settings=settings, ending=ending, scored=scored, notes=tuple(notes))
 
 
 def _network(estimator: Any, argument: str) -> MLP:

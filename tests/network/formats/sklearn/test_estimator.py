@@ -122,7 +122,9 @@ def test_a_poisson_regression_says_what_its_outputs_are():
     model = nfa.load(estimator)
     np.testing.assert_allclose(np.exp(answers(model, X))[:, 0], estimator.predict(X), rtol=1e-12)
     assert (model.ending, "loss" in model.settings) == (None, False)
-    assert model.notes == ("The network ends in exp; its outputs are the logarithms of what it predicts.",)
+    assert model.notes == (
+        "The network ends in exp; its outputs are the logarithms of what it predicts, not compared with targets.",
+    )
 
 
 def test_the_estimator_keeps_its_weights_to_itself():
@@ -238,6 +240,7 @@ def test_transformed_targets_are_noted():
     np.testing.assert_allclose(said, regressor.predict(X), rtol=0, atol=1e-12)
     assert len(model.notes) == 1
     assert "transformed targets" in model.notes[0]
+    assert nfa.audit(regressor, (X, TARGETS["real"])).score is None
 
 
 @pytest.mark.parametrize(
