@@ -90,9 +90,11 @@ class ArraySamples:
 class StreamSamples:
     """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
 
-    def __init__(self, loader: "DataLoader[Any]", relabel: Callable[[Tensor], Tensor] | None = None) -> None:
-        """Keep the loader, and what its targets go through; nothing is read yet."""
-        self.loader = loader
+    def __init__(
+        self, loader: "DataLoader[Any] | TorchDataset[Any]", relabel: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        """Keep the loader (for a torch data set, make one), and what targets go through; nothing is read yet."""
+        self.loader = loader if isinstance(loader, DataLoader) else DataLoader(loader, batch_size=256)
         self.relabel = relabel
         self.n: int | None = None
 
@@ -177,10 +179,8 @@ def as_samples(data: Any) -> Samples:
     if isinstance(data, Dataset):
         targets = None if data.y is None else _shared(data.y)
         return ArraySamples(_shared(data.X), targets, data.feature_names)
-    if isinstance(data, DataLoader):
+    if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
-    if isinstance(data, TorchDataset):
-        return StreamSamples(DataLoader(data, batch_size=256))
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     if isinstance(data, tuple) and len(data) != 2:
         raise InputError(f"data: a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")

@@ -55,9 +55,7 @@ def load(
         )
     if suffix in WEIGHTS:
         return _from_weights(existing_file(argument, text), argument, activation, model)
-    for name, given in (("activation", activation), ("model", model)):
-        if given is not None:
-            raise InputError(f"{name}: only for files of weights ({', '.join(WEIGHTS)}), not for {text}")
+    _refuse_given(activation, model, f"only for files of weights ({', '.join(WEIGHTS)}), not for {text}")
     if suffix in PROGRAMS:
         return _from_program(existing_file(argument, text), argument)
     if Path(text).exists() or ":" not in text:
@@ -69,6 +67,13 @@ def load(
     return Model(from_factory(text, argument).eval(), text)
 
 
+def _refuse_given(activation: str | None, model: str | nn.Module | None, why: str) -> None:
+    """Refuse what is said of weights alone where the source says it itself."""
+    for name, given in (("activation", activation), ("model", model)):
+        if given is not None:
+            raise InputError(f"{name}: {why}")
+
+
 def _from_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
     from nfa.network.formats.nfa_file import from_nfa, read_safetensors
     from nfa.network.formats.weights.state_dict import build
@@ -78,9 +83,7 @@ def _from_weights(file: Path, argument: str, activation: str | None, model: str 
     if file.suffix.lower() == ".safetensors":
         tensors, header = read_safetensors(file, argument)
         if "nfa" in header:
-            for name, given in (("activation", activation), ("model", model)):
-                if given is not None:
-                    raise InputError(f"{name}: {file} was written by nfa and says all of its network itself")
+            _refuse_given(activation, model, f"{file} was written by nfa and says all of its network itself")
             return from_nfa(file, tensors, header["nfa"], argument)
     else:
         tensors = read_state_dict(file, argument)

@@ -41,8 +41,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
             raise InputError("data: a loader's inputs cannot be prepared as this network needs; hand over arrays")
         if model.classes is None:
             return data, []
-        loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=256)
-        return StreamSamples(loader, partial(_class_numbers, classes=model.classes)), []
+        return StreamSamples(data, partial(_class_numbers, classes=model.classes)), []
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     said = []
     if model.transform is not None:

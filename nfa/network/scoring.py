@@ -123,7 +123,7 @@ class _Tally:
                 f"y: {target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
                 "(classes are whole numbers; without y an audit needs no targets)"
             )
-        classes = y if self.ending == "sigmoid" and _is_column(y, f) else _classes(y, f)
+        classes = _classes(y, f, self.ending)
         if classes is None or not self.are_classes:
             self.are_classes = False
             return
@@ -153,16 +153,11 @@ class _Tally:
         return Score("r2", value, 0.0, self.n, rows, constant)
 
 
-def _is_column(y: Tensor, f: Tensor) -> bool:
-    """Return whether whole numbers stand against one output."""
-    return f.shape[1] == 1 and not y.is_floating_point()
-
-
-def _classes(y: Tensor, f: Tensor) -> Tensor | None:
+def _classes(y: Tensor, f: Tensor, ending: str | None) -> Tensor | None:
     """Return targets as class numbers, where they are classes of the outputs f (n x c); None for real targets."""
     c = f.shape[1]
     if not y.is_floating_point():
-        return y if c > 1 or set(y.unique().tolist()) <= {0, 1} else None
+        return y if c > 1 or ending == "sigmoid" or set(y.unique().tolist()) <= {0, 1} else None
     if y.ndim == 2 and y.shape[1] == c > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
         return y.argmax(1)
     column = y.ndim == 1 or y.shape[1:] == (1,)

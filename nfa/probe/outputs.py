@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from nfa.common.checks import one_of
@@ -32,6 +31,7 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
         InputError: an unknown choice here; when called, a choice that c outputs do not have, or what the
             function raised, or returned, where it is no such thing.
 
+    >>> import torch
     >>> select_outputs("margin")(torch.tensor([[1.0, 4.0, 3.0]]))
     tensor([[1.]])
     >>> select_outputs(lambda f: f[:, :1] - f[:, 1:2])(torch.tensor([[1.0, 4.0, 3.0]]))
@@ -47,9 +47,9 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
     one_of("outputs", outputs, CHOICES)
     if outputs == "output:K":
         raise InputError("outputs: give the number of the output, for example output:0")
-    if outputs == "probabilities" and ending is not None:
-        return lambda f: _flat(ended(f, ending))
-    return {"logits": _flat, "predicted": _predicted, "margin": _margin, "probabilities": _probabilities}[outputs]
+    if outputs == "probabilities":
+        return lambda f: _flat(ended(f, ending or ("sigmoid" if _classes(f) == 1 else "softmax")))
+    return {"logits": _flat, "predicted": _predicted, "margin": _margin}[outputs]
 
 
 def _checked(function: Select) -> Select:
@@ -76,7 +76,11 @@ def _flat(f: Tensor) -> Tensor:
 
 
 def _by_position(f: Tensor) -> Tensor:
-    return f.reshape(len(f), -1, f.shape[-1] if f.ndim > 1 else 1)
+    return f.reshape(len(f), -1, _classes(f))
+
+
+def _classes(f: Tensor) -> int:
+    return f.shape[-1] if f.ndim > 1 else 1
 
 
 def _column(column: int) -> Select:
@@ -100,8 +104,3 @@ def _margin(f: Tensor) -> Tensor:
         raise InputError("outputs: a margin needs two outputs, the network has 1")
     first, second = f.detach().topk(2, dim=2).indices.split(1, dim=2)
     return (f.gather(2, first) - f.gather(2, second))[:, :, 0]
-
-
-def _probabilities(f: Tensor) -> Tensor:
-    f = _by_position(f)
-    return _flat(torch.sigmoid(f) if f.shape[2] == 1 else f.softmax(2))

@@ -105,7 +105,7 @@ class Probe:
             check_finite(f"net: weights {name}", parameter)
 
     def __enter__(self) -> Self:
-        """Attach: find the layers by running one sample."""
+        """Attach: find the layers by running two samples."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(mode=False))
             stack.enter_context(torch.enable_grad())
@@ -226,8 +226,7 @@ class Probe:
                 raise InputError("loss: the data have no targets")
             f, uses = self._run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
             total = loss(f, batch.y.to(f.device)) * len(f)
-            grads = torch.autograd.grad(total, [use.edge for use in uses], allow_unused=True)
-            for use, gradient in zip(uses, grads, strict=True):
+            for use, gradient in zip(uses, _gradients(total, uses), strict=True):
                 if gradient is not None and use.h is not None:
                     wide = torch.promote_types(gradient.dtype, torch.float32)
                     g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
@@ -280,8 +279,7 @@ class Probe:
         directions = torch.zeros_like(f)
         # Any numbers will do that do not cancel.
         directions[0] = torch.linspace(1, 2, f.shape[1], dtype=f.dtype, device=f.device).square()
-        gradients = torch.autograd.grad(f, [use.edge for use in uses], directions, allow_unused=True)
-        for use, gradient in zip(uses, gradients, strict=True):
+        for use, gradient in zip(uses, _gradients(f, uses, directions), strict=True):
             by_sample = use.shape[0] % len(f) == 0
             if gradient is not None and by_sample:
                 others = use.delta(gradient).reshape(len(f), -1)[1:]
@@ -307,14 +305,8 @@ class Probe:
         return f, recorder.uses
 
     def _backward(self, f: Tensor, uses: list[Use], directions: Tensor, retain: bool) -> list[tuple[str, Tensor]]:
-        if not f.requires_grad:
-            grads: tuple[Tensor | None, ...] = (None,) * len(uses)
-        else:
-            grads = torch.autograd.grad(
-                f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True
-            )
         deltas = []
-        for use, grad in zip(uses, grads, strict=True):
+        for use, grad in zip(uses, _gradients(f, uses, directions, retain), strict=True):
             delta = f.new_zeros(use.shape) if grad is None else use.delta(grad)
             if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
                 raise InputError(
@@ -323,3 +315,12 @@ class Probe:
                 )
             deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
         return deltas
+
+
+def _gradients(
+    f: Tensor, uses: list[Use], directions: Tensor | None = None, retain: bool = False
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of f with respect to every use's z; None where f does not depend on it."""
+    if not f.requires_grad:
+        return (None,) * len(uses)
+    return torch.autograd.grad(f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True)

@@ -86,10 +86,10 @@ class UseRecorder(TorchFunctionMode):
             for made in _tensors(result):
                 self._origins.pop(id(made), None)
             return result
-        origin = Origin.of([self._origin(tensor) for tensor in tensors])
+        origins = [self._origin(tensor) for tensor in tensors]
+        origin = Origin.of(origins)
         if origin is DATA and product is None:
-            for tensor in tensors:
-                found = self._origin(tensor)
+            for tensor, found in zip(tensors, origins, strict=True):
                 if found is not None and found.parameters and tensor.ndim >= 2:
                     self._weights.use_otherwise(found.parameters, func)
         result = func(*args, **kwargs) if product is None else self._apply(product, func, args, kwargs)

@@ -104,10 +104,7 @@ class Weights:
         """Return the origin of a parameter, a view of one, or a buffer; None for anything else."""
         if id(tensor) in self._buffers:
             return Origin()
-        try:
-            name = self._at.get(_place(tensor))
-        except (RuntimeError, NotImplementedError):  # no memory of its own: sparse, or inside torch.func
-            return None
+        name = self._at.get(_place(tensor)) if memory(tensor) else None
         return None if name is None else Origin((name,))
 
     def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
@@ -187,7 +184,7 @@ def layer_name(parameter: str) -> str:
 
 def _place(tensor: Tensor) -> _Place:
     """What two views of the same memory have in common when they show the same matrix."""
-    return (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+    return (memory(tensor), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
 
 
 def memory(tensor: Tensor) -> int:
@@ -199,6 +196,6 @@ def memory(tensor: Tensor) -> int:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    if one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr():
+    if memory(one) == memory(other):
         return _place(one) == _place(other)
     return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)

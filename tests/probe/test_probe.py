@@ -242,6 +242,22 @@ def test_layers_need_not_reach_the_output():
     assert audit["used"]["cosine"] == pytest.approx(1)
 
 
+def test_an_output_may_depend_on_no_layer_at_all():
+    class Apart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.loose = nn.Linear(3, 2), nn.Linear(3, 5)
+
+        def forward(self, x):
+            self.loose(x)
+            with torch.no_grad():
+                return self.used(x)
+
+    audit = nfa.audit(Apart(), (torch.randn(8, 3), torch.arange(8) % 2), loss="cross_entropy")
+    assert [layer["name"] for layer in audit] == ["loose"]
+    assert "dead" in audit["loose"]["note"]
+
+
 def test_sweeps_yield_every_sample_once_per_output():
     net, X = nfa.MLP(4, 5, 1, 3), gaussian(25, 4, dtype=torch.float32)
     seen = {0: [], 1: [], 2: []}

@@ -26,6 +26,11 @@ def parts(net: nn.Module) -> dict[str, Part]:
     return {name: module for name, module in net.named_modules() if isinstance(module, Part)}
 
 
+def held(net: nn.Module) -> dict[str, Tensor]:
+    """Return a network's parameters and buffers by all of their names."""
+    return dict(net.named_parameters(remove_duplicate=False)) | dict(net.named_buffers(remove_duplicate=False))
+
+
 def put_all(
     root: nn.Module, tensors: Mapping[str, Tensor], weights: Container[str], kinds: Mapping[str, str] = _NOTHING
 ) -> None:

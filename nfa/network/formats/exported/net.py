@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nfa.network.formats.exported.graph import Known, Ref, Step, call_arguments
 from nfa.network.formats.exported.program import Program
 from nfa.network.formats.names import uncompiled
-from nfa.network.formats.nested import Part, parts, put_all
+from nfa.network.formats.nested import Part, held, parts, put_all
 from nfa.network.formats.rows import fit_rows
 
 
@@ -34,15 +34,15 @@ class ExportedNet(nn.Module):
         self._nfa_program = program
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the answers for n rows, in the shape that the program takes or any other of as many entries."""
+        """Return the answers for n rows, in the shape that the program takes, or another that `fit_rows` knows."""
         program = self._nfa_program
-        answer: Tensor = run(program, {**own_values(self, program)}, fit_rows(x, program.shape), parts(self))
+        answer: Tensor = run(program, own_values(self, program), fit_rows(x, program.shape), parts(self))
         return answer
 
 
 def own_values(net: nn.Module, program: Program) -> dict[str, Tensor]:
     """Return a network's parameters and buffers by the names that its program has for them."""
-    own = dict(net.named_parameters(remove_duplicate=False)) | dict(net.named_buffers(remove_duplicate=False))
+    own = held(net)
     return {value: own[uncompiled(name)] for value, name in program.tensors.items()}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
-from nfa.network.formats.nested import parts
+from nfa.network.formats.nested import held, parts
 from nfa.network.formats.onnx.graph import Entry
 from nfa.network.formats.onnx.node import ELEMENTS, LONGEST, Node
 from nfa.network.formats.onnx.operators import OPERATORS
@@ -69,7 +69,7 @@ class OnnxNet(nn.Module):
         Raises:
             InputError: rows are of another shape than the graph takes, or a node cannot be run.
         """
-        own = dict(self.named_parameters(remove_duplicate=False)) | dict(self.named_buffers(remove_duplicate=False))
+        own = held(self)
         values = {name: own[registered] for name, registered in self._weights.items()} | self._numbers
         values[self._entry.name] = fit_rows(x, self._entry.shape).to(self._like.dtype)
         within = parts(self)
