@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
-from nfa.data.dataset import Dataset
+from nfa.data.dataset import Dataset, Scaling
 from nfa.data.samples import StreamSamples
 from nfa.network.model import Model
 
@@ -35,26 +35,19 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     """
     if isinstance(data, Dataset):
         return _prepared_set(model, data)
-    scaled = model.scaling is not None and model.scaling.kind != "none"
     if isinstance(data, (DataLoader, TorchDataset)):
-        if scaled or model.transform is not None:
+        if _scaling(model) is not None or model.transform is not None:
             raise InputError("data: a loader's inputs cannot be prepared as this network needs; hand over arrays")
         if model.classes is None:
             return data, []
         return StreamSamples(data, partial(_class_numbers, classes=model.classes)), []
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    said = []
-    if model.transform is not None:
-        X = _transformed(model, X)
-        said.append(TRANSFORMED)
-    elif model.features is not None and hasattr(X, "columns"):
+    if model.transform is None and model.features is not None and hasattr(X, "columns"):
         missing = [name for name in model.features if name not in X.columns]
         if missing:
             raise InputError(f"data: no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
-    if scaled and model.scaling is not None:
-        X = model.scaling.apply(_array(X))
-        said.append(f"Inputs scaled as in training ({model.scaling.kind}).")
+    X, said = _inputs(model, X)
     if y is None:
         return X, said
     return (X, y if model.classes is None else _class_numbers(y, model.classes)), said
@@ -62,8 +55,6 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
 
 MOST_CLASSES = 1_000_000
 """The largest class number that is taken for an output's number."""
-
-TRANSFORMED = "The pipeline's earlier steps were applied to the inputs."
 
 
 def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
@@ -89,23 +80,32 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         shares = {key: model.split[key] for key in ("test", "val", "seed")}
         rows = rows.divide(**shares)
         said.append(f"Rows divided as in training: {', '.join(f'{key} {value}' for key, value in shares.items())}.")
+    table: Any = rows.X
     if model.transform is not None:
-        table: Any = rows.X
         if model.features is not None and rows.feature_names is not None:
             import pandas as pd
 
             table = pd.DataFrame(rows.X, columns=list(rows.feature_names))
-        rows = replace(rows, X=_transformed(model, table), feature_names=None, feature_shape=None)
-        said.append(TRANSFORMED)
-    if model.scaling is not None and model.scaling.kind != "none":
-        rows = rows.scaled(model.scaling)
-        said.append(f"Inputs scaled as in training ({model.scaling.kind}).")
-    return rows, said
+        rows = replace(rows, feature_names=None, feature_shape=None)
+    X, done = _inputs(model, table)
+    return (replace(rows, X=X) if done else rows), [*said, *done]
 
 
-def _transformed(model: Model, X: Any) -> NDArray[Any]:
-    assert model.transform is not None
-    return np.asarray(model.transform(X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X))
+def _scaling(model: Model) -> Scaling | None:
+    return None if model.scaling is None or model.scaling.kind == "none" else model.scaling
+
+
+def _inputs(model: Model, X: Any) -> tuple[Any, list[str]]:
+    """Return inputs transformed and scaled, and a sentence for each of the two that was done."""
+    said = []
+    if model.transform is not None:
+        X = np.asarray(model.transform(X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X))
+        said.append("The pipeline's earlier steps were applied to the inputs.")
+    scaling = _scaling(model)
+    if scaling is not None:
+        X = scaling.apply(_array(X))
+        said.append(f"Inputs scaled as in training ({scaling.kind}).")
+    return X, said
 
 
 def _array(X: Any) -> NDArray[Any]:
