@@ -1,0 +1,215 @@
+"""What the regressor and the classifier share: parameters, fitting, what is known afterwards."""
+
+from abc import abstractmethod
+from contextlib import nullcontext
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_array, check_random_state, check_X_y
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from torch import Tensor
+
+from nfa.common.checks import check_finite, one_of, positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.rfm.estimators.tables import as_host, column_encoder, computing_dtype, device_of, encoded_from
+from nfa.rfm.kernels import kernel_named
+from nfa.rfm.machine import KernelMachine
+from nfa.rfm.recursion import Problem, Recipe, recursion
+from nfa.rfm.saving import Saved
+from nfa.rfm.seeds import first_matrix
+from nfa.rfm.solving.choosing import plan
+
+SCALES = ("max", "trace")
+
+
+class BaseRFM(Saved, BaseEstimator):
+    """A recursive feature machine; see `RFMRegressor` and `RFMClassifier`."""
+
+    machine_: KernelMachine
+    _y_checks: ClassVar[dict[str, bool]] = {}
+
+    def __init__(
+        self,
+        kernel: str = "laplace",
+        *,
+        exponent: float = 1.0,
+        bandwidth: float = 1.0,
+        bandwidth_scale: str | None = "median",
+        ridge: float = 1e-3,
+        n_iters: int = 3,
+        M_init: Any = None,
+        M_scale: str | None = "max",
+        diag: bool = False,
+        center_grads: bool = False,
+        agop_power: float = 1.0,
+        agop_samples: int | None = None,
+        memory_budget: float = 4.0,
+        device: Any = None,
+        dtype: Any = None,
+        random_state: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.kernel = kernel
+        self.exponent = exponent
+        self.bandwidth = bandwidth
+        self.bandwidth_scale = bandwidth_scale
+        self.ridge = ridge
+        self.n_iters = n_iters
+        self.M_init = M_init
+        self.M_scale = M_scale
+        self.diag = diag
+        self.center_grads = center_grads
+        self.agop_power = agop_power
+        self.agop_samples = agop_samples
+        self.memory_budget = memory_budget
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.progress = progress
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Show the parameters and, once fitted, the solver."""
+        shown = str(super().__repr__(N_CHAR_MAX))
+        return f"{shown}: {self.solver_}" if hasattr(self, "solver_") else shown
+
+    def _recipe(self) -> Recipe:
+        """Return the parameters of an iteration, checked."""
+        for name, least, strict in (("bandwidth", 0, True), ("ridge", 0, False), ("agop_power", 0, True)):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and (value > least if strict else value >= least)):
+                raise InputError(f"{name}: got {value}, expected a number {'above' if strict else 'of at least'} 0")
+        if self.M_scale is not None:
+            one_of("M_scale", self.M_scale, SCALES)
+        if self.bandwidth_scale is not None:
+            one_of("bandwidth_scale", self.bandwidth_scale, ["median"])
+        if self.agop_samples is not None:
+            positive("agop_samples", self.agop_samples)
+        return Recipe(
+            kernel_named(self.kernel, self.exponent),
+            float(self.bandwidth),
+            self.bandwidth_scale,
+            float(self.ridge),
+            self.M_scale,
+            self.diag,
+            self.center_grads,
+            float(self.agop_power),
+            self.agop_samples,
+        )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to rows X (n x d) and targets y.
+
+        Args:
+            X: Array, tensor or data frame.
+            y: Numbers, (n,) or (n, c), for a regressor; labels that can be sorted, (n,), for a classifier.
+            sample_weight: Shape (n,), at least 0: a row of weight 2 is as two equal rows.
+
+        Raises:
+            ValueError: what scikit-learn's checks refuse.
+            InputError: a parameter out of range, or a memory budget too small.
+        """
+        rows, targets, weights = self._training(X, y, sample_weight)
+        return self._fit(rows, self._targets(targets, learn=True).to(rows.device), weights)
+
+    @abstractmethod
+    def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
+        """Return targets as numbers, (n, c), float64; `learn` what kind they are, otherwise hold them to it."""
+
+    def _training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Tensor, NDArray[Any], Any]:
+        """Return rows, targets and weights to fit, checked; learns the columns."""
+        self._device = device_of(X, self.device)
+        X, y, numbers = as_host(X), as_host(y), [np.float64, np.float32]
+        self.encoder_ = column_encoder(X)
+        if self.encoder_ is None:
+            X, y = validate_data(self, X, y, dtype=numbers, **self._y_checks)
+        else:
+            # The estimator's columns are the frame's; the encoded ones are M's.
+            validate_data(self, X, y, skip_check_array=True)
+            X, y = check_X_y(self.encoder_.fit_transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
+        self._dtype = computing_dtype(X, self.dtype)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(as_host(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+            if not weights.any():
+                raise InputError("sample_weight: every weight is 0, expected at least one above")
+            weights = torch.from_numpy(weights).to(self._device, self._dtype)
+        return self._tensor(X), y, weights
+
+    def _rows(self, X: Any) -> Tensor:
+        """Return rows to predict, checked against the columns that `fit` saw."""
+        check_is_fitted(self)
+        X = as_host(X)
+        if self.encoder_ is not None:
+            validate_data(self, X, reset=False, skip_check_array=True)
+            return self._tensor(check_array(self.encoder_.transform(X), estimator=self))
+        return self._tensor(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Return f(x) for each row, (m, c)."""
+        rows = self._rows(X)  # which checks that there is a machine
+        return self.machine_.predict(rows).cpu().numpy()
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        found = torch.from_numpy(np.ascontiguousarray(values)).to(self._device, self._dtype)
+        check_finite("X", found)  # also what float32 cannot hold
+        return found
+
+    def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
+        """Run the recursion, and keep its last machine."""
+        recipe, n_iters = self._recipe(), positive("n_iters", self.n_iters, least=0)
+        problem = Problem.of(X, Y, weights, recipe.kernel).fitted()
+        solver = plan(len(problem.X), X.element_size(), self.memory_budget)
+        M = first_matrix(self.M_init, X.shape[1], self.diag).to(X.device)
+        generator = torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31)))
+        rows = []
+        with progress("fitting", n_iters + 1) if self.progress else nullcontext(lambda steps: None) as advance:
+            for step in recursion(problem, M, recipe, solver, n_iters, generator):
+                rows.append(step.row(M))
+                M = step.machine.metric.M
+                advance(1)
+        self.solver_ = str(solver)
+        return self._keep(step.machine, pd.DataFrame(rows))
+
+    def _keep(self, machine: KernelMachine, history: pd.DataFrame) -> Self:
+        """Set what is known after fitting."""
+        self.machine_, self.history_ = machine, history
+        self.M_ = machine.metric.M.cpu().numpy()
+        self.bandwidth_ = machine.bandwidth
+        return self
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """The diagonal of M as shares of its trace: how much f varies along each column of X, (n_features_in_,).
+
+        Columns that one categorical column became count together.
+        """
+        check_is_fitted(self)
+        diagonal = self.M_ if self.M_.ndim == 1 else self.M_.diagonal()
+        if self.encoder_ is not None:
+            diagonal = np.bincount(encoded_from(self.encoder_), weights=diagonal, minlength=self.n_features_in_)
+        total = diagonal.sum()
+        return np.asarray(diagonal / total if total > 0 else diagonal, dtype=np.float64)
+
+    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
+        """Return the average gradient outer product of the fitted machine, of M's shape, float64.
+
+        AGOP = mean over rows of J'J with J = df/dx; where a row is a training row, that pair counts 0.
+
+        Args:
+            X: The rows to average over; None for the training rows.
+            centered: Subtract from J its mean over rows.
+        """
+        check_is_fitted(self)
+        rows = None if X is None else self._rows(X)
+        return self.machine_.agop(rows, centered, self.diag).cpu().numpy()
+
+    def __sklearn_tags__(self) -> Tags:
+        """Dense numbers only."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags

@@ -1,0 +1,79 @@
+"""Recursive feature machines for numbers."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.rfm.estimators.base import BaseRFM
+
+
+class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
+    """Kernel ridge regression that learns its features: a recursive feature machine for one or many targets.
+
+    f(x) = sum_i a_i k(x, x_i), (K + ridge I) a = y, with the kernel a function of r / L,
+    r^2 = (x - z)'M(x - z). M starts as the identity; after each fit it becomes the average gradient outer product
+    AGOP = mean over training rows of J'J, J = df/dx, `n_iters` times; the last fit is the estimator's.
+    Nothing is standardised, and there is no intercept: scale columns and center targets yourself where it matters.
+
+    Args:
+        kernel: "laplace" exp(-t) with t = r / L; "gaussian" exp(-t^2 / 2); "power" exp(-t^exponent); "quadratic"
+            (x'Mz / L^2)^2; "l1" exp(-sum_k |u_k| / L) with u = M^(1/2) (x - z).
+        exponent: Of the kernel "power", above 0 and at most 2.
+        bandwidth: L, in units of `bandwidth_scale`.
+        bandwidth_scale: "median": the median distance between training rows that differ, under the current M (at
+            more than 1,000 rows, of 1,000 drawn). None: the bandwidth is L itself.
+        ridge: Added to the diagonal of the kernel matrix; divided by a row's weight where there are weights.
+        n_iters: Updates of M; 0 is plain kernel ridge regression.
+        M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
+            an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).
+        M_scale: What M is divided by after an update: "max", its largest entry (as the authors' package and xRFM do);
+            "trace", so that its trace is d; None, nothing (as the paper's tabular experiments do). With the
+            bandwidth a multiple of the median the predictions do not depend on it.
+        diag: Keep M diagonal.
+        center_grads: Subtract the mean gradient, output by output, before the AGOP.
+        agop_power: M is the AGOP to this power.
+        agop_samples: Average gradients over this many training rows, drawn anew in each iteration; None for all.
+        memory_budget: GiB. While three n x n matrices fit, the kernel matrix is factored whole, by Cholesky; beyond,
+            conjugate gradients work on blocks of it.
+        device: Of the computation; None for X's.
+        dtype: "float32" or "float64"; None for X's (float64 for whole numbers, float32 for half precision).
+        random_state: The seed of what is drawn.
+        progress: Show a bar on a terminal when fitting takes longer than two seconds.
+
+    Attributes:
+        M_: The feature matrix of the fitted machine, float64, (d, d), or (d,) with `diag`.
+        feature_importances_: Its diagonal as shares of its trace, for each column of X.
+        bandwidth_: L in the units of X.
+        history_: A data frame, a row per iteration: bandwidth, train_mse, cosine of M to the one before, effective
+            rank of M.
+        solver_: How the machine was fitted, in words.
+        encoder_: The scikit-learn transformer of a data frame's columns that are not numbers (one-hot; M's columns are
+            `encoder_.get_feature_names_out()`), or None.
+
+    Source: arXiv:2212.13881, Algorithm 1.
+
+    >>> X = np.random.default_rng(0).normal(size=(300, 5))
+    >>> model = RFMRegressor().fit(X, X[:, 0] ** 2)
+    >>> int(model.feature_importances_.argmax())
+    0
+    """
+
+    _y_checks: ClassVar = {"multi_output": True, "y_numeric": True}
+
+    def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
+        """Return targets as (n, c)."""
+        if learn:
+            self._target_shape = y.shape[1:]
+        elif y.shape[1:] != self._target_shape:
+            raise InputError(f"validation: targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
+        return torch.from_numpy(np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float64))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions of y's shape, in the dtype of the computation."""
+        outputs = self._outputs(X)
+        return outputs.reshape(len(outputs), *self._target_shape)

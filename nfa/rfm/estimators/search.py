@@ -1,0 +1,309 @@
+"""Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor
+
+from nfa.common.checks import positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.estimators.tables import as_host
+from nfa.rfm.losses import log_loss, squared_loss
+from nfa.rfm.recursion import Problem, Recipe
+from nfa.rfm.saving import Saved
+from nfa.rfm.seeds import first_matrix
+from nfa.rfm.selection import Judge, Split, ranked, tried_paths
+
+
+class BaseSearch(Saved, BaseEstimator):
+    """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`."""
+
+    _estimator: ClassVar[Any]
+    best_estimator_: Any
+
+    def __init__(
+        self,
+        kernels: Sequence[str] = ("laplace", "gaussian", "l1"),
+        *,
+        bandwidths: Sequence[float] = (1.0, 2.0, 4.0),
+        ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        max_iters: int = 4,
+        shortlist: int = 3,
+        cv: Any = 5,
+        M_init: Any = None,
+        diag: bool = False,
+        center_grads: bool = False,
+        agop_power: float = 1.0,
+        agop_samples: int | None = None,
+        memory_budget: float = 4.0,
+        device: Any = None,
+        dtype: Any = None,
+        random_state: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.kernels = kernels
+        self.bandwidths = bandwidths
+        self.ridges = ridges
+        self.max_iters = max_iters
+        self.shortlist = shortlist
+        self.cv = cv
+        self.M_init = M_init
+        self.diag = diag
+        self.center_grads = center_grads
+        self.agop_power = agop_power
+        self.agop_samples = agop_samples
+        self.memory_budget = memory_budget
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None) -> Self:
+        """Choose, then fit what was chosen to all rows of X.
+
+        Args:
+            X: Rows, n x d: array, tensor or data frame.
+            y: Targets, as for the estimator searched over.
+            sample_weight: Shape (n,), at least 0.
+            validation: Held-out rows and targets (X, y) to choose by, instead of cross-validation.
+
+        Raises:
+            ValueError: what scikit-learn's checks refuse.
+            InputError: a parameter out of range, fewer than two rows.
+        """
+        template = self._estimator(**self._shared())
+        rows, targets, weights = template._training(X, y, sample_weight)
+        Y = template._targets(targets, learn=True).to(rows.device)
+        if len(rows) < 2:
+            raise InputError(f"X: n_samples = {len(rows)}, expected at least 2 to choose by")
+        known = len(rows)
+        if validation is None:
+            splits = self._splits(targets)
+        else:
+            rows, Y = self._appended(template, rows, Y, validation)
+            splits = [(np.arange(known), np.arange(known, len(rows)))]
+            if weights is not None:
+                weights = torch.cat([weights, weights.new_ones(len(rows) - known)])
+        self._search(rows, Y, weights, known, splits)
+        self.best_estimator_ = self._estimator(**self._shared() | self.best_params_).fit(X, y, sample_weight)
+        self.n_features_in_ = self.best_estimator_.n_features_in_
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        return self
+
+    def _shared(self) -> dict[str, Any]:
+        """Return the parameters that every machine of the search has."""
+        names = ("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype")
+        return {name: getattr(self, name) for name in (*names, "random_state", "progress")}
+
+    def _appended(
+        self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: tuple[Any, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Return rows and targets with the held-out ones behind them."""
+        X_held, y_held = validation
+        held = template._rows(X_held)
+        numbers = template._targets(np.asarray(as_host(y_held)), learn=False).to(rows.device)
+        check_consistent_length(held, numbers)
+        return torch.cat([rows, held]), torch.cat([Y, numbers])
+
+    def _splits(self, targets: NDArray[Any]) -> list[Split]:
+        """Return which rows to fit and which to judge by, in turn."""
+        classes = issubclass(self._estimator, ClassifierMixin)
+        if not isinstance(self.cv, int):
+            return list(check_cv(self.cv, targets, classifier=classes).split(targets, targets))
+        folds = min(positive("cv", self.cv, least=2), len(targets))
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        most = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
+        if most < 2:
+            return list(KFold(folds, shuffle=True, random_state=seed).split(targets))
+        with warnings.catch_warnings():
+            # A class of fewer rows than folds is spread over as many folds as it has rows.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            return list(StratifiedKFold(min(folds, most), shuffle=True, random_state=seed).split(targets, targets))
+
+    def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
+        """Set the tables of what was tried, and what is best."""
+        max_iters, shortlist = positive("max_iters", self.max_iters, least=0), positive("shortlist", self.shortlist)
+        for ridge in self.ridges:
+            if not (np.isfinite(ridge) and ridge > 0):
+                raise InputError(f"ridges: holds {ridge}, expected numbers above 0")
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        left_out, tried = [], []
+        bar = progress("choosing", len(self.kernels)) if self.progress else nullcontext(lambda steps: None)
+        with bar as advance:
+            for kernel in self.kernels:
+                machines = [self._machine(kernel, bandwidth) for bandwidth in self.bandwidths]
+                recipes = [machine._recipe() for machine in machines]
+                problem = Problem.of(rows, Y, weights, recipes[0].kernel)
+                M = first_matrix(self.M_init, rows.shape[1], recipes[0].diag).to(rows.device)
+                train = problem.fitted(torch.arange(known, device=rows.device))
+                ranking = ranked(train, M, recipes, self.ridges, self._loss, seed)
+                judge = Judge(problem, splits, self._loss, self.memory_budget, seed)
+                paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
+                targets = problem.Y[judge.judged].cpu().numpy()
+                shares = None if weights is None else weights[judge.judged].cpu().numpy()
+                left_out += [named(kernel, each.recipe) | {"loss": each.loss} for each in ranking]
+                tried += [
+                    named(kernel, each.recipe)
+                    | {"n_iters": each.n_iters, "loss": each.loss}
+                    | {"score": self._score(each.outputs.cpu().numpy(), targets, shares)}
+                    for each in paths
+                ]
+                advance(1)
+        self.loo_results_, self.cv_results_ = pd.DataFrame(left_out), pd.DataFrame(tried)
+        best = min(tried, key=lambda row: row["loss"])
+        self.best_score_ = best["score"]
+        self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
+
+    def _machine(self, kernel: str, bandwidth: float) -> BaseRFM:
+        machine: BaseRFM = self._estimator(
+            kernel, **self._shared(), diag=self.diag or kernel == "l1", bandwidth=bandwidth
+        )
+        return machine
+
+    @staticmethod
+    @abstractmethod
+    def _loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+        """Return what is minimised."""
+
+    @staticmethod
+    @abstractmethod
+    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        """Return what is reported."""
+
+    @property
+    def M_(self) -> NDArray[np.float64]:
+        """The feature matrix of the machine that was chosen."""
+        check_is_fitted(self)
+        found: NDArray[np.float64] = self.best_estimator_.M_
+        return found
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """The diagonal of `M_` as shares of its trace, for each column of X."""
+        check_is_fitted(self)
+        found: NDArray[np.float64] = self.best_estimator_.feature_importances_
+        return found
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """A row per iteration of the machine that was chosen."""
+        check_is_fitted(self)
+        found: pd.DataFrame = self.best_estimator_.history_
+        return found
+
+    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
+        """Return the average gradient outer product of the machine that was chosen; see `RFMRegressor`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.agop(X, centered=centered))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions of the machine that was chosen."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.predict(X))
+
+
+def named(kernel: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what tells a candidate from the others, as parameters of an estimator."""
+    return {"kernel": kernel, "diag": recipe.diag, "bandwidth": recipe.bandwidth, "ridge": recipe.ridge}
+
+
+class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
+    """An `RFMRegressor` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
+
+    For every kernel, exact leave-one-out under the first M ranks all bandwidths with all ridges. Leave-one-out says
+    nothing once M has seen the targets, so the `shortlist` best are fitted again, whole path from the first M on, on
+    each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update, the best also with up to
+    `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
+
+    Args:
+        kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1".
+        bandwidths: In units of the median distance.
+        ridges: Each above 0.
+        max_iters: The most updates of M.
+        shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
+        cv: The number of folds (shuffled; stratified for classes), or a scikit-learn splitter.
+        M_init: As for `RFMRegressor`, like the others that follow.
+        diag: Keep M diagonal for all kernels.
+        center_grads: Center gradients before the AGOP.
+        agop_power: M is the AGOP to this power.
+        agop_samples: Average gradients over this many training rows.
+        memory_budget: GiB.
+        device: Of the computation.
+        dtype: "float32" or "float64".
+        random_state: The seed of folds and of what is drawn.
+        progress: Show a bar on a terminal.
+
+    Attributes:
+        best_params_: Kernel, bandwidth, ridge, n_iters, diag.
+        best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
+            the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
+        best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
+        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, n_iters, loss, score.
+        loo_results_: A data frame of the ranking under the first M.
+
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> model = RFMRegressorCV(kernels=["gaussian"], max_iters=2).fit(X, X[:, 0] ** 2)
+    >>> int(model.feature_importances_.argmax()), model.best_score_ > 0.5
+    (0, True)
+    """
+
+    _estimator = RFMRegressor
+    _loss = staticmethod(squared_loss)
+
+    @staticmethod
+    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weights)) if len(targets) > 1 else float("nan")
+
+
+class RFMClassifierCV(ClassifierMixin, BaseSearch):
+    """An `RFMClassifier` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
+
+    As `RFMRegressorCV` does, by the mean of -log p(class) (see `nfa.rfm.losses`), which is smoother than the share of
+    right answers; `best_score_` is that share, on rows that the machines were not fitted on.
+
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> model = RFMClassifierCV(kernels=["laplace"], max_iters=2).fit(X, X[:, 0] > 0)
+    >>> bool(model.predict([[2, 0, 0]])[0]), model.best_score_ > 0.8
+    (True, True)
+    """
+
+    _estimator = RFMClassifier
+    _loss = staticmethod(log_loss)
+
+    @staticmethod
+    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        return float(accuracy_score(targets.argmax(1), outputs.argmax(1), sample_weight=weights))
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, sorted."""
+        check_is_fitted(self)
+        found: NDArray[Any] = self.best_estimator_.classes_
+        return found
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return the chosen machine's outputs; see `RFMClassifier`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.decision_function(X))
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the chosen machine's probabilities, (n, c); see `RFMClassifier`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.predict_proba(X))

@@ -1,0 +1,37 @@
+"""What is minimised when hyperparameters are chosen: proper scores, smoother than the share of right answers."""
+
+import torch
+from torch import Tensor
+
+SOFTNESS = 0.02
+"""How far above 0 an output lies, about, before it is taken for a probability as it is."""
+
+
+def log_probabilities(outputs: Tensor) -> Tensor:
+    """Return logarithms of probabilities, (n, c), in the order of the outputs that estimate them by least squares.
+
+    Such outputs leave [0, 1] where rows are few: p_j is proportional to s log(1 + exp(f_j / s)), s = `SOFTNESS`, which
+    is f_j above 0, but positive and increasing everywhere.
+
+    >>> log_probabilities(torch.tensor([[0.75, 0.25]])).exp()
+    tensor([[0.7500, 0.2500]])
+    """
+    scaled = outputs / SOFTNESS
+    # Below -15, log(1 + exp(x)) is exp(x) to the last digit of float32, and its logarithm x.
+    logarithms = torch.where(scaled < -15, scaled, torch.nn.functional.softplus(scaled.clamp(min=-15)).log())
+    return logarithms.log_softmax(1)
+
+
+def log_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+    """Return the mean of -log p(class) for one-hot targets."""
+    return _mean(-(log_probabilities(outputs) * targets).sum(1), weights)
+
+
+def squared_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+    """Return the mean squared error over rows and targets."""
+    return _mean(((outputs - targets) ** 2).mean(1), weights)
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> float:
+    values = values.double()
+    return float(values.mean() if weights is None else (values * weights).sum() / weights.sum())

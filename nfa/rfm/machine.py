@@ -1,0 +1,89 @@
+"""A fitted kernel machine: predictions, gradients' averages."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfa.rfm.kernels import Kernel
+from nfa.rfm.metric import Metric
+from nfa.rfm.moments import BLOCK, Moments
+from nfa.rfm.pairs import Pairs
+
+
+@dataclass(frozen=True, eq=False)
+class KernelMachine:
+    """f_j(x) = unit sum_i a_ij k(x, z_i), with the kernel taken under a feature matrix M.
+
+    Args:
+        kernel: The kernel.
+        metric: M.
+        bandwidth: L, in the units of the data.
+        centers: Rows z_i in the metric's coordinates, shape (n, d).
+        a: Coefficients, shape (n, c).
+        unit: What the targets were divided by.
+    """
+
+    kernel: Kernel
+    metric: Metric
+    bandwidth: float
+    centers: Tensor
+    a: Tensor
+    unit: float = 1.0
+
+    @property
+    def L(self) -> float:
+        """The bandwidth in the metric's coordinates."""
+        return self.bandwidth / self.metric.length
+
+    def predict(self, X: Tensor) -> Tensor:
+        """Return f(x) for rows x, shape (m, c)."""
+        rows = self.metric.rows(X)
+        step = max(1, BLOCK // len(self.centers))
+        parts = [
+            self.kernel.value(self.kernel.pairs(x, self.centers).values, self.L) @ self.a for x in rows.split(step)
+        ]
+        return torch.cat(parts) * self.unit
+
+    def agop(
+        self,
+        X: Tensor | None = None,
+        centered: bool = False,
+        diag: bool = False,
+        weights: Tensor | None = None,
+        pairs: Pairs | None = None,
+    ) -> Tensor:
+        """Return the average over rows x of J'J, J = df/dx (c x d); where x is a center, that pair counts 0.
+
+        Args:
+            X: Shape (m, d); None for the rows the machine was fitted on.
+            centered: Subtract from J its mean over rows.
+            diag: Return only the diagonal, (d,).
+            weights: Of the rows, shape (m,).
+            pairs: The pairs of X and centers, where they are at hand.
+
+        Returns:
+            Float64, (d, d) or (d,).
+        """
+        rows = self.centers if X is None else self.metric.rows(X)
+        only_diagonal = diag and (self.metric.root is None or self.metric.root.ndim == 1)
+        # Weights around 1: their sum stays within the dtype's digits.
+        root = None if weights is None else (weights / weights.mean()).sqrt().to(rows.dtype)
+        step = len(rows) if pairs is not None else max(1, 8 * BLOCK // len(self.centers))
+        d = rows.shape[1]
+        outer = torch.zeros((d,) if only_diagonal else (d, d), dtype=torch.float64, device=rows.device)
+        sums = torch.zeros(self.a.shape[1], d, dtype=torch.float64, device=rows.device)
+        for start in range(0, len(rows), step):
+            block = slice(start, start + step)
+            x = rows if step >= len(rows) else rows[block]
+            found = self.kernel.moments(
+                x, self.centers, self.a, self.L, None if root is None else root[block], only_diagonal, pairs
+            )
+            outer += found.outer
+            sums += found.sums
+        outer, sums = self.metric.pull(Moments(outer / len(rows), sums / len(rows)))
+        if centered:
+            outer = outer - ((sums * sums).sum(0) if outer.ndim == 1 else sums.T @ sums)
+        if diag and outer.ndim == 2:
+            outer = outer.diagonal()
+        return outer * self.unit**2

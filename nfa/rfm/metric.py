@@ -1,0 +1,105 @@
+"""The feature matrix M of a kernel, as coordinates in which it is the identity."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.rfm.moments import Moments
+
+NEGATIVE = 1e-6
+"""An eigenvalue below minus this share of the largest is no rounding: M is not positive semidefinite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """r^2 = (x - z)'M(x - z), by rows z = F (x - center) / unit with F = (M / size)^(1/2).
+
+    Args:
+        M: Float64, (d, d), or (d,) for a diagonal matrix.
+        center: What is subtracted from every row, (d,); distances do not depend on it, rounding does.
+        unit: What every entry is divided by, so that no square overflows.
+        root: F, of M's shape; None for the identity.
+        size: The largest entry of M.
+    """
+
+    M: Tensor
+    center: Tensor
+    unit: float
+    root: Tensor | None
+    size: float
+
+    @classmethod
+    def of(cls, M: Tensor, center: Tensor, unit: float = 1.0) -> "Metric":
+        """Return the metric of M, which must be symmetric and positive semidefinite (see `checked_matrix`)."""
+        size = float(M.diagonal().max() if M.ndim == 2 else M.max())
+        if size == 0:
+            return cls(M, center, unit, torch.zeros_like(M), 1.0)
+        shape = M / size
+        if M.ndim == 2 and torch.equal(shape, torch.diag(shape.diagonal())):
+            shape = shape.diagonal()
+        if shape.ndim == 1:
+            root = None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt()
+        else:
+            values, V = torch.linalg.eigh(shape)
+            root = (V * values.clamp(min=0).sqrt()) @ V.T
+        return cls(M, center, unit, root, size)
+
+    @property
+    def length(self) -> float:
+        """Return how long one unit of the rows' distance is: r = length |z - z'|."""
+        return math.sqrt(self.size) * self.unit
+
+    def rows(self, X: Tensor) -> Tensor:
+        """Return rows z of X, in X's dtype."""
+        rows = (X - self.center.to(X.dtype)) / self.unit
+        if self.root is None:
+            return rows
+        root = self.root.to(X.dtype)
+        return rows * root if root.ndim == 1 else rows @ root
+
+    def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        """Return the moments of gradients with respect to x from those with respect to z, float64."""
+        outer, sums = moments.outer.double() / self.unit**2, moments.sums.double() / self.unit
+        root = self.root
+        if root is None:
+            return outer, sums
+        if root.ndim == 1:
+            return outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
+        return root @ outer @ root, sums @ root
+
+
+def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
+    """Return a feature matrix in float64, exactly symmetric, if it is one of d features.
+
+    Args:
+        argument: What to call it in a message.
+        M: Shape (d, d), or (d,) for a diagonal matrix.
+        d: The number of features.
+
+    Raises:
+        InputError: the wrong shape, not finite, not symmetric, or an eigenvalue below 0 by more than rounding.
+
+    >>> checked_matrix("M_init", torch.tensor([[2.0, 1.0], [1.0, 2.0]]), 2).dtype
+    torch.float64
+    """
+    if M.shape not in ((d, d), (d,)):
+        raise InputError(f"{argument}: shape {tuple(M.shape)}, expected ({d}, {d}), or ({d},) for a diagonal matrix")
+    if M.is_complex():
+        raise InputError(f"{argument}: complex numbers, expected real ones")
+    M = M.detach().double()
+    if not bool(torch.isfinite(M).all()):
+        raise InputError(f"{argument}: holds NaN or infinity; every entry must be finite")
+    if M.ndim == 1:
+        least, size = float(M.min()), float(M.abs().max())
+    else:
+        size = float(M.abs().max())
+        if float((M - M.T).abs().max()) > NEGATIVE * size:
+            raise InputError(f"{argument}: not symmetric")
+        M = (M + M.T) / 2
+        least = float(torch.linalg.eigvalsh(M)[0])
+    if least < -NEGATIVE * size:
+        raise InputError(f"{argument}: not positive semidefinite; its least eigenvalue is {least:.3g}")
+    return M

@@ -1,0 +1,102 @@
+"""Distances between rows, exact where rows are equal or close."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TILE = 512
+"""Rows of a tile: two tiles of distances stay in the processor's cache."""
+NEAR = 1e-4
+"""Pairs with r^2 below this share of |x|^2 + |z|^2 are taken by difference: expanded squares lose their digits."""
+ROUNDING = 64
+"""Rows closer than this many roundings of their length are equal: a product with M^(1/2) may round equal rows apart."""
+GATHERED = 1 << 22
+"""Entries of rows gathered at once for such pairs."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What a kernel needs to know of each pair of m points and n centers.
+
+    Args:
+        values: m x n: distances (or inner products, for the quadratic kernel).
+        near: Row and column numbers of the close pairs that are not equal, each of shape (p,).
+        kernel: The kernel's values of the machine at hand where they are known, but for pairs at a distance of 0.
+    """
+
+    values: Tensor
+    near: tuple[Tensor, Tensor]
+    kernel: Tensor | None = None
+
+
+def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> Pairs:
+    """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
+
+    r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel, so that rows which
+    are equal, or as good as, are at a distance of exactly 0. Rows should lie around the origin.
+
+    Args:
+        X: Shape (m, d).
+        Z: Shape (n, d); None for X itself, which takes half the products.
+        out: Where to put the distances, (m, n): memory in use is faster than new.
+
+    >>> euclidean(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
+    [[0.0, 5.0], [5.0, 0.0]]
+    """
+    same = Z is None
+    C = X if Z is None else Z
+    x2, c2 = (X * X).sum(1), (C * C).sum(1)
+    # A row may lie near the origin only after M has removed its length: the rounding is that of a usual row.
+    usual, equal = c2.median(), (ROUNDING * torch.finfo(X.dtype).eps) ** 2
+    R = X.new_empty(len(X), len(C)) if out is None else out
+    rows, columns = [], []
+    for start in range(0, len(X), TILE):
+        stop = min(start + TILE, len(X))
+        first = start if same else 0
+        tile = torch.addmm(c2[first:], X[start:stop], C[first:].T, alpha=-2).add_(x2[start:stop, None])
+        if same:
+            tile.fill_diagonal_(torch.inf)
+        # One look at each row's smallest entry; the exact rule only where that one might be near.
+        suspects = (tile.amin(1) < NEAR * (x2[start:stop] + c2.max())).nonzero().squeeze(1)
+        if len(suspects):
+            bound = NEAR * (x2[start + suspects, None] + c2[first:])
+            i, j = (tile[suspects] < bound).nonzero(as_tuple=True)
+            i = suspects[i]
+            r2 = _by_difference(X, C, start + i, first + j)
+            distinct = r2 > equal * (x2[start + i] + c2[first + j] + usual)
+            tile[i, j] = r2 * distinct
+            rows.append(start + i[distinct])
+            columns.append(first + j[distinct])
+        if same:
+            tile.fill_diagonal_(0)
+        R[start:stop, first:] = tile.sqrt_()
+        if same:
+            R[stop:, start:stop] = tile[:, stop - start :].T
+    if not rows:
+        none = torch.empty(0, dtype=torch.long, device=X.device)
+        return Pairs(R, (none, none))
+    near = torch.cat(rows), torch.cat(columns)
+    if same:
+        # The tile on the diagonal holds both of (i, j) and (j, i), the others only one.
+        upper = near[0] < near[1]
+        i, j = near[0][upper], near[1][upper]
+        near = torch.cat([i, j]), torch.cat([j, i])
+    return Pairs(R, near)
+
+
+def _by_difference(X: Tensor, Z: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Return |x_i - z_j|^2 for pairs given by number."""
+    step = max(1, GATHERED // X.shape[1])
+    parts = [((X[a] - Z[b]) ** 2).sum(1) for a, b in zip(i.split(step), j.split(step), strict=True)]
+    return torch.cat(parts) if parts else X.new_empty(0)
+
+
+def manhattan(X: Tensor, Z: Tensor | None = None) -> Pairs:
+    """Return the l1 distances sum_k |x_k - z_k|, each by differences.
+
+    >>> manhattan(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
+    [[0.0, 7.0], [7.0, 0.0]]
+    """
+    none = torch.empty(0, dtype=torch.long, device=X.device)
+    return Pairs(torch.cdist(X, X if Z is None else Z, p=1), (none, none))

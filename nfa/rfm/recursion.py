@@ -1,0 +1,212 @@
+"""The recursion: fit a kernel machine, set M to the average gradient outer product of its outputs, repeat."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.kernels import Kernel
+from nfa.rfm.machine import KernelMachine
+from nfa.rfm.metric import Metric
+from nfa.rfm.pairs import Pairs
+from nfa.rfm.solving.blocks import solve_in_blocks
+from nfa.rfm.solving.choosing import MATRICES, Plan
+from nfa.rfm.solving.dense import solve_dense
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows, targets and weights, scaled so that no square overflows.
+
+    Args:
+        X: Shape (n, d), in the dtype of the computation.
+        Y: Shape (n, c), divided by `unit`, in X's dtype.
+        weights: Shape (n,), at least 0; None for 1.
+        unit: What the targets were divided by.
+        center: Float64, (d,).
+        x_unit: Power of two near the largest entry of X - center.
+    """
+
+    X: Tensor
+    Y: Tensor
+    weights: Tensor | None
+    unit: float
+    center: Tensor
+    x_unit: float
+
+    @classmethod
+    def of(cls, X: Tensor, Y: Tensor, weights: Tensor | None, kernel: Kernel) -> "Problem":
+        """Return the problem; the origin is moved to the mean row where the kernel does not depend on it."""
+        center = X.double().mean(0) if kernel.translation_invariant else X.new_zeros(X.shape[1], dtype=torch.float64)
+        unit = power_of_two(Y)
+        return cls(X, (Y / unit).to(X.dtype), weights, unit, center, power_of_two(X - center.to(X.dtype)))
+
+    def fitted(self, rows: Tensor | None = None) -> "Problem":
+        """Return those of some rows (None: of all) that a machine is fitted to: of weight above 0.
+
+        Raises:
+            InputError: there are none.
+        """
+        rows = torch.arange(len(self.X), device=self.X.device) if rows is None else rows
+        weights = None if self.weights is None else self.weights[rows]
+        if weights is not None:
+            rows, weights = rows[weights > 0], weights[weights > 0]
+        if not len(rows):
+            raise InputError("sample_weight: 0 for all the rows to fit, expected at least one above")
+        return Problem(self.X[rows], self.Y[rows], weights, self.unit, self.center, self.x_unit)
+
+    def metric(self, M: Tensor) -> Metric:
+        """Return the metric of a feature matrix."""
+        return Metric.of(M, self.center, self.x_unit)
+
+
+def power_of_two(values: Tensor) -> float:
+    """Return the power of two just above the largest magnitude; 1 where all are 0. Dividing by it rounds nothing."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    return 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recursion does in every iteration; see `RFMRegressor` for the meaning of each."""
+
+    kernel: Kernel
+    bandwidth: float = 1.0
+    bandwidth_scale: str | None = "median"
+    ridge: float = 1e-3
+    M_scale: str | None = "max"
+    diag: bool = False
+    center_grads: bool = False
+    agop_power: float = 1.0
+    agop_samples: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One iteration: the machine under the current M.
+
+    Args:
+        iteration: How often M was updated.
+        machine: The fitted machine.
+        pairs: The pairs of its centers, where the solver held them; overwritten by the next iteration.
+        train_mse: Mean squared error on the rows fitted, over all targets.
+    """
+
+    iteration: int
+    machine: KernelMachine
+    pairs: Pairs | None
+    train_mse: float
+
+    def row(self, previous: Tensor) -> dict[str, float]:
+        """Return a row of an estimator's `history_`.
+
+        Args:
+            previous: M of the iteration before.
+        """
+        M = self.machine.metric.M
+        trace, square = float(M.sum() if M.ndim == 1 else M.trace()), float((M * M).sum())
+        change = math.nan if self.iteration == 0 else float((M * previous).sum() / (M.norm() * previous.norm()))
+        return {
+            "iteration": self.iteration,
+            "bandwidth": self.machine.bandwidth,
+            "train_mse": self.train_mse,
+            "cosine_to_previous_M": change,
+            "effective_rank": trace**2 / square,
+        }
+
+
+def recursion(
+    problem: Problem, M: Tensor, recipe: Recipe, plan: Plan, n_iters: int, generator: torch.Generator
+) -> Iterator[Step]:
+    """Yield the machine under M, then under the AGOP of that machine, and so on, n_iters + 1 in all.
+
+    A constant predictor has no features: where the AGOP is 0, the last M stays.
+
+    Args:
+        problem: Rows and targets, weights above 0.
+        M: The first feature matrix, float64.
+        recipe: What happens in an iteration.
+        plan: Which solver.
+        n_iters: Updates of M.
+        generator: Draws what is drawn: rows for the median, for the AGOP.
+    """
+    n, space = len(problem.X), None
+    if plan.dense:
+        # Distances, kernel and factor, used in every iteration: new memory costs as much as what is computed in it.
+        space = tuple(problem.X.new_empty(n, n) for _ in range(MATRICES))
+    for iteration in range(n_iters + 1):
+        step = fitted(problem, M, recipe, plan, iteration, generator, space)
+        yield step
+        if iteration < n_iters:
+            M = updated(problem, step, recipe, generator)
+
+
+def fitted(
+    problem: Problem,
+    M: Tensor,
+    recipe: Recipe,
+    plan: Plan,
+    iteration: int,
+    generator: torch.Generator,
+    space: tuple[Tensor, ...] | None,
+) -> Step:
+    """Return the machine under one M; `space` is memory for the dense solver's `MATRICES`."""
+    metric = problem.metric(M)
+    rows = metric.rows(problem.X)
+    bandwidth = recipe.bandwidth
+    if recipe.bandwidth_scale == "median":
+        bandwidth *= metric.length * median_distance(recipe.kernel, rows, problem.weights, generator)
+    L = bandwidth / metric.length
+    ridge = rows.new_full((len(rows),), recipe.ridge)
+    if problem.weights is not None:
+        ridge = ridge / problem.weights
+    pairs = None
+    if space is not None:
+        distances, K, factor = space
+        pairs = replace(recipe.kernel.pairs(rows, out=distances), kernel=K)
+        a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, out=factor)
+    else:
+        a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)
+    # (K + diag(ridge)) a = Y, so that Y - Ka is known without another product.
+    residual = ((ridge[:, None] * a).double() ** 2).mean(1)
+    share = torch.ones_like(residual) if problem.weights is None else problem.weights.double()
+    train_mse = float((residual * share).sum() / share.sum()) * problem.unit**2
+    return Step(iteration, KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit), pairs, train_mse)
+
+
+def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Return the next M: the AGOP, to a power, scaled."""
+    X, weights, pairs = None, problem.weights, step.pairs
+    if recipe.agop_samples is not None and recipe.agop_samples < len(problem.X):
+        drawn = torch.randperm(len(problem.X), generator=generator)[: recipe.agop_samples].to(problem.X.device)
+        X, weights, pairs = problem.X[drawn], None if weights is None else weights[drawn], None
+    agop = step.machine.agop(X, recipe.center_grads, recipe.diag, weights, pairs)
+    largest = float(agop.abs().max())
+    if largest == 0 or not math.isfinite(largest):
+        return step.machine.metric.M
+    M = agop / largest
+    M = M.clamp(min=0) if M.ndim == 1 else (M + M.T) / 2
+    if recipe.agop_power != 1:
+        M = matrix_power(M, recipe.agop_power)
+        largest **= recipe.agop_power
+    if recipe.M_scale == "max":
+        return M / M.abs().max()
+    if recipe.M_scale == "trace":
+        return M * (len(M) / (M.sum() if M.ndim == 1 else M.trace()))
+    return M * largest
+
+
+def matrix_power(M: Tensor, alpha: float) -> Tensor:
+    """Return M^alpha of a positive semidefinite matrix, (d, d), or of a diagonal one, (d,).
+
+    >>> matrix_power(torch.tensor([4.0, 9.0]), 0.5).tolist()
+    [2.0, 3.0]
+    """
+    if M.ndim == 1:
+        return M.clamp(min=0).pow(alpha)
+    values, V = torch.linalg.eigh(M)
+    return (V * values.clamp(min=0).pow(alpha)) @ V.T

@@ -1,0 +1,127 @@
+"""Choosing kernel, bandwidth, ridge and the number of updates of M without deceiving oneself.
+
+Leave-one-out is exact while M is fixed, so that it can rank bandwidths and ridges under the first M. After an update M
+has seen every label, and leave-one-out is no longer an estimate of anything: the whole path, from the first M on, is
+fitted again without the rows that judge it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.recursion import Problem, Recipe, recursion
+from nfa.rfm.solving.choosing import plan
+from nfa.rfm.solving.leave_one_out import leave_one_out
+
+ROWS = 5000
+"""Of more rows, as many drawn with the seed are left out one by one: an eigendecomposition takes n^3 operations."""
+
+FIRST = 1
+"""Updates of M that every shortlisted recipe is given before the best of them goes on alone."""
+
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Numbers of the rows to fit and of the rows to judge by."""
+
+Loss = Callable[[Tensor, Tensor, Tensor | None], float]
+"""The mean loss of outputs (n x c) for targets (n x c) with weights (n,) or None."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A recipe and its leave-one-out loss under the first M."""
+
+    recipe: Recipe
+    loss: float
+
+
+def ranked(
+    problem: Problem, M: Tensor, recipes: Sequence[Recipe], ridges: Sequence[float], loss: Loss, seed: int
+) -> list[Ranked]:
+    """Return every recipe with every ridge, by leave-one-out loss under a fixed M, best first.
+
+    Args:
+        problem: Rows and targets.
+        M: The feature matrix.
+        recipes: Kernels and bandwidths.
+        ridges: Each above 0.
+        loss: Of outputs in the units of the problem.
+        seed: Draws `ROWS` of more rows, and the median's rows.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if len(problem.X) > ROWS:
+        problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:ROWS].to(problem.X.device))
+    rows = problem.metric(M).rows(problem.X)
+    length = problem.metric(M).length
+    found = []
+    for recipe in recipes:
+        L = recipe.bandwidth / length
+        if recipe.bandwidth_scale == "median":
+            L = recipe.bandwidth * median_distance(recipe.kernel, rows, problem.weights, generator)
+        K = recipe.kernel.value(recipe.kernel.pairs(rows).values, L)
+        for ridge, outputs in zip(ridges, leave_one_out(K, problem.Y, problem.weights, ridges), strict=True):
+            found.append(Ranked(replace(recipe, ridge=ridge), loss(outputs, problem.Y, problem.weights)))
+    return sorted(found, key=lambda each: each.loss)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """How well a path predicts rows it was not fitted on.
+
+    Args:
+        problem: All rows; targets in its units.
+        splits: Numbers of the rows to fit and of the rows to judge by, in turn.
+        loss: What is to be least.
+        memory_budget: GiB.
+        seed: Of what a path draws.
+    """
+
+    problem: Problem
+    splits: Sequence[Split]
+    loss: Loss
+    memory_budget: float
+    seed: int
+
+    @cached_property
+    def judged(self) -> Tensor:
+        """Numbers of the rows to judge by, split after split: a row comes as often as splits judge by it."""
+        return torch.from_numpy(np.concatenate([test for _, test in self.splits])).to(self.problem.X.device)
+
+    def path(self, M: Tensor, recipe: Recipe, n_iters: int) -> list["Tried"]:
+        """Return how well a recipe does after 0, 1, ..., n_iters updates, its path fitted again for each split."""
+        problem, device = self.problem, self.problem.X.device
+        outputs: list[list[Tensor]] = [[] for _ in range(n_iters + 1)]
+        for train, test in self.splits:
+            part = problem.fitted(torch.from_numpy(train).to(device))
+            rows = problem.X[torch.from_numpy(test).to(device)]
+            solver = plan(len(part.X), part.X.element_size(), self.memory_budget)
+            generator = torch.Generator().manual_seed(self.seed)
+            for step in recursion(part, M, recipe, solver, n_iters, generator):
+                outputs[step.iteration].append(step.machine.predict(rows) / problem.unit)
+        targets, weights = problem.Y[self.judged], None if problem.weights is None else problem.weights[self.judged]
+        found = [torch.cat(parts) for parts in outputs]
+        return [Tried(recipe, number, self.loss(each, targets, weights), each) for number, each in enumerate(found)]
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A recipe after some updates of M: its loss on the judged rows, and its outputs for them, (len(judged), c)."""
+
+    recipe: Recipe
+    n_iters: int
+    loss: float
+    outputs: Tensor
+
+
+def tried_paths(judge: Judge, M: Tensor, ranking: Sequence[Ranked], max_iters: int) -> list[Tried]:
+    """Return what became of shortlisted recipes: all are given `FIRST` updates, the best of them `max_iters`."""
+    found = [one for each in ranking for one in judge.path(M, each.recipe, min(FIRST, max_iters))]
+    if max_iters > FIRST:
+        leader = min(found, key=lambda one: one.loss).recipe
+        found += judge.path(M, leader, max_iters)[FIRST + 1 :]
+    return found

@@ -1,0 +1,64 @@
+"""Which solver: the whole kernel matrix while it fits the memory budget, its blocks beyond."""
+
+from dataclasses import dataclass
+
+from nfa.common.errors import InputError
+
+GIB = 1 << 30
+MATRICES = 3
+"""Matrices of n x n that the dense solver holds at once: the distances, the kernel, its factor."""
+ROWS = 256
+"""The fewest rows of the kernel matrix that the iterative solver works with at once."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a kernel machine of n rows is fitted.
+
+    Args:
+        n: Rows.
+        itemsize: Bytes of a number.
+        budget: Bytes.
+        dense: Whether the kernel matrix is held whole.
+    """
+
+    n: int
+    itemsize: int
+    budget: int
+    dense: bool
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        whole = f"{self.n:,} x {self.n:,}"
+        budget = f"a budget of {self.budget / GIB:.3g} GiB"
+        if self.dense:
+            return f"Cholesky of the {whole} kernel matrix ({MATRICES} such matrices fit {budget})"
+        return f"preconditioned conjugate gradients on blocks of the {whole} kernel matrix ({budget})"
+
+
+def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
+    """Return how n rows are fitted, from n and the budget alone.
+
+    Args:
+        n: Rows.
+        itemsize: Bytes of a number.
+        memory_budget: In GiB.
+
+    Raises:
+        InputError: not even a block of `ROWS` rows fits.
+
+    >>> plan(1000, 4, 4.0).dense, plan(100_000, 4, 4.0).dense
+    (True, False)
+    """
+    if not memory_budget > 0:
+        raise InputError(f"memory_budget: got {memory_budget}, expected GiB above 0")
+    budget = int(memory_budget * GIB)
+    if MATRICES * n * n * itemsize <= budget:
+        return Plan(n, itemsize, budget, dense=True)
+    least = MATRICES * min(ROWS, n) * n * itemsize
+    if least > budget:
+        raise InputError(
+            f"memory_budget: {memory_budget:.3g} GiB is less than the smallest block of a kernel matrix of {n:,} rows "
+            f"takes; expected at least {least / GIB:.2g}"
+        )
+    return Plan(n, itemsize, budget, dense=False)

@@ -1,0 +1,73 @@
+"""Leave-one-out against n fits without one."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import gaussian
+from rfm import kernel_reference as reference
+
+from nfa.rfm.kernels import kernel_named
+from nfa.rfm.solving.leave_one_out import leave_one_out
+
+KERNELS = [("laplace", 1.0), ("gaussian", 1.0), ("power", 0.5), ("power", 1.6), ("quadratic", 1.0), ("l1", 1.0)]
+
+
+def refitted(K, Y, ridge, weights):
+    """What each row is predicted to be by the machine of the others."""
+    found = []
+    for i in range(len(K)):
+        rest = np.delete(np.arange(len(K)), i)
+        a = reference.coefficients(K[rest][:, rest], Y[rest], ridge, None if weights is None else weights[rest])
+        found.append(K[i, rest] @ a)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize(("name", "q"), KERNELS)
+def test_it_equals_refitting_without_each_row(name, q, c, weighted):
+    X, Y, kernel = gaussian(25, 4), gaussian(25, c, seed=2) + 1, kernel_named(name, q)
+    weights = 0.1 + gaussian(25, 1, seed=3)[:, 0].abs() if weighted else None
+    ridges = [1e-4, 1e-2, 1.0, 100.0]
+    K = reference.matrix(name, X, X, torch.eye(4), 2.0, q)
+    own = kernel.value(kernel.pairs(X).values, 2.0)
+    kept = own.clone()
+    for ridge, found in zip(ridges, leave_one_out(own, Y, weights, ridges), strict=True):
+        expected = refitted(K, Y, ridge, weights)
+        assert found.shape == Y.shape
+        assert (found - expected).norm() <= 1e-8 * expected.norm()
+    assert torch.equal(own, kept)
+
+
+def test_copies_answer_for_each_other():
+    """A row of which another copy stays: predicted nearly without ridge."""
+    X, Y = gaussian(10, 2), gaussian(10, 1, seed=2)
+    kernel = kernel_named("laplace")
+    K = kernel.value(kernel.pairs(torch.cat([X, X])).values, 1.0)
+    [found] = leave_one_out(K, torch.cat([Y, Y]), None, [1e-6])
+    np.testing.assert_allclose(found, torch.cat([Y, Y]), atol=1e-4)
+    [expected] = [refitted(K, torch.cat([Y, Y]), 1e-6, None)]
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_weights_scale_with_the_ridge():
+    K, Y = reference.matrix("laplace", gaussian(12, 2), gaussian(12, 2), torch.eye(2), 1.0), gaussian(12, 2, seed=2)
+    weights = torch.full((12,), 4.0, dtype=torch.float64)
+    for one, other in zip(leave_one_out(K, Y, weights, [0.4, 4.0]), leave_one_out(K, Y, None, [0.1, 1.0]), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_one_row_is_predicted_by_none():
+    [found] = leave_one_out(torch.ones(1, 1), torch.tensor([[3.0]]), None, [0.5])
+    assert not found.any()
+
+
+@pytest.mark.parametrize("name", ["laplace", "gaussian", "l1"])
+def test_float32(name):
+    X, Y, kernel = gaussian(60, 4), gaussian(60, 2, seed=2), kernel_named(name)
+    K, ridges = kernel.value(kernel.pairs(X).values, 2.0), [1e-3, 1e-1, 10.0]
+    singles = leave_one_out(K.float(), Y.float(), None, ridges)
+    for ridge, one, other in zip(ridges, leave_one_out(K, Y, None, ridges), singles, strict=True):
+        assert other.dtype == torch.float32
+        # The kernel's own rounding counts as much as it is of the ridge.
+        assert (one - other).norm() < (1e-5 + 1e-5 / ridge) * one.norm()

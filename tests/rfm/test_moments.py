@@ -1,0 +1,155 @@
+"""The sums behind an AGOP: both forms, their blocks, and which one is taken."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import gaussian
+from rfm import kernel_reference as reference
+
+from nfa.rfm import moments
+from nfa.rfm.kernels import kernel_named
+from nfa.rfm.moments import direct_operations, expanded_operations
+
+RADIAL = [("laplace", 1.0), ("gaussian", 1.0), ("power", 0.6), ("power", 2.0)]
+KERNELS = [*RADIAL, ("quadratic", 1.0), ("l1", 1.0)]
+
+
+def problem(m=11, n=19, d=4, c=3, dtype=torch.float64):
+    X, Z, a = gaussian(m, d), gaussian(n, d, seed=2), gaussian(n, c, seed=3)
+    X[3], X[4], Z[7] = Z[2], Z[7], Z[8]
+    return X.to(dtype), Z.to(dtype), a.to(dtype)
+
+
+def expected(name, q, X, Z, a, L, weights=None):
+    J = reference.jacobians(name, X, Z, a, torch.ones(X.shape[1]), L, q)
+    w = torch.ones(len(J), dtype=torch.float64) if weights is None else weights
+    return torch.einsum("n,ncd,nce->de", w, J, J), torch.einsum("n,ncd->cd", w, J)
+
+
+def assert_moments(found, outer, sums, tolerance=1e-12):
+    outer = outer.diagonal() if found.outer.ndim == 1 else outer
+    assert (found.outer.double() - outer).norm() <= tolerance * outer.norm()
+    assert (found.sums.double() - sums).norm() <= tolerance * sums.norm()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("diag", [False, True])
+@pytest.mark.parametrize("form", ["_direct", "_expanded"])
+@pytest.mark.parametrize(("name", "q"), RADIAL)
+def test_both_forms_equal_the_derivatives(name, q, form, diag, weighted):
+    (X, Z, a), kernel = problem(), kernel_named(name, q)
+    weights = gaussian(len(X), 1)[:, 0].abs() if weighted else None
+    root = None if weights is None else weights.sqrt()
+    found = getattr(moments, form)(kernel, X, Z, a, 1.3, root, diag, kernel.pairs(X, Z))
+    assert_moments(found, *expected(name, q, X, Z, a, 1.3, weights))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("diag", [False, True])
+@pytest.mark.parametrize("form", ["_direct", "_expanded"])
+@pytest.mark.parametrize(("name", "q"), RADIAL)
+def test_both_forms_among_the_centers_themselves(name, q, form, diag, weighted):
+    (_, Z, a), kernel = problem(n=25), kernel_named(name, q)
+    weights = gaussian(len(Z), 1)[:, 0].abs() if weighted else None
+    root = None if weights is None else weights.sqrt()
+    found = getattr(moments, form)(kernel, Z, Z, a, 1.3, root, diag, kernel.pairs(Z))
+    assert_moments(found, *expected(name, q, Z, Z, a, 1.3, weights))
+
+
+@pytest.mark.parametrize(("name", "q"), KERNELS)
+@pytest.mark.parametrize(("m", "n", "d", "c"), [(1, 1, 1, 1), (1, 9, 3, 2), (9, 2, 3, 2), (30, 3, 1, 4), (3, 30, 7, 1)])
+def test_every_shape(name, q, m, n, d, c):
+    X, Z, a = gaussian(m, d), gaussian(n, d, seed=2), gaussian(n, c, seed=3)
+    kernel, (outer, sums) = kernel_named(name, q), expected(name, q, X, Z, a, 0.8)
+    for diag in (False, True):
+        assert_moments(kernel.moments(X, Z, a, 0.8, None, diag), outer, sums)
+        if kernel.radial:
+            for form in (moments._direct, moments._expanded):
+                assert_moments(form(kernel, X, Z, a, 0.8, None, diag, kernel.pairs(X, Z)), outer, sums)
+
+
+@pytest.mark.parametrize("block", [1, 30, 150, 1000])
+@pytest.mark.parametrize(("name", "q"), KERNELS)
+def test_blocks_change_nothing(name, q, block, monkeypatch):
+    (X, Z, a), kernel = problem(), kernel_named(name, q)
+    Z = torch.cat([Z, X[:2] * (1 + 1e-4)])
+    a = torch.cat([a, a[:2]])
+    weights = gaussian(len(X), 1)[:, 0].abs()
+    outer, sums = expected(name, q, X, Z, a, 1.0, weights)
+    monkeypatch.setattr(moments, "BLOCK", block)
+    monkeypatch.setattr(moments, "GATHERED", block)
+    for diag in (False, True):
+        assert_moments(kernel.moments(X, Z, a, 1.0, weights.sqrt(), diag), outer, sums, 1e-10)
+        if kernel.radial:
+            Z_apart, a_apart = Z[:-2], a[:-2]
+            found = moments._expanded(kernel, X, Z_apart, a_apart, 1.0, None, diag, kernel.pairs(X, Z_apart))
+            assert_moments(found, *expected(name, q, X, Z_apart, a_apart, 1.0))
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 3, 19, 50])
+def test_tiles_of_the_symmetric_product_change_nothing(tiles, monkeypatch):
+    (X, Z, a), kernel = problem(), kernel_named("laplace")
+    monkeypatch.setattr(moments, "TILES", tiles)
+    weights = gaussian(len(Z), 1)[:, 0].abs()
+    found = moments._expanded(kernel, X, Z, a, 1.0, None, False, kernel.pairs(X, Z))
+    assert_moments(found, *expected("laplace", 1.0, X, Z, a, 1.0))
+    found = moments._expanded(kernel, Z, Z, a, 1.0, weights.sqrt(), False, kernel.pairs(Z))
+    assert_moments(found, *expected("laplace", 1.0, Z, Z, a, 1.0, weights))
+
+
+def taken(X, Z, c, diag, monkeypatch):
+    """Which form `radial_moments` takes."""
+    found = []
+    for form in ("_direct", "_expanded"):
+        monkeypatch.setattr(moments, form, lambda *args, form=form: found.append(form))
+    moments.radial_moments(kernel_named("gaussian"), X, Z, gaussian(len(Z), c), 1.0, None, diag, None)
+    monkeypatch.undo()
+    [form] = found
+    return form
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("diag", [False, True])
+@pytest.mark.parametrize(
+    ("m", "n", "d", "c"), [(9, 9, 3, 1), (9, 40, 3, 1), (30, 10, 20, 1), (30, 10, 5, 9), (9, 5, 60, 4), (60, 60, 6, 20)]
+)
+def test_the_form_of_fewer_operations_is_taken(m, n, d, c, diag, same, monkeypatch):
+    X = gaussian(m, d)
+    Z = X if same else gaussian(n, d, seed=2)
+    fewer = expanded_operations(m, len(Z), d, c, diag, same) < direct_operations(m, len(Z), d, c, diag)
+    assert taken(X, Z, c, diag, monkeypatch) == ("_expanded" if fewer else "_direct")
+
+
+def test_each_form_is_the_cheaper_one_somewhere(monkeypatch):
+    """Few columns and outputs: making every gradient; many: none."""
+    assert taken(gaussian(50, 3), gaussian(40, 3, seed=2), 1, False, monkeypatch) == "_direct"
+    assert taken(gaussian(50, 30), gaussian(40, 30, seed=2), 20, False, monkeypatch) == "_expanded"
+
+
+def test_close_pairs_are_taken_by_difference(monkeypatch):
+    """One pair a thousandth apart, where multiplied-out products would cancel."""
+    X, Z = gaussian(50, 30), gaussian(40, 30, seed=2)
+    X[7] = Z[3]  # equal rows count 0 in either form
+    assert taken(X, Z, 20, False, monkeypatch) == "_expanded"
+    X[7] += 1e-3
+    assert taken(X, Z, 20, False, monkeypatch) == "_direct"
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize(("name", "q"), [("laplace", 1.0), ("power", 0.6), ("gaussian", 1.0)])
+def test_close_pairs_keep_their_digits(name, q, gap):
+    X, Z, a = problem(m=40, n=40, d=9, c=20)
+    X[:5] = Z[:5] + gap * gaussian(5, 9, seed=4)
+    outer, sums = expected(name, q, X, Z, a, 1.0)
+    assert_moments(kernel_named(name, q).moments(X, Z, a, 1.0, None, False), outer, sums, 1e-10 + 1e-15 / gap)
+
+
+def test_operations_are_counted():
+    """The dearest products of each form, at their sizes."""
+    assert direct_operations(7, 5, 3, 2, diag=True) == 7 * 5 * 2 * 3
+    assert direct_operations(7, 5, 3, 2, diag=False) == 7 * 5 * 2 * 3 + 7 * 2 * 9
+    large = expanded_operations(10**6, 10**3, 1, 1, diag=True, same=False)
+    np.testing.assert_allclose(large, 9 / 16 * 10**12, rtol=0.01)
+    for m, n, d, c in [(100, 100, 10, 3), (1000, 1000, 5, 1)]:
+        for diag in (False, True):
+            assert expanded_operations(m, n, d, c, diag, same=True) < expanded_operations(m, n, d, c, diag, same=False)
