@@ -1,7 +1,19 @@
 """Attach to a network: every use of a weight, and backward sweeps over batches of rows."""
 
+from nfa.probe.activations import Activations, activations
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import CHOICES, Select, select_outputs
 from nfa.probe.sweep import BATCH_SIZE, Layer, Probe, Sweep
 
-__all__ = ["BATCH_SIZE", "CHOICES", "Layer", "Probe", "Select", "Sweep", "select_outputs", "untouched"]
+__all__ = [
+    "BATCH_SIZE",
+    "CHOICES",
+    "Activations",
+    "Layer",
+    "Probe",
+    "Select",
+    "Sweep",
+    "activations",
+    "select_outputs",
+    "untouched",
+]

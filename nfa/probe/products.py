@@ -36,6 +36,23 @@ class Product:
             weight = weight * self.scale
         return weight.T if self.transposed else weight
 
+    def instead(self, W: Tensor, arguments: Any) -> Any:
+        """Return an operation's arguments with another W (k x d) in the weight's place."""
+        W = W.to(self.weight.device, self.weight.dtype)
+        if self.scale != 1:
+            W = W / self.scale
+        return _exchanged(arguments, self.weight, W.T if self.transposed else W)
+
+
+def _exchanged(arguments: Any, old: Tensor, new: Tensor) -> Any:
+    if arguments is old:
+        return new
+    if isinstance(arguments, (list, tuple)):
+        return type(arguments)(_exchanged(each, old, new) for each in arguments)
+    if isinstance(arguments, dict):
+        return {key: _exchanged(each, old, new) for key, each in arguments.items()}
+    return arguments
+
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
     h, W = _pair(args, kwargs, (0, ("input",)), (1, ("weight",)))

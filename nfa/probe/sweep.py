@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -201,7 +201,7 @@ class Probe:
         # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
         for columns in torch.arange(self.n_outputs, device=self.forward.device).split(max(1, BATCH_SIZE // n)):
             copies = map_inputs(partial(torch.repeat_interleave, repeats=len(columns), dim=0), x)
-            f, uses = self._run(copies, frozenset(found))
+            f, uses = self.run(copies, frozenset(found))
             directions = torch.zeros_like(f).scatter_(1, columns.repeat(n)[:, None], 1.0)
             seen = set()
             for name, delta in self._backward(f, uses, directions, retain=False):
@@ -224,7 +224,7 @@ class Probe:
         for batch in self.samples.batches(BATCH_SIZE):
             if batch.y is None:
                 raise InputError("loss: the data have no targets")
-            f, uses = self._run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
+            f, uses = self.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
             total = loss(f, batch.y.to(f.device)) * len(f)
             for use, gradient in zip(uses, _gradients(total, uses), strict=True):
                 if gradient is not None and use.h is not None:
@@ -236,7 +236,7 @@ class Probe:
 
     def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
         start = int(batch.samples.min())
-        f, uses = self._run(batch.x, wanted, start)
+        f, uses = self.run(batch.x, wanted, start)
         if len(f) == 1 and (missing := wanted - {use.name for use in uses}):
             raise InputError(f"net: layer {min(missing)} saw no rows in sample {start}, alone in its batch")
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
@@ -255,7 +255,7 @@ class Probe:
         with UseRecorder(self._weights, (leaf for _, leaf in leaves(x))):
             self.forward.settle(map_inputs(torch.clone, x))
         self._weights.settle()
-        f, uses = self._run(map_inputs(torch.clone, x), None)
+        f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         if not uses:
             raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
@@ -270,7 +270,7 @@ class Probe:
 
     def _check_samples(self, x: Inputs, f: Tensor, uses: list[Use]) -> None:
         """See that the first sample's outputs are its own, and find the layers whose rows come sample by sample."""
-        alone, _ = self._run(taken(x, torch.zeros(len(f), dtype=torch.int64)), frozenset())
+        alone, _ = self.run(taken(x, torch.zeros(len(f), dtype=torch.int64)), frozenset())
         eps = torch.finfo(f.dtype).eps
         if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
             raise InputError(
@@ -287,12 +287,25 @@ class Probe:
             if not by_sample and use.name not in self._turned:
                 self._turned.append(use.name)
 
-    def _run(
-        self, x: Inputs, wanted: frozenset[str] | None, first: int = 0, keep_rows: bool = False
+    def run(
+        self,
+        x: Inputs,
+        wanted: frozenset[str] | None,
+        first: int = 0,
+        keep_rows: bool = False,
+        replaced: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, list[Use]]:
-        """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight on the way."""
+        """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight on the way.
+
+        Args:
+            x: The batch's inputs.
+            wanted: Names of layers; None for all.
+            first: The number of its first sample, for messages.
+            keep_rows: Whether uses keep their rows.
+            replaced: Weights (k x d) to compute with instead of the network's own, by layer.
+        """
         self._weights.begin()
-        recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows)
+        recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced)
         with recorder:
             output = self.forward(x)
         if self._counts_all and output.ndim > 2:

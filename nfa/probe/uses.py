@@ -5,7 +5,7 @@ What makes a layer is z = W h + b with W a parameter, or computed from parameter
 Module classes play no part.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ class UseRecorder(TorchFunctionMode):
         inputs: The network's inputs: whatever is computed from them is data.
         wanted: Names to record; None records all.
         keep_rows: Whether to keep a copy of the rows.
+        replaced: Weights (k x d) to compute with instead of the network's own, by name.
     """
 
     def __init__(
@@ -62,10 +63,12 @@ class UseRecorder(TorchFunctionMode):
         inputs: Iterable[Tensor],
         wanted: frozenset[str] | None = None,
         keep_rows: bool = False,
+        replaced: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.uses: list[Use] = []
         self.wanted = wanted
+        self._replaced = replaced or {}
         self._weights = weights
         self._keep_rows = keep_rows
         # Where tensors come from, by id. What is made of weights is kept, so that no other tensor gets its id; data
@@ -108,6 +111,9 @@ class UseRecorder(TorchFunctionMode):
         assert origin is not None
         weight = product.upright()
         name = self._weights.layer(origin.parameters, weight)
+        if name is not None and name in self._replaced:
+            weight = self._replaced[name]
+            args, kwargs = product.instead(weight, (args, kwargs))
         if name is None or (self.wanted is not None and name not in self.wanted):
             return func(*args, **kwargs)
         h = product.rows.detach().movedim(product.h_axis, -1)

@@ -1,0 +1,81 @@
+"""One pass through a network: its outputs, and the rows that reach its layers; with other weights where asked for."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfa.common.checks import one_of
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.probe.sweep import BATCH_SIZE, Probe
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What a network makes of its samples, in their order.
+
+    Args:
+        outputs: The chosen outputs, n x c.
+        rows: By layer, the rows h that reach it, n x (rows for each sample) x d.
+    """
+
+    outputs: Tensor
+    rows: dict[str, Tensor]
+
+
+def activations(
+    probe: Probe,
+    layers: Collection[str] = (),
+    weights: Mapping[str, Tensor] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Activations:
+    """Run a network over all samples of a probe, once.
+
+    Args:
+        probe: The network and the samples.
+        layers: Names of the layers whose rows are kept.
+        weights: By layer, a weight (k x d) to compute with in place of its own; the network is not changed.
+        batch_size: Samples at a time.
+
+    Raises:
+        InputError: an unknown layer, a weight of another shape, or a layer that not every batch goes through.
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    >>> with Probe(net, torch.ones(5, 3)) as probe:
+    ...     found = activations(probe, ["2"], {"2": torch.zeros(1, 2)})
+    >>> found.rows["2"].shape, bool((found.outputs == net[2].bias).all())
+    (torch.Size([5, 1, 2]), True)
+    """
+    own = {layer.name: layer.weight for layer in probe.layers}
+    for name in layers:
+        one_of("layers", name, own)
+    for name, W in (weights or {}).items():
+        if W.shape != own[one_of("weights", name, own)].shape:
+            raise InputError(f"weights: {name} has shape {tuple(W.shape)}, expected {tuple(own[name].shape)}")
+    wanted = frozenset(layers)
+    order, outputs = [], []
+    rows: dict[str, list[Tensor]] = {name: [] for name in layers}
+    with progress("running the network", probe.samples.n) as advance:
+        for batch in probe.samples.batches(batch_size):
+            f, uses = probe.run(batch.x, wanted, int(batch.samples.min()), keep_rows=True, replaced=weights)
+            order.append(batch.samples)
+            outputs.append(f.detach())
+            for name in layers:
+                # A weight used several times has the rows of all its uses.
+                found = [
+                    use.h.reshape(len(f), -1, use.h.shape[-1]) for use in uses if use.name == name and use.h is not None
+                ]
+                if not found:
+                    raise InputError(f"layers: {name} sees no rows in the batch of sample {int(batch.samples.min())}")
+                rows[name].append(torch.cat(found, 1))
+            advance(len(f))
+    places = torch.cat(order).argsort()
+    return Activations(_ordered(outputs, places), {name: _ordered(parts, places) for name, parts in rows.items()})
+
+
+def _ordered(parts: list[Tensor], places: Tensor) -> Tensor:
+    together = torch.cat(parts)
+    return together[places.to(together.device)]
