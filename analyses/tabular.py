@@ -1,51 +1,43 @@
 """How good are recursive feature machines on tabular data? Accuracy of several methods on UCI classification sets.
 
-    python -m analyses.tabular --data FOLDER
+Claim (abstract; section "RFMs on tabular data"): recursive feature machines outperform the other models on tabular data.
+Refuted where tuned rivals have the better mean accuracy or rank under a protocol that keeps test rows out of all choices.
 
-Every method is fitted on the training rows of a fold and scored on its test rows; whatever it chooses, it chooses on
-the training rows. One row of the table is one data set, fold and method: `dataset, n, d, classes, fold, method,
-accuracy, seconds, chosen`. `seconds` are processor seconds in a single thread, to fit, tuning included, and score;
-`chosen` is JSON. Rows are written as they are done, the smallest data sets first, and what is in the table already is
-not computed again: the run may be stopped at any time.
+Data: `--folder` holds the UCI sets (see `nfa.data.uci`); without it `../shared/data/uci` where that is, else three sets that
+come with scikit-learn. Sets of more than 5,000 rows are left out, and `trains` (10 rows: the authors' protocol has no valid
+choice there). Every method is fitted on the training rows of a fold and scored on its test rows; whatever it
+chooses, it chooses on the training rows (but for `rfm_authors`, see `analyses.tabular_rfm`). One row of the table is one data
+set, fold and method: `n, d, classes, accuracy, chosen` (JSON).
 
-The summary has these numbers for each method. A data set's accuracy is the mean over its four folds, and only data
-sets for which all compared methods have all four count:
+The findings have these numbers for each method. A data set's accuracy is the mean over its four folds, and only data
+sets for which all methods have all four count:
 
 - mean: mean accuracy over the data sets.
 - P90, P95: on how many of the data sets, in percent, the method's accuracy is at least 90 % or 95 % of the best
-  accuracy of any compared method.
+  accuracy of any method.
 - PMA, percentage of the maximum accuracy: the mean over data sets of the accuracy divided by the best of any method.
 - rank, Friedman's: the mean over data sets of the method's rank, 1 for the best, ties averaged. Lower is better.
 """
 
-import argparse
-import csv
-import io
 import json
-import multiprocessing
-import os
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import numpy as np
 
+from analyses.analysis import Analysis, Cell, Options, Row
 from analyses.tabular_rfm import run_authors, run_cv, run_inside_fold
 from analyses.tabular_rivals import RIVALS
-from analyses.tabular_summary import CELL, COLUMNS, print_summary, read_table, whole_lines
-from nfa.common import InputError
-from nfa.common.checks import one_of, positive
+from analyses.tabular_summary import findings
+from nfa.common.checks import one_of
 from nfa.data.uci import FOLDS, UciSet, read_uci, uci_names
 
-DATA, OUT, MAX_ROWS = "../shared/data/uci", "analyses/results/tabular.csv", 5000
+FOLDER, MAX_ROWS, SEED = Path("../shared/data/uci"), 5000, 0
 LEFT_OUT = ("trains",)
-"""Ten rows: the authors' protocol has no valid choice there."""
+BUNDLED = ("iris", "wine", "breast_cancer")
+"""Sets of scikit-learn's, for machines without a folder."""
 
 Method = Callable[[UciSet, int, int], dict[str, Any]]
 """(data set, fold, seed) -> `accuracy` on the fold's test rows, and whatever was chosen on the way."""
@@ -66,229 +58,74 @@ METHODS: dict[str, Method] = {
     "rfm_cv": run_cv,
     **{name: partial(run_rival, name) for name in RIVALS},
 }
+QUICK = ("rfm_authors", "rfm_inside_fold", "rfm_cv", "svm")
+"""Methods of a quick run, on the smallest bundled set."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What is computed at a time: one method on one fold of one data set."""
-
-    dataset: str
-    fold: int
-    method: str
+def folder_of(options: Options) -> Path | None:
+    """Return the folder of the data sets; None for the bundled ones."""
+    if options.folder is not None:
+        return options.folder
+    return FOLDER if FOLDER.is_dir() and not options.quick else None
 
 
-def compute(folder: str, cell: Cell, seed: int) -> dict[str, Any]:
-    """Compute one row of the table."""
-    data = read_uci(folder, cell.dataset)
-    started = time.process_time()  # not the clock: other work may share the machine, and the run may be halted
-    found = METHODS[cell.method](data, cell.fold, seed)
-    seconds = time.process_time() - started
-    n, d = data.X.shape
-    return {
-        "dataset": cell.dataset,
-        "n": n,
-        "d": d,
-        "classes": data.n_classes,
-        "fold": cell.fold,
-        "method": cell.method,
-        "accuracy": f"{found.pop('accuracy'):.9f}",
-        "seconds": f"{seconds:.2f}",
-        "chosen": json.dumps(found),
-    }
+def names_of(folder: Path | None) -> list[str]:
+    """Return the names of all data sets."""
+    return list(BUNDLED) if folder is None else [name for name in uci_names(folder) if name not in LEFT_OUT]
 
 
-def start_worker() -> None:
-    """Keep this process to one thread, and end it with the parent, however that ends."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # libraries that are not loaded yet
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)  # the main thread may wait for work that never comes
-
-    threading.Thread(target=follow, daemon=True).start()
+def read(folder: Path | None, name: str) -> UciSet:
+    """Read a data set; the bundled ones are standardised and divided as the UCI sets are."""
+    return bundled(name) if folder is None else read_uci(folder, name)
 
 
-def results(folder: str, cells: list[Cell], seed: int, jobs: int) -> Iterator[tuple[Cell, Future[dict[str, Any]]]]:
-    """Yield every cell's outcome as soon as it is there; the cells are begun in the given order."""
-    if jobs == 1:
-        yield from results_here(folder, cells, seed)
-        return
-    # Forked processes keep this one's command line, by which they can be halted together. Nothing has run threads yet.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker) as pool:
-        waiting = iter(cells)
-        running: dict[Future[dict[str, Any]], Cell] = {}
-        while True:
-            # Handed over one by one, so that an interruption leaves no queue behind.
-            while len(running) < jobs and (cell := next(waiting, None)) is not None:
-                running[pool.submit(compute, folder, cell, seed)] = cell
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future
+def bundled(name: str) -> UciSet:
+    """Return a set of scikit-learn's: columns standardised, half the rows to tune on, three quarters to train on."""
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    rows = np.arange(len(y))
+
+    def divided(share: float, seed: int) -> tuple[Any, Any]:
+        train, test = train_test_split(rows, test_size=share, stratify=y, random_state=seed)
+        return np.sort(train), np.sort(test)
+
+    folds = tuple(divided(0.25, fold) for fold in range(FOLDS))
+    return UciSet(name, StandardScaler().fit_transform(X), y.astype(np.int64), *divided(0.5, FOLDS), folds)
 
 
-def results_here(folder: str, cells: list[Cell], seed: int) -> Iterator[tuple[Cell, Future[dict[str, Any]]]]:
-    """Yield every cell's outcome, computed in this process and a single thread."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    for cell in cells:
-        future: Future[dict[str, Any]] = Future()
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with threadpool_limits(1):
-                future.set_result(compute(folder, cell, seed))
-        except Exception as error:
-            future.set_exception(error)
-        finally:
-            torch.set_num_threads(threads)
-        yield cell, future
-
-
-def as_line(values: list[Any]) -> bytes:
-    r"""One line of the table.
-
-    >>> as_line(["iris", '{"C": 1.0}'])
-    b'iris,"{""C"": 1.0}"\n'
-    """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
-
-
-def append(table: Path, row: dict[str, Any]) -> None:
-    """Write one row in a single piece, so that a line is there whole, or torn at the end of the file."""
-    with table.open("ab", buffering=0) as file:
-        file.write(as_line([row[column] for column in COLUMNS]))
-
-
-def open_table(table: Path) -> set[Cell]:
-    """Make the table, or mend it where the last line is torn, and return what it has.
-
-    Raises:
-        InputError: it has other columns, or a line that is none of this table.
-    """
-    table.parent.mkdir(parents=True, exist_ok=True)
-    text = table.read_bytes() if table.exists() else b""
-    whole = whole_lines(text)
-    if not whole:
-        table.write_bytes(as_line(list(COLUMNS)))
-        return set()
-    rows = read_table(table)
-    if len(whole) < len(text):
-        with table.open("r+b") as file:
-            file.truncate(len(whole))
-    return {Cell(*cell) for cell in rows[CELL].itertuples(index=False)}
-
-
-def plan(folder: str, sets: list[str], methods: list[str], max_rows: int) -> tuple[list[Cell], list[str]]:
-    """Return what there is to compute, the cheapest data sets first, and the sets that are too large."""
-    costs, large = {}, []
+def cells(options: Options) -> list[Cell]:
+    """All methods on all folds, the cheapest data sets first."""
+    folder = folder_of(options)
+    known = names_of(folder)
+    sets = [one_of("dataset", name, known) for name in options.datasets or known]
+    methods = list(METHODS)
+    if options.quick:
+        sets, methods = list(options.datasets or ["iris"]), list(QUICK)
+    costs = {}
     for name in sets:
-        data = read_uci(folder, name)
+        data = read(folder, name)
         n, d = data.X.shape
-        if n > max_rows:
-            large.append(name)
-        else:
+        if n <= MAX_ROWS:
             costs[name] = n * d * data.n_classes
     ordered = sorted(costs, key=lambda name: (costs[name], name))
-    return [Cell(name, fold, method) for name in ordered for method in methods for fold in range(FOLDS)], large
+    return [
+        {"dataset": name, "fold": fold, "method": method, "seed": SEED}
+        for name in ordered
+        for method in methods
+        for fold in range(FOLDS)
+    ]
 
 
-def run(
-    folder: str,
-    table: Path,
-    *,
-    methods: list[str],
-    sets: list[str] | None = None,
-    jobs: int = 2,
-    max_rows: int = MAX_ROWS,
-    seed: int = 0,
-    console: Console,
-) -> int:
-    """Compute what the table lacks; return the number of cells that failed.
-
-    Raises:
-        InputError: a name, the data or the table cannot be used.
-    """
-    known = uci_names(folder)
-    chosen = [one_of("sets", name, known) for name in sets] if sets else [n for n in known if n not in LEFT_OUT]
-    cells, large = plan(folder, chosen, [one_of("methods", name, METHODS) for name in methods], max_rows)
-    if large:
-        console.print(f"Left out, more than {max_rows} rows: {', '.join(large)}.")
-    done = open_table(table)
-    todo = [cell for cell in cells if cell not in done]
-    console.print(f"{len(cells)} cells, {len(cells) - len(todo)} of them done already.")
-    started, failed = time.monotonic(), 0
-    for number, (cell, future) in enumerate(results(folder, todo, seed, positive("jobs", jobs)), 1):
-        where = f"{cell.dataset}, fold {cell.fold}, {cell.method}"
-        if (error := future.exception()) is not None:
-            failed += 1
-            console.print(f"{where}: failed, {type(error).__name__}: {error}", markup=False)
-            continue
-        row = future.result()
-        append(table, row)
-        clock = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - started))
-        console.print(f"{clock} {number} of {len(todo)}: {where}: {float(row['accuracy']):.4f}, {row['seconds']} s")
-    return failed
+def rows(cell: Cell, options: Options) -> list[Row]:
+    """Fit and score one method on one fold."""
+    data = read(folder_of(options), cell["dataset"])
+    found = METHODS[cell["method"]](data, cell["fold"], cell["seed"])
+    n, d = data.X.shape
+    accuracy = found.pop("accuracy")
+    return [{"n": n, "d": d, "classes": data.n_classes, "accuracy": accuracy, "chosen": json.dumps(found)}]
 
 
-def words(text: str) -> list[str]:
-    """Divide a list with commas.
-
-    >>> words("svm,mlp")
-    ['svm', 'mlp']
-    """
-    return text.split(",")
-
-
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m analyses.tabular", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", default=DATA, help="folder of the data sets (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path(OUT), help="the table (%(default)s)")
-    names = ", ".join(METHODS)
-    parser.add_argument("--methods", type=words, help=f"which, with commas (all: {names})")
-    parser.add_argument("--sets", type=words, help="which data sets, with commas (all but trains)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
-    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="leave larger sets out (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of whatever is random (%(default)s)")
-    parser.add_argument("--summary", action="store_true", help="only print the summary of the table")
-    return parser.parse_args(given)
-
-
-def main(given: list[str] | None = None) -> int:
-    """Compute what is missing, print the summary; return the exit status."""
-    options = arguments(given)
-    console = Console(highlight=False, soft_wrap=True)
-    failed = 0
-    try:
-        if not options.summary:
-            failed = run(
-                options.data,
-                options.out,
-                methods=options.methods or list(METHODS),
-                sets=options.sets,
-                jobs=options.jobs,
-                max_rows=options.max_rows,
-                seed=options.seed,
-                console=console,
-            )
-        print_summary(options.out, options.methods, console, options.sets)
-    except InputError as error:
-        Console(stderr=True).print(str(error), markup=False, style="red")
-        return 2
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+ANALYSIS = Analysis(cells, rows, findings)

@@ -5,6 +5,7 @@ has seen every label, and leave-one-out is no longer an estimate of anything: th
 fitted again without the rows that judge it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,11 +17,13 @@ from torch import Tensor
 
 from nfa.rfm.bandwidth import median_distance
 from nfa.rfm.recursion import Problem, Recipe, recursion
-from nfa.rfm.solving.choosing import plan
+from nfa.rfm.solving.choosing import GIB, plan
 from nfa.rfm.solving.leave_one_out import leave_one_out
 
 ROWS = 5000
 """Of more rows, as many drawn with the seed are left out one by one: an eigendecomposition takes n^3 operations."""
+MATRICES = 8
+"""Matrices of n x n that this holds at once, the eigendecomposition's own among them."""
 
 FIRST = 1
 """Updates of M that every shortlisted recipe is given before the best of them goes on alone."""
@@ -40,32 +43,42 @@ class Ranked:
     loss: float
 
 
+def leave_one_out_rows(memory_budget: float, itemsize: int) -> int:
+    """Return how many rows are left out one by one: `ROWS`, or as many as the budget in GiB allows.
+
+    >>> leave_one_out_rows(4.0, 8), leave_one_out_rows(0.25, 8)
+    (5000, 2047)
+    """
+    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * itemsize) - 1)))
+
+
 def ranked(
-    problem: Problem, M: Tensor, recipes: Sequence[Recipe], ridges: Sequence[float], loss: Loss, seed: int
+    problem: Problem, M: Tensor, recipes: Sequence[Recipe], ridges: Sequence[float], loss: Loss, seed: int, most: int
 ) -> list[Ranked]:
     """Return every recipe with every ridge, by leave-one-out loss under a fixed M, best first.
 
     Args:
         problem: Rows and targets.
         M: The feature matrix.
-        recipes: Kernels and bandwidths.
+        recipes: Of one kernel.
         ridges: Each above 0.
         loss: Of outputs in the units of the problem.
-        seed: Draws `ROWS` of more rows, and the median's rows.
+        seed: Draws `most` of more rows, and the median's rows.
+        most: Rows to leave out; see `leave_one_out_rows`.
     """
     generator = torch.Generator().manual_seed(seed)
-    if len(problem.X) > ROWS:
-        problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:ROWS].to(problem.X.device))
-    rows = problem.metric(M).rows(problem.X)
-    length = problem.metric(M).length
+    if len(problem.X) > most:
+        problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:most].to(problem.X.device))
+    metric, kernel = problem.metric(M), recipes[0].kernel
+    rows = metric.rows(problem.X)
+    pairs = kernel.pairs(rows).values
+    median = median_distance(kernel, rows, problem.weights, generator)
     found = []
     for recipe in recipes:
-        L = recipe.bandwidth / length
-        if recipe.bandwidth_scale == "median":
-            L = recipe.bandwidth * median_distance(recipe.kernel, rows, problem.weights, generator)
-        K = recipe.kernel.value(recipe.kernel.pairs(rows).values, L)
-        for ridge, outputs in zip(ridges, leave_one_out(K, problem.Y, problem.weights, ridges), strict=True):
-            found.append(Ranked(replace(recipe, ridge=ridge), loss(outputs, problem.Y, problem.weights)))
+        L = recipe.bandwidth * (median if recipe.bandwidth_scale == "median" else 1 / metric.length)
+        outputs = leave_one_out(kernel.value(pairs, L), problem.Y, problem.weights, ridges)
+        for ridge, each in zip(ridges, outputs, strict=True):
+            found.append(Ranked(replace(recipe, ridge=ridge), loss(each, problem.Y, problem.weights)))
     return sorted(found, key=lambda each: each.loss)
 
 
@@ -79,6 +92,7 @@ class Judge:
         loss: What is to be least.
         memory_budget: GiB.
         seed: Of what a path draws.
+        advance: Called with 1 when a path has been followed on one split.
     """
 
     problem: Problem
@@ -86,6 +100,7 @@ class Judge:
     loss: Loss
     memory_budget: float
     seed: int
+    advance: Callable[[int], None]
 
     @cached_property
     def judged(self) -> Tensor:
@@ -103,6 +118,7 @@ class Judge:
             generator = torch.Generator().manual_seed(self.seed)
             for step in recursion(part, M, recipe, solver, n_iters, generator):
                 outputs[step.iteration].append(step.machine.predict(rows) / problem.unit)
+            self.advance(1)
         targets, weights = problem.Y[self.judged], None if problem.weights is None else problem.weights[self.judged]
         found = [torch.cat(parts) for parts in outputs]
         return [Tried(recipe, number, self.loss(each, targets, weights), each) for number, each in enumerate(found)]

@@ -2,8 +2,9 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,23 +13,24 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
-from nfa.common.checks import positive
+from nfa.common.checks import check_finite, number, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.tables import as_host
+from nfa.rfm.estimators.training import Training
 from nfa.rfm.losses import log_loss, squared_loss
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving import Saved
 from nfa.rfm.seeds import first_matrix
-from nfa.rfm.selection import Judge, Split, ranked, tried_paths
+from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
 
 
 class BaseSearch(Saved, BaseEstimator):
@@ -74,27 +76,44 @@ class BaseSearch(Saved, BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: tuple[Any, Any] | None = None) -> Self:
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Show the parameters and, once fitted, the solver."""
+        shown = str(super().__repr__(N_CHAR_MAX))
+        return f"{shown}: {self.solver_}" if hasattr(self, "best_estimator_") else shown
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        validation: tuple[Any, Any] | None = None,
+    ) -> Self:
         """Choose, then fit what was chosen to all rows of X.
 
         Args:
             X: Rows, n x d: array, tensor or data frame.
             y: Targets, as for the estimator searched over.
-            sample_weight: Shape (n,), at least 0.
+            sample_weight: Shape (n,), at least 0; they count in fits and in losses.
+            groups: Shape (n,): rows of one group are never on both sides of a split.
             validation: Held-out rows and targets (X, y) to choose by, instead of cross-validation.
 
         Raises:
             ValueError: what scikit-learn's checks refuse.
-            InputError: a parameter out of range, fewer than two rows.
+            InputError: a parameter out of range, fewer than two rows or groups, held-out targets unlike y.
         """
         template = self._estimator(**self._shared())
-        rows, targets, weights = template._training(X, y, sample_weight)
-        Y = template._targets(targets, learn=True).to(rows.device)
-        if len(rows) < 2:
-            raise InputError(f"X: n_samples = {len(rows)}, expected at least 2 to choose by")
-        known = len(rows)
+        given = template._training(X, y, sample_weight)
+        training = given.present()
+        rows, weights, known = training.rows, training.weights, len(training.rows)
+        Y = template._targets(training.targets, learn=True).to(rows.device)
+        if known < 2:
+            raise InputError(f"X: n_samples = {known}, expected at least 2 to choose by")
         if validation is None:
-            splits = self._splits(targets)
+            splits = self._splits(given, groups)
+        elif groups is not None:
+            raise InputError("groups: of no use where validation is given, expected one of both")
         else:
             rows, Y = self._appended(template, rows, Y, validation)
             splits = [(np.arange(known), np.arange(known, len(rows)))]
@@ -112,49 +131,77 @@ class BaseSearch(Saved, BaseEstimator):
         names = ("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype")
         return {name: getattr(self, name) for name in (*names, "random_state", "progress")}
 
-    def _appended(
-        self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: tuple[Any, Any]
-    ) -> tuple[Tensor, Tensor]:
+    def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
         """Return rows and targets with the held-out ones behind them."""
-        X_held, y_held = validation
-        held = template._rows(X_held)
-        numbers = template._targets(np.asarray(as_host(y_held)), learn=False).to(rows.device)
-        check_consistent_length(held, numbers)
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise InputError(f"validation: got {type(validation).__name__}, expected a pair of rows and targets")
+        held = template._rows(validation[0])
+        y = np.asarray(as_host(validation[1]))
+        check_consistent_length(held, y)
+        numbers = template._targets(y, learn=False).to(rows.device)
+        check_finite("validation: targets", numbers)
         return torch.cat([rows, held]), torch.cat([Y, numbers])
 
-    def _splits(self, targets: NDArray[Any]) -> list[Split]:
-        """Return which rows to fit and which to judge by, in turn."""
-        classes = issubclass(self._estimator, ClassifierMixin)
-        if not isinstance(self.cv, int):
-            return list(check_cv(self.cv, targets, classifier=classes).split(targets, targets))
-        folds = min(positive("cv", self.cv, least=2), len(targets))
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        most = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
-        if most < 2:
-            return list(KFold(folds, shuffle=True, random_state=seed).split(targets))
+    def _splits(self, given: Training, groups: Any) -> list[Split]:
+        """Return which of the rows that count are to fit and which to judge by, in turn."""
+        classes, numbers = issubclass(self._estimator, ClassifierMixin), given.numbers
+        if groups is not None:
+            groups = np.asarray(as_host(groups))
+            check_consistent_length(given.targets, groups)
+        if not isinstance(self.cv, Integral):
+            # Folds of all rows as they were given, of which those that count are taken.
+            place = np.full(len(given.targets), -1)
+            place[numbers] = np.arange(len(numbers))
+            folds = check_cv(self.cv, given.targets, classifier=classes).split(given.targets, given.targets, groups)
+            counted = ((place[train], place[test]) for train, test in folds)
+            found = [(train[train >= 0], test[test >= 0]) for train, test in counted]
+            if not found:
+                raise InputError("cv: makes no splits")
+            return found
+        targets, seed = given.targets[numbers], int(check_random_state(self.random_state).randint(2**31))
+        most = min(positive("cv", self.cv, least=2), len(targets))
+        if groups is not None:
+            groups = groups[numbers]
+            apart = len(np.unique(groups))
+            if apart < 2:
+                raise InputError("groups: all rows are of one group, expected at least two")
+            by_group = GroupKFold(min(most, apart), shuffle=True, random_state=seed)
+            return list(by_group.split(targets, targets, groups))
+        largest = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
+        if largest < 2:
+            return list(KFold(most, shuffle=True, random_state=seed).split(targets))
         with warnings.catch_warnings():
             # A class of fewer rows than folds is spread over as many folds as it has rows.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            return list(StratifiedKFold(min(folds, most), shuffle=True, random_state=seed).split(targets, targets))
+            return list(StratifiedKFold(min(most, largest), shuffle=True, random_state=seed).split(targets, targets))
+
+    def _several(self, name: str) -> list[Any]:
+        """Return the candidates that a parameter lists."""
+        values = getattr(self, name)
+        if isinstance(values, str) or not isinstance(values, Iterable) or not (found := list(values)):
+            raise InputError(f"{name}: got {values!r}, expected a list of at least one")
+        return found
 
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
         """Set the tables of what was tried, and what is best."""
         max_iters, shortlist = positive("max_iters", self.max_iters, least=0), positive("shortlist", self.shortlist)
-        for ridge in self.ridges:
-            if not (np.isfinite(ridge) and ridge > 0):
-                raise InputError(f"ridges: holds {ridge}, expected numbers above 0")
+        kernels, bandwidths = self._several("kernels"), self._several("bandwidths")
+        ridges = [number("ridges", ridge, above_zero=True) for ridge in self._several("ridges")]
+        recipes = {
+            kernel: [self._machine(kernel, bandwidth)._recipe() for bandwidth in bandwidths] for kernel in kernels
+        }
         seed = int(check_random_state(self.random_state).randint(2**31))
+        most = leave_one_out_rows(self.memory_budget, rows.element_size())
+        shortlist = min(shortlist, len(bandwidths) * len(ridges))
+        total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
         left_out, tried = [], []
-        bar = progress("choosing", len(self.kernels)) if self.progress else nullcontext(lambda steps: None)
-        with bar as advance:
-            for kernel in self.kernels:
-                machines = [self._machine(kernel, bandwidth) for bandwidth in self.bandwidths]
-                recipes = [machine._recipe() for machine in machines]
-                problem = Problem.of(rows, Y, weights, recipes[0].kernel)
-                M = first_matrix(self.M_init, rows.shape[1], recipes[0].diag).to(rows.device)
+        with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
+            for kernel, candidates in recipes.items():
+                problem = Problem.of(rows, Y, weights, candidates[0].kernel)
+                M = first_matrix(self.M_init, rows.shape[1], candidates[0].diag).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
-                ranking = ranked(train, M, recipes, self.ridges, self._loss, seed)
-                judge = Judge(problem, splits, self._loss, self.memory_budget, seed)
+                ranking = ranked(train, M, candidates, ridges, self._loss, seed, most)
+                judge = Judge(problem, splits, self._loss, self.memory_budget, seed, advance)
                 paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
                 targets = problem.Y[judge.judged].cpu().numpy()
                 shares = None if weights is None else weights[judge.judged].cpu().numpy()
@@ -165,7 +212,6 @@ class BaseSearch(Saved, BaseEstimator):
                     | {"score": self._score(each.outputs.cpu().numpy(), targets, shares)}
                     for each in paths
                 ]
-                advance(1)
         self.loo_results_, self.cv_results_ = pd.DataFrame(left_out), pd.DataFrame(tried)
         best = min(tried, key=lambda row: row["loss"])
         self.best_score_ = best["score"]
@@ -186,6 +232,12 @@ class BaseSearch(Saved, BaseEstimator):
     @abstractmethod
     def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
         """Return what is reported."""
+
+    @property
+    def solver_(self) -> str:
+        """How the machine that was chosen was fitted, in words."""
+        check_is_fitted(self)
+        return str(self.best_estimator_.solver_)
 
     @property
     def M_(self) -> NDArray[np.float64]:
@@ -238,8 +290,10 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         ridges: Each above 0.
         max_iters: The most updates of M.
         shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
-        cv: The number of folds (shuffled; stratified for classes), or a scikit-learn splitter.
-        M_init: As for `RFMRegressor`, like the others that follow.
+        cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
+            scikit-learn splitter or list of splits, which decides alone.
+        M_init: As for `RFMRegressor`, like the others that follow. One measured on these rows has seen their targets:
+            then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
         diag: Keep M diagonal for all kernels.
         center_grads: Center gradients before the AGOP.
         agop_power: M is the AGOP to this power.
@@ -251,7 +305,7 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         progress: Show a bar on a terminal.
 
     Attributes:
-        best_params_: Kernel, bandwidth, ridge, n_iters, diag.
+        best_params_: Kernel, bandwidth, ridge, n_iters, diag: parameters of the estimator that they chose.
         best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
             the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
         best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
