@@ -85,7 +85,7 @@ _RC: dict[str, Any] = {
     "text.color": INK,
     "axes.prop_cycle": cycler(color=PALETTE),
     "image.cmap": SEQUENTIAL,
-    "image.interpolation": "nearest",
+    "image.interpolation": "none",  # a pixel of the picture stays one, at any size
     "savefig.dpi": 300.0,
     "pdf.fonttype": 42,  # letters that can be searched and edited
     "svg.fonttype": "none",
