@@ -1,0 +1,82 @@
+"""`nfa audit`."""
+
+from typing import Annotated
+
+import typer
+
+from nfa.commands.options import (
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    FolderOption,
+    OutOption,
+    SeedOption,
+    TargetOption,
+    load_network,
+    move,
+)
+from nfa.commands.printing import finish
+
+
+def audit_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A network: a .safetensors, .pt, .pth, .ckpt, .pt2, .onnx or .skops file, or package.module:factory.",
+        ),
+    ],
+    data: DataOption,
+    out: OutOption,
+    init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
+    ] = None,
+    outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
+    head: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Which output, where the network has several.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
+    target: TargetOption = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Measure N rows, drawn at random.")] = None,
+    probes: Annotated[
+        int | None, typer.Option(metavar="P", help="P random probes instead of a sweep per output.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="mse, onehot_mse or cross_entropy: adds the fact_ columns.")] = None,
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+) -> None:
+    """Measure what every layer of a network has learned; write the tables to DIR and print them."""
+    from nfa.auditing import audit
+    from nfa.common.checks import output_folder
+    from nfa.data import load_data
+
+    output_folder("out", out)
+    loaded = load_network(model, "model", activation, architecture)
+    before = None if init is None else load_network(init, "init", activation, architecture)
+    rows = load_data(data, target, folder, download)
+    for each in (loaded, before):
+        if each is not None:
+            move(each.net, device)
+    result = audit(
+        loaded,
+        rows,
+        before,
+        outputs,
+        head=head,
+        layers=layers,
+        split=split,
+        samples=samples,
+        probes=probes,
+        seed=seed,
+        loss=loss,
+    )
+    finish(result, out, report)

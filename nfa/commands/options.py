@@ -1,0 +1,47 @@
+"""What several commands take, and what they make of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    from nfa.network import Model
+
+_DATA = (
+    "A built-in set (digits, fashion-mnist, mnist, cifar10, svhn, stl10, celeba), "
+    "or a .npz, .npy, .csv or .parquet file."
+)
+
+DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for what is written.")]
+TargetOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that is y, in a table.")]
+FolderOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a picture set lies.")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Download a picture set that is not there.")]
+SeedOption = Annotated[int, typer.Option(help="The only source of randomness.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
+
+
+def load_network(source: str, argument: str, activation: str | None, architecture: str | None) -> "Model":
+    """Load a network; what is said of weights alone concerns only files of weights."""
+    from nfa.network import load
+    from nfa.network.loading import WEIGHTS
+
+    if argument == "init" and Path(source).suffix.lower() not in WEIGHTS:
+        return load(source, argument=argument)
+    return load(source, activation=activation, model=architecture, argument=argument)
+
+
+def move(net: Any, device: str) -> Any:
+    """Move a network to a device, and return it."""
+    try:
+        if device == "meta":
+            raise InputError("device: 'meta' computes nothing")
+        return net.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device: cannot use {device!r} here (cpu works anywhere, cuda where there is a GPU)"
+        ) from error

@@ -1,0 +1,118 @@
+"""`nfa train`, and the training that `nfa demo` shares."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nfa.commands.options import (
+    DataArgument,
+    DeviceOption,
+    DownloadOption,
+    FolderOption,
+    OutOption,
+    SeedOption,
+    TargetOption,
+    move,
+)
+from nfa.commands.printing import say
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    from nfa.data import Dataset
+
+
+def train_command(
+    data: DataArgument,
+    out: OutOption,
+    width: Annotated[str, typer.Option(help="Units of each hidden layer, or widths such as 256,128.")] = "256",
+    depth: Annotated[int | None, typer.Option(help="Hidden layers; 3 by default.")] = None,
+    activation: Annotated[
+        str, typer.Option(help="relu, leaky_relu, sigmoid, tanh, sine, gelu, silu, elu or identity.")
+    ] = "relu",
+    bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases; the paper has none.")] = False,
+    init: Annotated[str, typer.Option(help="default, factor:A or first-normal:S.")] = "default",
+    loss: Annotated[
+        str | None, typer.Option(help="mse, onehot_mse or cross_entropy; by default onehot_mse for classes.")
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "adam",
+    lr: Annotated[float, typer.Option(help="Step size.")] = 1e-3,
+    epochs: Annotated[int, typer.Option(help="Passes over the training rows.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Rows in a mini-batch.")] = 128,
+    weight_decay: Annotated[float, typer.Option(help="As the optimizer understands it.")] = 0.0,
+    keep: Annotated[str, typer.Option(help="last weights, or the best on the val rows.")] = "last",
+    scaling: Annotated[
+        str | None, typer.Option(help="none, max or standard; by default max for pictures, else standard.")
+    ] = None,
+    test: Annotated[float, typer.Option(help="Share of the rows held out for testing.")] = 0.2,
+    val: Annotated[float, typer.Option(help="Share of the rows held out for validation.")] = 0.0,
+    target: TargetOption = None,
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+) -> None:
+    """Train a fully connected network; write net.safetensors, init.safetensors and history.csv to DIR.
+
+    The same call goes on where an interrupted one stopped.
+    """
+    from nfa.data import load_data
+
+    sizes = _widths(width)
+    rows = load_data(data, target, folder, download)
+    settings = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "lr": lr,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "weight_decay": weight_decay,
+        "keep": keep,
+    }
+    network = {"width": sizes, "depth": depth, "activation": activation, "bias": bias, "init": init}
+    train_network(rows, out, network, settings, scaling, {"test": test, "val": val, "seed": seed}, device)
+
+
+def train_network(
+    rows: "Dataset",
+    out: Path,
+    network: dict[str, Any],
+    settings: dict[str, Any],
+    scaling: str | None,
+    split: dict[str, Any],
+    device: str,
+) -> Any:
+    """Divide, scale, build, train and save; return the network, its initialisation and the prepared data."""
+    from nfa.common.checks import output_folder
+    from nfa.data import Scaling
+    from nfa.network import MLP, Model, save_model, train
+
+    output_folder("out", out)
+    if settings["loss"] == "mse":
+        rows = rows.with_real_targets()
+    divided = rows.divide(**split)
+    training_rows = divided.part("train")
+    fitted = Scaling.fit(scaling or ("standard" if rows.feature_shape is None else "max"), training_rows.X)
+    prepared = divided.scaled(fitted)
+    seed = split["seed"]
+    net = move(MLP(rows.d, n_outputs=max(1, rows.n_outputs), seed=seed, **network), device)
+    loss = settings.pop("loss") or ("onehot_mse" if rows.is_classification else "mse")
+    done = train(net, prepared, loss=loss, seed=seed, checkpoint=out / "checkpoint.pt", **settings)
+    for name, each in (("net", done.net), ("init", done.init)):
+        known = (split | {"rows": rows.n}, rows.feature_names, rows.class_names, done.settings)
+        save_model(out / f"{name}.safetensors", Model(each, name, fitted, *known))
+    done.history.to_csv(out / "history.csv", index=False)
+    last = done.history.iloc[-1]
+    say(
+        f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "
+        f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
+    )
+    return done.net, done.init, prepared
+
+
+def _widths(text: str) -> int | list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"width: got {text!r}, expected a number or numbers with commas between") from error
+    return sizes if "," in text else sizes[0]

@@ -1,0 +1,157 @@
+"""One theme for every figure: sizes of a paper's column, fonts that survive shrinking, colours with fixed roles."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+
+from nfa.common.checks import one_of
+from nfa.common.errors import InputError
+from nfa.common.shown import shown
+
+SINGLE, DOUBLE = 3.25, 6.75
+"""Width in inches of a figure in one column of a paper, and across both."""
+
+ROLES = {
+    "network": "#465FB4",
+    "nfm": "#465FB4",
+    "init": "#D18300",
+    "agop": "#089145",
+    "centered": "#BC74B6",
+    "rfm": "#BE2C00",
+    "kernel": "#3D97F9",
+    "forest": "#703845",
+    "null": "#7F8380",
+}
+"""What a colour stands for. A network and its NFM share one; every other two are told apart with any kind of
+colour vision, and all stand out from white paper."""
+
+PALETTE = tuple(dict.fromkeys(ROLES.values()))
+"""The same colours, for series without a role."""
+
+MARKERS = {
+    "network": "o",
+    "nfm": "o",
+    "init": "D",
+    "agop": "s",
+    "centered": "v",
+    "rfm": "^",
+    "kernel": "P",
+    "forest": "X",
+    "null": "_",
+}
+"""The roles' markers: nothing is told by colour alone."""
+
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+"""Colour maps of quantities from 0 up, and of signed ones (0 in the middle)."""
+
+INK = "#262626"
+"""Axes and text."""
+
+_RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.0,
+    "legend.title_fontsize": 7.0,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100.0,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.0,
+    "patch.linewidth": 0.5,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "image.cmap": SEQUENTIAL,
+    "image.interpolation": "none",  # a pixel of the picture stays one, at any size
+    "savefig.dpi": 300.0,
+    "pdf.fonttype": 42,  # letters that can be searched and edited
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nfa",  # the same ids in every redraw
+}
+
+# What would differ from one drawing to the next, or name who drew.
+_METADATA: dict[str, dict[str, str | None]] = {
+    ".pdf": {"Creator": "nfa", "Producer": "matplotlib", "CreationDate": None},
+    ".png": {"Software": None},
+    ".svg": {"Creator": "nfa", "Date": None},
+}
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Draw in the theme: a context, or a decorator of a function that draws.
+
+    >>> with themed():
+    ...     fig, axes = figure()
+    >>> [float(inches) for inches in fig.get_size_inches()]
+    [3.25, 2.4375]
+    """
+    with mpl.rc_context(sns.axes_style("ticks") | sns.plotting_context("paper") | _RC):
+        yield
+
+
+@themed()
+def figure(
+    rows: int = 1, columns: int = 1, width: float = SINGLE, height: float | None = None, **subplots: Any
+) -> tuple[Figure, Any]:
+    """Return a figure in the theme and its axes (one, or an array of several).
+
+    The figure belongs to nobody else: it is not among those of `pyplot`, and needs no window.
+
+    Args:
+        rows: Rows of axes.
+        columns: Columns of axes.
+        width: In inches: `SINGLE` or `DOUBLE`.
+        height: In inches; by default each of the axes is three quarters as high as wide.
+        **subplots: What `matplotlib.figure.Figure.subplots` takes.
+    """
+    fig = Figure(figsize=(width, 0.75 * rows * width / columns if height is None else height))
+    return fig, fig.subplots(rows, columns, **subplots)
+
+
+@themed()
+def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as .pdf, .png or .svg, the same bytes for the same figure, and return the path.
+
+    Raises:
+        InputError: the name ends otherwise, or the file cannot be written.
+    """
+    file = Path(path)
+    one_of("out", file.suffix.lower(), _METADATA)
+    try:
+        fig.savefig(file, metadata=_METADATA[file.suffix.lower()])
+    except OSError as error:
+        raise InputError(f"out: cannot write {file} ({error.strerror})") from error
+    return file
+
+
+def literal(text: object, most: int = 28) -> str:
+    r"""Return text from a file or data set as a label: cut, on one line, and no formula.
+
+    >>> literal("$price$")
+    '\\$price\\$'
+    """
+    return shown(text, most).replace("$", r"\$")
