@@ -13,8 +13,8 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check nfa tests analyses
-	$(BIN)/ruff format --check nfa tests analyses
+	$(BIN)/ruff check nfa tests analyses figures
+	$(BIN)/ruff format --check nfa tests analyses figures
 	$(BIN)/mypy
 
 $(INSTALLED): pyproject.toml constraints.txt

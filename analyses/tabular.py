@@ -1,13 +1,14 @@
-"""How good are recursive feature machines on tabular data? Accuracy of several methods on UCI classification sets.
+"""How good are recursive feature machines on tabular data? Accuracy of several methods on UCI sets.
 
-Claim (abstract; section "RFMs on tabular data"): recursive feature machines outperform the other models on tabular data.
-Refuted where tuned rivals have the better mean accuracy or rank under a protocol that keeps test rows out of all choices.
+Claim (abstract; section "RFMs on tabular data"): recursive feature machines outperform the other models on tabular
+data. Refuted where tuned rivals have the better mean accuracy or rank under a protocol that keeps test rows out of all
+choices.
 
-Data: `--folder` holds the UCI sets (see `nfa.data.uci`); without it `../shared/data/uci` where that is, else three sets that
-come with scikit-learn. Sets of more than 5,000 rows are left out, and `trains` (10 rows: the authors' protocol has no valid
-choice there). Every method is fitted on the training rows of a fold and scored on its test rows; whatever it
-chooses, it chooses on the training rows (but for `rfm_authors`, see `analyses.tabular_rfm`). One row of the table is one data
-set, fold and method: `n, d, classes, accuracy, chosen` (JSON).
+Data: `--folder` holds the UCI sets (see `nfa.data.uci`); without it `../shared/data/uci` where that is, else three sets
+that come with scikit-learn. Sets of more than 5,000 rows are left out, and `trains` (10 rows: the authors' protocol
+has no valid choice there). Every method is fitted on the training rows of a fold and scored on its test rows;
+whatever it chooses, it chooses on the training rows (but for `rfm_authors`, see `analyses.tabular_rfm`). One row of
+the table is one data set, fold and method: `n, d, classes, accuracy, chosen` (JSON).
 
 The findings have these numbers for each method. A data set's accuracy is the mean over its four folds, and only data
 sets for which all methods have all four count:
