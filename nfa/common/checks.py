@@ -1,10 +1,12 @@
 """Checks at the door that several rooms share."""
 
 import difflib
+import math
 import os
 from collections.abc import Iterable
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nfa.common.errors import InputError
 
@@ -37,7 +39,7 @@ def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
     raise InputError(f"{argument}: {value!r} is unknown{hint} (known: {', '.join(known)})")
 
 
-def positive(argument: str, value: int, least: int = 1) -> int:
+def positive(argument: str, value: Any, least: int = 1) -> int:
     """Return `value` if it is a whole number of at least `least`.
 
     >>> positive("samples", 3)
@@ -47,9 +49,28 @@ def positive(argument: str, value: int, least: int = 1) -> int:
     ...
     nfa.common.errors.InputError: samples: got 0, expected a whole number of at least 1
     """
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise InputError(f"{argument}: got {value}, expected a whole number of at least {least}")
-    return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        found = float(value)
+        if found.is_integer() and found >= least:
+            return int(found)
+    raise InputError(f"{argument}: got {value!r}, expected a whole number of at least {least}")
+
+
+def number(argument: str, value: Any, above_zero: bool = False) -> float:
+    """Return `value` if it is a finite number of at least 0, or above.
+
+    >>> number("ridge", 0)
+    0.0
+    >>> number("bandwidth", 0, above_zero=True)
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: bandwidth: got 0, expected a number above 0
+    """
+    if isinstance(value, Real):
+        found = float(value)
+        if math.isfinite(found) and (found > 0 or (found == 0 and not above_zero)):
+            return found
+    raise InputError(f"{argument}: got {value!r}, expected a number {'above' if above_zero else 'of at least'} 0")
 
 
 def check_finite(argument: str, values: "Tensor", first_row: int = 0, columns: tuple[str, ...] | None = None) -> None:

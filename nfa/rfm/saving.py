@@ -22,7 +22,7 @@ from nfa.common.checks import existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
 from nfa.network.formats.nfa_file import read_safetensors
-from nfa.rfm.estimators.tables import device_of, encoder_of
+from nfa.rfm.estimators.tables import device_of, encoded_columns, encoder_of, name_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric
@@ -62,7 +62,7 @@ class Saved:
             raise InputError(f"model: {name} is none of {', '.join(_classes())}; pickle it")
         check_is_fitted(self)
         fitted: Any = getattr(self, "best_estimator_", self)
-        tensors, transposed = _tensors(fitted.machine_)
+        tensors, transposed = _tensors(fitted.machine_, fitted._weights)
         header: Header = {
             "format": FORMAT,
             "nfa_version": version("nfa"),
@@ -133,7 +133,7 @@ def _parameters(model: Any) -> Header:
     found = {}
     for name, value in model.get_params(deep=False).items():
         if name == "dtype" and value is not None:
-            value = str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else np.dtype(value).name
+            value = name_of(value)
         plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
         single = plain if isinstance(plain, (list, tuple)) else [plain]
         if name not in NOT_KEPT and all(each is None or isinstance(each, (bool, int, float, str)) for each in single):
@@ -173,7 +173,7 @@ def _fitted(model: Any) -> Header:
     }
 
 
-def _tensors(machine: KernelMachine) -> tuple[dict[str, Tensor], list[str]]:
+def _tensors(machine: KernelMachine, weights: Tensor | None) -> tuple[dict[str, Tensor], list[str]]:
     """Return a machine's tensors, and the names of those that are transposed.
 
     Those are matrices that lie column by column in memory, as LAPACK leaves them: products of the same numbers laid out
@@ -184,6 +184,8 @@ def _tensors(machine: KernelMachine) -> tuple[dict[str, Tensor], list[str]]:
     if metric.root is not None:
         # An eigendecomposition elsewhere would give another one by rounding, and equal rows would not stay equal.
         found["root"] = metric.root
+    if weights is not None:
+        found["weights"] = weights
     transposed = [name for name, tensor in found.items() if tensor.ndim == 2 and not tensor.is_contiguous()]
     for name, tensor in found.items():
         laid = tensor.T if name in transposed else tensor
@@ -193,11 +195,10 @@ def _tensors(machine: KernelMachine) -> tuple[dict[str, Tensor], list[str]]:
 
 
 def _encoder(encoder: ColumnTransformer) -> list[Header]:
-    """Return the columns that are one-hot encoded, with their categories."""
-    [columns] = [columns for name, _, columns in encoder.transformers_ if name == "categories"]
+    """Return the numbers of the columns that are one-hot encoded, with their categories."""
     categories = encoder.named_transformers_["categories"].categories_
-    pairs = zip(columns, categories, strict=True)
-    return [{"column": name} | _array(f"categories of column {name!r}", values) for name, values in pairs]
+    pairs = zip(encoded_columns(encoder), categories, strict=True)
+    return [{"column": number} | _array(f"categories of column {number}", values) for number, values in pairs]
 
 
 def _array(what: str, values: NDArray[Any]) -> Header:
@@ -308,6 +309,7 @@ def _unfitted(estimator: Any, header: Header, device: Any) -> Any:
 def _restored(model: Any, found: Header, tensors: dict[str, Tensor], place: torch.device) -> BaseEstimator:
     """Return the machine's estimator, fitted."""
     machine = _machine(found, tensors, place)
+    model._weights = _weights(tensors.get("weights"), machine)
     d, c = machine.centers.shape[1], machine.a.shape[1]
     names = _typed(found, "features", list, type(None))
     n_features = _typed(found, "n_features", int)
@@ -339,9 +341,9 @@ def _restored(model: Any, found: Header, tensors: dict[str, Tensor], place: torc
 def _machine(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
     """Return the kernel machine, once its tensors are known to fit each other."""
     names = {"M", "center", "rows", "coefficients"}
-    _expect(names <= set(tensors) <= names | {"root"}, f"holds the tensors {shown(sorted(tensors))}")
+    _expect(names <= set(tensors) <= names | {"root", "weights"}, f"holds the tensors {shown(sorted(tensors))}")
     for name, tensor in tensors.items():
-        kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients") else (torch.float64,)
+        kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
         _expect(tensor.dtype in kinds, f"{name} is {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
         _expect(bool(torch.isfinite(tensor).all()), f"{name} holds NaN or infinity")
     M, center, rows, a = (tensors[name] for name in ("M", "center", "rows", "coefficients"))
@@ -371,17 +373,28 @@ def _machine(found: Header, tensors: dict[str, Tensor], place: torch.device) -> 
     return KernelMachine(kernel, metric, bandwidth, placed["rows"], placed["coefficients"], unit)
 
 
+def _weights(weights: Tensor | None, machine: KernelMachine) -> Tensor | None:
+    """Return the training rows' weights on the machine's device."""
+    if weights is None:
+        return None
+    fits = weights.shape == (len(machine.a),) and weights.dtype == machine.a.dtype and bool((weights > 0).all())
+    _expect(fits, f"weights: expected {len(machine.a)} numbers above 0, {machine.a.dtype}")
+    return weights.to(machine.a.device, copy=True)
+
+
 def _encoder_restored(found: list[Any], names: list[str] | None, n_features: int, d: int) -> ColumnTransformer:
     """Return the transformer of known categories, fitted on a frame of one row."""
-    columns = [_typed(each, "column", str, int) for each in found]
+    columns = [_typed(each, "column", int) for each in found]
     categories = [_from_array("categories", each) for each in found]
     width = n_features - len(columns) + sum(len(values) for values in categories)
     _expect(width == d, f"encoder: makes {width} columns, but M has {d}")
     _expect(len(columns) == len(set(columns)) and all(len(each) for each in categories), "encoder: an empty column")
-    frame = pd.DataFrame(np.zeros((1, n_features)), columns=range(n_features) if names is None else names)
-    for column, values in zip(columns, categories, strict=True):
-        one_of("encoder", column, frame.columns)
-        frame[column] = values[:1]
+    _expect(all(0 <= column < n_features for column in columns), f"encoder: columns {shown(columns)} of {n_features}")
+    known = dict(zip(columns, categories, strict=True))
+    row = {number: known[number][:1] if number in known else np.zeros(1) for number in range(n_features)}
+    frame = pd.DataFrame(row)
+    if names is not None:
+        frame.columns = pd.Index(names)
     return encoder_of(columns, categories).fit(frame)
 
 

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_array, check_random_state, check_X_y
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nfa.common.checks import check_finite, one_of, positive
-from nfa.common.errors import InputError
+from nfa.common.checks import check_finite, number, one_of, positive
 from nfa.common.progress import progress
-from nfa.rfm.estimators.tables import as_host, column_encoder, computing_dtype, device_of, encoded_from
+from nfa.rfm.estimators.tables import as_host, as_tensor, column_encoder, computing_dtype, device_of, encoded_from
+from nfa.rfm.estimators.training import Training, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem, Recipe, recursion
@@ -79,10 +79,8 @@ class BaseRFM(Saved, BaseEstimator):
 
     def _recipe(self) -> Recipe:
         """Return the parameters of an iteration, checked."""
-        for name, least, strict in (("bandwidth", 0, True), ("ridge", 0, False), ("agop_power", 0, True)):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and (value > least if strict else value >= least)):
-                raise InputError(f"{name}: got {value}, expected a number {'above' if strict else 'of at least'} 0")
+        bandwidth, agop_power = (number(name, getattr(self, name), True) for name in ("bandwidth", "agop_power"))
+        number("memory_budget", self.memory_budget, above_zero=True)
         if self.M_scale is not None:
             one_of("M_scale", self.M_scale, SCALES)
         if self.bandwidth_scale is not None:
@@ -90,14 +88,14 @@ class BaseRFM(Saved, BaseEstimator):
         if self.agop_samples is not None:
             positive("agop_samples", self.agop_samples)
         return Recipe(
-            kernel_named(self.kernel, self.exponent),
-            float(self.bandwidth),
+            kernel_named(self.kernel, number("exponent", self.exponent)),
+            bandwidth,
             self.bandwidth_scale,
-            float(self.ridge),
+            number("ridge", self.ridge),
             self.M_scale,
             self.diag,
             self.center_grads,
-            float(self.agop_power),
+            agop_power,
             self.agop_samples,
         )
 
@@ -107,38 +105,37 @@ class BaseRFM(Saved, BaseEstimator):
         Args:
             X: Array, tensor or data frame.
             y: Numbers, (n,) or (n, c), for a regressor; labels that can be sorted, (n,), for a classifier.
-            sample_weight: Shape (n,), at least 0: a row of weight 2 is as two equal rows.
+            sample_weight: Shape (n,), at least 0: a row of weight 2 is as two equal rows, one of weight 0 as none.
 
         Raises:
             ValueError: what scikit-learn's checks refuse.
-            InputError: a parameter out of range, or a memory budget too small.
+            InputError: a parameter out of range, a column of dates, or a memory budget too small.
         """
-        rows, targets, weights = self._training(X, y, sample_weight)
-        return self._fit(rows, self._targets(targets, learn=True).to(rows.device), weights)
+        training = self._training(X, y, sample_weight).present()
+        return self._fit(training.rows, self._targets(training.targets, learn=True), training.weights)
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
         """Return targets as numbers, (n, c), float64; `learn` what kind they are, otherwise hold them to it."""
 
-    def _training(self, X: Any, y: Any, sample_weight: Any) -> tuple[Tensor, NDArray[Any], Any]:
-        """Return rows, targets and weights to fit, checked; learns the columns."""
+    def _training(self, X: Any, y: Any, sample_weight: Any) -> Training:
+        """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
         X, y, numbers = as_host(X), as_host(y), [np.float64, np.float32]
         self.encoder_ = column_encoder(X)
         if self.encoder_ is None:
             X, y = validate_data(self, X, y, dtype=numbers, **self._y_checks)
+            weights = weights_of(sample_weight, X)
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
             validate_data(self, X, y, skip_check_array=True)
-            X, y = check_X_y(self.encoder_.fit_transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
+            weights = weights_of(sample_weight, X)
+            # Categories of rows that count nothing are not learned.
+            self.encoder_.fit(X if weights is None else X[weights > 0])
+            X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
         self._dtype = computing_dtype(X, self.dtype)
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(as_host(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
-            if not weights.any():
-                raise InputError("sample_weight: every weight is 0, expected at least one above")
-            weights = torch.from_numpy(weights).to(self._device, self._dtype)
-        return self._tensor(X), y, weights
+        shares = None if weights is None else torch.from_numpy(weights).to(self._device, self._dtype)
+        return Training(self._tensor(X), y, shares)
 
     def _rows(self, X: Any) -> Tensor:
         """Return rows to predict, checked against the columns that `fit` saw."""
@@ -155,14 +152,14 @@ class BaseRFM(Saved, BaseEstimator):
         return self.machine_.predict(rows).cpu().numpy()
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        found = torch.from_numpy(np.ascontiguousarray(values)).to(self._device, self._dtype)
+        found = as_tensor(values).to(self._device, self._dtype)
         check_finite("X", found)  # also what float32 cannot hold
         return found
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Run the recursion, and keep its last machine."""
         recipe, n_iters = self._recipe(), positive("n_iters", self.n_iters, least=0)
-        problem = Problem.of(X, Y, weights, recipe.kernel).fitted()
+        problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()
         solver = plan(len(problem.X), X.element_size(), self.memory_budget)
         M = first_matrix(self.M_init, X.shape[1], self.diag).to(X.device)
         generator = torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31)))
@@ -172,7 +169,7 @@ class BaseRFM(Saved, BaseEstimator):
                 rows.append(step.row(M))
                 M = step.machine.metric.M
                 advance(1)
-        self.solver_ = str(solver)
+        self.solver_, self._weights = str(solver), problem.weights
         return self._keep(step.machine, pd.DataFrame(rows))
 
     def _keep(self, machine: KernelMachine, history: pd.DataFrame) -> Self:
@@ -201,12 +198,12 @@ class BaseRFM(Saved, BaseEstimator):
         AGOP = mean over rows of J'J with J = df/dx; where a row is a training row, that pair counts 0.
 
         Args:
-            X: The rows to average over; None for the training rows.
+            X: The rows to average over; None for the training rows, each by its weight.
             centered: Subtract from J its mean over rows.
         """
         check_is_fitted(self)
-        rows = None if X is None else self._rows(X)
-        return self.machine_.agop(rows, centered, self.diag).cpu().numpy()
+        rows, weights = (None, self._weights) if X is None else (self._rows(X), None)
+        return self.machine_.agop(rows, centered, self.M_.ndim == 1, weights).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         """Dense numbers only."""

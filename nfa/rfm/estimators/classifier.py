@@ -32,12 +32,19 @@ class RFMClassifier(ClassifierMixin, BaseRFM):
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
         """Return labels as one-hot rows, (n, c)."""
         if learn:
-            check_classification_targets(y)
-            self.classes_ = np.unique(y)
-        numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        unknown = self.classes_[numbers] != y
-        if unknown.any():
-            raise InputError(f"validation: holds the label {y[unknown][0]!r}, which y does not")
+            # Scikit-learn knows objects only as text; any that can be sorted will do.
+            if y.dtype.kind != "O":
+                check_classification_targets(y)
+            try:
+                self.classes_ = np.unique(y)
+            except TypeError as error:
+                raise InputError("y: labels of kinds that cannot be sorted, expected those of one kind") from error
+        known = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels = y.tolist()
+        unknown = [label for label in labels if label not in known]
+        if unknown:
+            raise InputError(f"validation: holds the label {unknown[0]!r}, which y does not")
+        numbers = np.array([known[label] for label in labels])
         return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(numbers)]
 
     def decision_function(self, X: Any) -> NDArray[Any]:

@@ -3,13 +3,13 @@
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.tables import as_tensor
 
 
 class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
@@ -71,7 +71,7 @@ class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
             self._target_shape = y.shape[1:]
         elif y.shape[1:] != self._target_shape:
             raise InputError(f"validation: targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
-        return torch.from_numpy(np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float64))
+        return as_tensor(y.reshape(len(y), -1).astype(np.float64))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return predictions of y's shape, in the dtype of the computation."""

@@ -144,21 +144,23 @@ class BaseSearch(Saved, BaseEstimator):
 
     def _splits(self, given: Training, groups: Any) -> list[Split]:
         """Return which of the rows that count are to fit and which to judge by, in turn."""
-        classes, numbers = issubclass(self._estimator, ClassifierMixin), given.numbers
+        classes, numbers, targets = issubclass(self._estimator, ClassifierMixin), given.numbers, given.targets
+        if classes:
+            targets = np.unique(targets, return_inverse=True)[1]  # splitters know not every type of label
         if groups is not None:
             groups = np.asarray(as_host(groups))
-            check_consistent_length(given.targets, groups)
+            check_consistent_length(targets, groups)
         if not isinstance(self.cv, Integral):
             # Folds of all rows as they were given, of which those that count are taken.
-            place = np.full(len(given.targets), -1)
+            place = np.full(len(targets), -1)
             place[numbers] = np.arange(len(numbers))
-            folds = check_cv(self.cv, given.targets, classifier=classes).split(given.targets, given.targets, groups)
+            folds = check_cv(self.cv, targets, classifier=classes).split(targets, targets, groups)
             counted = ((place[train], place[test]) for train, test in folds)
             found = [(train[train >= 0], test[test >= 0]) for train, test in counted]
             if not found:
                 raise InputError("cv: makes no splits")
             return found
-        targets, seed = given.targets[numbers], int(check_random_state(self.random_state).randint(2**31))
+        targets, seed = targets[numbers], int(check_random_state(self.random_state).randint(2**31))
         most = min(positive("cv", self.cv, least=2), len(targets))
         if groups is not None:
             groups = groups[numbers]

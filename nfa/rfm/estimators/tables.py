@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype, is_string_dtype
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder
 from torch import Tensor
@@ -17,43 +19,70 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def as_host(values: Any) -> Any:
-    """Return a tensor as a NumPy array, half precision as float32, and anything else as it is."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float16:
-        return values.astype(np.float32)
-    if not isinstance(values, Tensor):
-        return values
-    values = values.detach().cpu()
-    return (values.float() if values.dtype in (torch.float16, torch.bfloat16) else values).numpy()
+    """Return a tensor as a NumPy array, half precision as float32, a column of a frame as an array of its type.
+
+    Anything else comes back as it is.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype in (torch.float16, torch.bfloat16) else values).numpy()
+    if isinstance(values, np.ndarray):
+        return values.astype(np.float32) if values.dtype == np.float16 else values
+    if isinstance(values, pd.Series):
+        # As it is where a value is missing: scikit-learn says so.
+        return values if values.hasnans else values.to_numpy()
+    if isinstance(values, pd.DataFrame):
+        half = [name for name, dtype in values.dtypes.items() if dtype == np.float16]
+        return values.astype(dict.fromkeys(half, np.float32)) if half else values
+    return values
+
+
+def as_tensor(values: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor; a copy of one that is read only, for torch would warn of it."""
+    return torch.from_numpy(np.ascontiguousarray(values) if values.flags.writeable else values.copy())
 
 
 def column_encoder(X: Any) -> ColumnTransformer | None:
-    """Return an unfitted transformer for the columns of a data frame that are not numbers; None where all are.
+    """Return an unfitted transformer for the columns of a data frame that hold categories; None where there are none.
 
-    It is scikit-learn's `OneHotEncoder` on those columns (a category not seen in `fit` is all zeros), with the
-    other columns behind them as they are.
+    It is scikit-learn's `OneHotEncoder` on the columns of text, objects and categories (one not seen in `fit` is
+    all zeros), with the other columns behind them as they are.
+
+    Raises:
+        InputError: a column is neither numbers, truth values nor categories, as dates are.
     """
-    if not hasattr(X, "columns") or not hasattr(X, "select_dtypes"):
+    if not isinstance(X, pd.DataFrame):
         return None
-    numbers = set(X.select_dtypes(include=["number", "bool"]).columns)
-    others = [name for name in X.columns if name not in numbers]
-    return encoder_of(others) if others else None
+    # By position: a number as a column's name would be taken for one.
+    found = []
+    for position, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
+        if isinstance(dtype, pd.CategoricalDtype) or is_object_dtype(dtype) or is_string_dtype(dtype):
+            found.append(position)
+        elif not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
+            raise InputError(f"X: column {name!r} is {dtype}, expected numbers, truth values or categories")
+    return encoder_of(found) if found else None
 
 
-def encoder_of(columns: list[Any], categories: Any = "auto") -> ColumnTransformer:
+def encoder_of(columns: list[int], categories: Any = "auto") -> ColumnTransformer:
     """Return the unfitted transformer that one-hot encodes some columns, of known categories where they are given."""
-    one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False)
+    # int8 leaves the dtype to the other columns.
+    one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False, dtype=np.int8)
     return ColumnTransformer(
         [("categories", one_hot, columns)], remainder="passthrough", verbose_feature_names_out=False
     )
 
 
+def encoded_columns(encoder: ColumnTransformer) -> list[int]:
+    """Return the numbers of the frame's columns that a fitted transformer encodes."""
+    [(_, _, columns), *_] = encoder.transformers_
+    return list(columns)
+
+
 def encoded_from(encoder: ColumnTransformer) -> list[int]:
     """Return for each encoded column the number of the frame's column that it comes from."""
-    names = list(encoder.feature_names_in_)
-    one_hot = encoder.named_transformers_["categories"]
-    counts = [len(found) for found in one_hot.categories_]
-    encoded = [names.index(name) for name in one_hot.feature_names_in_]
-    rest = [number for number in range(len(names)) if number not in encoded]
+    encoded = encoded_columns(encoder)
+    counts = [len(found) for found in encoder.named_transformers_["categories"].categories_]
+    rest = [number for number in range(encoder.n_features_in_) if number not in encoded]
     return [number for number, count in zip(encoded, counts, strict=True) for _ in range(count)] + rest
 
 
@@ -65,19 +94,38 @@ def computing_dtype(X: NDArray[Any], dtype: Any) -> torch.dtype:
     """
     if dtype is None:
         return torch.float32 if X.dtype == np.float32 else torch.float64
-    name = str(dtype).removeprefix("torch.") if isinstance(dtype, (str, torch.dtype)) else np.dtype(dtype).name
-    return DTYPES[one_of("dtype", name, DTYPES)]
+    return DTYPES[one_of("dtype", name_of(dtype), DTYPES)]
+
+
+def name_of(dtype: Any) -> str:
+    """Return what a dtype, of NumPy or torch, or in words, is called.
+
+    >>> name_of(torch.float32), name_of(np.float64)
+    ('float32', 'float64')
+    """
+    if isinstance(dtype, (str, torch.dtype)):
+        return str(dtype).removeprefix("torch.")
+    try:
+        return str(np.dtype(dtype).name)
+    except TypeError:
+        return str(dtype)
 
 
 def device_of(X: Any, device: Any) -> torch.device:
     """Return the device asked for, or X's; the CPU for arrays.
 
     Raises:
-        InputError: a device that torch does not know.
+        InputError: a device that torch does not know, or that is not there.
     """
     if device is None:
         return X.device if isinstance(X, Tensor) else torch.device("cpu")
     try:
-        return torch.device(device)
-    except RuntimeError as error:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
         raise InputError(f"device: {device!r} is not a device torch knows") from error
+    try:
+        torch.ones(1, device=found).item()  # which needs memory there, and a way back
+    # Torch says it in many ways: AssertionError, RuntimeError, NotImplementedError, and its own.
+    except Exception as error:
+        raise InputError(f"device: {device!r} is not available here") from error
+    return found
