@@ -49,7 +49,7 @@ def positive(argument: str, value: Any, least: int = 1) -> int:
     ...
     nfa.common.errors.InputError: samples: got 0, expected a whole number of at least 1
     """
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         found = float(value)
         if found.is_integer() and found >= least:
             return int(found)
