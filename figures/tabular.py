@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from analyses.tabular_summary import mean_accuracies, summary
 from nfa.plots import DOUBLE, ROLES, figure
+from nfa.plots.theme import INK
 
 LABELS = {
     "rfm_cv": "RFM, tuned (rfm_cv)",
@@ -20,7 +21,7 @@ LABELS = {
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw each data set's distance to the best method as a dot, its mean as a bar; methods by mean accuracy."""
+    """Draw each data set's distance to the best method as a tick, and their mean; methods by mean accuracy."""
     accuracies = mean_accuracies(table)
     means = summary(accuracies)["mean"].sort_values(ascending=False)
     below = 100 * accuracies.sub(accuracies.max(axis=1), axis=0)
@@ -28,26 +29,11 @@ def draw(table: pd.DataFrame) -> Figure:
     fig, axes = figure(width=DOUBLE, height=2.8)
     order = list(means.index)
     colours = {name: ROLES["rfm"] if name.startswith("rfm") else ROLES["null"] for name in order}
-    sns.stripplot(
-        long,
-        x="below",
-        y="method",
-        order=order,
-        hue="method",
-        palette=colours,
-        size=2.5,
-        alpha=0.5,
-        legend=False,
-        ax=axes,
-    )
-    sns.pointplot(
-        long, x="below", y="method", order=order, errorbar=("ci", 95), seed=0, color="black", linestyle="none",
-        marker="|", markersize=7, err_kws={"linewidth": 1.2}, ax=axes,
-    )  # fmt: skip
+    dots = {"order": order, "ax": axes, "jitter": False, "marker": "|", "linewidth": 0.8, "size": 6, "legend": False}
+    sns.stripplot(long, x="below", y="method", hue="method", palette=colours, alpha=0.6, **dots)
+    spread = {"errorbar": ("ci", 95), "seed": 0, "linestyle": "none", "err_kws": {"linewidth": 1.2}}
+    sns.pointplot(long, x="below", y="method", order=order, color=INK, marker="D", markersize=3, ax=axes, **spread)
     axes.set_yticks(range(len(order)), [f"{LABELS[name]}  {means[name]:.1f} %" for name in order])
-    axes.set(
-        xlabel=f"accuracy below the best method's, points ({len(accuracies)} data sets; bar: mean and 95 % interval)",
-        ylabel="",
-        xlim=(-25, 1),
-    )
+    unit = f"accuracy below the best method's, points ({len(accuracies)} data sets)"
+    axes.set(xlabel=f"{unit}\ntick: one data set; diamond: mean, 95 % bootstrap interval", ylabel="")
     return fig

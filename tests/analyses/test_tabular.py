@@ -1,4 +1,4 @@
-"""The runner of the tabular analysis: what it computes, and that it resumes; each rival on a little data."""
+"""The cells of the tabular analysis, and each rival on a little data."""
 
 import json
 
@@ -8,8 +8,10 @@ import pytest
 from sklearn.datasets import load_iris, make_classification
 
 from analyses import tabular
+from analyses.analysis import Options
 from analyses.tabular_rivals import RIVALS
-from analyses.tabular_summary import COLUMNS, read_table
+from analyses.workers import computed
+from nfa import InputError
 from nfa.data.uci import PARTS
 
 
@@ -23,21 +25,26 @@ def write(folder, name, X, y, seed=0):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "uci"
-    path.mkdir()
+def options(tmp_path, monkeypatch):
+    monkeypatch.setattr(tabular, "MAX_ROWS", 200)
     iris = load_iris()
-    write(path, "iris", iris.data, iris.target)
+    write(tmp_path, "iris", iris.data, iris.target)
     X, y = make_classification(n_samples=60, random_state=0)
-    write(path, "made", X, y)
-    write(path, "big", np.zeros((201, 1)), np.arange(201) % 2)
-    write(path, "trains", X[:10], np.arange(10) % 2)
-    return path
+    write(tmp_path, "made", X, y)
+    write(tmp_path, "big", np.zeros((201, 1)), np.arange(201) % 2)
+    write(tmp_path, "trains", X[:10], np.arange(10) % 2)
+    return Options(folder=tmp_path)
 
 
-@pytest.fixture
-def calls(monkeypatch):
-    """A method that is always right, and what it was called with."""
+def test_all_methods_on_all_folds_the_cheapest_set_first_without_the_large(options):
+    cells = tabular.cells(options)
+    assert [cell["dataset"] for cell in cells] == ["iris"] * 32 + ["made"] * 32
+    assert {(cell["method"], cell["fold"]) for cell in cells} == {
+        (name, fold) for name in tabular.METHODS for fold in range(4)
+    }
+
+
+def test_a_row(options, monkeypatch):
     seen = []
 
     def right(data, fold, seed):
@@ -45,115 +52,38 @@ def calls(monkeypatch):
         return {"accuracy": 1.0, "ridge": 0.1}
 
     monkeypatch.setitem(tabular.METHODS, "right", right)
-    return seen
+    [row] = tabular.rows({"dataset": "iris", "fold": 2, "method": "right", "seed": 5}, options)
+    assert seen == [("iris", 2, 5)]
+    assert row == {"n": 150, "d": 4, "classes": 3, "accuracy": 1.0, "chosen": '{"ridge": 0.1}'}
 
 
-@pytest.fixture
-def go(folder, tmp_path):
-    def run(*options):
-        given = ["--data", str(folder), "--out", str(tmp_path / "deep" / "t.csv"), "--max-rows", "200", *options]
-        return tabular.main(given)
-
-    run.out = tmp_path / "deep" / "t.csv"
-    return run
-
-
-def test_one_row_for_each_cell_the_cheapest_set_first(go, calls, capsys):
-    assert go("--methods", "right", "--jobs", "1", "--seed", "5") == 0
-    assert calls == [(name, fold, 5) for name in ("iris", "made") for fold in range(4)]
-    rows = pd.read_csv(go.out)
-    assert tuple(rows.columns) == COLUMNS
-    assert rows["dataset"].tolist() == ["iris"] * 4 + ["made"] * 4
-    assert rows.iloc[0][["n", "d", "classes", "fold", "accuracy"]].tolist() == [150, 4, 3, 0, 1.0]
-    assert json.loads(rows["chosen"][0]) == {"ridge": 0.1}
-    said = capsys.readouterr().out
-    assert "Left out, more than 200 rows: big." in said
-    assert "accuracy on 2 data sets" in said
+def test_several_processes(options):
+    cells = [{"dataset": "iris", "fold": fold, "method": "svm", "seed": 0} for fold in range(4)]
+    found = {cell["fold"]: future.result() for cell, future in computed("tabular", cells, options, jobs=2)}
+    assert sorted(found) == [0, 1, 2, 3]
+    for [row], seconds in found.values():
+        assert row["accuracy"] > 0.85
+        assert set(json.loads(row["chosen"])) == {"C", "gamma"}
+        assert seconds > 0
 
 
-def test_a_second_run_computes_nothing(go, calls, capsys):
-    go("--methods", "right", "--jobs", "1")
-    before = go.out.read_bytes()
-    calls.clear()
-    capsys.readouterr()
-    assert go("--methods", "right", "--jobs", "1") == 0
-    assert calls == []
-    assert go.out.read_bytes() == before
-    assert "8 cells, 8 of them done already." in capsys.readouterr().out
+@pytest.mark.parametrize("name", tabular.BUNDLED)
+def test_without_a_folder_sets_of_scikit_learn_are_divided_in_the_same_way(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert tabular.folder_of(Options()) is None
+    data = tabular.read(None, name)
+    n = len(data.y)
+    np.testing.assert_allclose(data.X.mean(0), 0, atol=1e-12)
+    assert sorted([*data.tune_train, *data.tune_val]) == list(range(n))
+    for train, test in data.folds:
+        assert sorted([*train, *test]) == list(range(n))
+        assert len(test) == pytest.approx(n / 4, abs=1)
+    assert len({tuple(test) for _, test in data.folds}) == 4
 
 
-@pytest.mark.parametrize("lost", [1, 2, 20, 45])
-def test_a_torn_line_is_mended(go, calls, lost):
-    go("--methods", "right", "--jobs", "1", "--sets", "made")
-    whole = go.out.read_bytes()
-    go.out.write_bytes(whole[:-lost])
-    calls.clear()
-    go("--methods", "right", "--jobs", "1", "--sets", "made")
-    assert calls == [("made", 3, 0)]
-    assert [line[:20] for line in go.out.read_bytes().splitlines()] == [line[:20] for line in whole.splitlines()]
-    assert len(read_table(go.out)) == 4
-
-
-def test_a_torn_header_is_mended(go, calls):
-    go.out.parent.mkdir()
-    go.out.write_text("dataset,n,d,cla")
-    go("--methods", "right", "--jobs", "1", "--sets", "made")
-    assert len(read_table(go.out)) == 4
-
-
-def test_a_foreign_table_is_left_alone(go, calls, capsys):
-    go.out.parent.mkdir()
-    go.out.write_text("a,b\n1,2\nto")
-    assert go("--methods", "right", "--jobs", "1") == 2
-    assert go.out.read_text() == "a,b\n1,2\nto"
-    assert calls == []
-    assert "has columns a, b, expected dataset" in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_failing_cell_stops_nothing(go, monkeypatch, capsys):
-    def fails(data, fold, seed):
-        if fold == 1:
-            raise ValueError("no [luck]")
-        return {"accuracy": 0.5}
-
-    monkeypatch.setitem(tabular.METHODS, "fails", fails)
-    assert go("--methods", "fails", "--jobs", "1", "--sets", "made") == 1
-    assert read_table(go.out)["fold"].tolist() == [0, 2, 3]
-    assert "made, fold 1, fails: failed, ValueError: no [luck]" in capsys.readouterr().out
-
-
-def test_several_processes(go):
-    assert go("--methods", "svm", "--jobs", "2", "--sets", "iris") == 0
-    rows = read_table(go.out)
-    assert sorted(rows["fold"]) == [0, 1, 2, 3]
-    assert rows["accuracy"].min() > 0.85
-    assert set(json.loads(rows["chosen"][0])) == {"C", "gamma"}
-
-
-def test_summary_only_prints(go, calls, capsys):
-    go("--methods", "right", "--jobs", "1")
-    calls.clear()
-    before = go.out.read_bytes()
-    assert tabular.main(["--data", "none", "--out", str(go.out), "--summary"]) == 0
-    assert calls == []
-    assert go.out.read_bytes() == before
-    assert "right" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--methods", "rigth"], "methods: 'rigth' is unknown; did you mean 'right'?"),
-        (["--sets", "irsi"], "sets: 'irsi' is unknown; did you mean 'iris'?"),
-        (["--jobs", "0"], "jobs: got 0, expected a whole number of at least 1"),
-        (["--data", "none"], "data: no such folder: none"),
-        (["--out", "none.csv", "--summary"], "out: no such file: none.csv"),
-    ],
-)
-def test_bad_options(go, calls, capsys, options, message):
-    assert go("--methods", "right", *options) == 2
-    assert message in " ".join(capsys.readouterr().err.split())
-    assert calls == []
+def test_an_unknown_set(options):
+    with pytest.raises(InputError, match=r"dataset: 'irsi' is unknown; did you mean 'iris'\?"):
+        tabular.cells(Options(("irsi",), options.folder))
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -173,3 +103,10 @@ def test_every_rival_learns_and_copes_with_tiny_classes(name):
     again = RIVALS[name](0).fit(X, y)
     assert again.best_params_ == rival.best_params_
     np.testing.assert_array_equal(again.predict(X), predicted)
+
+
+def test_the_chosen_settings_are_kept_as_json(options):
+    cell = {"dataset": "made", "fold": 0, "method": "rfm_cv", "seed": 0}
+    [row] = tabular.rows(cell, options)
+    assert {"kernel", "bandwidth", "ridge", "n_iters"} <= set(json.loads(row["chosen"]))
+    assert isinstance(pd.DataFrame([row])["accuracy"][0], float)

@@ -1,0 +1,30 @@
+"""Every figure draws from its analysis's quick table; the command."""
+
+import pandas as pd
+import pytest
+
+from figures.__main__ import drawn, main, names
+from nfa import InputError
+
+
+def test_the_command_lists_and_refuses(tmp_path, capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.split() == names()
+    assert main(["tabullar"]) == 2
+    assert "did you mean 'tabular'?" in capsys.readouterr().err
+    assert main(["tabular", "--from", str(tmp_path / "none.csv")]) == 2
+    assert "table: no such file" in capsys.readouterr().err
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    rows = [
+        {"dataset": name, "fold": fold, "method": method, "accuracy": 0.5 + 0.1 * fold + 0.02 * len(method + name)}
+        for name in ("one", "three")
+        for fold in range(4)
+        for method in ("svm", "rfm_cv")
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    one, two = (drawn("tabular", tmp_path / "t.csv", tmp_path / f"{n}.png").read_bytes() for n in (1, 2))
+    assert one == two
+    with pytest.raises(InputError, match="out: "):
+        drawn("tabular", tmp_path / "t.csv", tmp_path / "t.docx")
