@@ -1,21 +1,32 @@
 # make demo: set up, train a network on real images, audit it.  make test: set up, then every check and test.
+# make paper: every table and figure of the README, in hours (it goes on where it stopped).  make paper-quick: all, small.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint paper paper-quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/nfa demo --out runs/demo
 
-test: lint
+test: lint paper-quick
 	$(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check nfa tests analyses figures
 	$(BIN)/ruff format --check nfa tests analyses figures
 	$(BIN)/mypy
+
+paper: $(INSTALLED)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[analyses]'
+	$(BIN)/python -m analyses all
+	$(BIN)/python -m figures all
+
+paper-quick: $(INSTALLED)
+	rm -rf runs/quick
+	$(BIN)/python -m analyses all --quick
+	$(BIN)/python -m figures all --quick
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
