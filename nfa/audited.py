@@ -75,7 +75,7 @@ class Audit:
 
     Args:
         about: Everything in `audit.json` but the layers: schema, versions, model, data, n_samples, split,
-            n_outputs, outputs, probes, seed, score, init_score, skipped.
+            feature_names, feature_shape, n_outputs, outputs, probes, seed, score, init_score, skipped.
         layers: In forward order.
     """
 
@@ -173,13 +173,8 @@ class Audit:
             tensors = load_file(str(matrices))
             if about["schema"] != SCHEMA:
                 raise InputError(f"audit: {table} has schema {about['schema']}, expected {SCHEMA}")
-            layers = []
-            for saved in about.pop("layers"):
-                columns = [*COLUMNS, *(FACT_COLUMNS if "loss" in about else ())]
-                row = {column: math.nan if saved[column] is None else saved[column] for column in columns}
-                name = row["name"]
-                weight, S, S_centered = (tensors[f"{name}.{key}"] for key in ("weight", "S", "S_centered"))
-                layers.append(LayerAudit(row, weight, S, S_centered, tensors.get(f"{name}.init_weight")))
+            _check_about(about)
+            layers = [_layer(saved, tensors, "loss" in about) for saved in about.pop("layers")]
         except (
             json.JSONDecodeError,
             UnicodeDecodeError,
@@ -190,6 +185,56 @@ class Audit:
         ) as error:
             raise InputError(f"audit: {folder} does not hold a whole audit") from error
         return cls(about, tuple(layers))
+
+
+_ABOUT: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("nfa_version", "torch_version", "model", "data", "split", "outputs"), str),
+    **dict.fromkeys(("n_samples", "n_outputs", "seed"), int),
+    "probes": (int, type(None)),
+    **dict.fromkeys(("notes", "skipped", "layers"), list),
+}
+"""What every audit says of itself, and the kinds of value."""
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """Raise where something that readers rely on is missing or of another kind."""
+    for key, kinds in _ABOUT.items():
+        if not isinstance(about[key], kinds):
+            raise TypeError(key)
+    if not about["layers"]:
+        raise KeyError("layers")
+    for each in about["skipped"]:
+        each["name"], each["kind"]
+    for key in ("score", "init_score"):
+        score = _as_score(about[key])
+        if score is not None and not all(
+            isinstance(each, (int, float)) for each in (score.value, score.baseline, score.n)
+        ):
+            raise TypeError(key)
+    # Audits of earlier versions name no features.
+    for key, kind in (("feature_names", str), ("feature_shape", int)):
+        if not all(isinstance(each, kind) for each in about.setdefault(key, [])):
+            raise TypeError(key)
+
+
+def _layer(saved: dict[str, Any], tensors: dict[str, Tensor], with_loss: bool) -> LayerAudit:
+    """Return a layer from its row in the file and all tensors; raises where they do not belong together."""
+    row = {}
+    for column in [*COLUMNS, *(FACT_COLUMNS if with_loss else ())]:
+        value = math.nan if saved[column] is None else saved[column]
+        kind: Any = str if column in ("name", "note") else bool if column == "trivial" else (int, float)
+        if not isinstance(value, kind):
+            raise TypeError(column)
+        row[column] = value
+    names = ("weight", "S", "S_centered", "init_weight")
+    weight, S, S_centered, init_weight = (tensors.get(f"{row['name']}.{key}") for key in names)
+    k, d = row["d_out"], row["d_in"]
+    for matrix, shape in ((weight, (k, d)), (S, (k, k)), (S_centered, (k, k)), (init_weight, (k, d))):
+        if matrix is not None and (matrix.shape != shape or not bool(matrix.isfinite().all())):
+            raise TypeError(f"{row['name']}: a matrix of shape {tuple(matrix.shape)}")
+    if weight is None or S is None or S_centered is None:
+        raise KeyError(row["name"])
+    return LayerAudit(row, weight, S, S_centered, init_weight)
 
 
 def _as_score(fields: dict[str, Any] | None) -> Score | None:

@@ -84,6 +84,7 @@ def audit(
         positive("probes", probes)
     model = load(net, argument="net")
     data_name = data.name if isinstance(data, Dataset) else type(data).__name__
+    columns = _columns(model, data)
     data, notes = prepare(model, data)
     rows, measured_split = _rows(data, split, samples, seed)
     shape = data.feature_shape if isinstance(data, Dataset) else None
@@ -99,6 +100,8 @@ def audit(
             "notes": [*model.notes, *notes],
             "data": data_name,
             "split": measured_split,
+            "feature_names": list(data.feature_names or ()) if isinstance(data, Dataset) else columns,
+            "feature_shape": list(shape or ()),
             "n_outputs": probe.n_outputs,
             "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
             "probes": probes,
@@ -146,6 +149,14 @@ def _rows(data: Any, split: str, samples: int | None, seed: int) -> tuple[Any, s
     name = split if data.split or split not in ("train", "all") else "all"
     rows = data.part(name)
     return (rows if samples is None else rows.sample(samples, seed)), name
+
+
+def _columns(model: Model, data: Any) -> list[str]:
+    """Return the names of a data frame's columns in the order in which the network takes them; none of other data."""
+    X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
+    if model.transform is not None or not hasattr(X, "columns"):
+        return []
+    return [str(name) for name in (X.columns if model.features is None else model.features)]
 
 
 def _numbered(

@@ -1,0 +1,108 @@
+"""What an audit's files must hold, and what they say of the inputs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import nfa
+
+
+@pytest.fixture
+def saved(small, tmp_path):
+    """The folder of an audit, and what its JSON holds."""
+    nfa.audit(*small).save(tmp_path)
+    return tmp_path, json.loads((tmp_path / "audit.json").read_text())
+
+
+def change(about, path, value):
+    *way, last = path
+    for key in way:
+        about = about[key]
+    if value is KeyError:
+        del about[last]
+    else:
+        about[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["model"], KeyError),
+        (["data"], 3),
+        (["notes"], "a"),
+        (["notes"], KeyError),
+        (["seed"], "0"),
+        (["score"], KeyError),
+        (["score"], {"metric": "r2"}),
+        (["score"], {"metric": "r2", "value": "1", "baseline": 0.0, "n": 3, "rows": "all", "constant": False}),
+        (["skipped"], [{"name": "a"}]),
+        (["feature_names"], [1]),
+        (["feature_shape"], ["a"]),
+        (["layers"], {}),
+        (["layers"], []),
+        (["layers"], [[]]),
+        (["layers", 0, "cosine"], "high"),
+        (["layers", 0, "cosine"], KeyError),
+        (["layers", 0, "name"], 3),
+        (["layers", 0, "name"], "other"),
+        (["layers", 0, "d_in"], 7),
+        (["layers", 0, "trivial"], None),
+    ],
+)
+def test_a_table_that_is_not_whole_is_one_line(saved, path, value):
+    folder, about = saved
+    change(about, path, value)
+    (folder / "audit.json").write_text(json.dumps(about))
+    with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit$"):
+        nfa.Audit.load(folder)
+
+
+def test_matrices_that_are_not_finite_are_no_audit(saved):
+    folder, _ = saved
+    tensors = load_file(folder / "features.safetensors")
+    tensors["layers.0.S"][0, 0] = torch.nan
+    save_file(tensors, folder / "features.safetensors")
+    with pytest.raises(nfa.InputError, match="does not hold a whole audit"):
+        nfa.Audit.load(folder)
+
+
+def test_an_audit_from_before_features_had_names_still_loads(saved):
+    folder, about = saved
+    for key in ("feature_names", "feature_shape"):
+        del about[key]
+    (folder / "audit.json").write_text(json.dumps(about))
+    assert nfa.Audit.load(folder).about["feature_names"] == []
+
+
+def test_names_and_shape_of_the_inputs_are_kept(small):
+    net, X = small
+    rows = X.numpy()
+    plain = nfa.audit(net, X).about
+    assert (plain["feature_names"], plain["feature_shape"]) == ([], [])
+    named = nfa.Dataset(rows, feature_names=tuple("abcdef"))
+    assert nfa.audit(net, named).about["feature_names"] == list("abcdef")
+    frame = pd.DataFrame(rows, columns=[*"abcde", 6])
+    assert nfa.audit(net, frame).about["feature_names"] == [*"abcde", "6"]
+    assert nfa.audit(net, (frame, np.zeros((len(frame), 3)))).about["feature_names"] == [*"abcde", "6"]
+    assert nfa.audit(net, nfa.Dataset(rows, feature_shape=(2, 3))).about["feature_shape"] == [2, 3]
+
+
+def test_names_are_in_the_network_s_order(small):
+    net, X = small
+    model = nfa.network.Model(net, "net", features=tuple("abcdef"))
+    frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
+    audit = nfa.audit(model, frame[list("fedcba")])
+    assert audit.about["feature_names"] == list("abcdef")
+    assert audit[0]["cosine"] == nfa.audit(net, X)[0]["cosine"]
+
+
+def test_inputs_that_a_pipeline_makes_have_no_names(small):
+    net, X = small
+    model = nfa.network.Model(net, "net", transform=lambda rows: np.asarray(rows)[:, ::-1].copy())
+    frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
+    assert nfa.audit(model, frame).about["feature_names"] == []
+    assert nfa.audit(model, nfa.Dataset(X.numpy(), feature_names=tuple("abcdef"))).about["feature_names"] == []
