@@ -1,8 +1,18 @@
 """Recursive feature machines: kernel machines that learn their features."""
 
+from nfa.rfm.deep import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.search import RFMClassifierCV, RFMRegressorCV
 from nfa.rfm.saving import load
 
-__all__ = ["RFMClassifier", "RFMClassifierCV", "RFMRegressor", "RFMRegressorCV", "load"]
+__all__ = [
+    "DeepRFM",
+    "DeepRFMClassifier",
+    "DeepRFMRegressor",
+    "RFMClassifier",
+    "RFMClassifierCV",
+    "RFMRegressor",
+    "RFMRegressorCV",
+    "load",
+]

@@ -186,7 +186,11 @@ class BaseRFM(Saved, BaseEstimator):
         Columns that one categorical column became count together.
         """
         check_is_fitted(self)
-        diagonal = self.M_ if self.M_.ndim == 1 else self.M_.diagonal()
+        return self._shares(self.M_)
+
+    def _shares(self, M: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the diagonal of an M on the (encoded) columns of X as shares of its trace."""
+        diagonal: NDArray[Any] = M if M.ndim == 1 else M.diagonal()
         if self.encoder_ is not None:
             diagonal = np.bincount(encoded_from(self.encoder_), weights=diagonal, minlength=self.n_features_in_)
         total = diagonal.sum()
