@@ -1,8 +1,10 @@
 """What the deep regressor and the deep classifier share: machines one after the other, random features between them."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,13 +15,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nfa.audited import Audit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.rfm.deep.collapse import neural_collapse
+from nfa.rfm.deep.collapse import Collapse, neural_collapse
 from nfa.rfm.deep.feature_maps import FEATURE_MAPS, FeatureMap, feature_map_named, unit_rows
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.machine import KernelMachine
+
+if TYPE_CHECKING:
+    from nfa.rfm.deep.polar import PolarRFM
 
 AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
 """Where in a layer neural collapse is measured."""
@@ -50,12 +56,24 @@ class DeepLayer:
         """The machine's feature matrix, (d, d), or (d,) with `diag`."""
         return self.machine.metric.M.cpu().numpy()
 
+    @cached_property
+    def root(self) -> Tensor:
+        """(M / its largest diagonal entry)^(1/2), of M's shape, float64: no scale of M matters to what follows.
+
+        Unlike in a distance, the root of what rounding makes of 0 would count here, and be half as many digits away
+        from 0: eigenvalues at rounding count as 0.
+        """
+        M = self.machine.metric.M / self.machine.metric.size
+        if M.ndim == 1 or torch.equal(M, torch.diag(M.diagonal())):
+            return M.clamp(min=0).sqrt()
+        values, V = torch.linalg.eigh(M)
+        kept = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+        root: Tensor = (V * values.where(kept, 0.0).sqrt()) @ V.T
+        return root
+
     def rooted(self, rows: Tensor) -> Tensor:
-        """Return (M / its largest diagonal entry)^(1/2) x for each row x: no scale of M matters to what follows."""
-        root = self.machine.metric.root
-        if root is None:
-            return rows
-        root = root.to(rows.dtype)
+        """Return `root` x for each row x."""
+        root = self.root.to(rows.dtype)
         return rows * root if root.ndim == 1 else rows @ root
 
     def mapped(self, rows: Tensor) -> Tensor:
@@ -119,6 +137,85 @@ class DeepRFM(BaseRFM):
         self.width = width
         self.feature_map = feature_map
 
+    @classmethod
+    def from_network(
+        cls,
+        net: Any,
+        X: Any,
+        y: Any,
+        *,
+        transport: str = "polar",
+        features: str = "agop",
+        power: float = 1.0,
+        audit: Audit | None = None,
+        head: str | None = None,
+        n_iters: int = 0,
+        width: int | Sequence[int] | None = None,
+        feature_map: str | None = None,
+        transport_ridge: float = 1e-3,
+        **parameters: Any,
+    ) -> "Self | PolarRFM":
+        """Return a deep machine whose M in each layer is that of a network's layer; depth is the network's.
+
+        - "polar": the network itself with weights U_M M^(1/2) in its hidden layers, U_M the polar factor of W M^(1/2),
+          M at the scale of the NFM. M = NFM gives the network back; M = AGOP^alpha does as far as the ansatz holds.
+        - "random": new random features between machines, as `fit` does, each M carried into their coordinates: ridge
+          regression of the network's rows h on the machine's rows x, h ~ T'x, makes M to TMT'. The network must be a
+          plain chain. The matrices carried are the estimator's `M_init`, so that `fit` starts from them again.
+
+        Args:
+            net: Anything that `nfa.load` takes or returns.
+            X: Rows, as the network takes them (of two axes for "random").
+            y: Classes (labels, whole numbers, one-hot rows) or numbers; which of the two decides what is made.
+            transport: "polar" or "random".
+            features: "agop" or "nfm".
+            power: M is this power of it.
+            audit: An `nfa.audit` of this network on these rows; without one the AGOPs are measured.
+            head: What answers: "network", its last linear layer (for "polar", and there the default), or "kernel", a
+                machine on the rows that reach that layer, its M as the others (for "random" always).
+            n_iters: Updates of each layer's M on that layer's rows, first to last.
+            width: Random features; None for the network's widths.
+            feature_map: As of `DeepRFMRegressor`; "relu" by default.
+            transport_ridge: Of the regression, as a share of the mean diagonal entry of X'X.
+            **parameters: The machines', as of `RFMRegressor`.
+
+        Returns:
+            A fitted `PolarRFM`; or, for "random", a fitted `DeepRFMClassifier` or `DeepRFMRegressor` that has besides
+            `carried_`, for each layer the share of its M's variance that the new rows explain. Both have `notes_`.
+
+        Raises:
+            InputError: an unknown choice; a network without hidden layer, one that cannot take X, or (for "random")
+                one that is no plain chain; an AGOP of 0; an audit of another network.
+
+        >>> X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> same = DeepRFM.from_network(net, X, X[:, :2], features="nfm")
+        >>> bool(np.abs(same.outputs(X) - net(X).detach().numpy()).max() < 1e-5)
+        True
+        """
+        # They build on this module.
+        from nfa.rfm.deep.network import Source
+        from nfa.rfm.deep.polar import HEADS, polar_rfm
+        from nfa.rfm.deep.random import TRANSPORTS, random_rfm
+
+        one_of("transport", transport, TRANSPORTS)
+        if "M_init" in parameters:
+            raise InputError("M_init: comes from the network")
+        head = ("network" if transport == "polar" else "kernel") if head is None else one_of("head", head, HEADS)
+        source, n_iters = Source(net, X), positive("n_iters", n_iters, least=0)
+        if transport == "polar":
+            for name, value in (("width", width), ("feature_map", feature_map)):
+                if value is not None:
+                    raise InputError(f"{name}: only for transport='random'; 'polar' keeps the network's own")
+            return polar_rfm(source, X, y, features, power, audit, head, n_iters, parameters)
+        if head == "network":
+            raise InputError("head: 'network' cannot take random features; expected 'kernel' for transport='random'")
+        parameters |= {"n_iters": n_iters, "feature_map": feature_map or "relu", "width": width}
+        made = random_rfm(source, X, y, features, power, audit, transport_ridge, parameters)
+        if not isinstance(made, cls):
+            raise InputError(f"y: asks for a {type(made).__name__}, not a {cls.__name__}; DeepRFM takes either")
+        return made
+
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Fit the machines, each seeded by `M_init`."""
         seeds = self.M_init
@@ -147,9 +244,9 @@ class DeepRFM(BaseRFM):
                 feature_map = feature_map_named(self.feature_map, rows.shape[1], width, L, generator).to(rows.device)
             layer = DeepLayer(fitted.machine_, fitted.history_, fitted.solver_, feature_map)
             layers.append(layer)
-            following = None if feature_map is None else layer.mapped(rows)
-            table += collapse_rows(number, rows, layer.rooted(rows), following, classes, weights)
-            if following is not None:
+            following = LAST if feature_map is None else layer.mapped(rows)
+            table += collapse_rows(number, [rows, layer.rooted(rows), following], classes, weights)
+            if isinstance(following, Tensor):
                 rows = following
         # Whatever is known of a machine after fitting is known here of the last one.
         self.__dict__ |= {name: value for name, value in vars(fitted).items() if name not in parameters}
@@ -181,28 +278,18 @@ class DeepRFM(BaseRFM):
 
 
 def collapse_rows(
-    layer: int,
-    rows: Tensor,
-    rooted: Tensor,
-    following: Tensor | None,
-    classes: Tensor | None,
-    weights: Tensor | None = None,
+    layer: int, places: Sequence[Tensor | str], classes: Tensor | None, weights: Tensor | None = None
 ) -> list[dict[str, Any]]:
     """Return a layer's rows of `collapse_`.
 
     Args:
         layer: Its number.
-        rows: X.
-        rooted: M^(1/2) X.
-        following: Phi(M^(1/2) X), the next layer's rows; None in the last layer.
+        places: X, M^(1/2) X and Phi(M^(1/2) X); or why there is none.
         classes: Class numbers, or None.
         weights: Of the rows.
     """
-    found = []
-    for at, values in zip(AT, (rows, rooted, following), strict=True):
-        if values is None:
-            found.append({"layer": layer, "at": at, "nc1": np.nan, "nc2": np.nan, "note": LAST})
-        else:
-            collapse = neural_collapse(values, classes, weights)
-            found.append({"layer": layer, "at": at} | vars(collapse))
-    return found
+    found = [
+        Collapse(math.nan, math.nan, rows) if isinstance(rows, str) else neural_collapse(rows, classes, weights)
+        for rows in places
+    ]
+    return [{"layer": layer, "at": at} | vars(collapse) for at, collapse in zip(AT, found, strict=True)]

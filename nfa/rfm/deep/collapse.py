@@ -47,8 +47,8 @@ def neural_collapse(X: Tensor, classes: Tensor | None, weights: Tensor | None = 
     if classes is None:
         return Collapse(math.nan, math.nan, NO_CLASSES)
     X = X.double()
-    w = X.new_ones(len(X)) if weights is None else weights.double()
-    X, classes, w = X[w > 0], classes[w > 0], w[w > 0]
+    w = X.new_ones(len(X)) if weights is None else weights.to(X)
+    X, classes, w = X[w > 0], classes.to(X.device)[w > 0], w[w > 0]
     numbers, which = classes.unique(return_inverse=True)
     C = len(numbers)
     if C < 2:
