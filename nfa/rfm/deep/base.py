@@ -199,8 +199,10 @@ class DeepRFM(BaseRFM):
         from nfa.rfm.deep.random import TRANSPORTS, random_rfm
 
         one_of("transport", transport, TRANSPORTS)
-        if "M_init" in parameters:
-            raise InputError("M_init: comes from the network")
+        for name in parameters:
+            if name in ("M_init", "depth"):
+                raise InputError(f"{name}: comes from the network")
+            one_of("parameters", name, RFMRegressor().get_params())
         head = ("network" if transport == "polar" else "kernel") if head is None else one_of("head", head, HEADS)
         source, n_iters = Source(net, X), positive("n_iters", n_iters, least=0)
         if transport == "polar":

@@ -42,6 +42,10 @@ class Source:
         self.forward = Forward(self.model)
         with self.probe(X) as probe:
             self.layers: list[Layer] = list(probe.layers)
+            n = probe.samples.n
+        if n is None:
+            raise InputError(f"X: got {type(X).__name__}, expected an array, a tensor or a table")
+        self.n: int = n
         if len(self.layers) < 2:
             raise InputError(f"net: it has no hidden layer (only {self.layers[0].name}), expected at least one")
 

@@ -145,9 +145,10 @@ def polar_rfm(
     parameters: dict[str, Any],
 ) -> PolarRFM:
     """Return a network's `PolarRFM`; see `DeepRFM.from_network`."""
+    kept = source.copied()
     with source.probe(X) as probe:
         seeds = source.matrices(probe, features, power, audit)
-        targets = targets_of(source.model, y, probe.samples.n or 0, probe.n_outputs)
+        targets = targets_of(source.model, y, source.n, probe.n_outputs)
         kind = RFMRegressor if targets.answers is None else RFMClassifier
         weights: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
@@ -185,7 +186,7 @@ def polar_rfm(
     answering = machines.get(source.names[-1]) or NetworkHead(
         targets.answers, _threshold(found.outputs, numbers, source.model.ending), source.model.ending
     )
-    return PolarRFM(source.copied(), layers, answering, table, notes)
+    return PolarRFM(kept, layers, answering, table, notes)
 
 
 def _threshold(f: Tensor, classes: Tensor | None, ending: str | None) -> float:

@@ -35,7 +35,7 @@ def random_rfm(
     with source.probe(X) as probe:
         source.check_chain(probe)
         seeds = source.matrices(probe, features, power, audit)
-        targets = targets_of(source.model, y, probe.samples.n or 0, probe.n_outputs)
+        targets = targets_of(source.model, y, source.n, probe.n_outputs)
         rows = activations(probe, source.names).rows
     if parameters["width"] is None:
         parameters |= {"width": [layer.weight.shape[1] for layer in source.layers[1:]]}

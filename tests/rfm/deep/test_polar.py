@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import gaussian
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.common import InputError
@@ -59,6 +60,9 @@ NETS = {
     "batch norm and dropout": with_batch_norm,
     "rank-deficient": deficient,
     "residual": Residual,
+    "weight norm": lambda: nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
+    ),
 }
 
 
@@ -263,6 +267,14 @@ def test_few_rows_and_dead_layers_are_named():
     assert "all classes have the same mean" in set(model.collapse_["note"])
 
 
+class Uncopied(nfa.MLP):
+    def __init__(self):
+        super().__init__(6, [8], n_outputs=3)
+
+    def __deepcopy__(self, memo):
+        raise TypeError("no copies")
+
+
 NET = nfa.MLP(6, [8], n_outputs=3).double()
 
 
@@ -277,6 +289,10 @@ NET = nfa.MLP(6, [8], n_outputs=3).double()
         ({"width": 5}, "width: only for transport='random'; 'polar' keeps the network's own"),
         ({"feature_map": "relu"}, "feature_map: only for transport='random'"),
         ({"M_init": None}, "M_init: comes from the network"),
+        ({"depth": 2}, "depth: comes from the network"),
+        ({"n_iter": 2}, "parameters: 'n_iter' is unknown; did you mean 'n_iters'"),
+        ({"X": DataLoader(TensorDataset(X))}, "X: got DataLoader, expected an array, a tensor or a table"),
+        ({"net": Uncopied().double()}, "net: it cannot be copied: no copies"),
         ({"net": nn.Linear(6, 3)}, "net: it has no hidden layer"),
         ({"X": X[:, :4]}, "data: 4 features reach layer layers.0, which takes 6"),
         ({"y": LABELS[:-1]}, "y: 59 targets, but X has 60 rows"),
