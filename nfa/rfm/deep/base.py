@@ -1,9 +1,6 @@
 """What the deep regressor and the deep classifier share: machines one after the other, random features between them."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,68 +15,17 @@ from torch import Tensor
 from nfa.audited import Audit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.rfm.deep.collapse import Collapse, neural_collapse
-from nfa.rfm.deep.feature_maps import FEATURE_MAPS, FeatureMap, feature_map_named, unit_rows
+from nfa.rfm.deep.collapse import LAST, collapse_rows
+from nfa.rfm.deep.feature_maps import FEATURE_MAPS, feature_map_named, unit_rows
+from nfa.rfm.deep.layer import DeepLayer
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.machine import KernelMachine
 
 if TYPE_CHECKING:
     from nfa.rfm.deep.polar import PolarRFM
 
-AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
-"""Where in a layer neural collapse is measured."""
-LAST = "the last machine's rows are mapped no further"
-
-Seed = Callable[[int, Tensor], Any]
+FirstMatrix = Callable[[int, Tensor], Any]
 """Maps a layer's number and its rows to the first M of its machine (anything `RFMRegressor` takes as `M_init`)."""
-
-
-@dataclass(frozen=True, eq=False)
-class DeepLayer:
-    """One layer: a machine on rows of norm 1, and the map from them to the next layer's.
-
-    Args:
-        machine: The fitted machine.
-        history: A row per iteration, as `RFMRegressor.history_`.
-        solver: How it was fitted, in words.
-        feature_map: Phi; None in the last layer.
-    """
-
-    machine: KernelMachine
-    history: pd.DataFrame
-    solver: str
-    feature_map: FeatureMap | None
-
-    @property
-    def M(self) -> NDArray[np.float64]:
-        """The machine's feature matrix, (d, d), or (d,) with `diag`."""
-        return self.machine.metric.M.cpu().numpy()
-
-    @cached_property
-    def root(self) -> Tensor:
-        """(M / its largest diagonal entry)^(1/2), of M's shape, float64: no scale of M matters to what follows.
-
-        Unlike in a distance, the root of what rounding makes of 0 would count here, and be half as many digits away
-        from 0: eigenvalues at rounding count as 0.
-        """
-        M = self.machine.metric.M / self.machine.metric.size
-        if M.ndim == 1 or torch.equal(M, torch.diag(M.diagonal())):
-            return M.clamp(min=0).sqrt()
-        values, V = torch.linalg.eigh(M)
-        kept = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-        root: Tensor = (V * values.where(kept, 0.0).sqrt()) @ V.T
-        return root
-
-    def rooted(self, rows: Tensor) -> Tensor:
-        """Return `root` x for each row x."""
-        root = self.root.to(rows.dtype)
-        return rows * root if root.ndim == 1 else rows @ root
-
-    def mapped(self, rows: Tensor) -> Tensor:
-        """Return the next layer's rows."""
-        assert self.feature_map is not None
-        return unit_rows(self.feature_map(self.rooted(rows)))
 
 
 class DeepRFM(BaseRFM):
@@ -226,7 +172,7 @@ class DeepRFM(BaseRFM):
             raise InputError(f"M_init: got {got}, expected a list with one for each of the {self.depth} machines")
         return self._stack(X, Y, weights, lambda number, rows: None if seeds is None else seeds[number])
 
-    def _stack(self, X: Tensor, Y: Tensor, weights: Tensor | None, seed: Seed) -> Self:
+    def _stack(self, X: Tensor, Y: Tensor, weights: Tensor | None, first: FirstMatrix) -> Self:
         """Fit machine after machine, each to the rows that the one before it makes."""
         widths = self._widths()
         one_of("feature_map", self.feature_map, FEATURE_MAPS)
@@ -237,7 +183,7 @@ class DeepRFM(BaseRFM):
         classes = Y.argmax(1) if is_classifier(self) else None
         rows, layers, table = unit_rows(X), [], []
         for number, width in enumerate([*widths, None]):
-            M = seed(number, rows)
+            M = first(number, rows)
             fitted = RFMRegressor(**parameters | {"M_init": M, "random_state": drawn})._fit(rows, Y, weights)
             feature_map = None
             if width is not None:
@@ -277,21 +223,3 @@ class DeepRFM(BaseRFM):
         """The diagonal of the first machine's M as shares of its trace, for each column of X, (n_features_in_,)."""
         check_is_fitted(self)
         return self._shares(self.layers_[0].M)
-
-
-def collapse_rows(
-    layer: int, places: Sequence[Tensor | str], classes: Tensor | None, weights: Tensor | None = None
-) -> list[dict[str, Any]]:
-    """Return a layer's rows of `collapse_`.
-
-    Args:
-        layer: Its number.
-        places: X, M^(1/2) X and Phi(M^(1/2) X); or why there is none.
-        classes: Class numbers, or None.
-        weights: Of the rows.
-    """
-    found = [
-        Collapse(math.nan, math.nan, rows) if isinstance(rows, str) else neural_collapse(rows, classes, weights)
-        for rows in places
-    ]
-    return [{"layer": layer, "at": at} | vars(collapse) for at, collapse in zip(AT, found, strict=True)]

@@ -13,7 +13,7 @@ from torch import Tensor
 from nfa.audited import Audit
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
-from nfa.rfm.deep.base import LAST, collapse_rows
+from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.network import Seed, Source, single_rows
 from nfa.rfm.deep.targets import targets_of
 from nfa.rfm.estimators.base import BaseRFM
