@@ -3,6 +3,7 @@
 from nfa.rfm.deep.base import DeepRFM
 from nfa.rfm.deep.classifier import DeepRFMClassifier
 from nfa.rfm.deep.collapse import neural_collapse
+from nfa.rfm.deep.polar import PolarRFM
 from nfa.rfm.deep.regressor import DeepRFMRegressor
 
-__all__ = ["DeepRFM", "DeepRFMClassifier", "DeepRFMRegressor", "neural_collapse"]
+__all__ = ["DeepRFM", "DeepRFMClassifier", "DeepRFMRegressor", "PolarRFM", "neural_collapse"]

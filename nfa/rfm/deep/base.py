@@ -1,8 +1,7 @@
 """What the deep regressor and the deep classifier share: machines one after the other, random features between them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,55 +12,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nfa.audited import Audit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.rfm.deep.collapse import neural_collapse
-from nfa.rfm.deep.feature_maps import FEATURE_MAPS, FeatureMap, feature_map_named, unit_rows
+from nfa.rfm.deep.collapse import LAST, collapse_rows
+from nfa.rfm.deep.feature_maps import FEATURE_MAPS, feature_map_named, unit_rows
+from nfa.rfm.deep.layer import DeepLayer
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.machine import KernelMachine
 
-AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
-"""Where in a layer neural collapse is measured."""
-LAST = "the last machine's rows are mapped no further"
+if TYPE_CHECKING:
+    from nfa.rfm.deep.polar import PolarRFM
 
-Seed = Callable[[int, Tensor], Any]
+FirstMatrix = Callable[[int, Tensor], Any]
 """Maps a layer's number and its rows to the first M of its machine (anything `RFMRegressor` takes as `M_init`)."""
-
-
-@dataclass(frozen=True, eq=False)
-class DeepLayer:
-    """One layer: a machine on rows of norm 1, and the map from them to the next layer's.
-
-    Args:
-        machine: The fitted machine.
-        history: A row per iteration, as `RFMRegressor.history_`.
-        solver: How it was fitted, in words.
-        feature_map: Phi; None in the last layer.
-    """
-
-    machine: KernelMachine
-    history: pd.DataFrame
-    solver: str
-    feature_map: FeatureMap | None
-
-    @property
-    def M(self) -> NDArray[np.float64]:
-        """The machine's feature matrix, (d, d), or (d,) with `diag`."""
-        return self.machine.metric.M.cpu().numpy()
-
-    def rooted(self, rows: Tensor) -> Tensor:
-        """Return (M / its largest diagonal entry)^(1/2) x for each row x: no scale of M matters to what follows."""
-        root = self.machine.metric.root
-        if root is None:
-            return rows
-        root = root.to(rows.dtype)
-        return rows * root if root.ndim == 1 else rows @ root
-
-    def mapped(self, rows: Tensor) -> Tensor:
-        """Return the next layer's rows."""
-        assert self.feature_map is not None
-        return unit_rows(self.feature_map(self.rooted(rows)))
 
 
 class DeepRFM(BaseRFM):
@@ -119,6 +83,87 @@ class DeepRFM(BaseRFM):
         self.width = width
         self.feature_map = feature_map
 
+    @classmethod
+    def from_network(
+        cls,
+        net: Any,
+        X: Any,
+        y: Any,
+        *,
+        transport: str = "polar",
+        features: str = "agop",
+        power: float = 1.0,
+        audit: Audit | None = None,
+        head: str | None = None,
+        n_iters: int = 0,
+        width: int | Sequence[int] | None = None,
+        feature_map: str | None = None,
+        transport_ridge: float = 1e-3,
+        **parameters: Any,
+    ) -> "Self | PolarRFM":
+        """Return a deep machine whose M in each layer is that of a network's layer; depth is the network's.
+
+        - "polar": the network itself with weights U_M M^(1/2) in its hidden layers, U_M the polar factor of W M^(1/2),
+          M at the scale of the NFM. M = NFM gives the network back; M = AGOP^alpha does as far as the ansatz holds.
+        - "random": new random features between machines, as `fit` does, each M carried into their coordinates: ridge
+          regression of the network's rows h on the machine's rows x, h ~ T'x, makes M to TMT'. The network must be a
+          plain chain. The matrices carried are the estimator's `M_init`, so that `fit` starts from them again.
+
+        Args:
+            net: Anything that `nfa.load` takes or returns.
+            X: Rows, as the network takes them (of two axes for "random").
+            y: Classes (labels, whole numbers, one-hot rows) or numbers; which of the two decides what is made.
+            transport: "polar" or "random".
+            features: "agop" or "nfm".
+            power: M is this power of it.
+            audit: An `nfa.audit` of this network on these rows; without one the AGOPs are measured.
+            head: What answers: "network", its last linear layer (for "polar", and there the default), or "kernel", a
+                machine on the rows that reach that layer, its M as the others (for "random" always).
+            n_iters: Updates of each layer's M on that layer's rows, first to last.
+            width: Random features; None for the network's widths.
+            feature_map: As of `DeepRFMRegressor`; "relu" by default.
+            transport_ridge: Of the regression, as a share of the mean diagonal entry of X'X.
+            **parameters: The machines', as of `RFMRegressor`.
+
+        Returns:
+            A fitted `PolarRFM`; or, for "random", a fitted `DeepRFMClassifier` or `DeepRFMRegressor` that has besides
+            `carried_`, for each layer the share of its M's variance that the new rows explain. Both have `notes_`.
+
+        Raises:
+            InputError: an unknown choice; a network without hidden layer, one that cannot take X, or (for "random")
+                one that is no plain chain; an AGOP of 0; an audit of another network.
+
+        >>> X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> same = DeepRFM.from_network(net, X, X[:, :2], features="nfm")
+        >>> bool(np.abs(same.outputs(X) - net(X).detach().numpy()).max() < 1e-5)
+        True
+        """
+        # They build on this module.
+        from nfa.rfm.deep.network import Source
+        from nfa.rfm.deep.polar import HEADS, polar_rfm
+        from nfa.rfm.deep.random import TRANSPORTS, random_rfm
+
+        one_of("transport", transport, TRANSPORTS)
+        for name in parameters:
+            if name in ("M_init", "depth"):
+                raise InputError(f"{name}: comes from the network")
+            one_of("parameters", name, RFMRegressor().get_params())
+        head = ("network" if transport == "polar" else "kernel") if head is None else one_of("head", head, HEADS)
+        source, n_iters = Source(net, X), positive("n_iters", n_iters, least=0)
+        if transport == "polar":
+            for name, value in (("width", width), ("feature_map", feature_map)):
+                if value is not None:
+                    raise InputError(f"{name}: only for transport='random'; 'polar' keeps the network's own")
+            return polar_rfm(source, X, y, features, power, audit, head, n_iters, parameters)
+        if head == "network":
+            raise InputError("head: 'network' cannot take random features; expected 'kernel' for transport='random'")
+        parameters |= {"n_iters": n_iters, "feature_map": feature_map or "relu", "width": width}
+        made = random_rfm(source, X, y, features, power, audit, transport_ridge, parameters)
+        if not isinstance(made, cls):
+            raise InputError(f"y: asks for a {type(made).__name__}, not a {cls.__name__}; DeepRFM takes either")
+        return made
+
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Fit the machines, each seeded by `M_init`."""
         seeds = self.M_init
@@ -127,7 +172,7 @@ class DeepRFM(BaseRFM):
             raise InputError(f"M_init: got {got}, expected a list with one for each of the {self.depth} machines")
         return self._stack(X, Y, weights, lambda number, rows: None if seeds is None else seeds[number])
 
-    def _stack(self, X: Tensor, Y: Tensor, weights: Tensor | None, seed: Seed) -> Self:
+    def _stack(self, X: Tensor, Y: Tensor, weights: Tensor | None, first: FirstMatrix) -> Self:
         """Fit machine after machine, each to the rows that the one before it makes."""
         widths = self._widths()
         one_of("feature_map", self.feature_map, FEATURE_MAPS)
@@ -138,7 +183,7 @@ class DeepRFM(BaseRFM):
         classes = Y.argmax(1) if is_classifier(self) else None
         rows, layers, table = unit_rows(X), [], []
         for number, width in enumerate([*widths, None]):
-            M = seed(number, rows)
+            M = first(number, rows)
             fitted = RFMRegressor(**parameters | {"M_init": M, "random_state": drawn})._fit(rows, Y, weights)
             feature_map = None
             if width is not None:
@@ -147,9 +192,9 @@ class DeepRFM(BaseRFM):
                 feature_map = feature_map_named(self.feature_map, rows.shape[1], width, L, generator).to(rows.device)
             layer = DeepLayer(fitted.machine_, fitted.history_, fitted.solver_, feature_map)
             layers.append(layer)
-            following = None if feature_map is None else layer.mapped(rows)
-            table += collapse_rows(number, rows, layer.rooted(rows), following, classes, weights)
-            if following is not None:
+            following = LAST if feature_map is None else layer.mapped(rows)
+            table += collapse_rows(number, [rows, layer.rooted(rows), following], classes, weights)
+            if isinstance(following, Tensor):
                 rows = following
         # Whatever is known of a machine after fitting is known here of the last one.
         self.__dict__ |= {name: value for name, value in vars(fitted).items() if name not in parameters}
@@ -178,31 +223,3 @@ class DeepRFM(BaseRFM):
         """The diagonal of the first machine's M as shares of its trace, for each column of X, (n_features_in_,)."""
         check_is_fitted(self)
         return self._shares(self.layers_[0].M)
-
-
-def collapse_rows(
-    layer: int,
-    rows: Tensor,
-    rooted: Tensor,
-    following: Tensor | None,
-    classes: Tensor | None,
-    weights: Tensor | None = None,
-) -> list[dict[str, Any]]:
-    """Return a layer's rows of `collapse_`.
-
-    Args:
-        layer: Its number.
-        rows: X.
-        rooted: M^(1/2) X.
-        following: Phi(M^(1/2) X), the next layer's rows; None in the last layer.
-        classes: Class numbers, or None.
-        weights: Of the rows.
-    """
-    found = []
-    for at, values in zip(AT, (rows, rooted, following), strict=True):
-        if values is None:
-            found.append({"layer": layer, "at": at, "nc1": np.nan, "nc2": np.nan, "note": LAST})
-        else:
-            collapse = neural_collapse(values, classes, weights)
-            found.append({"layer": layer, "at": at} | vars(collapse))
-    return found

@@ -10,7 +10,7 @@ class DeepRFMClassifier(DeepRFM, RFMClassifier):
     Parameters and attributes are those of `DeepRFMRegressor`; besides, `classes_` holds the labels, sorted, of any
     type, and `collapse_` says how far the classes have collapsed, layer by layer.
 
-    Source: arXiv:2402.13728, Algorithm 2.
+    Source: arXiv:2402.13728, Deep RFM.
 
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 5))

@@ -1,11 +1,16 @@
 """Neural collapse: how near the rows of a class lie to each other, and class means to a simplex."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
+"""Where in a layer neural collapse is measured."""
+LAST = "the last machine's rows are mapped no further"
 NO_CLASSES = "real targets have no classes"
 ROUNDING = 64
 """Class means nearer to each other than this many roundings of the rows' length coincide."""
@@ -47,8 +52,8 @@ def neural_collapse(X: Tensor, classes: Tensor | None, weights: Tensor | None = 
     if classes is None:
         return Collapse(math.nan, math.nan, NO_CLASSES)
     X = X.double()
-    w = X.new_ones(len(X)) if weights is None else weights.double()
-    X, classes, w = X[w > 0], classes[w > 0], w[w > 0]
+    w = X.new_ones(len(X)) if weights is None else weights.to(X)
+    X, classes, w = X[w > 0], classes.to(X.device)[w > 0], w[w > 0]
     numbers, which = classes.unique(return_inverse=True)
     C = len(numbers)
     if C < 2:
@@ -71,3 +76,21 @@ def neural_collapse(X: Tensor, classes: Tensor | None, weights: Tensor | None = 
     E = torch.full((C, C), -1 / (C - 1), dtype=X.dtype, device=X.device).fill_diagonal_(1)
     nc2 = float(((directions @ directions.T - E) ** 2).mean())
     return Collapse(nc1, nc2, "two classes, whose NC2 is always 0" if C == 2 else "")
+
+
+def collapse_rows(
+    layer: int, places: Sequence[Tensor | str], classes: Tensor | None, weights: Tensor | None = None
+) -> list[dict[str, Any]]:
+    """Return a layer's rows of `collapse_`.
+
+    Args:
+        layer: Its number.
+        places: X, M^(1/2) X and Phi(M^(1/2) X); or why there is none.
+        classes: Class numbers, or None.
+        weights: Of the rows.
+    """
+    found = [
+        Collapse(math.nan, math.nan, rows) if isinstance(rows, str) else neural_collapse(rows, classes, weights)
+        for rows in places
+    ]
+    return [{"layer": layer, "at": at} | vars(collapse) for at, collapse in zip(AT, found, strict=True)]

@@ -26,7 +26,7 @@ class DeepRFMRegressor(DeepRFM, RFMRegressor):
         feature_importances_: Those of the first machine, for each column of X.
         M_, bandwidth_, history_, solver_: Those of the last machine, on its own rows, which `agop` is about too.
 
-    Source: arXiv:2402.13728, Algorithm 2.
+    Source: arXiv:2402.13728, Deep RFM.
 
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 5))

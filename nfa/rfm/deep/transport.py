@@ -1,0 +1,43 @@
+"""Carry a feature matrix from one set of features of some rows to another."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from nfa.features.polar import negligible
+
+
+def carried(R: Tensor, H: Tensor, X: Tensor, ridge: float) -> tuple[Tensor, float]:
+    """Return the factor of M = RR', a matrix on rows h, in the coordinates of other rows x of the same samples.
+
+    Ridge regression, both sides centered, gives T (p x d) with h ~ T'x, and h'Mh ~ x'(TMT')x: the factor is TR. The
+    ridge is a share of the mean diagonal entry of X'X; with 0, T is the least-squares solution of least norm.
+    From an SVD of X; a layer wider than n costs n^2 p.
+
+    Args:
+        R: Shape (d, m).
+        H: Rows h, shape (n, d).
+        X: Rows x, shape (n, p).
+        ridge: At least 0.
+
+    Returns:
+        TR (p x m, float64), and the share of h'Mh's variance that x explains, at most 1; NaN where it does not vary.
+
+    >>> X = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> TR, share = carried(torch.eye(2), X @ torch.tensor([[2.0, 0.0], [1.0, 1.0]]), X, ridge=0.0)
+    >>> bool(torch.allclose(TR, torch.tensor([[2.0, 0.0], [1.0, 1.0]]).double())), round(share, 9)
+    (True, 1.0)
+    """
+    X = X.double()
+    wanted = H.to(X) @ R.to(X)
+    X, wanted = X - X.mean(0), wanted - wanted.mean(0)
+    U, s, Vt = torch.linalg.svd(X, full_matrices=False)
+    lam = ridge * float((s**2).sum()) / X.shape[1]
+    kept = s > negligible(X.dtype, *X.shape) * s.amax()
+    U, s, Vt = U[:, kept], s[kept], Vt[kept]
+    found = U.T @ wanted
+    shrunk = s / (s**2 + lam)
+    total = float((wanted**2).sum())
+    residual = float(((wanted - U @ ((s * shrunk)[:, None] * found)) ** 2).sum())
+    return Vt.T @ (shrunk[:, None] * found), 1 - residual / total if total > 0 else math.nan
