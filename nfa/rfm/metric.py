@@ -43,9 +43,13 @@ class Metric:
         if shape.ndim == 1:
             root = None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt()
         else:
-            values, V = torch.linalg.eigh(shape)
-            root = (V * values.clamp(min=0).sqrt()) @ V.T
+            root = matrix_power(shape, 0.5)
         return cls(M, center, unit, root, size)
+
+    @property
+    def shape(self) -> Tensor:
+        """Return M with a largest entry of 1."""
+        return self.M / self.size
 
     @property
     def length(self) -> float:
@@ -69,6 +73,22 @@ class Metric:
         if root.ndim == 1:
             return outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
         return root @ outer @ root, sums @ root
+
+
+def matrix_power(M: Tensor, alpha: float) -> Tensor:
+    """Return M^alpha of a positive semidefinite matrix, (d, d), or of a diagonal one, (d,).
+
+    What rounding leaves of an eigenvalue of 0 counts 0: 1e-17 to the power 0.1 would be 0.02.
+
+    >>> matrix_power(torch.tensor([4.0, 9.0]), 0.5).tolist()
+    [2.0, 3.0]
+    """
+    if M.ndim == 1:
+        return M.clamp(min=0).pow(alpha)
+    values, V = torch.linalg.eigh(M)
+    kept = values > len(M) * torch.finfo(M.dtype).eps * values[-1]
+    V, values = V[:, kept], values[kept]
+    return (V * values.pow(alpha)) @ V.T
 
 
 def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:

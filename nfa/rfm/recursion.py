@@ -11,7 +11,7 @@ from nfa.common.errors import InputError
 from nfa.rfm.bandwidth import median_distance
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.machine import KernelMachine
-from nfa.rfm.metric import Metric
+from nfa.rfm.metric import Metric, matrix_power
 from nfa.rfm.pairs import Pairs
 from nfa.rfm.solving.blocks import solve_in_blocks
 from nfa.rfm.solving.choosing import MATRICES, Plan
@@ -107,7 +107,8 @@ class Step:
         Args:
             previous: M of the iteration before.
         """
-        M = self.machine.metric.M
+        # Neither depends on the size of M, whose square may leave float64.
+        M, previous = self.machine.metric.shape, previous / previous.abs().max()
         trace, square = float(M.sum() if M.ndim == 1 else M.trace()), float((M * M).sum())
         change = math.nan if self.iteration == 0 else float((M * previous).sum() / (M.norm() * previous.norm()))
         return {
@@ -198,15 +199,3 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
     if recipe.M_scale == "trace":
         return M * (len(M) / (M.sum() if M.ndim == 1 else M.trace()))
     return M * largest
-
-
-def matrix_power(M: Tensor, alpha: float) -> Tensor:
-    """Return M^alpha of a positive semidefinite matrix, (d, d), or of a diagonal one, (d,).
-
-    >>> matrix_power(torch.tensor([4.0, 9.0]), 0.5).tolist()
-    [2.0, 3.0]
-    """
-    if M.ndim == 1:
-        return M.clamp(min=0).pow(alpha)
-    values, V = torch.linalg.eigh(M)
-    return (V * values.clamp(min=0).pow(alpha)) @ V.T

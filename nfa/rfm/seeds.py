@@ -44,6 +44,8 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
 
 def _as_tensor(values: Any) -> Tensor:
     try:
-        return torch.from_numpy(np.asarray(values, dtype=np.float64))
+        if np.iscomplexobj(values):
+            raise TypeError  # which numpy would only warn of
+        return torch.from_numpy(np.array(values, dtype=np.float64))  # a copy: what is read-only stays so
     except (TypeError, ValueError) as error:
         raise InputError(f"M_init: {type(values).__name__} is no matrix of numbers") from error

@@ -7,7 +7,7 @@ from helpers import gaussian
 from rfm import kernel_reference as reference
 
 from nfa import InputError
-from nfa.rfm.metric import Metric, checked_matrix
+from nfa.rfm.metric import Metric, checked_matrix, matrix_power
 from nfa.rfm.moments import Moments
 
 D = 4
@@ -56,6 +56,19 @@ def test_the_root_of_a_matrix_of_low_rank_has_its_rank():
         root = Metric.of(M, torch.zeros(D, dtype=torch.float64)).root
         expected = reference.root_of(M) / float(M.diagonal().max()) ** 0.5
         torch.testing.assert_close(root, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("rank", [5, 2])
+def test_matrix_powers(alpha, rank):
+    """What is 0 stays 0: rounding, 1e-17, would be 0.02 to the power 0.1."""
+    Q = torch.linalg.qr(gaussian(5, 5))[0][:, :rank]
+    values = torch.tensor([3.0, 1.0, 0.5, 0.2, 0.01], dtype=torch.float64)[:rank]
+    M = (Q * values) @ Q.T
+    expected = (Q * values**alpha) @ Q.T
+    torch.testing.assert_close(matrix_power((M + M.T) / 2, alpha), expected, rtol=0, atol=1e-10)
+    diagonal = torch.tensor([2.0, 0.0, -1e-20], dtype=torch.float64)
+    torch.testing.assert_close(matrix_power(diagonal, alpha), torch.tensor([2.0**alpha, 0, 0]).double())
 
 
 @pytest.mark.parametrize("kind", MATRICES)

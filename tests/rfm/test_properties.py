@@ -10,7 +10,8 @@ from rfm import kernel_reference as reference
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
-from nfa.rfm.recursion import Problem, matrix_power
+from nfa.rfm.metric import matrix_power
+from nfa.rfm.recursion import Problem
 
 quick = settings(max_examples=8, deadline=None)
 seeds = st.integers(0, 99)

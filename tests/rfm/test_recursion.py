@@ -12,7 +12,7 @@ from rfm import kernel_reference as reference
 from nfa import InputError
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import kernel_named
-from nfa.rfm.recursion import Problem, matrix_power, power_of_two
+from nfa.rfm.recursion import Problem, power_of_two
 
 
 def data(n=50, d=4, c=1, seed=1):
@@ -165,19 +165,6 @@ def test_drawn_rows_estimate_the_average():
     whole = RFMRegressor(n_iters=1).fit(X, y).M_
     drawn = np.mean([RFMRegressor(n_iters=1, agop_samples=100, random_state=s).fit(X, y).M_ for s in range(5)], 0)
     np.testing.assert_allclose(drawn, whole, atol=0.1)
-
-
-@pytest.mark.parametrize("alpha", [0.05, 0.25, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("rank", [5, 2])
-def test_matrix_powers(alpha, rank):
-    """What is 0 stays 0: rounding, 1e-17, would be 0.02 to the power 0.1."""
-    Q = torch.linalg.qr(gaussian(5, 5))[0][:, :rank]
-    values = torch.tensor([3.0, 1.0, 0.5, 0.2, 0.01], dtype=torch.float64)[:rank]
-    M = (Q * values) @ Q.T
-    expected = (Q * values**alpha) @ Q.T
-    torch.testing.assert_close(matrix_power((M + M.T) / 2, alpha), expected, rtol=0, atol=1e-10)
-    diagonal = torch.tensor([2.0, 0.0, -1e-20], dtype=torch.float64)
-    torch.testing.assert_close(matrix_power(diagonal, alpha), torch.tensor([2.0**alpha, 0, 0]).double())
 
 
 @pytest.mark.parametrize("scale", [1e-100, 1e100])

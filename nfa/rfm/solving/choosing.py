@@ -1,6 +1,7 @@
 """Which solver: the whole kernel matrix while it fits the memory budget, its blocks beyond."""
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 
 from nfa.common.errors import InputError
 
@@ -59,6 +60,16 @@ def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
     if least > budget:
         raise InputError(
             f"memory_budget: {memory_budget:.3g} GiB is less than the smallest block of a kernel matrix of {n:,} rows "
-            f"takes; expected at least {least / GIB:.2g}"
+            f"takes; expected at least {_rounded_up(least / GIB)}"
         )
     return Plan(n, itemsize, budget, dense=False)
+
+
+def _rounded_up(value: float) -> str:
+    """Return a number above 0 to two digits, never less than it is.
+
+    >>> _rounded_up(0.1431), _rounded_up(0.14), _rounded_up(99.2)
+    ('0.15', '0.14', '1e+02')
+    """
+    digit = Decimal(1).scaleb(Decimal(value).adjusted() - 1)
+    return f"{float(Decimal(repr(value)).quantize(digit, ROUND_CEILING)):.2g}"

@@ -34,11 +34,11 @@ def test_the_smallest_budget_is_a_block_of_rows():
         InputError,
         match=(
             r"^memory_budget: 0.1 GiB is less than the smallest block of a kernel matrix of 50,000 rows takes; "
-            r"expected at least 0.14$"
+            r"expected at least 0.15$"
         ),
     ):
         plan(n, itemsize, 0.1)
-    with pytest.raises(InputError, match=r"memory_budget: .* of 100 rows takes; expected at least 0.00022"):
+    with pytest.raises(InputError, match=r"memory_budget: .* of 100 rows takes; expected at least 0.00023"):
         plan(100, 8, 1e-4)
 
 
