@@ -88,7 +88,8 @@ def matrix_power(M: Tensor, alpha: float) -> Tensor:
     values, V = torch.linalg.eigh(M)
     kept = values > len(M) * torch.finfo(M.dtype).eps * values[-1]
     V, values = V[:, kept], values[kept]
-    return (V * values.pow(alpha)) @ V.T
+    power: Tensor = (V * values.pow(alpha)) @ V.T
+    return power
 
 
 def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:

@@ -91,15 +91,31 @@ class Step:
 
     Args:
         iteration: How often M was updated.
+        problem: What the machine is fitted to.
         machine: The fitted machine.
+        ridge: What stands on the kernel matrix's diagonal besides, (n,).
         pairs: The pairs of its centers, where the solver held them; overwritten by the next iteration.
-        train_mse: Mean squared error on the rows fitted, over all targets.
     """
 
     iteration: int
+    problem: Problem
     machine: KernelMachine
+    ridge: Tensor
     pairs: Pairs | None
-    train_mse: float
+
+    def train_mse(self) -> float:
+        """Return the mean squared error on the rows fitted, over all targets.
+
+        By what the machine predicts: not every system is solved to its last digit.
+        """
+        problem, a = self.problem, self.machine.a
+        if self.pairs is None or self.pairs.kernel is None:
+            residual = problem.Y - replace(self.machine, unit=1.0).predict(problem.X)
+        else:  # the ridge is on the diagonal of the solver's matrix
+            residual = problem.Y - self.pairs.kernel @ a + self.ridge[:, None] * a
+        square = (residual.double() ** 2).mean(1)
+        weights = torch.ones_like(square) if problem.weights is None else problem.weights.double()
+        return float((square * weights).sum() / weights.sum()) * problem.unit**2
 
     def row(self, previous: Tensor) -> dict[str, float]:
         """Return a row of an estimator's `history_`.
@@ -114,7 +130,7 @@ class Step:
         return {
             "iteration": self.iteration,
             "bandwidth": self.machine.bandwidth,
-            "train_mse": self.train_mse,
+            "train_mse": self.train_mse(),
             "cosine_to_previous_M": change,
             "effective_rank": trace**2 / square,
         }
@@ -172,11 +188,8 @@ def fitted(
         a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, out=factor)
     else:
         a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)
-    # (K + diag(ridge)) a = Y, so that Y - Ka is known without another product.
-    residual = ((ridge[:, None] * a).double() ** 2).mean(1)
-    share = torch.ones_like(residual) if problem.weights is None else problem.weights.double()
-    train_mse = float((residual * share).sum() / share.sum()) * problem.unit**2
-    return Step(iteration, KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit), pairs, train_mse)
+    machine = KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit)
+    return Step(iteration, problem, machine, ridge, pairs)
 
 
 def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Generator) -> Tensor:
