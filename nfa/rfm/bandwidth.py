@@ -9,7 +9,13 @@ ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
 
 
-def median_distance(kernel: Kernel, rows: Tensor, weights: Tensor | None, generator: torch.Generator) -> float:
+def median_distance(
+    kernel: Kernel,
+    rows: Tensor,
+    weights: Tensor | None,
+    generator: torch.Generator,
+    usual: Tensor | None = None,
+) -> float:
     """Return the median distance over pairs of rows that differ; 1 where none do.
 
     A pair counts as often as the product of its rows' weights, so that a row of weight 2 is as two equal rows.
@@ -19,6 +25,7 @@ def median_distance(kernel: Kernel, rows: Tensor, weights: Tensor | None, genera
         rows: Shape (n, d).
         weights: Shape (n,), or None for 1.
         generator: Draws `ROWS` of more rows.
+        usual: `Metric.usual` of the rows; None where they are as given.
 
     >>> from nfa.rfm.kernels import Laplace
     >>> median_distance(Laplace(), torch.tensor([[0.0], [1.0], [3.0]]), None, torch.Generator())
@@ -28,7 +35,7 @@ def median_distance(kernel: Kernel, rows: Tensor, weights: Tensor | None, genera
         drawn = torch.randperm(len(rows), generator=generator)[:ROWS].to(rows.device)
         rows, weights = rows[drawn], None if weights is None else weights[drawn]
     i, j = torch.triu_indices(len(rows), len(rows), 1, device=rows.device)
-    distances = kernel.distances(rows)[i, j]
+    distances = kernel.distances(rows, usual)[i, j]
     apart = distances > 0
     if weights is None:
         found = distances[apart]

@@ -20,19 +20,22 @@ class Kernel(ABC):
     radial = True
     translation_invariant = True
 
-    def pairs(self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> Pairs:
+    def pairs(
+        self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None
+    ) -> Pairs:
         """Return what the kernel's value depends on, for each pair of rows; Z = None stands for X itself.
 
         Args:
             X: Shape (m, d).
             Z: Shape (n, d), or None.
             out: Memory (m, n) that may be used for it.
+            usual: `Metric.usual` of the rows; None where they are as given.
         """
-        return euclidean(X, Z, out)
+        return euclidean(X, Z, out, usual)
 
-    def distances(self, X: Tensor) -> Tensor:
+    def distances(self, X: Tensor, usual: Tensor | None = None) -> Tensor:
         """Return the distances among rows whose median is the bandwidth's unit."""
-        return self.pairs(X).values
+        return self.pairs(X, usual=usual).values
 
     def value(self, pairs: Tensor, L: float, out: Tensor | None = None) -> Tensor:
         """Return the kernel's values from `Pairs.values` at the bandwidth L, in new memory or in `out`."""
@@ -48,7 +51,15 @@ class Kernel(ABC):
 
     @abstractmethod
     def moments(
-        self, X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None = None
+        self,
+        X: Tensor,
+        Z: Tensor,
+        a: Tensor,
+        L: float,
+        root: Tensor | None,
+        diag: bool,
+        pairs: Pairs | None = None,
+        usual: Tensor | None = None,
     ) -> Moments:
         """Return sums over the rows of X: of the gradients of f_j(x) = sum_i a_ij k(x, z_i), of their outer products.
 
@@ -60,6 +71,7 @@ class Kernel(ABC):
             root: Square roots of the rows' weights, shape (m,), or None for 1.
             diag: Only the diagonal of the outer products.
             pairs: `self.pairs(X, Z)` where it is at hand.
+            usual: `Metric.usual` of the rows; None where they are as given.
         """
 
 
@@ -85,10 +97,18 @@ class Radial(Kernel):
         return self.rate_(t).mul_(K).nan_to_num_(posinf=0.0, neginf=0.0)
 
     def moments(
-        self, X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None = None
+        self,
+        X: Tensor,
+        Z: Tensor,
+        a: Tensor,
+        L: float,
+        root: Tensor | None,
+        diag: bool,
+        pairs: Pairs | None = None,
+        usual: Tensor | None = None,
     ) -> Moments:
         """Return the gradients' sums, by the cheaper of two forms."""
-        return radial_moments(self, X, Z, a, L, root, diag, pairs)
+        return radial_moments(self, X, Z, a, L, root, diag, pairs, usual)
 
 
 @dataclass(frozen=True)
@@ -161,21 +181,31 @@ class Quadratic(Kernel):
     radial = False
     translation_invariant = False
 
-    def pairs(self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> Pairs:
+    def pairs(
+        self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None
+    ) -> Pairs:
         """Return the inner products."""
         none = torch.empty(0, dtype=torch.long, device=X.device)
         return Pairs(torch.mm(X, (X if Z is None else Z).T, out=out), (none, none))
 
-    def distances(self, X: Tensor) -> Tensor:
+    def distances(self, X: Tensor, usual: Tensor | None = None) -> Tensor:
         """Return Euclidean distances."""
-        return euclidean(X).values
+        return euclidean(X, usual=usual).values
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put (x'z / L^2)^2 into `out`."""
         torch.div(pairs, L**2, out=out).square_()
 
     def moments(
-        self, X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None = None
+        self,
+        X: Tensor,
+        Z: Tensor,
+        a: Tensor,
+        L: float,
+        root: Tensor | None,
+        diag: bool,
+        pairs: Pairs | None = None,
+        usual: Tensor | None = None,
     ) -> Moments:
         """Return the gradients' sums: the gradient is linear in x."""
         return quadratic_moments(X, Z, a, L, root, diag)
@@ -188,19 +218,29 @@ class ProductLaplace(Kernel):
     name = "l1"
     radial = False
 
-    def pairs(self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> Pairs:
+    def pairs(
+        self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None
+    ) -> Pairs:
         """Return the l1 distances."""
-        return manhattan(X, Z)
+        return manhattan(X, Z, usual)
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put exp(-r / L) into `out`."""
         torch.div(pairs, -L, out=out).exp_()
 
     def moments(
-        self, X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None = None
+        self,
+        X: Tensor,
+        Z: Tensor,
+        a: Tensor,
+        L: float,
+        root: Tensor | None,
+        diag: bool,
+        pairs: Pairs | None = None,
+        usual: Tensor | None = None,
     ) -> Moments:
         """Return the gradients' sums, coordinate by coordinate."""
-        return product_moments(X, Z, a, L, root, diag, pairs)
+        return product_moments(X, Z, a, L, root, diag, pairs, usual)
 
 
 KERNELS = ("laplace", "gaussian", "power", "quadratic", "l1")

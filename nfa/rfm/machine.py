@@ -77,7 +77,14 @@ class KernelMachine:
             block = slice(start, start + step)
             x = rows if step >= len(rows) else rows[block]
             found = self.kernel.moments(
-                x, self.centers, self.a, self.L, None if root is None else root[block], only_diagonal, pairs
+                x,
+                self.centers,
+                self.a,
+                self.L,
+                None if root is None else root[block],
+                only_diagonal,
+                pairs,
+                self.metric.usual,
             )
             outer += found.outer
             sums += found.sums

@@ -23,6 +23,8 @@ class Metric:
         unit: What every entry is divided by, so that no square overflows.
         root: F, of M's shape; None for the identity.
         size: The largest entry of M.
+        usual: Mean squares of the terms that a coordinate of z is the sum of, (d,); None where z is no sum. F may
+            take away nearly all of them, so the rounding of z is relative to these, not to z.
     """
 
     M: Tensor
@@ -30,10 +32,18 @@ class Metric:
     unit: float
     root: Tensor | None
     size: float
+    usual: Tensor | None = None
 
     @classmethod
-    def of(cls, M: Tensor, center: Tensor, unit: float = 1.0) -> "Metric":
-        """Return the metric of M, which must be symmetric and positive semidefinite (see `checked_matrix`)."""
+    def of(cls, M: Tensor, center: Tensor, unit: float = 1.0, spread: Tensor | None = None) -> "Metric":
+        """Return the metric of M, which must be symmetric and positive semidefinite (see `checked_matrix`).
+
+        Args:
+            M: Float64, (d, d) or (d,).
+            center: Float64, (d,).
+            unit: What every entry is divided by.
+            spread: Mean squares of the columns of (x - center) / unit, (d,); None for 0.
+        """
         size = float(M.diagonal().max() if M.ndim == 2 else M.max())
         if size == 0:
             return cls(M, center, unit, torch.zeros_like(M), 1.0)
@@ -44,7 +54,8 @@ class Metric:
             root = None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt()
         else:
             root = matrix_power(shape, 0.5)
-        return cls(M, center, unit, root, size)
+        usual = None if root is None or root.ndim == 1 or spread is None else root.square() @ spread
+        return cls(M, center, unit, root, size, usual)
 
     @property
     def shape(self) -> Tensor:
@@ -57,12 +68,11 @@ class Metric:
         return math.sqrt(self.size) * self.unit
 
     def rows(self, X: Tensor) -> Tensor:
-        """Return rows z of X, in X's dtype."""
-        rows = (X - self.center.to(X.dtype)) / self.unit
-        if self.root is None:
-            return rows
-        root = self.root.to(X.dtype)
-        return rows * root if root.ndim == 1 else rows @ root
+        """Return rows z of X, in X's dtype, computed in float64: F may take away nearly all of their length."""
+        rows = (X - self.center).div_(self.unit)
+        if self.root is not None:
+            rows = rows * self.root if self.root.ndim == 1 else rows @ self.root
+        return rows.to(X.dtype)
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
         """Return the moments of gradients with respect to x from those with respect to z, float64."""

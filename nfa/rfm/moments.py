@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nfa.rfm.pairs import GATHERED, ROUNDING, Pairs
+from nfa.rfm.pairs import GATHERED, ROUNDING, Pairs, lost
 
 if TYPE_CHECKING:
     from nfa.rfm.kernels import Radial
@@ -46,7 +46,15 @@ def expanded_operations(m: int, n: int, d: int, c: int, diag: bool, same: bool) 
 
 
 def radial_moments(
-    kernel: "Radial", X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None
+    kernel: "Radial",
+    X: Tensor,
+    Z: Tensor,
+    a: Tensor,
+    L: float,
+    root: Tensor | None,
+    diag: bool,
+    pairs: Pairs | None,
+    usual: Tensor | None = None,
 ) -> Moments:
     """Return the moments of f_j(x) = sum_i a_ij phi(|x - z_i| / L); where `X is Z` the expanded form is cheaper.
 
@@ -56,7 +64,7 @@ def radial_moments(
     in the direct form.
     """
     (m, d), n, c = X.shape, len(Z), a.shape[1]
-    pairs = pairs or kernel.pairs(X, None if X is Z else Z)
+    pairs = pairs or kernel.pairs(X, None if X is Z else Z, usual=usual)
     cheaper = expanded_operations(m, n, d, c, diag, X is Z) < direct_operations(m, n, d, c, diag)
     form = _expanded if cheaper and not len(pairs.near[0]) else _direct
     return form(kernel, X, Z, a, L, root, diag, pairs)
@@ -168,7 +176,14 @@ def quadratic_moments(X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | 
 
 
 def product_moments(
-    X: Tensor, Z: Tensor, a: Tensor, L: float, root: Tensor | None, diag: bool, pairs: Pairs | None
+    X: Tensor,
+    Z: Tensor,
+    a: Tensor,
+    L: float,
+    root: Tensor | None,
+    diag: bool,
+    pairs: Pairs | None,
+    usual: Tensor | None,
 ) -> Moments:
     """Return the moments of f_j(x) = sum_i a_ij exp(-sum_k |x_k - z_ik| / L).
 
@@ -178,7 +193,8 @@ def product_moments(
     (m, d), n, c = X.shape, len(Z), a.shape[1]
     outer, sums = X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d)
     # Coordinates that differ by rounding are equal: the derivative of |u| at 0 counts 0, not +1 or -1.
-    equal = (ROUNDING * torch.finfo(X.dtype).eps * Z.abs().median(0).values).tolist()
+    near_zero = ROUNDING * torch.finfo(X.dtype).eps * Z.abs().median(0).values
+    equal = (near_zero if usual is None else near_zero + lost(usual)).tolist()
     rows = max(1, min(m, BLOCK // (4 * max(n, c * d))))
     for start in range(0, m, rows):
         x = X[start : start + rows]

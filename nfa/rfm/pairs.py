@@ -10,7 +10,9 @@ TILE = 512
 NEAR = 1e-4
 """Pairs with r^2 below this share of |x|^2 + |z|^2 are taken by difference: expanded squares lose their digits."""
 ROUNDING = 64
-"""Rows closer than this many roundings of their length are equal: a product with M^(1/2) may round equal rows apart."""
+"""Rows closer than this many roundings of their length are equal: a product with M^(1/2) may round equal rows apart.
+
+So they are where closer than this many roundings, in float64, of the terms that such a product was the sum of."""
 GATHERED = 1 << 22
 """Entries of rows gathered at once for such pairs."""
 
@@ -30,7 +32,12 @@ class Pairs:
     kernel: Tensor | None = None
 
 
-def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> Pairs:
+def lost(usual: Tensor) -> Tensor:
+    """Return how far rounding may carry each coordinate of a row, from `Metric.usual`, (d,)."""
+    return ROUNDING * torch.finfo(usual.dtype).eps * usual.sqrt()
+
+
+def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None) -> Pairs:
     """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
 
     r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel, so that rows which
@@ -40,6 +47,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> 
         X: Shape (m, d).
         Z: Shape (n, d); None for X itself, which takes half the products.
         out: Where to put the distances, (m, n): memory in use is faster than new.
+        usual: `Metric.usual`, where the rows are products.
 
     >>> euclidean(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
     [[0.0, 5.0], [5.0, 0.0]]
@@ -48,7 +56,8 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> 
     C = X if Z is None else Z
     x2, c2 = (X * X).sum(1), (C * C).sum(1)
     # A row may lie near the origin only after M has removed its length: the rounding is that of a usual row.
-    usual, equal = c2.median(), (ROUNDING * torch.finfo(X.dtype).eps) ** 2
+    typical, equal = c2.median(), (ROUNDING * torch.finfo(X.dtype).eps) ** 2
+    least = 0.0 if usual is None else float(lost(usual).square().sum())
     R = X.new_empty(len(X), len(C)) if out is None else out
     rows, columns = [], []
     for start in range(0, len(X), TILE):
@@ -58,13 +67,13 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None) -> 
         if same:
             tile.fill_diagonal_(torch.inf)
         # One look at each row's smallest entry; the exact rule only where that one might be near.
-        suspects = (tile.amin(1) < NEAR * (x2[start:stop] + c2.max())).nonzero().squeeze(1)
+        suspects = (tile.amin(1) < NEAR * (x2[start:stop] + c2.max()) + least).nonzero().squeeze(1)
         if len(suspects):
-            bound = NEAR * (x2[start + suspects, None] + c2[first:])
+            bound = NEAR * (x2[start + suspects, None] + c2[first:]) + least
             i, j = (tile[suspects] < bound).nonzero(as_tuple=True)
             i = suspects[i]
             r2 = _by_difference(X, C, start + i, first + j)
-            distinct = r2 > equal * (x2[start + i] + c2[first + j] + usual)
+            distinct = r2 > equal * (x2[start + i] + c2[first + j] + typical) + least
             tile[i, j] = r2 * distinct
             rows.append(start + i[distinct])
             columns.append(first + j[distinct])
@@ -92,11 +101,14 @@ def _by_difference(X: Tensor, Z: Tensor, i: Tensor, j: Tensor) -> Tensor:
     return torch.cat(parts) if parts else X.new_empty(0)
 
 
-def manhattan(X: Tensor, Z: Tensor | None = None) -> Pairs:
-    """Return the l1 distances sum_k |x_k - z_k|, each by differences.
+def manhattan(X: Tensor, Z: Tensor | None = None, usual: Tensor | None = None) -> Pairs:
+    """Return the l1 distances sum_k |x_k - z_k|, each by differences; `usual` is `Metric.usual`.
 
     >>> manhattan(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
     [[0.0, 7.0], [7.0, 0.0]]
     """
     none = torch.empty(0, dtype=torch.long, device=X.device)
-    return Pairs(torch.cdist(X, X if Z is None else Z, p=1), (none, none))
+    R = torch.cdist(X, X if Z is None else Z, p=1)
+    if usual is not None:
+        torch.nn.functional.threshold(R, float(lost(usual).sum()), 0.0, inplace=True)
+    return Pairs(R, (none, none))

@@ -29,6 +29,7 @@ class Problem:
         unit: What the targets were divided by.
         center: Float64, (d,).
         x_unit: Power of two near the largest entry of X - center.
+        spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
     """
 
     X: Tensor
@@ -37,13 +38,15 @@ class Problem:
     unit: float
     center: Tensor
     x_unit: float
+    spread: Tensor
 
     @classmethod
     def of(cls, X: Tensor, Y: Tensor, weights: Tensor | None, kernel: Kernel) -> "Problem":
         """Return the problem; the origin is moved to the mean row where the kernel does not depend on it."""
         center = X.double().mean(0) if kernel.translation_invariant else X.new_zeros(X.shape[1], dtype=torch.float64)
-        unit = power_of_two(Y)
-        return cls(X, (Y / unit).to(X.dtype), weights, unit, center, power_of_two(X - center.to(X.dtype)))
+        unit, x_unit = power_of_two(Y), power_of_two(X - center.to(X.dtype))
+        spread = ((X - center) / x_unit).square().mean(0)
+        return cls(X, (Y / unit).to(X.dtype), weights, unit, center, x_unit, spread)
 
     def fitted(self, rows: Tensor | None = None) -> "Problem":
         """Return those of some rows (None: of all) that a machine is fitted to: of weight above 0.
@@ -57,11 +60,11 @@ class Problem:
             rows, weights = rows[weights > 0], weights[weights > 0]
         if not len(rows):
             raise InputError("sample_weight: 0 for all the rows to fit, expected at least one above")
-        return Problem(self.X[rows], self.Y[rows], weights, self.unit, self.center, self.x_unit)
+        return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
 
     def metric(self, M: Tensor) -> Metric:
         """Return the metric of a feature matrix."""
-        return Metric.of(M, self.center, self.x_unit)
+        return Metric.of(M, self.center, self.x_unit, self.spread)
 
 
 def power_of_two(values: Tensor) -> float:
@@ -176,7 +179,7 @@ def fitted(
     rows = metric.rows(problem.X)
     bandwidth = recipe.bandwidth
     if recipe.bandwidth_scale == "median":
-        bandwidth *= metric.length * median_distance(recipe.kernel, rows, problem.weights, generator)
+        bandwidth *= metric.length * median_distance(recipe.kernel, rows, problem.weights, generator, metric.usual)
     L = bandwidth / metric.length
     ridge = rows.new_full((len(rows),), recipe.ridge)
     if problem.weights is not None:
@@ -184,7 +187,7 @@ def fitted(
     pairs = None
     if space is not None:
         distances, K, factor = space
-        pairs = replace(recipe.kernel.pairs(rows, out=distances), kernel=K)
+        pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K)
         a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, out=factor)
     else:
         a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)

@@ -184,6 +184,8 @@ def _tensors(machine: KernelMachine, weights: Tensor | None) -> tuple[dict[str, 
     if metric.root is not None:
         # An eigendecomposition elsewhere would give another one by rounding, and equal rows would not stay equal.
         found["root"] = metric.root
+    if metric.usual is not None:
+        found["usual"] = metric.usual
     if weights is not None:
         found["weights"] = weights
     transposed = [name for name, tensor in found.items() if tensor.ndim == 2 and not tensor.is_contiguous()]
@@ -341,7 +343,9 @@ def _restored(model: Any, found: Header, tensors: dict[str, Tensor], place: torc
 def _machine(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
     """Return the kernel machine, once its tensors are known to fit each other."""
     names = {"M", "center", "rows", "coefficients"}
-    _expect(names <= set(tensors) <= names | {"root", "weights"}, f"holds the tensors {shown(sorted(tensors))}")
+    _expect(
+        names <= set(tensors) <= names | {"root", "usual", "weights"}, f"holds the tensors {shown(sorted(tensors))}"
+    )
     for name, tensor in tensors.items():
         kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
         _expect(tensor.dtype in kinds, f"{name} is {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
@@ -364,12 +368,16 @@ def _machine(found: Header, tensors: dict[str, Tensor], place: torch.device) -> 
     if root is not None and expected is not None:
         fits = root.shape == expected.shape and float((root - expected).abs().max()) <= ROOT
         _expect(fits, "root is not that of M")
+    usual = tensors.get("usual")
+    fits = usual is None or (usual.shape == (d,) and float(usual.min()) >= 0)
+    _expect(fits, f"usual: expected {d} numbers of at least 0")
     exponent = float(_typed(found, "exponent", float, int))
     kernel = kernel_named(_typed(found, "kernel", str), exponent)
     bandwidth, unit = _above_zero(found, "bandwidth"), _above_zero(found, "unit")
     # Copies, which torch aligns in memory: products may round otherwise where the file begins anywhere.
     placed = {name: tensor.to(place, copy=True) for name, tensor in tensors.items()}
-    metric = replace(metric, M=placed["M"], center=placed["center"], root=placed.get("root"))
+    root, usual = placed.get("root"), placed.get("usual")
+    metric = replace(metric, M=placed["M"], center=placed["center"], root=root, usual=usual)
     return KernelMachine(kernel, metric, bandwidth, placed["rows"], placed["coefficients"], unit)
 
 

@@ -71,8 +71,8 @@ def ranked(
         problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:most].to(problem.X.device))
     metric, kernel = problem.metric(M), recipes[0].kernel
     rows = metric.rows(problem.X)
-    pairs = kernel.pairs(rows).values
-    median = median_distance(kernel, rows, problem.weights, generator)
+    pairs = kernel.pairs(rows, usual=metric.usual).values
+    median = median_distance(kernel, rows, problem.weights, generator, metric.usual)
     found = []
     for recipe in recipes:
         L = recipe.bandwidth * (median if recipe.bandwidth_scale == "median" else 1 / metric.length)

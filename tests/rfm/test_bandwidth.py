@@ -8,6 +8,7 @@ from rfm import kernel_reference as reference
 
 from nfa.rfm.bandwidth import ROWS, median_distance
 from nfa.rfm.kernels import KERNELS, Laplace, kernel_named
+from nfa.rfm.recursion import Problem
 
 
 def median(rows, weights=None, name="laplace", seed=0):
@@ -71,3 +72,14 @@ def test_few_rows_draw_nothing():
 def test_it_grows_with_the_rows():
     rows = gaussian(30, 3)
     np.testing.assert_allclose(median(1e6 * rows), 1e6 * median(rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["laplace", "l1"])
+def test_copies_that_a_product_rounds_apart_are_no_pair_that_differs(name):
+    """M takes away nearly all of the rows' length, and two products round otherwise."""
+    kernel, X = kernel_named(name), gaussian(20, 1, seed=4) + 1e-3 * gaussian(20, 30)
+    metric = Problem.of(X, X, None, kernel).metric(torch.eye(30, dtype=torch.float64) - 1 / 30)
+    once = torch.cat([metric.rows(row[None]) for row in X])
+    rows = torch.cat([*(metric.rows(X) for _ in range(3)), once])
+    found = median_distance(kernel, rows, None, torch.Generator(), metric.usual)
+    assert found == pytest.approx(median_distance(kernel, once, None, torch.Generator(), metric.usual), rel=1e-9)

@@ -6,7 +6,7 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
-from nfa.rfm import RFMRegressor, machine, moments
+from nfa.rfm import RFMRegressor, load, machine, moments
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
@@ -224,3 +224,15 @@ def test_rows_that_nearly_meet(name, q, gap):
         found, L = machine_of(name, q, X, MATRICES[kind], a)
         expected = reference.agop(name, X, X, a, MATRICES[kind], L, q)
         assert off(found.agop(), expected) < 1e-10 + 1e-14 / gap
+
+
+def test_a_file_keeps_what_rounding_is_relative_to(tmp_path):
+    """Columns that nearly agree, M that takes away what they share: copies are still copies after loading."""
+    X = (gaussian(40, 1, seed=4) + 1e-3 * gaussian(40, 20)).numpy()
+    M = np.eye(20) - 1 / 20
+    model = RFMRegressor(n_iters=0, M_init=M).fit(np.concatenate([X, X[:9]]), gaussian(49, 1)[:, 0].numpy())
+    model.save(tmp_path / "model.safetensors")
+    other = load(tmp_path / "model.safetensors")
+    assert torch.equal(other.machine_.metric.usual, model.machine_.metric.usual)
+    parts = [other.agop(X[i : i + 1]) for i in range(40)]
+    np.testing.assert_allclose(np.mean(parts, 0), model.agop(X), atol=1e-6 * model.agop(X).max())
