@@ -40,9 +40,8 @@ class KernelMachine:
         """Return f(x) for rows x, shape (m, c)."""
         rows = self.metric.rows(X)
         step = max(1, BLOCK // len(self.centers))
-        parts = [
-            self.kernel.value(self.kernel.pairs(x, self.centers).values, self.L) @ self.a for x in rows.split(step)
-        ]
+        distances = (self.kernel.pairs(x, self.centers).values for x in rows.split(step))
+        parts = [self.kernel.value(each, self.L, out=each) @ self.a for each in distances]
         return torch.cat(parts) * self.unit
 
     def agop(

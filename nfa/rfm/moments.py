@@ -71,9 +71,10 @@ def radial_moments(
 
 
 def _slopes(kernel: "Radial", pairs: Pairs, rows: slice, L: float, root: Tensor | None) -> Tensor:
-    """Return Q of some points, each row multiplied by the root of its weight."""
-    K = None if pairs.kernel is None else pairs.kernel[rows]
-    Q = kernel.slopes(pairs.values[rows], L, K).mul_(1 / L**2)
+    """Return phi'(t)/t of some points, each row multiplied by the root of its weight."""
+    r, K = pairs.values[rows], None if pairs.kernel is None else pairs.kernel[rows]
+    # The same memory for every block, which stays in the processor's cache.
+    Q = kernel.slopes(r, L, K, None if pairs.space is None else pairs.space[: len(r)])
     return Q if root is None else Q.mul_(root[rows, None])
 
 
@@ -82,6 +83,7 @@ def _direct(
 ) -> Moments:
     """Return the moments from the gradients themselves, in blocks of points and outputs."""
     (m, d), n, c = X.shape, len(Z), a.shape[1]
+    a = a / L**2  # rather than Q, which is larger
     near_i, near_j = pairs.near
     outer, sums = X.new_zeros(d if diag else (d, d)), X.new_empty(c, d)
     columns = max(1, min(c, BLOCK // (n * d)))
@@ -102,7 +104,8 @@ def _direct(
             G = torch.addcmul(-(Q @ aZ).view(-1, k, d), (Q @ part)[:, :, None], X[start:stop, None, :])
             step = max(1, GATHERED // (k * d))
             for i_, j_, q_ in zip(i.split(step), j.split(step), q.split(step), strict=True):
-                G.index_add_(0, i_, (q_[:, None] * part[j_])[:, :, None] * (X[start + i_] - Z[j_])[:, None, :])
+                apart = X.index_select(0, start + i_).sub_(Z.index_select(0, j_))
+                G.index_add_(0, i_, (q_[:, None] * part[j_])[:, :, None] * apart[:, None, :])
             totals += G.sum(0) if weights is None else torch.tensordot(weights, G, 1)
             G = G.view(-1, d)
             outer += (G * G).sum(0) if diag else G.T @ G
@@ -117,6 +120,7 @@ def _expanded(
 
     sum g g' = X' diag(sum_j s_j^2) X - X' P Z - (X' P Z)' + Z' R Z, P = Q * (s a'), R = (Q'Q) * (a a').
     """
+    a = a / L**2  # rather than Q, which is larger
     Q = _slopes(kernel, pairs, slice(None), L, root)
     s = Q @ a
     own = (s * s).sum(1, keepdim=True) * X

@@ -25,11 +25,13 @@ class Pairs:
         values: m x n: distances (or inner products, for the quadratic kernel).
         near: Row and column numbers of the close pairs that are not equal, each of shape (p,).
         kernel: The kernel's values of the machine at hand where they are known, but for pairs at a distance of 0.
+        space: Memory m x n that may be used.
     """
 
     values: Tensor
     near: tuple[Tensor, Tensor]
     kernel: Tensor | None = None
+    space: Tensor | None = None
 
 
 def lost(usual: Tensor) -> Tensor:
@@ -59,18 +61,22 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
     typical, equal = c2.median(), (ROUNDING * torch.finfo(X.dtype).eps) ** 2
     least = 0.0 if usual is None else float(lost(usual).square().sum())
     R = X.new_empty(len(X), len(C)) if out is None else out
+    left = torch.cat([X, x2[:, None], torch.ones_like(x2)[:, None]], 1)
+    right = torch.cat([-2 * C, torch.ones_like(c2)[:, None], c2[:, None]], 1)
     rows, columns = [], []
     for start in range(0, len(X), TILE):
         stop = min(start + TILE, len(X))
         first = start if same else 0
-        tile = torch.addmm(c2[first:], X[start:stop], C[first:].T, alpha=-2).add_(x2[start:stop, None])
+        # Both squares are terms of the product, and all of it happens where the distances will lie.
+        tile = torch.mm(left[start:stop], right[first:].T, out=R[start:stop, first:])
         if same:
             tile.fill_diagonal_(torch.inf)
         # One look at each row's smallest entry; the exact rule only where that one might be near.
         suspects = (tile.amin(1) < NEAR * (x2[start:stop] + c2.max()) + least).nonzero().squeeze(1)
         if len(suspects):
-            bound = NEAR * (x2[start + suspects, None] + c2[first:]) + least
-            i, j = (tile[suspects] < bound).nonzero(as_tuple=True)
+            bound = torch.add(NEAR * x2[start + suspects, None] + least, c2[first:], alpha=NEAR)
+            part = tile if len(suspects) == len(tile) else tile.index_select(0, suspects)
+            i, j = (part < bound).nonzero(as_tuple=True)
             i = suspects[i]
             r2 = _by_difference(X, C, start + i, first + j)
             distinct = r2 > equal * (x2[start + i] + c2[first + j] + typical) + least
@@ -79,7 +85,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
             columns.append(first + j[distinct])
         if same:
             tile.fill_diagonal_(0)
-        R[start:stop, first:] = tile.sqrt_()
+        tile.sqrt_()
         if same:
             R[stop:, start:stop] = tile[:, stop - start :].T
     if not rows:
@@ -97,7 +103,10 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
 def _by_difference(X: Tensor, Z: Tensor, i: Tensor, j: Tensor) -> Tensor:
     """Return |x_i - z_j|^2 for pairs given by number."""
     step = max(1, GATHERED // X.shape[1])
-    parts = [((X[a] - Z[b]) ** 2).sum(1) for a, b in zip(i.split(step), j.split(step), strict=True)]
+    parts = [
+        X.index_select(0, a).sub_(Z.index_select(0, b)).square_().sum(1)
+        for a, b in zip(i.split(step), j.split(step), strict=True)
+    ]
     return torch.cat(parts) if parts else X.new_empty(0)
 
 

@@ -187,7 +187,7 @@ def fitted(
     pairs = None
     if space is not None:
         distances, K, factor = space
-        pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K)
+        pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K, space=factor)
         a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, out=factor)
     else:
         a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)
