@@ -108,6 +108,13 @@ def test_the_training_error_is_weighted_and_a_mean_over_targets():
     assert model.history_["train_mse"][1] == pytest.approx(np.average(errors, weights=weights), rel=1e-9)
 
 
+def test_the_training_error_in_blocks_is_that_of_the_predictions():
+    X, y = data(n=600)
+    model = RFMRegressor(n_iters=1, ridge=0.2, memory_budget=0.005).fit(X, y)
+    assert "conjugate gradients" in model.solver_
+    np.testing.assert_allclose(model.history_["train_mse"][1], np.mean((model.predict(X) - y) ** 2), rtol=1e-9)
+
+
 @pytest.mark.parametrize("diag", [False, True])
 def test_where_nothing_is_learned_the_last_M_stays(diag):
     X, _ = data()

@@ -65,6 +65,14 @@ def test_where_only_float32_is_too_short_it_goes_on_in_float64():
     np.testing.assert_allclose(a, np.linalg.solve(K.double().numpy(), Y.numpy()), rtol=1e-6)
 
 
+def test_a_ridge_above_the_rounding_of_the_kernels_entries_is_kept():
+    """A smooth kernel, its ridge below n roundings of float32: as asked but for the diagonal's rounding, unwarned."""
+    K, Y = kernel_matrix(1500, "gaussian", torch.float32), gaussian(1500, 1, seed=2, dtype=torch.float32)
+    a = solve_dense(K.clone(), torch.full((1500,), 5e-5), Y)
+    expected = np.linalg.solve(K.double().numpy() + 5e-5 * np.eye(1500), Y.double().numpy())
+    assert np.linalg.norm(a.numpy() - expected) < 0.02 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_singular_kernel_takes_the_solution_of_least_norm(dtype):
     K = kernel_matrix(20, dtype=dtype)
