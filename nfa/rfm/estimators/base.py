@@ -134,7 +134,7 @@ class BaseRFM(Saved, BaseEstimator):
             self.encoder_.fit(X if weights is None else X[weights > 0])
             X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
         self._dtype = computing_dtype(X, self.dtype)
-        shares = None if weights is None else torch.from_numpy(weights).to(self._device, self._dtype)
+        shares = None if weights is None else as_tensor(weights).to(self._device, self._dtype)
         return Training(self._tensor(X), y, shares)
 
     def _rows(self, X: Any) -> Tensor:
