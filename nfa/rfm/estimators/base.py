@@ -20,7 +20,7 @@ from nfa.rfm.estimators.training import Training, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem, Recipe, recursion
-from nfa.rfm.saving import Saved
+from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
 from nfa.rfm.solving.choosing import plan
 

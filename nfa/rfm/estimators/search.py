@@ -29,7 +29,7 @@ from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
 from nfa.rfm.losses import log_loss, squared_loss
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.saving import Saved
+from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
 from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
 
