@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-SOFTNESS = 0.02
+SOFTNESS = 0.04
 """How far above 0 an output lies, about, before it is taken for a probability as it is."""
 
 
@@ -13,8 +13,8 @@ def log_probabilities(outputs: Tensor) -> Tensor:
     Such outputs leave [0, 1] where rows are few: p_j is proportional to s log(1 + exp(f_j / s)), s = `SOFTNESS`, which
     is f_j above 0, but positive and increasing everywhere.
 
-    >>> log_probabilities(torch.tensor([[0.75, 0.25]])).exp()
-    tensor([[0.7500, 0.2500]])
+    >>> log_probabilities(torch.tensor([[0.6, 0.4]])).exp()
+    tensor([[0.6000, 0.4000]])
     """
     scaled = outputs / SOFTNESS
     # Below -15, log(1 + exp(x)) is exp(x) to the last digit of float32, and its logarithm x.

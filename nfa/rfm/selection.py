@@ -47,9 +47,9 @@ def leave_one_out_rows(memory_budget: float, itemsize: int) -> int:
     """Return how many rows are left out one by one: `ROWS`, or as many as the budget in GiB allows.
 
     >>> leave_one_out_rows(4.0, 8), leave_one_out_rows(0.25, 8)
-    (5000, 2047)
+    (5000, 2048)
     """
-    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * itemsize) - 1)))
+    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * itemsize))))
 
 
 def ranked(

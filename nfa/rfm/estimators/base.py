@@ -20,7 +20,7 @@ from nfa.rfm.estimators.training import Training, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem, Recipe, recursion
-from nfa.rfm.saving import Saved
+from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
 from nfa.rfm.solving.choosing import plan
 
@@ -134,7 +134,7 @@ class BaseRFM(Saved, BaseEstimator):
             self.encoder_.fit(X if weights is None else X[weights > 0])
             X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
         self._dtype = computing_dtype(X, self.dtype)
-        shares = None if weights is None else torch.from_numpy(weights).to(self._device, self._dtype)
+        shares = None if weights is None else as_tensor(weights).to(self._device, self._dtype)
         return Training(self._tensor(X), y, shares)
 
     def _rows(self, X: Any) -> Tensor:

@@ -4,6 +4,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -28,7 +29,7 @@ from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
 from nfa.rfm.losses import log_loss, squared_loss
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.saving import Saved
+from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
 from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
 
@@ -202,8 +203,9 @@ class BaseSearch(Saved, BaseEstimator):
                 problem = Problem.of(rows, Y, weights, candidates[0].kernel)
                 M = first_matrix(self.M_init, rows.shape[1], candidates[0].diag).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
-                ranking = ranked(train, M, candidates, ridges, self._loss, seed, most)
-                judge = Judge(problem, splits, self._loss, self.memory_budget, seed, advance)
+                loss = partial(self._loss, problem.unit)
+                ranking = ranked(train, M, candidates, ridges, loss, seed, most)
+                judge = Judge(problem, splits, loss, self.memory_budget, seed, advance)
                 paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
                 targets = problem.Y[judge.judged].cpu().numpy()
                 shares = None if weights is None else weights[judge.judged].cpu().numpy()
@@ -227,8 +229,8 @@ class BaseSearch(Saved, BaseEstimator):
 
     @staticmethod
     @abstractmethod
-    def _loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        """Return what is minimised."""
+    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+        """Return what is minimised, of outputs and targets that were divided by a unit."""
 
     @staticmethod
     @abstractmethod
@@ -321,7 +323,10 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     """
 
     _estimator = RFMRegressor
-    _loss = staticmethod(squared_loss)
+
+    @staticmethod
+    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+        return squared_loss(outputs, targets, weights) * unit * unit
 
     @staticmethod
     def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
@@ -341,7 +346,10 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
     """
 
     _estimator = RFMClassifier
-    _loss = staticmethod(log_loss)
+
+    @staticmethod
+    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+        return log_loss(outputs * unit, targets * unit, weights)
 
     @staticmethod
     def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:

@@ -41,7 +41,7 @@ class Training:
         if self.weights is None or len(numbers) == len(self.targets):
             return self
         if not len(numbers):
-            raise InputError("sample_weight: every weight is 0, expected at least one above")
+            raise InputError("sample_weight: every weight is 0 in the dtype of the computation")
         return Training(self.rows[numbers], self.targets[numbers], self.weights[numbers])
 
 
@@ -49,14 +49,11 @@ def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
     """Return weights of the rows of X, float64; None where none are given.
 
     Raises:
-        ValueError: not a number for each row, or one below 0, NaN or infinite.
-        InputError: all are 0.
+        ValueError: not a number for each row, or one below 0, NaN or infinite, or all 0.
     """
     if sample_weight is None:
         return None
-    weights: NDArray[np.float64] = _check_sample_weight(
+    found: NDArray[np.float64] = _check_sample_weight(
         as_host(sample_weight), X, dtype=np.float64, ensure_non_negative=True
     )
-    if not weights.any():
-        raise InputError("sample_weight: every weight is 0, expected at least one above")
-    return weights
+    return found

@@ -1,0 +1,1 @@
+"""Fitted estimators as files that run nothing: safetensors with a header of JSON."""
