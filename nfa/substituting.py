@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nfa.agreement import Judge
 from nfa.audited import Audit, LayerAudit
 from nfa.auditing import audit as audit_of
 from nfa.common.checks import positive
@@ -20,7 +21,6 @@ from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.loading import load
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
-from nfa.network.scoring import Score, score_outputs
 from nfa.probe import BATCH_SIZE, Probe, activations
 from nfa.substituted import ALL, COLUMNS, CONTROLS, Substitution
 
@@ -29,9 +29,6 @@ ALPHAS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 DRAWS = 5
 """Random matrices that are averaged over."""
-
-SAME = 1e-12
-"""Outputs whose variance is below this share of their mean square are the same for every row."""
 
 
 def substitute(
@@ -97,7 +94,7 @@ def substitute(
     rows, part = _scored_rows(ready, audit.about["split"])
     with Probe(Forward(model, forward_args, head, shape), rows) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
-        judge = _Judge.of(probe, model, part, batch_size)
+        judge = Judge.of(probe, model, part, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
         kinds += [(control, math.nan) for control in CONTROLS]
         if all(place.init is None for place in places):
@@ -194,93 +191,11 @@ def _place(layer: LayerAudit, weight: Tensor) -> _Place:
     return _Place(name, layer["layer"], polar, agop, init, reason)
 
 
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """A network's own outputs and targets, which other outputs are held against.
-
-    Args:
-        f: Outputs n x c, float64.
-        shape: What one sample's outputs look like.
-        y: Targets, or None.
-        score: The network's own score, or None.
-        part: The name of the rows.
-        ending: What was taken off the network.
-        note: Why there is no score.
-    """
-
-    f: Tensor
-    shape: tuple[int, ...]
-    y: Tensor | None
-    score: Score | None
-    part: str
-    ending: str | None
-    note: str
-
-    @classmethod
-    def of(cls, probe: Probe, model: Model, part: str, batch_size: int) -> "_Judge":
-        f = activations(probe, batch_size=batch_size).outputs.cpu()
-        shape = tuple(probe.forward(probe.samples.first(2)).shape[1:])
-        y, note = _targets(probe, batch_size), ""
-        if not model.scored:
-            y, note = None, "no score: the network's outputs cannot be compared with targets"
-        elif y is None:
-            note = "no targets: no score"
-        own = None if y is None else score_outputs(f.reshape(len(f), *shape), y, part, model.ending)
-        return cls(f.double(), shape, y, own, part, model.ending, note)
-
-    @property
-    def before(self) -> float:
-        return math.nan if self.score is None else self.score.value
-
-    def judged(self, new: Tensor) -> dict[str, float]:
-        """Return the score and the agreement of other outputs (n x c)."""
-        found = {"score": math.nan}
-        if self.y is not None:
-            shaped = new.reshape(len(new), *self.shape)
-            found["score"] = score_outputs(shaped, self.y, self.part, self.ending).value
-        new = new.cpu().double()
-        own, others = self._classes(self.f), self._classes(new)
-        same = math.nan if own is None or others is None else float(own.eq(others).double().mean())
-        found["same_predictions"] = same
-        spread = float((self.f - self.f.mean(0)).square().sum())
-        constant = spread <= SAME * float(self.f.square().sum())
-        found["output_r2"] = math.nan if constant else 1 - float((self.f - new).square().sum()) / spread
-        return found
-
-    def _classes(self, f: Tensor) -> Tensor | None:
-        """Return the predicted classes; None where the targets are real numbers, or one output may be anything."""
-        c = self.shape[-1] if self.shape else 1
-        if self.score is not None and self.score.metric != "accuracy":
-            return None
-        if c > 1:
-            return f.reshape(len(f), -1, c).argmax(-1)
-        if self.score is None and self.ending is None:
-            return None
-        # A logit or a probability, whichever made the network's own score.
-        return f > max((0.0, 0.5) if self.ending is None else (0.0,), key=self._hits)
-
-    def _hits(self, threshold: float) -> int:
-        if self.y is None:
-            return 0
-        return int(((self.f > threshold).flatten() == (self.y.flatten() > 0.5)).sum())
-
-
-def _targets(probe: Probe, batch_size: int) -> Tensor | None:
-    """Return the targets in the order of the samples."""
-    found, order = [], []
-    for batch in probe.samples.batches(batch_size):
-        if batch.y is None:
-            return None
-        found.append(batch.y.cpu())
-        order.append(batch.samples)
-    return torch.cat(found)[torch.cat(order).argsort()]
-
-
 def _table(
     probe: Probe,
     places: list[_Place],
     kinds: list[tuple[str, float]],
-    judge: _Judge,
+    judge: Judge,
     draws: int,
     seed: int,
     batch_size: int,
@@ -320,7 +235,7 @@ def _result(
     probe: Probe,
     weights: dict[str, Tensor | None],
     matrix: str,
-    judge: _Judge,
+    judge: Judge,
     batch_size: int,
     advance: Callable[[int], None],
 ) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import nfa
 from nfa.common import InputError
 from nfa.features.polar import Polar
 from nfa.probe import Probe, activations
-from nfa.substituted import COLUMNS
 
 NUMBERS = ["score", "above_projector", "same_predictions", "output_r2"]
 
@@ -265,43 +264,6 @@ def test_the_network_comes_back_as_it_was():
         assert_same_state(before, state(net))
 
 
-@pytest.mark.parametrize("kind", ["logit", "probability"])
-def test_one_output_tells_two_classes(kind):
-    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), *([nn.Sigmoid()] if kind == "probability" else []))
-    net, X = net.double(), gaussian(80, 4)
-    with torch.no_grad():
-        net[2].bias.sub_(net[:3](X).median())  # about as many rows on either side
-    f = net(X).detach()[:, 0]
-    threshold = 0.5 if kind == "probability" else 0.0
-    y = (f > threshold + 0.01).long()
-    found = nfa.substitute(net, (X, y), alpha=0.5, draws=1)
-    row = table(found, name="0", matrix="projector").squeeze()
-    with Probe(net, X) as probe:
-        polar = Polar(net[0].weight)
-        W = polar.weight(polar.projector.scaled(polar.nfm.size))
-        g = activations(probe, (), {"0": W}).outputs[:, 0]
-    assert 0.5 < row["same_predictions"] < 1
-    assert row["same_predictions"] == accuracy_score(f > threshold, g > threshold)
-    assert math.isnan(table(nfa.substitute(net, X, alpha=0.5, draws=1), name="0")["same_predictions"].iloc[0])
-
-
-def test_without_targets_there_is_agreement_and_a_note(small):
-    net, X = small
-    frame = nfa.substitute(net, X, alpha=0.5, draws=1).to_frame()
-    assert frame[["score", "above_projector", "score_before"]].isna().all(axis=None)
-    assert frame["note"].str.contains("no targets: no score").all()
-    measured = frame[frame["name"] != "layers.2"]
-    assert measured[["same_predictions", "output_r2"]].notna().all(axis=None)
-    assert list(frame.columns) == list(COLUMNS)
-
-
-def test_sequences_are_compared_position_by_position():
-    net, X = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double(), gaussian(40, 4).reshape(8, 5, 4)
-    row = table(nfa.substitute(net, X, alpha=0.5, draws=1), name="0", matrix="projector").squeeze()
-    flat = table(nfa.substitute(net, X.reshape(40, 4), alpha=0.5, draws=1), name="0", matrix="projector").squeeze()
-    assert row["same_predictions"] == flat["same_predictions"] < 1
-
-
 def test_layers_that_cannot_be_substituted_say_why():
     net = nn.Sequential(
         nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2)
@@ -361,11 +323,37 @@ def test_outputs_beyond_the_range_of_floats_are_noted():
     assert frame[frame["matrix"] == "nfm"]["output_r2"].item() == pytest.approx(1)
 
 
-def test_the_same_output_for_every_row_cannot_be_compared(small):
-    net, X = small
-    net = copy.deepcopy(net)
-    frame = nfa.substitute(net, X[:1].repeat(5, 1), alpha=0.5, draws=1).to_frame()
-    assert frame["output_r2"].isna().all()
+class Branches(nn.Module):
+    """Two inputs by name, two outputs, and a single sample's answer without its axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(3, 5), nn.Linear(2, 5), nn.Linear(5, 3)
+
+    def forward(self, left, right):
+        h = torch.tanh(self.one(left) + self.two(right))
+        return {"hidden": h, "answer": self.out(h).squeeze()}
+
+
+def test_inputs_and_heads_by_name():
+    net = Branches().double()
+    X, y = {"a": gaussian(31, 3), "b": gaussian(31, 2, 5)}, gaussian(31, 3, 7)
+    options = {"forward_args": lambda x: {"left": x["a"], "right": x["b"]}, "head": "answer"}
+    found = nfa.substitute(net, (X, y), alpha=0.5, draws=1, batch_size=8, **options)
+    assert set(found.to_frame()["name"]) == {"one", "two", "out", "all"}
+    answer = net(X["a"], X["b"])["answer"].detach()
+    assert found.about["score_before"] == pytest.approx(r2_score(y, answer, multioutput="variance_weighted"), abs=1e-6)
+    assert table(found, name="all", matrix="nfm")["output_r2"].item() == pytest.approx(1)
+
+
+def test_layers_of_one_shape_get_random_matrices_of_their_own(monkeypatch):
+    net, drawn = nfa.MLP(5, 5, 3, 2).double(), []
+    original = Polar.random
+    monkeypatch.setattr(Polar, "random", lambda self, generator: drawn.append(original(self, generator)) or drawn[-1])
+    nfa.substitute(net, gaussian(30, 5), alpha=0.5, draws=2)
+    assert len(drawn) == 3 * 2
+    for i, one in enumerate(drawn):
+        assert not any(torch.allclose(one.vectors, other.vectors) for other in drawn[:i])
 
 
 def test_estimators_and_files_and_convolutions(tmp_path):
@@ -417,11 +405,19 @@ def test_the_size_of_the_outputs_changes_nothing(net, factor):
     X, larger = gaussian(30, net.architecture["d"]), copy.deepcopy(net)
     with torch.no_grad():
         larger.layers[-1].weight.mul_(factor)
-        if larger.layers[-1].bias is not None:
-            larger.layers[-1].bias.mul_(factor)
     one, other = (
         nfa.substitute(each, X, alpha=[0.25, 1.0], draws=1).to_frame()["output_r2"].to_numpy() for each in (net, larger)
     )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-70, 1e70])
+def test_a_power_never_leaves_the_range_of_floats(small, factor):
+    net, X = small
+    larger = copy.deepcopy(net)
+    with torch.no_grad():
+        larger.layers[-1].weight.mul_(factor)
+    one, other = (nfa.substitute(each, X, alpha=5.0, draws=1).to_frame()["output_r2"] for each in (net, larger))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
