@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm
     from nfa.network import MLP, load, save_model, train
+    from nfa.substituted import Substitution
+    from nfa.substituting import substitute
 
 _PUBLIC = {
     "MLP": "nfa.network",
@@ -17,12 +19,14 @@ _PUBLIC = {
     "Dataset": "nfa.data",
     "FactoredMatrix": "nfa.features",
     "InputError": "nfa.common",
+    "Substitution": "nfa.substituted",
     "agop": "nfa.features",
     "audit": "nfa.auditing",
     "load": "nfa.network",
     "load_data": "nfa.data",
     "nfm": "nfa.features",
     "save_model": "nfa.network",
+    "substitute": "nfa.substituting",
     "train": "nfa.network",
 }
 
@@ -32,12 +36,14 @@ __all__ = [
     "Dataset",
     "FactoredMatrix",
     "InputError",
+    "Substitution",
     "agop",
     "audit",
     "load",
     "load_data",
     "nfm",
     "save_model",
+    "substitute",
     "train",
 ]
 

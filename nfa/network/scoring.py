@@ -12,6 +12,9 @@ from nfa.data.samples import as_samples
 from nfa.network.forward import Forward
 from nfa.network.model import ended
 
+ERRORS = 3.0
+"""A score counts as above another when it is by this many standard errors."""
+
 
 def rows_in_words(n: int, rows: str) -> str:
     """Say how many rows of which part were used.
@@ -88,6 +91,26 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
                 tally = _Tally(forward.ending)
             tally.add(forward(batch.x).float().cpu(), batch.y.cpu())
     return None if tally is None else tally.score(rows)
+
+
+def score_outputs(f: Tensor, y: Tensor, rows: str = "all", ending: str | None = None) -> Score:
+    """Score outputs that are already there, as `score` does.
+
+    Args:
+        f: Outputs, n x ..., without their ending.
+        y: Targets, n x ...
+        rows: The name of these rows, for the record.
+        ending: The ending that was taken off the network.
+
+    Raises:
+        InputError: the targets do not fit the outputs.
+
+    >>> score_outputs(torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), torch.tensor([0, 1, 1])).value
+    0.6666666666666666
+    """
+    tally = _Tally(ending)
+    tally.add(f.float().cpu(), y.cpu())
+    return tally.score(rows)
 
 
 class _Tally:

@@ -1,6 +1,7 @@
 """One pass through a network: its outputs, and the rows that reach its layers; with other weights where asked for."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,7 @@ def activations(
     layers: Collection[str] = (),
     weights: Mapping[str, Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
+    advance: Callable[[int], None] | None = None,
 ) -> Activations:
     """Run a network over all samples of a probe, once.
 
@@ -38,6 +40,7 @@ def activations(
         layers: Names of the layers whose rows are kept.
         weights: By layer, a weight (k x d) to compute with in place of its own; the network is not changed.
         batch_size: Samples at a time.
+        advance: Is told of samples done, where this run is part of longer work with a bar of its own.
 
     Raises:
         InputError: an unknown layer, a weight of another shape, or a layer that not every batch goes through.
@@ -58,7 +61,8 @@ def activations(
     wanted = frozenset(layers)
     order, outputs = [], []
     rows: dict[str, list[Tensor]] = {name: [] for name in layers}
-    with progress("running the network", probe.samples.n) as advance:
+    bar = progress("running the network", probe.samples.n) if advance is None else nullcontext(advance)
+    with bar as done:
         for batch in probe.samples.batches(batch_size):
             f, uses = probe.run(batch.x, wanted, int(batch.samples.min()), keep_rows=True, replaced=weights)
             order.append(batch.samples)
@@ -71,7 +75,7 @@ def activations(
                 if not found:
                     raise InputError(f"layers: {name} sees no rows in the batch of sample {int(batch.samples.min())}")
                 rows[name].append(torch.cat(found, 1))
-            advance(len(f))
+            done(len(f))
     places = torch.cat(order).argsort()
     return Activations(_ordered(outputs, places), {name: _ordered(parts, places) for name, parts in rows.items()})
 

@@ -4,10 +4,7 @@ import math
 from dataclasses import dataclass
 
 from nfa.audited import Audit, LayerAudit
-from nfa.network.scoring import rows_in_words
-
-ERRORS = 3.0
-"""A score counts as above another when it is by this many standard errors."""
+from nfa.network.scoring import ERRORS, rows_in_words
 
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""

@@ -171,14 +171,14 @@ def test_weights_and_gradients_of_any_size(size, s_size):
 
 def test_a_steep_spectrum_keeps_its_digits():
     """W'W would lose every singular value below 1e-8 of the largest, and W'SW with S = WW' below 1e-4."""
-    P, Q = (torch.linalg.qr(gaussian(6, 6, seed)).Q for seed in (1, 2))
-    s = 10.0 ** -torch.arange(0, 12, 2, dtype=torch.float64)
+    P, Q = (torch.linalg.qr(gaussian(7, 7, seed)).Q for seed in (1, 2))
+    s = 10.0 ** -torch.arange(0, 14, 2, dtype=torch.float64)
     W = (P * s) @ Q.T
     polar = Polar(W)
-    np.testing.assert_allclose(polar.s, s, rtol=1e-5)
-    np.testing.assert_allclose(polar.weight(polar.agop(torch.eye(6)).power(1.0)), W, atol=1e-14)
-    squared = polar.agop(torch.diag(torch.ones(6))).power(2.0)
-    np.testing.assert_allclose(squared.roots[:3], s[:3] ** 2, rtol=1e-9)
+    np.testing.assert_allclose(polar.s, s, rtol=1e-3)
+    np.testing.assert_allclose(polar.weight(polar.agop(torch.eye(7))), W, atol=1e-14)
+    squared = polar.agop(torch.eye(7)).power(2.0)
+    np.testing.assert_allclose(squared.roots[:4], s[:4] ** 2, rtol=1e-8)
     np.testing.assert_allclose(polar.weight(squared.power(0.5)), W, atol=1e-14)
 
 
