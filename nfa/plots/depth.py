@@ -9,7 +9,7 @@ _IN_LEGEND = 8
 
 def ramp(layers: list[str]) -> dict[str, tuple[float, ...]]:
     """Return a colour for each layer; all stand out from white and from black."""
-    ends = [ROLES["network"], ROLES["agop"], ROLES["init"]]
+    ends = [ROLES[role] for role in ("network", "centered", "rfm", "init")]
     return dict(zip(layers, sns.blend_palette(ends, max(2, len(layers))), strict=False))
 
 

@@ -38,8 +38,11 @@ def similarities(table: pd.DataFrame, ax: Axes, quantity: str = "cosine") -> Non
         for column, (null_role, _) in nulls.items():
             reach = 0.42 * step
             ax.vlines(rows[column], y - reach, y + reach, color=ROLES[null_role], linewidth=1.6, zorder=1)
-        ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.4, zorder=2)
-        ax.plot(rows["value"], y, marker, color=colour, markersize=4.5, zorder=3)
+        ax.plot(rows["value"], y, marker, color=colour, markersize=4, zorder=3)
+        # Not an errorbar: a bias-corrected interval need not hold its estimate.
+        ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.2, zorder=2)
+        for end in ("low", "high"):
+            ax.plot(rows[end], y, "|", color=colour, markersize=5, markeredgewidth=1, zorder=2)
         interval = rows["low"].notna().any()
         handles.append(
             Line2D([], [], color=colour, marker=marker, linestyle="-" if interval else "", label=literal(name, 40))

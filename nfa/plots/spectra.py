@@ -23,6 +23,7 @@ def spectra(table: pd.DataFrame, ax: Axes, matrix: str) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(bottom=0.6 * min(0.1, table["share"].min()) if len(table) else 0.1, top=1.5)
+    ax.minorticks_off()
     ax.set_xlabel("rank of the eigenvalue")
     ax.set_ylabel(f"eigenvalue of {matrix} / largest")
     ax.grid(alpha=0.2)
