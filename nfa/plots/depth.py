@@ -17,4 +17,4 @@ def labels(layers: list[str]) -> dict[str, str]:
     """Return what the legend calls each layer; of many layers some stay out of it (called "_", as matplotlib wants)."""
     step = -(-len(layers) // _IN_LEGEND)
     named = {name for number, name in enumerate(layers) if number % step == 0 or number == len(layers) - 1}
-    return {name: literal(name, 18) if name in named else "_" for name in layers}
+    return {name: literal(name, 14) if name in named else "_" for name in layers}

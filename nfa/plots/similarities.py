@@ -5,12 +5,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from nfa.plots.theme import INK, MARKERS, PALETTE, ROLES, literal, themed
+from nfa.plots.theme import INK, MARKERS, ROLES, literal, themed
 
 NULLS = {"untrained": ("init", "untrained network"), "chance": ("null", "independent weights, k/(k+d)")}
 """Columns of nulls: the role that colours them, and what the legend calls them."""
 
 _LABEL = 18  # characters of a layer's name
+
+# For series without a role: the colours and markers that no null has.
+_FREE = {ROLES[role]: MARKERS[role] for role in ROLES if role not in ("init", "null")}
 
 
 @themed()
@@ -32,8 +35,7 @@ def similarities(table: pd.DataFrame, ax: Axes, quantity: str = "cosine") -> Non
     for number, name in enumerate(series):
         rows = table[table["series"] == name]
         role = rows["role"].iloc[0] if "role" in rows else None
-        colour = ROLES[role] if role else PALETTE[number % len(PALETTE)]
-        marker = MARKERS[role] if role else list(MARKERS.values())[number % len(MARKERS)]
+        colour, marker = (ROLES[role], MARKERS[role]) if role else list(_FREE.items())[number % len(_FREE)]
         y = rows["layer"].map(place).to_numpy(dtype=float) + step * (number - (len(series) - 1) / 2)
         for column, (null_role, _) in nulls.items():
             reach = 0.42 * step

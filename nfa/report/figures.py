@@ -93,7 +93,9 @@ def audit_figures(audit: Audit) -> AuditFigures:
     """Draw everything that the report of an audit shows."""
     drawer, layers = Drawer(), [Matrices(layer) for layer in audit]
     return AuditFigures(
-        similarities=similarities_figure(similarity_table(audit), drawer, "Cosine of each layer's NFM"),
+        similarities=similarities_figure(
+            similarity_table(audit), drawer, "Cosine of each layer's NFM with the matrices of the legend"
+        ),
         scan=_scan(audit, layers, drawer),
         spectra=[_spectrum(layers, matrix, drawer) for matrix in ("NFM", "AGOP")],
         features=[_features(audit, each, drawer) for each in layers if _shows_features(audit, each)],
@@ -104,13 +106,11 @@ def similarities_figure(table: pd.DataFrame, drawer: Drawer, what: str) -> Drawi
     """Draw similarities beside their nulls, as high as their number asks for."""
     series = table["series"].nunique()
     rows = table["layer"].nunique() * max(1.0, 0.4 * series)
-    alt = f"{what} with: " + "; ".join(
+    alt = f"{what}: " + "; ".join(
         f"{row.layer}, {row.series} {row.value:.2f}" for row in table.dropna(subset="value").itertuples()
     )
     nulls = table[["untrained", "chance"]].notna().any().any()
-    caption = f"{what} with the matrices of the legend." + (
-        " Thin strokes across: the same where nothing was learned." if nulls else ""
-    )
+    caption = f"{what}." + (" Thin strokes across: the same where nothing was learned." if nulls else "")
     return drawer.draw(
         lambda ax: plots.similarities(table, ax), caption, alt, height=_AROUND + 0.13 * series + _ROW * rows
     )

@@ -1,6 +1,7 @@
 """The tidy tables behind a report's figures, from an audit's rows and matrices."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -155,8 +156,12 @@ def _feature_table(
     series: dict[str, tuple[str, NDArray[np.float64]]], order: NDArray[Any], names: list[str]
 ) -> pd.DataFrame:
     chosen = np.argsort(-order, kind="stable")[:FEATURES]
+    # Columns of one name are told apart by their numbers, and half of a surrogate pair is no letter for a table.
+    written = [name.encode("utf-8", "replace").decode() for name in names]
+    times = Counter(written)
+    written = [f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(written)]
     rows = [
-        {"feature": names[i], "series": label, "role": role, "value": float(values[i])}
+        {"feature": written[i], "series": label, "role": role, "value": float(values[i])}
         for label, (role, values) in series.items()
         for i in chosen
     ]
