@@ -110,7 +110,11 @@ def similarities_figure(table: pd.DataFrame, drawer: Drawer, what: str) -> Drawi
         f"{row.layer}, {row.series} {row.value:.2f}" for row in table.dropna(subset="value").itertuples()
     )
     nulls = table[["untrained", "chance"]].notna().any().any()
-    caption = f"{what}." + (" Thin strokes across: the same where nothing was learned." if nulls else "")
+    caption = f"{what}."
+    if table["low"].notna().any():
+        caption += " Intervals may be narrower than their dots."
+    if nulls:
+        caption += " Thin strokes across: the same where nothing was learned."
     return drawer.draw(
         lambda ax: plots.similarities(table, ax), caption, alt, height=_AROUND + 0.13 * series + _ROW * rows
     )

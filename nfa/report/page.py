@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nfa.audited import Audit
-from nfa.network.scoring import Score
+from nfa.network.scoring import Score, rows_in_words
 from nfa.report.definitions import DEFINITIONS, GLOSSARY, GROUPS, MAIN
 from nfa.report.pages import Cell, Column, cell, page, write_page
 from nfa.report.words import sentences, verdict
@@ -75,7 +75,7 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
         ("Rows measured", audit.rows),
         ("Gradients of", f"{about['outputs']} ({about['n_outputs']})"),
         ("Random probes", str(about["probes"]) if about["probes"] else "none: exact"),
-        ("Score", score_in_words(score) + (f" on {score.n} {score.rows} rows" if score else "")),
+        ("Score", score_in_words(score) + (f" on {rows_in_words(score.n, score.rows)}" if score else "")),
     ]
     if score is not None:
         facts.append(("A constant answer scores", f"{score.baseline:.3f}"))

@@ -10,6 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 
+LONG = 8
+"""Letters of a heading that may be broken."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A heading: its label, what it means, what its cells sort as, and its classes."""
@@ -18,6 +22,11 @@ class Column:
     meaning: str
     kind: str = "number"
     classes: str = ""
+
+    @property
+    def broken(self) -> Markup:
+        """The label, with places to break the line where it is long: after underscores."""
+        return Markup("_" if len(self.label) < LONG else "_<wbr>").join(self.label.split("_"))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_the_page_says_what_was_audited_and_how(moved):
     facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
     assert (facts["Network"], facts["Data"], facts["Rows measured"]) == ("net", "rows", "all 40 rows")
     assert (facts["Gradients of"], facts["Random probes"], facts["Seed"]) == ("logits (3)", "none: exact", "0")
-    assert facts["Score"] == f"accuracy {moved.score.value:.3f} on 40 all rows"
+    assert facts["Score"] == f"accuracy {moved.score.value:.3f} on all 40 rows"
     assert facts["A constant answer scores"] == f"{moved.score.baseline:.3f}"
     assert facts["Before training"] == f"accuracy {moved.init_score.value:.3f}"
     assert facts["Versions"] == f"nfa {moved.about['nfa_version']}, torch {moved.about['torch_version']}"
