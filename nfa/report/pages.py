@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-
 LONG = 8
 """Letters of a heading that may be broken."""
 
@@ -26,7 +25,8 @@ class Column:
     @property
     def broken(self) -> Markup:
         """The label, with places to break the line where it is long: after underscores."""
-        return Markup("_" if len(self.label) < LONG else "_<wbr>").join(self.label.split("_"))
+        between = Markup("_") if len(self.label) < LONG else Markup("_<wbr>")
+        return between.join(self.label.split("_"))
 
 
 @dataclass(frozen=True)
