@@ -16,6 +16,12 @@ _LABEL = 18  # characters of a layer's name
 _FREE = {ROLES[role]: MARKERS[role] for role in ROLES if role not in ("init", "null")}
 
 
+def _look(number: int) -> tuple[str, str]:
+    """Return a colour and a marker that no other of the first 36 series has together."""
+    colours, markers = list(_FREE), list(_FREE.values())
+    return colours[number % len(colours)], markers[(number + number // len(colours)) % len(markers)]
+
+
 @themed()
 def similarities(table: pd.DataFrame, ax: Axes, quantity: str = "cosine") -> None:
     """Draw a dot for each similarity, its interval, and its nulls as strokes across; layers from top to bottom.
@@ -35,7 +41,7 @@ def similarities(table: pd.DataFrame, ax: Axes, quantity: str = "cosine") -> Non
     for number, name in enumerate(series):
         rows = table[table["series"] == name]
         role = rows["role"].iloc[0] if "role" in rows else None
-        colour, marker = (ROLES[role], MARKERS[role]) if role else list(_FREE.items())[number % len(_FREE)]
+        colour, marker = (ROLES[role], MARKERS[role]) if role else _look(number)
         y = rows["layer"].map(place).to_numpy(dtype=float) + step * (number - (len(series) - 1) / 2)
         for column, (null_role, _) in nulls.items():
             reach = 0.42 * step

@@ -28,6 +28,9 @@ from nfa.report.tables import (
 SMALL = 32
 """A hidden layer with at most so many inputs has their bar chart too."""
 
+MAPPED = 20
+"""A layer with at most so many inputs, which have names, has NFM and AGOP as heat maps."""
+
 EIGENVECTORS = 4
 """Eigenvectors that are shown as pictures."""
 
@@ -160,8 +163,10 @@ def _features(audit: Audit, each: Matrices, drawer: Drawer) -> Features:
         return Features(each.name, [], [])
     if first and plots.is_picture(shape) and math.prod(shape) == d:
         return Features(each.name, _pictures(each, shape, drawer), [])
-    if not (first and len(names) == d):
-        names = [f"{'input' if first else 'unit'} {i}" for i in range(d)]
+    if first and len(names) == d:
+        maps = _heat_maps(each, names, drawer) if 1 < d <= MAPPED else []
+        return Features(each.name, [], [*_charts(each, names, drawer), *maps])
+    names = [f"{'input' if first else 'unit'} {i}" for i in range(d)]
     return Features(each.name, [], _charts(each, names, drawer))
 
 
@@ -206,3 +211,16 @@ def _charts(each: Matrices, names: list[str], drawer: Drawer) -> list[Drawing]:
             height=height,
         ),
     ]
+
+
+def _heat_maps(each: Matrices, names: list[str], drawer: Drawer) -> list[Drawing]:
+    def drawn(label: str, matrix: Any) -> Drawing:
+        return drawer.draw(
+            lambda ax: plots.heat_map(matrix, ax, names, label="entry / largest"),
+            f"The {label}, entry by entry: which inputs count, and which count together or against each other.",
+            f"{label} of layer {each.name} as a heat map of {len(names)} x {len(names)} entries",
+            height=2.9,
+        )
+
+    dense = {"NFM": each.nfm.dense().numpy(), "AGOP": each.agop.dense().numpy()}
+    return [drawn(label, matrix / abs(matrix).max()) for label, matrix in dense.items()]

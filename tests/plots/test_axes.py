@@ -62,8 +62,10 @@ def test_similarities_without_nulls_and_intervals_claim_none(ax):
 
 
 def test_series_without_a_role_take_no_null_s_colour(ax):
-    table = pd.concat([rows(("a", f"s{i}", "", 0.5, NAN, NAN, NAN, NAN)) for i in range(6)]).drop(columns="role")
+    table = pd.concat([rows(("a", f"s{i}", "", 0.5, NAN, NAN, NAN, NAN)) for i in range(20)]).drop(columns="role")
     similarities(table, ax)
+    looks = {(line.get_color(), line.get_marker()) for line in ax.lines if line.get_marker() not in ("|", "None")}
+    assert len(looks) == 20
     colours = {to_hex(line.get_color()).upper() for line in ax.lines}
     assert len(colours - {"#262626"}) == 6
     assert not colours & {ROLES["init"], ROLES["null"]}

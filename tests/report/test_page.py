@@ -126,7 +126,24 @@ def test_named_inputs_are_bar_charts(moved):
     page = Page(render(moved))
     assert set("abcdef") <= set(drawn(page))
     assert "share of the trace" in drawn(page)
-    assert "image" not in page.tags()
+    labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
+    assert "NFM of layer layers.0 as a heat map of 6 x 6 entries" in labels
+    assert "AGOP of layer layers.0 as a heat map of 6 x 6 entries" in labels
+
+
+def test_a_hidden_layer_as_wide_as_the_inputs_takes_no_names_and_no_shape():
+    X = gaussian(20, 6, dtype=torch.float32).numpy()
+    data = nfa.Dataset(X, feature_names=tuple("abcdef"), feature_shape=(2, 3))
+    page = Page(render(nfa.audit(nfa.MLP(6, [6], n_outputs=2), data)))
+    pictures = [
+        attributes["aria-label"]
+        for tag, attributes, _ in page.elements
+        if tag == "svg" and attributes["aria-label"].endswith("as a picture")
+    ]
+    assert pictures
+    assert all("layers.0" in label for label in pictures)
+    assert "unit 5" in drawn(page)
+    assert not set("abcdef") & set(drawn(page))
 
 
 def test_inputs_without_names_have_numbers(small):
