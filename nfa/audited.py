@@ -215,6 +215,8 @@ def _check_about(about: dict[str, Any]) -> None:
     for key, kind in (("feature_names", str), ("feature_shape", int)):
         if not all(isinstance(each, kind) for each in about.setdefault(key, [])):
             raise TypeError(key)
+    if not all(each > 0 for each in about["feature_shape"]):
+        raise TypeError("feature_shape")
 
 
 def _layer(saved: dict[str, Any], tensors: dict[str, Tensor], with_loss: bool) -> LayerAudit:

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from nfa.commands.audit import audit_command
+from nfa.commands.compare import compare_command
 from nfa.commands.demo import demo_command
 from nfa.commands.train import train_command
 from nfa.common.errors import InputError
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("audit")(audit_command)
+app.command("compare")(compare_command)
 app.command("train")(train_command)
 app.command("demo")(demo_command)
 

@@ -42,6 +42,8 @@ def change(about, path, value):
         (["skipped"], [{"name": "a"}]),
         (["feature_names"], [1]),
         (["feature_shape"], ["a"]),
+        (["feature_shape"], [-2, -3]),
+        (["feature_shape"], 6),
         (["layers"], {}),
         (["layers"], []),
         (["layers"], [[]]),

@@ -23,7 +23,7 @@ def alpha_scan(table: pd.DataFrame, ax: Axes, nulls: pd.DataFrame | None = None)
     for layer, rows in table.groupby("layer", sort=False):
         colour = colours[str(layer)]
         ax.plot(rows["alpha"], rows["cosine"], color=colour, label=names[str(layer)])
-        best = rows.nlargest(1, "cosine")
+        best = rows.dropna(subset="cosine").nlargest(1, "cosine")
         ax.plot(best["alpha"], best["cosine"], "o", color=colour, markersize=4.5)
         if nulls is not None:
             before = nulls[nulls["layer"] == layer]
@@ -34,4 +34,11 @@ def alpha_scan(table: pd.DataFrame, ax: Axes, nulls: pd.DataFrame | None = None)
     ax.set_ylabel(r"cosine(NFM, AGOP$^\alpha$)")
     ax.set_ylim(0, 1.02)
     ax.grid(axis="y", alpha=0.25)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.0)
+    ax.legend(
+        *ax.get_legend_handles_labels(),
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=2,
+        borderaxespad=0.2,
+        columnspacing=1.0,
+    )

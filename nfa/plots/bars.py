@@ -30,8 +30,8 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
         y = rows["feature"].map(place).to_numpy(dtype=float)
         if name in solid:
             y = y + height * (solid.index(name) - (len(solid) - 1) / 2)
-            ax.barh(y, rows["value"], height * 0.92, color=colour)
-            handles.append(Patch(color=colour, label=literal(name, 40)))
+            ax.barh(y, rows["value"], height * 0.92, color=colour, edgecolor="none")
+            handles.append(Patch(facecolor=colour, edgecolor="none", label=literal(name, 40)))
         else:
             ax.vlines(rows["value"], y - 0.44, y + 0.44, color=colour, linewidth=1.6)
             handles.append(
@@ -39,7 +39,7 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
             )
     if len(table) and np.nanmin(table["value"]) < 0:
         ax.axvline(0, color=INK, linewidth=0.6)
-    ax.set_yticks(range(len(features)), [literal(name, 18) for name in features])
+    ax.set_yticks(range(len(features)), [literal(name, 24) for name in features])
     ax.set_ylim(len(features) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.25)

@@ -9,7 +9,7 @@ _IN_LEGEND = 8
 
 def ramp(layers: list[str]) -> dict[str, tuple[float, ...]]:
     """Return a colour for each layer; all stand out from white and from black."""
-    ends = [ROLES["network"], ROLES["agop"], ROLES["init"]]
+    ends = [ROLES[role] for role in ("network", "centered", "rfm", "init")]
     return dict(zip(layers, sns.blend_palette(ends, max(2, len(layers))), strict=False))
 
 
@@ -17,4 +17,4 @@ def labels(layers: list[str]) -> dict[str, str]:
     """Return what the legend calls each layer; of many layers some stay out of it (called "_", as matplotlib wants)."""
     step = -(-len(layers) // _IN_LEGEND)
     named = {name for number, name in enumerate(layers) if number % step == 0 or number == len(layers) - 1}
-    return {name: literal(name, 18) if name in named else "_" for name in layers}
+    return {name: literal(name, 14) if name in named else "_" for name in layers}

@@ -11,12 +11,12 @@ from nfa.plots.theme import DIVERGING, SEQUENTIAL, themed
 
 
 def is_picture(shape: tuple[int, ...]) -> bool:
-    """Say whether rows of this shape are pictures: height x width, with 1 or 3 channels in front or none.
+    """Say whether rows of this shape are pictures: height x width, with 1 or 3 channels before, behind, or none.
 
-    >>> is_picture((28, 28)), is_picture((3, 32, 32)), is_picture((7,))
-    (True, True, False)
+    >>> is_picture((28, 28)), is_picture((3, 32, 32)), is_picture((32, 32, 1)), is_picture((7,))
+    (True, True, True, False)
     """
-    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+    return len(shape) == 2 or (len(shape) == 3 and (shape[0] in (1, 3) or shape[2] in (1, 3)))
 
 
 @themed()
@@ -28,7 +28,7 @@ def picture(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool
 
     Args:
         vector: Shape (d,).
-        shape: (height, width) or (channels, height, width) with 1 or 3 channels; d entries together.
+        shape: (height, width), or with 1 or 3 channels in front or at the end; d entries together.
         ax: Where to draw.
         signed: Whether entries of either sign are to be told apart.
 
@@ -39,10 +39,12 @@ def picture(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool
         raise InputError(f"shape: got {shape} for {len(vector)} entries, expected (height, width) or 1 or 3 such")
     largest = float(np.abs(vector).max()) or 1.0
     pixels = np.asarray(vector, dtype=float).reshape(shape)
-    if len(shape) == 3 and shape[0] == 3:
-        pixels = pixels.transpose(1, 2, 0) / largest
+    if len(shape) == 3 and shape[0] in (1, 3):
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.shape[2:] == (3,):
+        pixels = pixels / largest
         ax.imshow(((pixels + 1) / 2 if signed else pixels).clip(0, 1))
     else:
         low, cmap = (-largest, DIVERGING) if signed else (0.0, SEQUENTIAL)
-        ax.imshow(pixels.reshape(shape[-2:]), cmap=cmap, vmin=low, vmax=largest)
+        ax.imshow(pixels.reshape(pixels.shape[:2]), cmap=cmap, vmin=low, vmax=largest)
     ax.set_axis_off()

@@ -5,12 +5,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from nfa.plots.theme import INK, MARKERS, PALETTE, ROLES, literal, themed
+from nfa.plots.theme import INK, MARKERS, ROLES, literal, themed
 
 NULLS = {"untrained": ("init", "untrained network"), "chance": ("null", "independent weights, k/(k+d)")}
 """Columns of nulls: the role that colours them, and what the legend calls them."""
 
 _LABEL = 18  # characters of a layer's name
+
+# For series without a role: the colours and markers that no null has.
+_FREE = {ROLES[role]: MARKERS[role] for role in ROLES if role not in ("init", "null")}
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Return a colour and a marker that no other of the first 36 series has together."""
+    colours, markers = list(_FREE), list(_FREE.values())
+    return colours[number % len(colours)], markers[(number + number // len(colours)) % len(markers)]
 
 
 @themed()
@@ -32,14 +41,16 @@ def similarities(table: pd.DataFrame, ax: Axes, quantity: str = "cosine") -> Non
     for number, name in enumerate(series):
         rows = table[table["series"] == name]
         role = rows["role"].iloc[0] if "role" in rows else None
-        colour = ROLES[role] if role else PALETTE[number % len(PALETTE)]
-        marker = MARKERS[role] if role else list(MARKERS.values())[number % len(MARKERS)]
+        colour, marker = (ROLES[role], MARKERS[role]) if role else _look(number)
         y = rows["layer"].map(place).to_numpy(dtype=float) + step * (number - (len(series) - 1) / 2)
         for column, (null_role, _) in nulls.items():
             reach = 0.42 * step
             ax.vlines(rows[column], y - reach, y + reach, color=ROLES[null_role], linewidth=1.6, zorder=1)
-        ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.4, zorder=2)
-        ax.plot(rows["value"], y, marker, color=colour, markersize=4.5, zorder=3)
+        ax.plot(rows["value"], y, marker, color=colour, markersize=4, zorder=3)
+        # Not an errorbar: a bias-corrected interval need not hold its estimate.
+        ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.2, zorder=2)
+        for end in ("low", "high"):
+            ax.plot(rows[end], y, "|", color=colour, markersize=5, markeredgewidth=1, zorder=2)
         interval = rows["low"].notna().any()
         handles.append(
             Line2D([], [], color=colour, marker=marker, linestyle="-" if interval else "", label=literal(name, 40))

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from nfa.plots.depth import labels, ramp
 from nfa.plots.theme import themed
@@ -23,7 +24,17 @@ def spectra(table: pd.DataFrame, ax: Axes, matrix: str) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(bottom=0.6 * min(0.1, table["share"].min()) if len(table) else 0.1, top=1.5)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.set_xlabel("rank of the eigenvalue")
     ax.set_ylabel(f"eigenvalue of {matrix} / largest")
     ax.grid(alpha=0.2)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.0)
+    ax.legend(
+        *ax.get_legend_handles_labels(),
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=2,
+        borderaxespad=0.2,
+        columnspacing=1.0,
+    )

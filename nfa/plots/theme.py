@@ -149,9 +149,16 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
 
 
 def literal(text: object, most: int = 28) -> str:
-    r"""Return text from a file or data set as a label: cut, on one line, and no formula.
+    r"""Return text from a file or data set as a label: on one line, no formula, and cut in the middle.
 
-    >>> literal("$price$")
-    '\\$price\\$'
+    Names of layers begin alike and end differently, names of columns the other way round.
+
+    >>> literal("$price$"), literal("encoder.layers.0.linear", 14)
+    ('\\$price\\$', 'encod…0.linear')
     """
-    return shown(text, most).replace("$", r"\$")
+    whole = str(text)
+    clean = shown(whole, len(whole))
+    if len(clean) > most:
+        head = (most - 1) // 2 - 1
+        clean = clean[:head] + "…" + clean[len(clean) - (most - 1 - head) :]
+    return clean.replace("$", r"\$")

@@ -1,25 +1,95 @@
 """The report's page."""
 
+import re
+
+import numpy as np
+import pytest
 import torch
-from helpers import gaussian
+from helpers import gaussian, perturbed
+from pages import Page
 
 import nfa
 from nfa.features.columns import COLUMNS
 from nfa.report import render, sentences, write
 
 
-def test_the_page_holds_every_sentence_and_column(small, tmp_path):
+@pytest.fixture
+def moved(small):
+    """An audit with everything: init, targets, named inputs."""
     net, X = small
-    audit = nfa.audit(net, X, net)
-    page = write(audit, tmp_path).read_text()
-    assert page.count("<tr>") == 1 + len(audit)
-    assert all(f">{column}</th>" in page for column in COLUMNS)
-    for sentence in sentences(audit):
-        assert sentence.split(":")[0].replace("&", "&amp;") in page
-    assert "http" not in page  # nothing is fetched
+    y = (torch.arange(len(X)) % 3).numpy()
+    data = nfa.Dataset(X.numpy(), y, name="rows", feature_names=tuple("abcdef"))
+    return nfa.audit(net, data, perturbed(net), name="net")
 
 
-def test_a_hostile_name_stays_text():
+def drawn(page):
+    """All text in the figures."""
+    return [text for text in page.texts("text") if text]
+
+
+def test_the_page_says_what_was_audited_and_how(moved):
+    page = Page(render(moved))
+    facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
+    assert (facts["Network"], facts["Data"], facts["Rows measured"]) == ("net", "rows", "all 40 rows")
+    assert (facts["Gradients of"], facts["Random probes"], facts["Seed"]) == ("logits (3)", "none: exact", "0")
+    assert facts["Score"] == f"accuracy {moved.score.value:.3f} on all 40 rows"
+    assert facts["A constant answer scores"] == f"{moved.score.baseline:.3f}"
+    assert facts["Before training"] == f"accuracy {moved.init_score.value:.3f}"
+    assert facts["Versions"] == f"nfa {moved.about['nfa_version']}, torch {moved.about['torch_version']}"
+
+
+def test_notes_and_what_was_not_measured_are_said(moved):
+    moved.about["notes"].append("Inputs scaled.")
+    moved.about["skipped"].append({"name": "conv", "kind": "Conv2d"})
+    page = Page(render(moved))
+    assert "Inputs scaled." in page.texts("li")
+    assert "conv (Conv2d)" in page.texts("dd")
+
+
+def test_the_page_holds_every_sentence_column_and_definition(moved):
+    page = Page(render(moved))
+    verdict, *layers = sentences(moved)
+    assert verdict in page.texts("p")
+    assert set(layers) <= set(page.texts("li"))
+    assert [text for text in page.texts("button") if text in COLUMNS] == list(COLUMNS)
+    assert set(COLUMNS) <= set(page.texts("dt"))
+
+
+def test_the_table_holds_every_number(moved):
+    rows = Page(render(moved)).rows()
+    assert len(rows) == len(moved)
+    for row, layer in zip(rows, moved, strict=True):
+        for text, column in zip(row, COLUMNS, strict=True):
+            value = layer[column]
+            if isinstance(value, float):
+                assert text == "–" if np.isnan(value) else float(text) == pytest.approx(value, rel=1e-3)
+            elif not isinstance(value, bool):
+                assert text == str(value)
+
+
+def test_with_a_loss_the_table_has_its_columns(small):
+    net, X = small
+    page = Page(render(nfa.audit(net, (X, torch.arange(len(X)) % 3), loss="cross_entropy")))
+    assert {"fact_cosine", "fact_lambda", "fact_residual"} <= set(page.texts("button"))
+    assert "cross_entropy" in page.texts("dd")
+
+
+def test_nothing_is_fetched(moved):
+    source = render(moved)
+    addresses = re.findall(r"(?:https?:)?//[^\s\"'<>)]+", source)
+    assert {address for address in addresses if "www.w3.org" not in address and address.startswith("http")} == set()
+    page = Page(source)
+    assert not page.tags() & {"link", "iframe", "object", "embed", "base", "form", "img"}
+    sources = [
+        value
+        for _, attributes, _ in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "srcset", "action")
+    ]
+    assert all(value.startswith(("#", "data:image/png")) for value in sources)
+
+
+def test_hostile_strings_stay_text(small):
     class Hostile(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -28,7 +98,112 @@ def test_a_hostile_name_stays_text():
         def forward(self, x):
             return next(iter(self.children()))(x)
 
-    page = render(nfa.audit(Hostile(), gaussian(9, 4, dtype=torch.float32), name="<b>net</b>"))
-    assert "<script" not in page
-    assert "<b>" not in page
-    assert "&lt;script&gt;" in page
+    names = ("<img src=x onerror=alert(1)>", "\"><svg onload='x'>", "$\\frac{$", "a\x00\ud800\nb")
+    data = nfa.Dataset(gaussian(9, 4).numpy(), feature_names=names, name="</title><b>")
+    audit = nfa.audit(Hostile(), data, name="<b>net</b>")
+    source = render(audit)
+    page = Page(source)
+    assert source.count("<script") == 1
+    assert not page.tags() & {"b", "img"}
+    assert not {name for name in page.attributes() if name.startswith("on")}
+    assert page.texts("title") == ["Audit of <b>net</b>"]
+    assert page.rows()[0][1] == "<script>alert(1)</script>"
+    assert "</title><b>" in page.texts("dd")
+    assert {"$\\frac{$", "a???b"} <= set(drawn(page))
+
+
+def test_letters_that_no_file_can_hold_do_not_stop_the_writing(small, tmp_path):
+    audit = nfa.audit(*small, name="half \ud800 pair")
+    assert "half ? pair" in write(audit, tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_loaded_audit_gives_the_same_page(moved, tmp_path):
+    moved.save(tmp_path)
+    assert render(nfa.Audit.load(tmp_path)) == render(moved)
+
+
+def test_named_inputs_are_bar_charts(moved):
+    page = Page(render(moved))
+    assert set("abcdef") <= set(drawn(page))
+    assert "share of the trace" in drawn(page)
+    labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
+    assert "NFM of layer layers.0 as a heat map of 6 x 6 entries" in labels
+    assert "AGOP of layer layers.0 as a heat map of 6 x 6 entries" in labels
+
+
+def test_a_hidden_layer_as_wide_as_the_inputs_takes_no_names_and_no_shape():
+    X = gaussian(20, 6, dtype=torch.float32).numpy()
+    data = nfa.Dataset(X, feature_names=tuple("abcdef"), feature_shape=(2, 3))
+    page = Page(render(nfa.audit(nfa.MLP(6, [6], n_outputs=2), data)))
+    pictures = [
+        attributes["aria-label"]
+        for tag, attributes, _ in page.elements
+        if tag == "svg" and attributes["aria-label"].endswith("as a picture")
+    ]
+    assert pictures
+    assert all("layers.0" in label for label in pictures)
+    assert "unit 5" in drawn(page)
+    assert not set("abcdef") & set(drawn(page))
+
+
+def test_inputs_without_names_have_numbers(small):
+    assert "input 5" in drawn(Page(render(nfa.audit(*small))))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (3, 1, 2)])
+def test_images_are_pictures(small, shape):
+    net, X = small
+    page = Page(render(nfa.audit(net, nfa.Dataset(X.numpy(), feature_shape=shape), perturbed(net))))
+    labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
+    assert "Diagonal of the AGOP of layer layers.0 as a picture" in labels
+    assert "Eigenvector 1 of the NFM of layer layers.0 as a picture" in labels
+    # Diagonal and four eigenvectors of both, and the diagonal before training.
+    assert len(page.texts("image")) == 11
+
+
+def test_a_shape_that_is_no_picture_s_is_a_bar_chart(small):
+    net, X = small
+    page = Page(render(nfa.audit(net, nfa.Dataset(X.numpy(), feature_shape=(6, 1, 1, 1)))))
+    assert "input 5" in drawn(page)
+
+
+def test_a_first_layer_that_is_not_at_the_inputs_takes_no_names(moved):
+    moved.about["feature_names"] = list("abcdefg")
+    assert "input 5" in drawn(Page(render(moved)))
+
+
+def test_every_figure_says_what_it_shows(moved):
+    page = Page(render(moved))
+    labels = [attributes for tag, attributes, _ in page.elements if tag == "svg"]
+    assert all(each["role"] == "img" and len(each["aria-label"]) > 20 for each in labels)
+    similar = next(each["aria-label"] for each in labels if each["aria-label"].startswith("Cosine of each"))
+    assert f"layers.0, AGOP {moved[0]['cosine']:.2f}" in similar
+    assert all(page.texts("figcaption"))
+
+
+def test_a_dead_layer_and_a_zero_weight_have_a_page():
+    net = nfa.MLP(6, [8, 5], n_outputs=3).double()
+    with torch.no_grad():
+        net.layers[1].weight.zero_()
+    page = Page(render(nfa.audit(net, gaussian(20, 6))))
+    assert any("the weight is zero" in text for text in page.texts("li"))
+    assert any("dead" in text for text in page.texts("li"))
+
+
+def test_an_audit_without_init_and_targets_has_no_empty_figures(small):
+    net, X = small
+    page = Page(render(nfa.audit(net, X)))
+    assert "Before training" not in page.texts("dt")
+    assert "untrained network" not in drawn(page)
+    assert "NFM before training" not in drawn(page)
+    assert "unknown" in page.texts("dd")
+
+
+def test_one_row_and_one_unit_have_a_page():
+    assert "<table" in render(nfa.audit(torch.nn.Linear(1, 1), gaussian(1, 1, dtype=torch.float32)))
+
+
+def test_many_layers_stay_below_two_megabytes():
+    net = nfa.MLP(20, 12, 24, n_outputs=3)
+    source = render(nfa.audit(net, gaussian(30, 20, dtype=torch.float32), perturbed(net)))
+    assert len(source.encode()) < 2e6

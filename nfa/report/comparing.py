@@ -1,0 +1,179 @@
+"""Several audits on one page."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nfa.audited import Audit
+from nfa.common.checks import one_of, output_folder
+from nfa.common.errors import InputError
+from nfa.features.columns import COLUMNS
+from nfa.report.definitions import DEFINITIONS
+from nfa.report.page import score_in_words
+from nfa.report.pages import Cell, Column, cell, page, write_page
+from nfa.report.words import verdict
+
+COMPARED = ("cosine", "untrained_cosine", "cosine_sqrt", "init_cosine", "alpha_best", "agop_effective_rank")
+"""The columns that are put side by side when none are chosen."""
+
+SAME = {
+    "data": "data",
+    "split": "rows",
+    "n_samples": "number of rows",
+    "outputs": "outputs",
+    "n_outputs": "number of outputs",
+    "probes": "random probes",
+}
+"""What audits should have in common, and what it is called."""
+
+Folder = str | os.PathLike[str]
+
+
+def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns: Sequence[str] = COMPARED) -> Path:
+    """Write a page that puts audits side by side, layers matched by name.
+
+    Args:
+        audits: Two or more audits under the names that the page calls them, or folders that `nfa audit` wrote
+            (called by as much of their path as tells them apart).
+        out: An .html file, or the folder in which `compare.html` is written.
+        columns: Columns of the audits' tables; those of `COMPARED` by default.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: fewer than two audits, a folder that holds no whole audit, the same one twice, an unknown
+            column, or a page that cannot be written.
+    """
+    named = dict(audits) if isinstance(audits, Mapping) else _loaded(audits)
+    if len(named) < 2:
+        raise InputError(f"audits: got {len(named)}, expected two or more to compare")
+    for column in columns:
+        one_of("columns", column, [each for each in COLUMNS if each not in ("layer", "name", "note")])
+    file = Path(out)
+    if file.suffix.lower() in (".html", ".htm"):
+        output_folder("out", file.parent)
+    else:
+        file = output_folder("out", file) / "compare.html"
+    if file.is_dir():
+        raise InputError(f"out: {file} is a folder, expected a file")
+    return write_page(render_comparison(named, tuple(dict.fromkeys(columns))), file)
+
+
+def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMPARED) -> str:
+    """Return the page as HTML; every string is escaped."""
+    from nfa.report.figures import Drawer, similarities_figure
+
+    layers = list(dict.fromkeys(layer["name"] for audit in audits.values() for layer in audit))
+    drawer = Drawer()
+    figures = [
+        similarities_figure(_similarities(audits, column, null, interval), drawer, what)
+        for column, null, interval, what in (
+            ("cosine", "untrained_cosine", True, "Cosine of NFM and AGOP"),
+            ("init_cosine", None, False, "Cosine of the NFM and the NFM before training"),
+        )
+        if any(layer[column] == layer[column] for audit in audits.values() for layer in audit)
+    ]
+    return page(
+        "compare.html",
+        names=list(audits),
+        summary=[_summary(name, audit) for name, audit in audits.items()],
+        warnings=[*_differences(audits), *_misfits(audits, layers)],
+        columns=[(column, DEFINITIONS[column]) for column in columns],
+        headings=[
+            Column("layer", "Name of the layer.", "text", "text sticky"),
+            *(Column(name, f"{column}: {DEFINITIONS[column]}") for column in columns for name in audits),
+        ],
+        rows=[_row(name, audits, columns) for name in layers],
+        figures=figures,
+    )
+
+
+def _loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
+    if isinstance(folders, (str, os.PathLike)):
+        folders = [folders]
+    places = [Path(folder) for folder in folders]
+    whole = [place.resolve() for place in places]
+    for place, resolved in zip(places, whole, strict=True):
+        if whole.count(resolved) > 1:
+            raise InputError(f"audits: {place} is named twice")
+    depth = 1
+    while len({each.parts[-depth:] for each in whole}) < len(whole):
+        depth += 1
+    return {"/".join(resolved.parts[-depth:]): Audit.load(place) for place, resolved in zip(places, whole, strict=True)}
+
+
+def _summary(name: str, audit: Audit) -> list[Cell]:
+    score, before, found = audit.score, audit.init_score, verdict(audit)
+    says = {True: "yes", False: "no", None: "unknown"}[found.learned]
+    return [
+        cell(name, heading=True),
+        cell(audit.about["model"], "text"),
+        cell(f"{audit.rows} of {audit.about['data']}", "text"),
+        Cell(score_in_words(score), "" if score is None else repr(score.value)),
+        cell(float("nan") if score is None else score.baseline),
+        Cell(score_in_words(before) if before else "–", "" if before is None else repr(before.value)),
+        cell(says, "text"),
+        cell(len(audit)),
+    ]
+
+
+def _row(layer: str, audits: Mapping[str, Audit], columns: Sequence[str]) -> list[Cell]:
+    found = [next((each for each in audit if each["name"] == layer), None) for audit in audits.values()]
+    cells = [cell(layer, heading=True)]
+    for column in columns:
+        cells += [Cell("not there", "", classes="soft") if each is None else cell(each[column]) for each in found]
+    return cells
+
+
+def _similarities(audits: Mapping[str, Audit], column: str, null: str | None, interval: bool) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for name, audit in audits.items():
+        for layer in audit:
+            low, high = (layer["ci_low"], layer["ci_high"]) if interval else (float("nan"), float("nan"))
+            rows.append(
+                {
+                    "layer": layer["name"],
+                    "series": name,
+                    "value": layer[column],
+                    "low": low,
+                    "high": high,
+                    "untrained": layer[null] if null else float("nan"),
+                    "chance": layer["d_out"] / (layer["d_out"] + layer["d_in"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _differences(audits: Mapping[str, Audit]) -> list[str]:
+    """Say in what the audits differ that would better be the same."""
+    said = []
+    for key, called in SAME.items():
+        values = [str(audit.about[key]) for audit in audits.values()]
+        if len(set(values)) > 1:
+            each = "; ".join(f"{name}: {value}" for name, value in zip(audits, values, strict=True))
+            said.append(f"The audits differ in their {called} ({each}).")
+    return said
+
+
+def _misfits(audits: Mapping[str, Audit], layers: list[str]) -> list[str]:
+    """Say which layers are not in every audit, and which have other shapes under one name."""
+    said = []
+    for name, audit in audits.items():
+        missing = [layer for layer in layers if layer not in {each["name"] for each in audit}]
+        if missing:
+            said.append(f"{name} has no layer {', '.join(missing)}.")
+    for layer in layers:
+        shapes = {
+            name: f"{each['d_in']} to {each['d_out']}"
+            for name, audit in audits.items()
+            for each in audit
+            if each["name"] == layer
+        }
+        if len(set(shapes.values())) > 1:
+            each_says = "; ".join(f"{name}: {shape}" for name, shape in shapes.items())
+            said.append(f"Layer {layer} has not the same shape everywhere ({each_says}).")
+    return said

@@ -1,0 +1,50 @@
+"""A figure as a part of a page: an SVG that takes the page's ink and ground, and no id of another figure's."""
+
+import io
+import re
+import warnings
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from nfa.plots.theme import INK, themed
+
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_REFERENCE = re.compile(r"url\(#")
+
+
+@themed()
+def inline(fig: Figure, alt: str, number: int) -> Markup:
+    """Return a figure as SVG to stand in HTML, in light and dark.
+
+    Args:
+        fig: The figure, drawn in the theme.
+        alt: What it shows, for those who do not see it.
+        number: Of this figure on its page, so that ids stay unique.
+    """
+    written = io.StringIO()
+    with warnings.catch_warnings():
+        # Letters stay letters, and the reader's fonts have those that the one measured with lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        fig.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    root = ElementTree.fromstring(written.getvalue())  # noqa: S314 (written in the line above)
+    for parent in root.iter():
+        for child in [each for each in parent if each.tag == f"{{{_SVG}}}metadata"]:
+            parent.remove(child)
+    prefix = f"f{number}-"
+    for each in root.iter():
+        for key, value in each.attrib.items():
+            if key == "id":
+                each.set(key, prefix + value)
+            elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
+                each.set(key, "#" + prefix + value[1:])
+            else:
+                each.set(key, _REFERENCE.sub(f"url(#{prefix}", value).replace(INK.lower(), "currentColor"))
+    for size in ("width", "height"):
+        del root.attrib[size]
+    root.set("role", "img")
+    root.set("aria-label", alt)
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (the writer escapes every string)

@@ -1,0 +1,83 @@
+"""What every page is made of: templates with escaped strings, one style, one script, cells and headings of tables."""
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+LONG = 8
+"""Letters of a heading that may be broken."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading: its label, what it means, what its cells sort as, and its classes."""
+
+    label: str
+    meaning: str
+    kind: str = "number"
+    classes: str = ""
+
+    @property
+    def broken(self) -> Markup:
+        """The label, with places to break the line where it is long: after underscores."""
+        between = Markup("_") if len(self.label) < LONG else Markup("_<wbr>")
+        return between.join(self.label.split("_"))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: what it shows, what it sorts by ("" comes last), and whether it names its row."""
+
+    text: str
+    key: str
+    heading: bool = False
+    classes: str = ""
+
+
+def cell(value: Any, classes: str = "", heading: bool = False) -> Cell:
+    """Return a cell of a number, a truth or a text.
+
+    >>> cell(0.123456).text, cell(math.nan).text, cell(True).text
+    ('0.1235', '–', 'yes')
+    """
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no", str(int(value)), heading, classes)
+    if isinstance(value, float) and math.isnan(value):
+        return Cell("–", "", heading, classes)
+    if isinstance(value, float):
+        return Cell(f"{value:.4g}", repr(value), heading, classes)
+    return Cell(str(value), str(value), heading, classes)
+
+
+def page(template: str, **content: Any) -> str:
+    """Return a page from a template; every string of the content is escaped."""
+    from importlib.metadata import version
+
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("nfa.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+    def own(name: str) -> Markup:
+        assert environment.loader is not None
+        return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704 (a file of this package)
+
+    script = own("page.js")
+    # No other script runs, and nothing is fetched, even if a string should ever escape from its place.
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        style=own("style.css"), script=script, script_hash=script_hash, version=version("nfa"), **content
+    )
+
+
+def write_page(text: str, path: Path) -> Path:
+    """Write a page and return its path."""
+    # Half of a surrogate pair, which a file can name a layer by, is no letter in any encoding.
+    path.write_bytes(text.encode("utf-8", "replace"))
+    return path

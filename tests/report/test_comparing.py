@@ -1,0 +1,90 @@
+"""Several audits on one page."""
+
+import pytest
+from helpers import perturbed
+from pages import Page
+
+import nfa
+from nfa.report import compare, render_comparison
+from nfa.report.comparing import COMPARED
+
+
+@pytest.fixture
+def two(small):
+    """Audits of networks that share two layers, one of another shape."""
+    net, X = small
+    shorter = nfa.MLP(6, [8], n_outputs=4, seed=1).double()
+    return {"deep": nfa.audit(net, X, perturbed(net)), "short": nfa.audit(shorter, X[:30])}
+
+
+def test_numbers_stand_side_by_side_by_layer(two):
+    rows = {row[0]: row[1:] for row in Page(render_comparison(two)).rows()}
+    assert list(rows) == ["layers.0", "layers.1", "layers.2"]
+    for name, cells in rows.items():
+        for number, column in enumerate(COMPARED):
+            for place, audit in enumerate(two.values()):
+                text = cells[2 * number + place]
+                if name not in {layer["name"] for layer in audit}:
+                    assert text == "not there"
+                elif audit[name][column] == audit[name][column]:
+                    assert float(text) == pytest.approx(audit[name][column], rel=1e-3)
+                else:
+                    assert text == "–"
+
+
+def test_what_differs_is_said(two):
+    said = Page(render_comparison(two)).texts("li")
+    assert "short has no layer layers.2." in said
+    assert "Layer layers.1 has not the same shape everywhere (deep: 8 to 5; short: 8 to 4)." in said
+    assert "The audits differ in their number of rows (deep: 40; short: 30)." in said
+    assert "The audits differ in their number of outputs (deep: 3; short: 4)." in said
+    assert len(said) == 4
+
+
+def test_scores_and_names_are_there(two):
+    page = Page(render_comparison(two))
+    assert page.texts("h1") == ["Comparison of 2 audits"]
+    assert {"deep", "short"} <= set(page.texts("th"))
+    assert {"unknown", "all 40 rows of Tensor"} <= set(page.texts("td"))
+    labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
+    assert f"layers.0, short {two['short'][0]['cosine']:.2f}" in labels[0]
+
+
+def test_columns_can_be_chosen(two, tmp_path):
+    page = Page(compare(two, tmp_path / "a.html", ["nfm_trace", "pearson"]).read_text())
+    assert page.texts("dt") == ["nfm_trace", "pearson"]
+    assert len(page.rows()[0]) == 5
+
+
+def test_folders_are_called_by_what_tells_them_apart(two, tmp_path):
+    for name, audit in two.items():
+        audit.save(tmp_path / name / "audit")
+    page = Page(compare([tmp_path / "deep" / "audit", str(tmp_path / "short" / "audit")], tmp_path).read_text())
+    assert {"deep/audit", "short/audit"} <= set(page.texts("th"))
+    assert (tmp_path / "compare.html").is_file()
+
+
+def test_hostile_names_stay_text(two):
+    hostile = {"<img src=x onerror=alert(1)>": two["deep"], "</script><script>x": two["short"]}
+    two["deep"].about["model"] = "\"onload='x"
+    source = render_comparison(hostile)
+    page = Page(source)
+    assert source.count("<script") == 1
+    assert "img" not in page.tags()
+    assert not {name for name in page.attributes() if name.startswith("on")}
+    assert set(hostile) <= set(page.texts("th"))
+
+
+def test_bad_calls_name_the_argument(two, tmp_path):
+    with pytest.raises(nfa.InputError, match=r"^audits: got 1, expected two or more"):
+        compare({"deep": two["deep"]}, tmp_path)
+    with pytest.raises(nfa.InputError, match=r"^columns: 'cosin' is unknown; did you mean 'cosine'"):
+        compare(two, tmp_path, ["cosin"])
+    with pytest.raises(nfa.InputError, match=r"^columns: 'note' is unknown"):
+        compare(two, tmp_path, ["note"])
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(nfa.InputError, match=r"^out: .* is a folder"):
+        compare(two, tmp_path / "folder.html")
+    (tmp_path / "file").touch()
+    with pytest.raises(nfa.InputError, match=r"^out: cannot write to"):
+        compare(two, tmp_path / "file")
