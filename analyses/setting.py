@@ -72,16 +72,16 @@ def untrained(data: Dataset, cell: Cell) -> MLP:
     )
 
 
-def trained(data: Dataset, cell: Cell, net: MLP | None = None) -> Training:
-    """Train a cell's network on the training rows: its loss, optimizer, lr, epochs, batch_size, weight_decay, seed.
+def trained(data: Dataset, cell: Cell, checkpoint: Path | None = None) -> Training:
+    """Train `untrained` on the training rows: loss, optimizer, lr, epochs, batch_size, weight_decay, seed of the cell.
 
     Args:
         data: Rows scaled as the network shall see them.
         cell: The settings.
-        net: The network; by default a new one, of `untrained`.
+        checkpoint: A file to go on from, and to write (see `nfa.train`).
     """
     return train(
-        untrained(data, cell) if net is None else net,
+        untrained(data, cell),
         data,
         loss=cell["loss"],
         optimizer=cell["optimizer"],
@@ -90,4 +90,5 @@ def trained(data: Dataset, cell: Cell, net: MLP | None = None) -> Training:
         batch_size=cell["batch_size"],
         weight_decay=cell["weight_decay"],
         seed=cell["seed"],
+        checkpoint=checkpoint,
     )
