@@ -133,8 +133,8 @@ def _rival(dataset: str, rows: pd.DataFrame) -> list[str]:
     for level, group in rows[rows["learned"] & (rows["weight_decay"] > 0)].groupby("level", sort=False):
         found.append(
             f"{dataset}, {level}: the rival, W'W against -(1/lambda) W'dL/dW: cosine {spread(group['fact_cosine'])} "
-            f"(untrained {spread(group['fact_cosine_null'])}), relative residual {spread(group['fact_residual'])} (0 at "
-            f"a rest point, which these have not reached if it is large); the ansatz's cosine {spread(group['cosine'])}."
+            f"(untrained {spread(group['fact_cosine_null'])}), relative residual {spread(group['fact_residual'])} "
+            f"(near 0 at a rest point of training, far above 1 well before one); the ansatz's cosine {spread(group['cosine'])}."
         )
     return found
 
