@@ -1,75 +1,94 @@
-"""What analyses have in common: the data sets by name, small enough, and networks trained on them."""
+"""What several analyses share: picture sets by name, small and scaled, and networks trained as a cell says."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from analyses.analysis import Options
-from nfa.common import InputError
-from nfa.data import Dataset, Scaling, load_data
-from nfa.network.mlp import MLP
-from nfa.network.training import Training, train
+from analyses.analysis import Cell, Options
+from nfa.common.checks import one_of
+from nfa.data import Dataset, load_data
+from nfa.data.dataset import Scaling
+from nfa.data.loading import NAMES
+from nfa.data.vision import DEBIAN_FASHION_MNIST
+from nfa.network import MLP, Training, train
 
-OFFLINE = ("digits", "fashion-mnist")
-"""Real sets for machines without internet: scikit-learn's, and Debian's where it is installed."""
+TEST_SHARE = 0.2
+"""Of a set that comes without a division into training and test rows."""
 
 
-def dataset_names(options: Options) -> list[str]:
-    """Return the data sets asked for; else those of `OFFLINE` that are there, the first alone for a quick run."""
+def pictures_of(options: Options) -> list[str]:
+    """Return the picture sets to look at: those asked for, else the digits, and Fashion-MNIST where it is there.
+
+    Raises:
+        InputError: a name that `nfa.load_data` does not know.
+    """
     if options.datasets is not None:
-        return list(options.datasets)
-    return [name for name in OFFLINE[: 1 if options.quick else None] if _is_there(name, options)]
+        return [one_of("dataset", name, NAMES) for name in options.datasets]
+    return ["digits", "fashion-mnist"] if DEBIAN_FASHION_MNIST.is_dir() and not options.quick else ["digits"]
 
 
-def _is_there(name: str, options: Options) -> bool:
-    try:
-        load_data(name, None, options.folder, options.download)
-    except InputError:  # which says how to get it: to be shown to whoever asks for it by name
-        return False
-    return True
-
-
-def small(name: str, n_train: int, n_test: int, seed: int, options: Options) -> Dataset:
-    """Return a data set of at most so many rows, divided into train and test, scaled as `nfa train` scales.
+def pictures(name: str, options: Options, n: int, n_test: int, seed: int) -> Dataset:
+    """Return a picture set with at most n training and n_test test rows, drawn at random, pixels from 0 to 1.
 
     Args:
-        name: As `nfa.load_data` knows it.
-        n_train: Training rows, drawn at random with the seed.
+        name: Of `nfa.load_data`.
+        options: Where it lies.
+        n: Training rows.
         n_test: Test rows.
-        seed: Of division and draws.
-        options: Where the set lies.
+        seed: Of the draw, and of the division where the set comes without one.
     """
-    data = load_data(name, None, options.folder, options.download)
-    data = data.divide(test=0.2, seed=seed)
-    train_rows, test_rows = data.part("train").sample(n_train, seed), data.part("test").sample(n_test, seed)
-    return joined(train_rows, test_rows)
+    data = _loaded(name, options.folder, options.download)
+    if not data.split:
+        data = data.divide(TEST_SHARE, seed=seed)
+    generator = np.random.default_rng(seed)
+    chosen = {}
+    for part, most in (("train", n), ("test", n_test)):
+        rows = data.split[part]
+        chosen[part] = np.sort(generator.permutation(rows)[:most])
+    rows = np.concatenate(list(chosen.values()))
+    assert data.y is not None
+    split = {"train": np.arange(len(chosen["train"])), "test": np.arange(len(chosen["train"]), len(rows))}
+    small = replace(data, X=data.X[rows], y=data.y[rows], split=split)
+    return small.scaled(Scaling.fit("max", small.part("train").X))
 
 
-def joined(train_rows: Dataset, test_rows: Dataset) -> Dataset:
-    """Return training and test rows as one divided set, scaled by the training rows."""
-    X, y = np.concatenate([train_rows.X, test_rows.X]), np.concatenate([train_rows.y, test_rows.y])
-    rows = np.arange(len(X))
-    split = {"train": rows[: train_rows.n], "test": rows[train_rows.n :]}
-    about = {"class_names": train_rows.class_names, "feature_shape": train_rows.feature_shape}
-    kind = "standard" if train_rows.feature_shape is None else "max"
-    return Dataset(X, y, train_rows.name, split=split, **about).scaled(Scaling.fit(kind, train_rows.X))
+@lru_cache(maxsize=1)
+def _loaded(name: str, folder: Path | None, download: bool) -> Dataset:
+    return load_data(name, folder=folder, download=download)
 
 
-def network(cell: Mapping[str, Any], data: Dataset) -> MLP:
-    """Return the untrained network that a cell's `width`, `depth`, `activation`, `init` and `seed` describe."""
+def untrained(data: Dataset, cell: Cell) -> MLP:
+    """Return the network of a cell: its width, depth, activation, init, seed."""
     return MLP(
-        data.d, cell["width"], cell["depth"], data.n_outputs, cell["activation"], init=cell["init"], seed=cell["seed"]
+        data.d,
+        cell["width"],
+        cell["depth"],
+        data.n_outputs,
+        activation=cell["activation"],
+        init=cell["init"],
+        seed=cell["seed"],
     )
 
 
-def trained(cell: Mapping[str, Any], data: Dataset, **others: Any) -> Training:
-    """Train a cell's network by its `loss`, `optimizer`, `lr`, `epochs`, `batch_size`, `weight_decay` and `seed`.
+def trained(data: Dataset, cell: Cell, checkpoint: Path | None = None) -> Training:
+    """Train `untrained` on the training rows: loss, optimizer, lr, epochs, batch_size, weight_decay, seed of the cell.
 
     Args:
-        cell: Settings.
-        data: A divided set.
-        **others: Arguments of `nfa.network.train` in place of the cell's.
+        data: Rows scaled as the network shall see them.
+        cell: The settings.
+        checkpoint: A file to go on from, and to write (see `nfa.train`).
     """
-    names = ("loss", "optimizer", "lr", "epochs", "batch_size", "weight_decay", "seed")
-    return train(network(cell, data), data, **{name: cell[name] for name in names} | others)
+    return train(
+        untrained(data, cell),
+        data,
+        loss=cell["loss"],
+        optimizer=cell["optimizer"],
+        lr=cell["lr"],
+        epochs=cell["epochs"],
+        batch_size=cell["batch_size"],
+        weight_decay=cell["weight_decay"],
+        seed=cell["seed"],
+        checkpoint=checkpoint,
+    )
