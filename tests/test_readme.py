@@ -1,4 +1,4 @@
-"""The README's walks: networks trained elsewhere, audited from their files by the commands it gives."""
+"""The guide's walks: networks trained elsewhere, audited from their files by the commands it gives."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-WALKS = re.findall(r"```python\n((?:(?!```).)*?)```\n\n    nfa (audit .*?)\n", README, re.DOTALL)
+GUIDE = (Path(__file__).parent.parent / "docs" / "auditing.md").read_text()
+WALKS = re.findall(r"```python\n((?:(?!```).)*?)```\n\n    nfa (audit .*?)\n", GUIDE, re.DOTALL)
 
 
 @pytest.mark.parametrize(("script", "command"), WALKS)
