@@ -151,7 +151,7 @@ def test_headers_that_lie(files, tmp_path):
 
 def test_tensors_that_lie(files, tmp_path):
     tensors, header = parts(files / "regressor")
-    assert set(tensors) == {"M", "center", "rows", "coefficients", "root", "weights"}
+    assert set(tensors) == {"M", "center", "rows", "coefficients", "root", "usual", "weights"}
 
     def lie(name, change):
         return refused(tmp_path, {**tensors, name: change(tensors[name])}, header)
@@ -164,6 +164,7 @@ def test_tensors_that_lie(files, tmp_path):
     assert "M is not positive semidefinite" in lie("M", lambda t: -t)
     assert "root is not that of M" in lie("root", lambda t: 2 * t)
     assert "weights: expected 12 numbers above 0" in lie("weights", lambda t: -t)
+    assert "usual: expected 3 numbers of at least 0" in lie("usual", lambda t: -t)
     assert "holds the tensors" in refused(tmp_path, {**tensors, "more": torch.ones(1)}, header)
     assert "holds the tensors" in refused(tmp_path, {k: t for k, t in tensors.items() if k != "M"}, header)
 
