@@ -4,9 +4,8 @@ from nfa.rfm.deep import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.search import RFMClassifierCV, RFMRegressorCV
-from nfa.rfm.saving.reading import load
 from nfa.rfm.layerwise import LayerwiseRFM
-from nfa.rfm.saving import load
+from nfa.rfm.saving.reading import load
 
 __all__ = [
     "DeepRFM",
