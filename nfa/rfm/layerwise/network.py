@@ -105,7 +105,7 @@ class Network:
         try:
             if classes is not None and self.model.classes is not None:
                 (_, values), _ = prepare(replace(self.bare, classes=self.model.classes), (outputs, y))
-            found = score_outputs(outputs, _as_targets(values), self.model.ending)
+            found = score_outputs(outputs, _as_targets(values), ending=self.model.ending)
         except InputError as error:
             # Machines need no network whose classes are those of y.
             return None, f"the network's own error is undefined ({error})"
