@@ -4,12 +4,14 @@ from nfa.rfm.deep import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.search import RFMClassifierCV, RFMRegressorCV
+from nfa.rfm.layerwise import LayerwiseRFM
 from nfa.rfm.saving.reading import load
 
 __all__ = [
     "DeepRFM",
     "DeepRFMClassifier",
     "DeepRFMRegressor",
+    "LayerwiseRFM",
     "RFMClassifier",
     "RFMClassifierCV",
     "RFMRegressor",

@@ -1,6 +1,7 @@
 """What the regressor and the classifier share: parameters, fitting, what is known afterwards."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
@@ -114,6 +115,22 @@ class BaseRFM(Saved, BaseEstimator):
         training = self._training(X, y, sample_weight).present()
         return self._fit(training.rows, self._targets(training.targets, learn=True), training.weights)
 
+    def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
+        """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
+
+        Args:
+            X: As for `fit`, as are the others.
+            y: Targets.
+            sample_weight: Weights.
+
+        >>> from nfa.rfm import RFMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(30, 2))
+        >>> [one.machine_.metric.root is None for one in RFMRegressor(n_iters=1).staged_fit(X, X[:, 1])]
+        [True, False]
+        """
+        training = self._training(X, y, sample_weight).present()
+        yield from self._stages(training.rows, self._targets(training.targets, learn=True), training.weights)
+
     @abstractmethod
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
         """Return targets as numbers, (n, c), float64; `learn` what kind they are, otherwise hold them to it."""
@@ -158,9 +175,16 @@ class BaseRFM(Saved, BaseEstimator):
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Run the recursion, and keep its last machine."""
+        for _ in self._stages(X, Y, weights):
+            pass
+        return self
+
+    def _stages(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Iterator[Self]:
+        """Run the recursion; keep each of its machines in turn, and yield the estimator."""
         recipe, n_iters = self._recipe(), positive("n_iters", self.n_iters, least=0)
         problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()
         solver = plan(len(problem.X), X.element_size(), self.memory_budget)
+        self.solver_, self._weights = str(solver), problem.weights
         M = first_matrix(self.M_init, X.shape[1], self.diag).to(X.device)
         generator = torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31)))
         rows = []
@@ -169,8 +193,7 @@ class BaseRFM(Saved, BaseEstimator):
                 rows.append(step.row(M))
                 M = step.machine.metric.M
                 advance(1)
-        self.solver_, self._weights = str(solver), problem.weights
-        return self._keep(step.machine, pd.DataFrame(rows))
+                yield self._keep(step.machine, pd.DataFrame(rows))
 
     def _keep(self, machine: KernelMachine, history: pd.DataFrame) -> Self:
         """Set what is known after fitting."""

@@ -1,0 +1,131 @@
+"""`nfa seed`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nfa.commands.options import (
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    FolderOption,
+    OutOption,
+    SeedOption,
+    TargetOption,
+    load_network,
+    move,
+)
+from nfa.commands.printing import say
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEST = 0.2
+"""The share of rows held out where neither the network's file nor the data divide them."""
+
+
+def seed_command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network, as for `nfa audit`.")],
+    data: DataOption,
+    out: OutOption,
+    init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
+    ] = None,
+    features: Annotated[
+        str, typer.Option(help="identity, nfm, agop, agop_centered, init_nfm or random: where machines start.")
+    ] = "agop",
+    power: Annotated[float, typer.Option(help="The features are taken to this power.")] = 1.0,
+    updates: Annotated[int, typer.Option(help="RFM updates of every machine.")] = 2,
+    outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
+    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
+    target: TargetOption = None,
+    split: Annotated[str, typer.Option(help="Which rows to fit to: train, val or test; tested on test (or train).")] = (
+        "train"
+    ),
+    folder: FolderOption = None,
+    download: DownloadOption = False,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+) -> None:
+    """Fit a kernel machine to every layer's inputs, started from the features found there; write all to DIR."""
+    from dataclasses import replace
+
+    from nfa.common.checks import output_folder
+    from nfa.data import load_data
+    from nfa.network.preparing import prepare
+    from nfa.rfm.layerwise import LayerwiseRFM
+    from nfa.rfm.layerwise.words import sentences
+
+    output_folder("out", out)
+    loaded = load_network(model, "model", activation, architecture)
+    before = None if init is None else load_network(init, "init", activation, architecture)
+    for each in (loaded, before):
+        if each is not None:
+            move(each.net, device)
+    rows, notes = prepare(loaded, load_data(data, target, folder, download))
+    if rows.y is None:
+        raise InputError(f"data: {rows.name} has no targets to fit machines to")
+    if "test" not in rows.split:
+        rows = rows.divide(test=TEST, seed=seed)
+        notes.append(f"Rows divided at random: {TEST:.0%} are held out as test rows.")
+    fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
+    # The rows are prepared already.
+    known: dict[str, Any] = {"scaling": None, "split": None, "features": None, "classes": None, "transform": None}
+    machines = LayerwiseRFM.from_network(
+        replace(loaded, **known),
+        fitted.X,
+        fitted.y,
+        None if before is None else replace(before, **known),
+        features=features,
+        power=power,
+        n_iters=updates,
+        layers=layers,
+        outputs=outputs,
+        random_state=seed,
+    )
+    table = machines.score_frame(held_out.X, held_out.y)
+    machines.audit_.save(out)
+    files = machines.save(out / "machines")
+    table.to_csv(out / "seeding.csv", index=False)
+    for note in [*loaded.notes, *notes, *(f"{name}: {note}." for name, note in machines.notes_.items())]:
+        say(note)
+    _print(table, f"{fitted.n} rows of {rows.name} fitted, {held_out.n} others tested")
+    for sentence in sentences(table, features):
+        say(sentence)
+    say(f"Wrote seeding.csv, audit.json, features.safetensors and machines/ ({len(files)} machines) to {out}.")
+
+
+def _print(table: "pd.DataFrame", what: str) -> None:
+    """Print the errors: a row per layer and features, a column per number of updates."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    updates = sorted(table["n_iters"].unique())
+    shown = Table(title=escape(f"{table['metric'].iloc[0]} of kernel machines by layer: {what}"))
+    shown.add_column("layer")
+    shown.add_column("from")
+    for number in updates:
+        shown.add_column(f"{number} updates", justify="right")
+    for heading in ("network", "constant", "with NFM", "with AGOP"):
+        shown.add_column(heading, justify="right")
+    shown.caption = "with NFM, with AGOP: cosine of the last M"
+    for (name, kind), part in table.groupby(["name", "features"], sort=False):
+        part, last = part.set_index("n_iters"), part.sort_values("n_iters").iloc[-1]
+        cells = [*(part["error"][number] for number in updates), last["network_error"], last["constant_error"]]
+        ends = [last["cosine_nfm"], last["cosine_agop"]]
+        shown.add_row(
+            escape(str(name)), str(kind), *(_number(each, 3) for each in cells), *(_number(c, 2) for c in ends)
+        )
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(shown)
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if value != value else f"{value:.{digits}f}"

@@ -1,0 +1,300 @@
+"""A kernel machine on every layer's inputs, started from what an audit measured there."""
+
+import copy
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from nfa.audited import Audit, LayerAudit
+from nfa.common.checks import number, one_of, output_folder, positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.features.factored import FactoredMatrix
+from nfa.rfm.deep.targets import labels_of
+from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.estimators.tables import as_host
+from nfa.rfm.layerwise.features import FEATURES, first_features
+from nfa.rfm.layerwise.network import Network, chosen_layers
+from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
+
+RFM = RFMClassifier | RFMRegressor
+
+
+class LayerwiseRFM(BaseEstimator):
+    """For each layer of a network a recursive feature machine on that layer's inputs, started from its features.
+
+    A machine sees the rows h that reach a layer z = Wh + b, and starts from M = NFM = W'W or M = AGOP = W'SW of that
+    layer (to a power), measured on the training rows; then M is updated `n_iters` times as in any RFM. Bandwidths are
+    multiples of the median distance under M, so that the size of M does not matter.
+
+    Args:
+        net: The network: anything that `nfa.load` takes.
+        init: The same network before training, for `features="init_nfm"`.
+        features: What M starts from: "identity", "nfm", "agop", "agop_centered", "init_nfm", or "random": the AGOP's
+            spectrum with random eigenvectors.
+        power: The matrix is taken to this power.
+        n_iters: Updates of each machine's M.
+        layers: A shell pattern of layer names; all by default.
+        layer: Name or number of the layer whose machine `predict` asks; the last that has one by default.
+        outputs: Which outputs the AGOP is of; see `nfa.audit`.
+        audit: An audit of the network on the training rows, instead of a new one.
+        kernel: As the others that follow, as for `RFMRegressor`.
+        exponent: Of the kernel "power".
+        bandwidth: In units of the median distance under M.
+        ridge: Added to the diagonal of the kernel matrix.
+        memory_budget: GiB.
+        random_state: The seed of what is drawn.
+        progress: Show a bar on a terminal when fitting takes longer than two seconds.
+
+    Attributes:
+        machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`.
+        notes_: By layer without a machine, or with something unusual, what it is, in words.
+        audit_: The audit.
+        classes_: The labels, for classes.
+
+    Source: arXiv:2212.13881, which trains an RFM from the identity; the layers' features are those of its ansatz.
+
+    >>> from nfa.network import MLP
+    >>> X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    >>> model = LayerwiseRFM.from_network(MLP(4, 8, 1, 1), X, X[:, 0], features="nfm")
+    >>> {name: machine.M_.shape for name, machine in model.machines_.items()}
+    {'layers.0': (4, 4), 'layers.1': (8, 8)}
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        *,
+        init: Any = None,
+        features: str = "agop",
+        power: float = 1.0,
+        n_iters: int = 0,
+        layers: str | None = None,
+        layer: str | int | None = None,
+        outputs: str = "logits",
+        audit: Audit | None = None,
+        kernel: str = "laplace",
+        exponent: float = 1.0,
+        bandwidth: float = 1.0,
+        ridge: float = 1e-3,
+        memory_budget: float = 4.0,
+        random_state: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.net = net
+        self.init = init
+        self.features = features
+        self.power = power
+        self.n_iters = n_iters
+        self.layers = layers
+        self.layer = layer
+        self.outputs = outputs
+        self.audit = audit
+        self.kernel = kernel
+        self.exponent = exponent
+        self.bandwidth = bandwidth
+        self.ridge = ridge
+        self.memory_budget = memory_budget
+        self.random_state = random_state
+        self.progress = progress
+
+    @classmethod
+    def from_network(cls, net: Any, X: Any, y: Any, init: Any = None, **parameters: Any) -> Self:
+        """Audit a network on X, and fit a machine to every layer's inputs.
+
+        Args:
+            net: Anything that `nfa.load` takes.
+            X: Training rows, as the network's file knows them: before its scaling or pipeline.
+            y: Targets, (n,) or (n, c).
+            init: The network before training.
+            **parameters: Others of the constructor.
+
+        Raises:
+            InputError: no hidden layer, no layer of that name, rows the network cannot take, a parameter out of range.
+        """
+        return cls(net, init=init, **parameters).fit(X, y)
+
+    @classmethod
+    def from_audit(cls, audit: Audit, net: Any, X: Any, y: Any, **parameters: Any) -> Self:
+        """Fit a machine to every layer's inputs, from an audit that is at hand.
+
+        Args:
+            audit: Of the network on X.
+            net: The network.
+            X: Training rows.
+            y: Targets.
+            **parameters: Others of the constructor.
+
+        Raises:
+            InputError: an audit of another network; or as `from_network`.
+        """
+        return cls(net, audit=audit, **parameters).fit(X, y)
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit to rows X and targets y.
+
+        Args:
+            X: As for `from_network`.
+            y: Targets: classes or numbers.
+
+        Raises:
+            InputError: as `from_network`.
+        """
+        one_of("features", self.features, FEATURES)
+        number("power", self.power, above_zero=True)
+        positive("n_iters", self.n_iters, least=0)
+        positive("random_state", self.random_state, least=0)
+        self._network = network = Network(self.net)
+        rows = network.prepared(X)
+        found = self.audit
+        if found is None:
+            found = network.audited(rows, self.init, self.outputs, self.layers, self.random_state)
+        self.audit_: Audit = found
+        self._layers = chosen_layers(found, self.layers)
+        if self.audit is not None:
+            network.check_audit(self._layers, rows)
+        # Several rows for each sample have no target each.
+        single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
+        seen = network.seen(rows, single)
+        labels = labels_of(y, network.n_outputs)
+        self.classes_: NDArray[Any] | None = None if labels is None else np.unique(labels)
+        self._y = np.asarray(as_host(y)) if labels is None else labels
+        self._y = self._targets(self._y, len(seen.outputs))
+        self._H = seen.rows
+        self.notes_: dict[str, str] = {}
+        self._fitted: dict[str, list[RFM]] = {}
+        with progress("fitting layers", len(self._layers)) as advance:
+            for layer in self._layers:
+                self._fit_layer(layer)
+                advance(1)
+        self.machines_: dict[str, RFM] = {name: stages[-1] for name, stages in self._fitted.items()}
+        if not self.machines_:
+            raise InputError(f"features: no layer has a machine ({'; '.join(self.notes_.values())})")
+        self._answering()
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions of the machine of `layer`: labels, or numbers of y's shape."""
+        check_is_fitted(self)
+        name = self._answering()
+        seen = self._network.seen(self._network.prepared(X), [name])
+        return self.machines_[name].predict(seen.rows[name])
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the accuracy of `predict`, or R^2 pooled over targets."""
+        found = self.predict(X)
+        return 1 - error_of(found, self._targets(y, len(found)), self.classes_ is not None)
+
+    def score_frame(self, X: Any, y: Any) -> pd.DataFrame:
+        """Return what every way to start comes to, on test rows: a row per layer, features and number of updates.
+
+        Machines from the identity, NFM, AGOP, init's NFM and a random matrix of the AGOP's spectrum are fitted for it,
+        all with the same kernel, ridge, bandwidth (a multiple of the median distance under each M) and `power`.
+
+        Args:
+            X: Test rows.
+            y: Their targets.
+
+        Returns:
+            Columns: `layer`, `name`, `d_in`; `features`, `n_iters` (updates of M); `metric`, "error rate" or
+            "1 - R^2" (pooled over targets); `error`, that of the machine; `network_error`; `constant_error`, that of
+            the best constant answer; `cosine_nfm`, `cosine_agop` of M with what was measured; `n` test rows; `note`.
+            What is undefined is NaN, with its reason in `note`.
+
+        Raises:
+            InputError: rows the network cannot take, or other targets than in `fit`.
+        """
+        check_is_fitted(self)
+        seen = self._network.seen(self._network.prepared(X), list(self._H))
+        targets = self._targets(y, len(seen.outputs))
+        kinds = [kind for kind in FEATURES if kind != "agop_centered" or self.features == kind]
+        score, why = self._network.score(seen.outputs, targets, self.classes_)
+        test = Test(targets, self.classes_ is not None, self._y, score, why)
+        found: list[dict[str, Any]] = []
+        with progress("fitting layers", len(self._layers) * len(kinds)) as advance:
+            for layer in self._layers:
+                for kind in kinds:
+                    found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), seen.rows)
+                    advance(1)
+        return pd.DataFrame(found, columns=COLUMNS)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write each layer's machine to DIR/NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
+
+        Returns:
+            The files.
+        """
+        check_is_fitted(self)
+        out = output_folder("folder", folder)
+        files = [out / f"{name}.safetensors" for name in self.machines_]
+        for file, machine in zip(files, self.machines_.values(), strict=True):
+            machine.save(file)
+        return files
+
+    def _fit_layer(self, layer: LayerAudit) -> None:
+        """Fit one layer's machines, and note what is unusual."""
+        name, notes = layer["name"], []
+        stages = self._stages(layer, self.features)
+        if isinstance(stages, str):
+            notes.append(stages)
+        else:
+            self._fitted[name] = list(stages)
+        if name in self._H:
+            n, d = self._H[name].shape
+            if n < d:
+                notes.append(f"{n} rows are fewer than its {d} inputs")
+            if layer["trivial"] and self.features == "agop":
+                notes.append("trivial: delta is the same for every row, so the AGOP tells little that W does not")
+        if notes:
+            self.notes_[name] = "; ".join(notes)
+
+    def _stages(self, layer: LayerAudit, kind: str) -> Iterable[RFM] | str:
+        """Return a layer's machines after 0, 1, ... updates, or why there are none."""
+        name = layer["name"]
+        if name not in self._H:
+            return "left out: several rows for each sample"
+        if kind == self.features and name in self._fitted:
+            return self._fitted[name]
+        start = first_features(layer, kind, self.power, self.random_state)
+        return start.undefined or self._fits(self._H[name], start.M)
+
+    def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[RFM]:
+        """Fit a machine to a layer's inputs, and yield it after 0, 1, ... updates."""
+        estimator = RFMRegressor if self.classes_ is None else RFMClassifier
+        names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
+        machine = estimator(M_init=M, progress=False, **{name: getattr(self, name) for name in names})
+        for fitted in machine.staged_fit(H, self._y):
+            # A fitted estimator's parts are replaced, never changed.
+            yield copy.copy(fitted)
+
+    def _targets(self, y: Any, n: int) -> NDArray[Any]:
+        """Return targets of the kind that `fit` saw: labels, or numbers."""
+        values = np.asarray(as_host(y))
+        if len(values) != n:
+            raise InputError(f"y: {len(values)} targets, but X has {n} rows")
+        if self.classes_ is None:
+            if values.shape[1:] != self._y.shape[1:]:
+                raise InputError(f"y: shape {values.shape}, expected {('n', *self._y.shape[1:])} as in fit")
+            return values.astype(np.float64)
+        labels = labels_of(values, self._network.n_outputs)
+        if labels is None:
+            raise InputError(f"y: {values.dtype} of shape {values.shape}, but fit saw classes")
+        return labels
+
+    def _answering(self) -> str:
+        """Return the name of the layer that answers."""
+        if self.layer is None:
+            return list(self.machines_)[-1]
+        name = str(self.audit_[self.layer]["name"])
+        if name not in self.machines_:
+            raise InputError(f"layer: {name} has no machine ({self.notes_.get(name, 'not among the layers chosen')})")
+        return name

@@ -1,0 +1,107 @@
+"""How well each layer's machines do on test rows, beside the network itself."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfa.audited import LayerAudit
+from nfa.network.scoring import Score
+from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.layerwise.features import cosine_with
+
+COLUMNS = (
+    *("layer", "name", "d_in", "features", "n_iters"),
+    *("metric", "error", "network_error", "constant_error"),
+    *("cosine_nfm", "cosine_agop", "n", "note"),
+)
+"""The columns of `LayerwiseRFM.score_frame`."""
+
+
+def error_of(predicted: NDArray[Any], y: NDArray[Any], are_classes: bool) -> float:
+    """Return the share of wrong labels, or 1 - R^2 = sum |y - f|^2 / sum |y - mean y|^2, pooled over targets.
+
+    NaN where real targets are all the same.
+
+    >>> error_of(np.array([1.0, 1.0]), np.array([0.0, 2.0]), are_classes=False)
+    1.0
+    """
+    if are_classes:
+        return float((predicted != y).mean())
+    y = y.astype(np.float64)
+    spread = float(((y - y.mean(0)) ** 2).sum())
+    return float(((y - predicted) ** 2).sum()) / spread if spread > 0 else math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Test:
+    """Test rows' targets, and what they say of the network.
+
+    Args:
+        y: Labels, or numbers.
+        are_classes: Which of the two.
+        y_train: The targets of the training rows.
+        score: The network's score on the test rows; None where it has none.
+        why: Its reason, or what is unusual, in words.
+    """
+
+    y: NDArray[Any]
+    are_classes: bool
+    y_train: NDArray[Any]
+    score: Score | None
+    why: str
+
+    def rows(
+        self,
+        layer: LayerAudit,
+        features: str,
+        n_iters: int,
+        stages: "Iterable[RFMClassifier | RFMRegressor] | str",
+        H: Mapping[str, Tensor],
+    ) -> Iterator[dict[str, Any]]:
+        """Yield a layer's rows of the table for one way to start.
+
+        Args:
+            layer: The layer.
+            features: What its machines start from.
+            n_iters: Updates of M.
+            stages: Its machines after 0, 1, ... updates, or why there are none.
+            H: By layer, the test rows that reach it.
+        """
+        about = {"layer": layer["layer"], "name": layer["name"], "d_in": layer["d_in"], "features": features}
+        about |= {"metric": "error rate" if self.are_classes else "1 - R^2", "n": len(self.y)}
+        about["network_error"] = math.nan if self.score is None else 1 - self.score.value
+        about["constant_error"] = self._constant()
+        if isinstance(stages, str):
+            for number in range(n_iters + 1):
+                undefined = dict.fromkeys(("error", "cosine_nfm", "cosine_agop"), math.nan)
+                yield about | {"n_iters": number, "note": _joined(stages, self.why)} | undefined
+            return
+        trivial = "trivial: delta is the same for every row" if layer["trivial"] else ""
+        for number, machine in enumerate(stages):
+            M = torch.from_numpy(machine.M_)
+            yield about | {
+                "n_iters": number,
+                "error": error_of(machine.predict(H[layer["name"]]), self.y, self.are_classes),
+                "cosine_nfm": cosine_with(M, layer.nfm),
+                "cosine_agop": cosine_with(M, layer.agop),
+                "note": _joined(trivial, self.why),
+            }
+
+    def _constant(self) -> float:
+        """Return the error of the training rows' commonest class, or of their mean."""
+        if self.are_classes:
+            labels, counts = np.unique(self.y_train, return_counts=True)
+            return float((self.y != labels[counts.argmax()]).mean())
+        mean = np.broadcast_to(self.y_train.mean(0), self.y.shape)
+        return error_of(mean, self.y, are_classes=False)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

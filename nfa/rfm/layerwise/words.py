@@ -1,0 +1,84 @@
+"""What the table of layerwise machines says, in plain words."""
+
+import math
+
+import pandas as pd
+
+NAMES = {
+    "nfm": "the NFM",
+    "agop": "the AGOP",
+    "agop_centered": "the centered AGOP",
+    "init_nfm": "the untrained NFM",
+    "random": "random features",
+    "identity": "the identity",
+}
+"""Features by their names in a sentence."""
+
+
+def standard_error(error: float, n: int, metric: str) -> float:
+    """Return the standard error of an error on n rows: binomial, or that of a mean square of Gaussian residuals.
+
+    >>> round(standard_error(0.1, 900, "error rate"), 4)
+    0.01
+    """
+    if metric == "error rate":
+        p = min(max(error, 1 / n), 1 - 1 / n) if n > 1 else 0.5
+        return math.sqrt(p * (1 - p) / n)
+    return error * math.sqrt(2 / n)
+
+
+def updates_to_reach(table: pd.DataFrame, features: str, error: float) -> int | None:
+    """Return the fewest updates after which machines from some features err no more than `error`; None if never.
+
+    Args:
+        table: One layer's rows.
+        features: What the machines started from.
+        error: The error to reach.
+    """
+    reached = table[(table["features"] == features) & (table["error"] <= error)]["n_iters"]
+    return None if reached.empty else int(reached.min())
+
+
+def sentences(table: pd.DataFrame, features: str) -> list[str]:
+    """Say for each layer whether its features are good enough, and what starting from them saves.
+
+    Good enough is an error within a standard error of the network's own; saved are the updates that a machine from the
+    identity needs to err no more than the seeded one without updates.
+
+    Args:
+        table: Of `LayerwiseRFM.score_frame`.
+        features: What to speak of.
+    """
+    return [_about(part, features) for _, part in table.groupby("layer", sort=True)]
+
+
+def _about(part: pd.DataFrame, features: str) -> str:
+    seeded = part[part["features"] == features].sort_values("n_iters")
+    first, start = seeded.iloc[0], NAMES[features]
+    name = f"Layer {first['layer']} ({first['name']}, {first['d_in']} inputs)"
+    if math.isnan(first["error"]):
+        return f"{name}: no machine from {start} ({first['note']})."
+    kind, n = first["metric"], int(first["n"])
+    says = f"a kernel machine on its inputs, started from {start}, has {_as(first['error'], kind)} without updates"
+    own = first["network_error"]
+    if math.isnan(own):
+        compared = "the network's own error is not known"
+    else:
+        near = first["error"] - own <= standard_error(own, n, kind)
+        verdict = "good enough for a kernel machine" if near else "not yet good enough for a kernel machine"
+        compared = f"the network has {_as(own, kind)}, so these features are {verdict}"
+    if features == "identity":
+        return f"{name}: {says}; {compared}."
+    most = int(part["n_iters"].max())
+    needed = updates_to_reach(part, "identity", first["error"])
+    if needed is None:
+        saved = f"from the identity no {most} updates reach that" if most else "the identity does worse"
+    elif needed == 0:
+        saved = "the identity does as well, so starting from the network saves nothing"
+    else:
+        saved = f"from the identity it takes {needed} update{'s' * (needed > 1)}, which starting from the network saves"
+    return f"{name}: {says}; {saved}; {compared}."
+
+
+def _as(error: float, metric: str) -> str:
+    return f"{100 * error:.1f} % errors" if metric == "error rate" else f"1 - R^2 = {error:.3f}"
