@@ -30,24 +30,29 @@ def errors(table: pd.DataFrame) -> dict[str, pd.Series]:
 def findings(table: pd.DataFrame) -> list[str]:
     """Say how alike the matrices are beside their nulls, and who errs how much."""
     found = []
-    for task, rows in table.groupby("task", sort=False):
-        seeds = rows["seed"].nunique()
+    for (task, optimizer), rows in table.groupby(["task", "optimizer"], sort=False):
+        name, seeds = f"{task}, {optimizer}", rows["seed"].nunique()
         listed = ", ".join(f"{method} {spread(values)}" for method, values in errors(rows).items())
-        found.append(f"{task}: test error ({seeds} seeds): {listed}.")
-        for quantity, what in (("cosine", "cosine"), ("correlation", "correlation of diagonals")):
-            values = {name: pair(rows, quantity, *names) for names, name in PAIRS.items()}
-            listed = ", ".join(f"{name} {spread(part)}" for name, part in values.items() if len(part))
-            found.append(f"{task}: {what}: {listed}.")
+        found.append(f"{name}: test error ({seeds} seeds): {listed}.")
         chance = pair(rows, "overlap", "rfm", "chance").mean()
-        values = {name: pair(rows, "overlap", *names) for names, name in PAIRS.items()}
-        listed = ", ".join(f"{name} {spread(part)}" for name, part in values.items() if len(part))
-        found.append(f"{task}: overlap of leading eigenvectors (by chance {chance:.2g}): {listed}.")
-        found.append(f"{task}: {_verdict(rows)}")
+        overlap = f"overlap of leading eigenvectors (by chance {chance:.2g})"
+        for quantity, what in (("cosine", "cosine"), ("correlation", "correlation of diagonals"), ("overlap", overlap)):
+            values = {words: pair(rows, quantity, *names) for names, words in PAIRS.items()}
+            listed = ", ".join(f"{words} {spread(part)}" for words, part in values.items() if len(part))
+            if listed:
+                found.append(f"{name}: {what}: {listed}.")
+        found += [f"{name}: {sentence}" for sentence in _verdict(rows)]
     return found
 
 
-def _verdict(rows: pd.DataFrame) -> str:
+def _verdict(rows: pd.DataFrame) -> list[str]:
     claim = pair(rows, "cosine", "rfm", "nfm")
     nulls = [pair(rows, "cosine", "rfm", name) for name in ("init", "covariance")]
+    if claim.empty or any(null.empty for null in nulls):
+        return []
     above = all(claim.min() > null.max() for null in nulls)
-    return f"M is{'' if above else ' not'} more like the NFM than like untrained weights and inputs, in every seed."
+    return [
+        "in every seed M is more like the NFM than like untrained weights and the covariance of x."
+        if above
+        else "M is not in every seed more like the NFM than like untrained weights and the covariance of x."
+    ]

@@ -1,0 +1,113 @@
+"""On a target of known directions RFM and network find the same; what the table says; the figure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyses import rfm_vs_network
+from analyses.analysis import Options
+from analyses.rfm_vs_network_summary import errors, findings, pair
+from figures.rfm_vs_network import draw
+
+QUICK = Options(quick=True)
+
+
+def table_of(task, optimizer="sgd"):
+    cells = rfm_vs_network.cells(QUICK)
+    cell = next(c for c in cells if (c["task"], c["optimizer"], c["seed"]) == (task, optimizer, 0))
+    return pd.DataFrame([{**cell, **row} for row in rfm_vs_network.rows(cell, QUICK)])
+
+
+@pytest.fixture(scope="module")
+def product():
+    return table_of("product", "adam")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return table_of("digits")
+
+
+def test_both_find_the_directions_of_a_known_target(product):
+    for name in ("nfm", "agop"):
+        assert pair(product, "overlap", "rfm", name).item() > 0.8
+    assert pair(product, "overlap", "rfm", "init").item() < 0.5
+    assert pair(product, "overlap", "rfm", "chance").item() == 3 / 20
+    nulls = [pair(product, "cosine", "rfm", name).item() for name in ("init", "covariance")]
+    assert pair(product, "cosine", "rfm", "agop").item() > 0.7 > max(nulls)
+    # The entries are those of M: large where the two factors are.
+    entries = product[(product["quantity"] == "entry") & (product["a"] == "rfm")].sort_values("index")
+    M = entries["value"].to_numpy().reshape(20, 20)
+    np.testing.assert_allclose(M, M.T, atol=1e-3)
+    assert set(np.argsort(M.diagonal())[-2:]) == {0, 1}
+    assert np.abs(M).max() == 1
+
+
+def test_pictures_of_one_seed_and_errors(digits):
+    found = errors(digits)
+    assert max(found["rfm"].item(), found["kernel"].item()) < 0.1
+    assert found["network"].item() < 0.5 < found["constant"].item()
+    for quantity in ("diagonal", "eigenvector"):
+        for name in ("rfm", "nfm", "agop", "init"):
+            values = digits[(digits["quantity"] == quantity) & (digits["a"] == name)]
+            assert list(values["index"]) == list(range(64))
+            assert values["value"].abs().max() == 1
+    assert digits.loc[digits["quantity"] == "rows", "value"].item() == 500
+    # Pixels that are always 0 have no variance, and the RFM's gradient there is 0.
+    diagonal = digits[(digits["quantity"] == "diagonal") & (digits["a"] == "rfm")]["value"]
+    assert diagonal.iloc[0] == 0
+
+
+def test_eigenvectors_are_shown_in_one_sign(digits):
+    vectors = digits[digits["quantity"] == "eigenvector"].pivot_table(index="index", columns="a", values="value")
+    assert (vectors.T @ vectors["rfm"] >= 0).all()
+
+
+def test_cells():
+    cells = pd.DataFrame(rfm_vs_network.cells(Options(("digits",))))
+    assert set(cells["task"]) == {"digits"}
+    assert (cells.groupby("optimizer")["seed"].nunique() == 3).all()
+    assert {"product", "staircase"} < set(pd.DataFrame(rfm_vs_network.cells(QUICK))["task"])
+
+
+def row(**changes):
+    return {"task": "digits", "optimizer": "sgd", "seed": 0, "quantity": "cosine", "a": "rfm", "b": "nfm"} | changes
+
+
+def hand_made(claim):
+    return pd.DataFrame(
+        [
+            row(value=claim),
+            row(b="init", value=0.2),
+            row(b="covariance", value=0.5),
+            row(quantity="overlap", value=0.4),
+            row(quantity="overlap", b="chance", value=0.1),
+            row(quantity="error", a="rfm", b=None, value=0.03),
+            row(quantity="rows", a=None, b=None, value=100),
+        ]
+    )
+
+
+def test_findings():
+    said = findings(hand_made(0.9))
+    assert said == [
+        "digits, sgd: test error (1 seeds): rfm 0.03.",
+        "digits, sgd: cosine: M and NFM 0.9, M and untrained NFM 0.2, M and covariance of x 0.5.",
+        "digits, sgd: overlap of leading eigenvectors (by chance 0.1): M and NFM 0.4.",
+        "digits, sgd: in every seed M is more like the NFM than like untrained weights and the covariance of x.",
+    ]
+    assert findings(hand_made(0.4))[-1].startswith("digits, sgd: M is not in every seed more like")
+
+
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_findings_survive_an_incomplete_table(rows):
+    assert findings(hand_made(0.9).iloc[:rows])
+
+
+def test_the_figure_draws(product, digits):
+    fig = draw(pd.concat([digits, product]))
+    titles = [ax.get_title() for ax in fig.axes]
+    assert titles[:2] == ["RFM's M\ndiagonal", "NFM (SGD)\ndiagonal"]
+    assert "NFM (Adam)\nmatrix" in titles
+    assert [label.get_text() for label in fig.axes[-2].get_yticklabels()] == ["digits", "product"]
+    assert draw(hand_made(0.9)).axes
