@@ -120,7 +120,7 @@ def _similarities(matrices: dict[str, Matrix], r: int) -> Iterator[Row]:
 
 def _pictures(matrices: dict[str, Matrix]) -> Iterator[Row]:
     reference = top_of(matrices["rfm"], 1)[:, 0]
-    for name in ("rfm", "nfm", "agop", "init"):
+    for name in ("rfm", "nfm", "agop"):
         vector = top_of(matrices[name], 1)[:, 0]
         # An eigenvector's sign means nothing: all are shown in RFM's.
         vector = vector if vector @ reference >= 0 else -vector
@@ -129,7 +129,7 @@ def _pictures(matrices: dict[str, Matrix]) -> Iterator[Row]:
 
 
 def _entries(matrices: dict[str, Matrix]) -> Iterator[Row]:
-    for name in ("rfm", "nfm", "agop", "init"):
+    for name in ("rfm", "nfm", "agop"):
         yield from _entry_rows("entry", name, matrices[name].flatten())
 
 

@@ -48,7 +48,7 @@ def test_pictures_of_one_seed_and_errors(digits):
     assert max(found["rfm"].item(), found["kernel"].item()) < 0.1
     assert found["network"].item() < 0.5 < found["constant"].item()
     for quantity in ("diagonal", "eigenvector"):
-        for name in ("rfm", "nfm", "agop", "init"):
+        for name in ("rfm", "nfm", "agop"):
             values = digits[(digits["quantity"] == quantity) & (digits["a"] == name)]
             assert list(values["index"]) == list(range(64))
             assert values["value"].abs().max() == 1
