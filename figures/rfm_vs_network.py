@@ -25,6 +25,10 @@ PICTURES = (
     ("eigenvector", "nfm", SECOND, "NFM (Adam)"),
 )
 TITLES = {"diagonal": "diagonal", "eigenvector": "1st eigenvector", "entry": "matrix"}
+COLOURS = """Pictures: seed 0, each over its largest
+entry. Diagonals from 0 (dark);
+else blue is negative, white 0,
+red positive."""
 ROTATED = ("staircase",)
 """Their directions are random: matrices with nothing to see."""
 
@@ -89,6 +93,10 @@ def _row(rows: pd.DataFrame, task: str, axes: Any, titled: bool) -> None:
             picture(values, _shape(len(values)), ax, signed=quantity != "diagonal")
         if titled and len(values):
             ax.set_title(f"{title}\n{TITLES[quantity]}", fontsize=7)
+    if matrices:
+        # Their eigenvectors are no pictures: room to say what the colours are.
+        text = axes[4].text(0, 0.5, COLOURS, transform=axes[4].transAxes, va="center", fontsize=7)
+        text.set_in_layout(False)
     n = rows.loc[rows["quantity"] == "rows", "value"].max()
     where = {"transform": axes[0].transAxes, "rotation": 90, "va": "center", "ha": "right"}
     axes[0].text(-0.12, 0.5, f"{task}\nn = {n:,.0f}", **where)

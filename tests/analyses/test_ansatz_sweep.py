@@ -86,6 +86,7 @@ def test_findings_say_where_it_holds_and_where_not():
     )
     assert "digits, idle: networks that have not learned: 1 (score 0.2)" in text
     assert "nearer to 1/2 than to 1/(linear layers to the output) in 3 of 4 layers" in text
+    assert "centered AGOP 0.800 (untrained 0.800; above the untrained network's in 0 of 4 layers)." in text
     assert "digits, decay: the rival" in text
     assert "relative residual 0.8" in text
 
