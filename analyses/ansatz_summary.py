@@ -124,9 +124,9 @@ def _others(dataset: str, rows: pd.DataFrame) -> list[str]:
         f"{dataset}, networks that have learned, means over layers: the authors' own number (change of weights on both "
         f"sides) {layers['cnfa_cosine'].mean():.3f}, change of weights against the AGOP "
         f"{layers['delta_cosine'].mean():.3f}, NFM against AGOP {layers['cosine'].mean():.3f}, against the centered "
-        f"AGOP {layers['cosine_centered'].mean():.3f} (untrained {layers['cosine_centered_null'].mean():.3f}; above the "
-        f"untrained network's in {(layers['cosine_centered'] > layers['cosine_centered_null']).sum()} of {len(layers)} "
-        "layers)."
+        f"AGOP {layers['cosine_centered'].mean():.3f} (untrained {layers['cosine_centered_null'].mean():.3f}; above "
+        f"the untrained network's in {(layers['cosine_centered'] > layers['cosine_centered_null']).sum()} of "
+        f"{len(layers)} layers)."
     ]
 
 

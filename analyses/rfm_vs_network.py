@@ -32,7 +32,9 @@ from analyses.analysis import Analysis, Cell, Options, Row
 from analyses.rfm_vs_network_summary import findings
 from analyses.setting import pictures, pictures_of, trained
 from analyses.targets import TARGETS, drawn, top_of
+from nfa.common.checks import one_of
 from nfa.data import Dataset
+from nfa.data.loading import NAMES
 
 SEEDS = (0, 1, 2)
 POLYNOMIALS = ("product", "staircase")
@@ -53,8 +55,10 @@ Matrix = NDArray[np.float64]
 
 def cells(options: Options) -> list[Cell]:
     """All tasks by both optimizers, seed by seed; with data sets named, these alone."""
-    tasks = pictures_of(options) if options.datasets or not options.quick else ["digits"]
-    tasks += [] if options.datasets else list(POLYNOMIALS)
+    if options.datasets is None:
+        tasks = [*pictures_of(options), *POLYNOMIALS]
+    else:
+        tasks = [one_of("dataset", name, (*NAMES, *POLYNOMIALS)) for name in options.datasets]
     change = QUICK if options.quick else {}
     found: list[Cell] = []
     for seed in SEEDS:

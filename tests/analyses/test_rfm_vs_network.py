@@ -8,6 +8,7 @@ from analyses import rfm_vs_network
 from analyses.analysis import Options
 from analyses.rfm_vs_network_summary import errors, findings, pair
 from figures.rfm_vs_network import draw
+from nfa import InputError
 
 QUICK = Options(quick=True)
 
@@ -67,6 +68,9 @@ def test_cells():
     cells = pd.DataFrame(rfm_vs_network.cells(Options(("digits",))))
     assert set(cells["task"]) == {"digits"}
     assert (cells.groupby("optimizer")["seed"].nunique() == 3).all()
+    assert {cell["task"] for cell in rfm_vs_network.cells(Options(("staircase",)))} == {"staircase"}
+    with pytest.raises(InputError, match=r"dataset: 'staircse' is unknown; did you mean 'staircase'\?"):
+        rfm_vs_network.cells(Options(("staircse",)))
     assert {"product", "staircase"} < set(pd.DataFrame(rfm_vs_network.cells(QUICK))["task"])
 
 
