@@ -80,7 +80,7 @@ class Radial(Kernel):
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put phi(r / L) into `out`."""
-        self.phi_(torch.div(pairs, L, out=out))
+        self.phi_(torch.mul(pairs, 1 / L, out=out))
 
     @abstractmethod
     def phi_(self, t: Tensor) -> Tensor:
@@ -123,12 +123,12 @@ class Laplace(Radial):
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put exp(-r / L) into `out`, in one pass less."""
-        torch.div(pairs, -L, out=out).exp_()
+        torch.mul(pairs, -1 / L, out=out).exp_()  # a product: dividing takes as long as all the rest
 
     def slopes(self, r: Tensor, L: float, K: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-        """Return -exp(-t) / t at t = r / L, and 0 at t = 0, in three passes less."""
-        t = torch.div(r, -L, out=out)
-        return torch.div(t.exp() if K is None else K, t, out=t).nan_to_num_(posinf=0.0, neginf=0.0)
+        """Return -exp(-t) / t at t = r / L, and 0 at t = 0, with a single division."""
+        K = (r * (-1 / L)).exp_() if K is None else K
+        return torch.div(K, r, out=out).mul_(-L).nan_to_num_(posinf=0.0, neginf=0.0)
 
     def phi_(self, t: Tensor) -> Tensor:
         """Return exp(-t)."""
@@ -235,7 +235,7 @@ class ProductLaplace(Kernel):
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put exp(-r / L) into `out`."""
-        torch.div(pairs, -L, out=out).exp_()
+        torch.mul(pairs, -1 / L, out=out).exp_()
 
     def moments(
         self,

@@ -91,7 +91,8 @@ def _direct(
     for first in range(0, c, columns):
         part = a[:, first : first + columns]
         k = part.shape[1]
-        aZ = (part[:, :, None] * Z[:, None, :]).reshape(n, k * d)
+        # Side by side, so that Q passes through the processor once.
+        aZ = torch.cat([(part[:, :, None] * -Z[:, None, :]).reshape(n, k * d), part], 1)
         totals = X.new_zeros(k, d)
         for start in range(0, m, rows):
             stop = min(start + rows, m)
@@ -101,7 +102,8 @@ def _direct(
             i, j = near_i[inside] - start, near_j[inside]
             q = Q[i, j]
             Q[i, j] = 0
-            G = torch.addcmul(-(Q @ aZ).view(-1, k, d), (Q @ part)[:, :, None], X[start:stop, None, :])
+            QZ, Qa = (Q @ aZ).split([k * d, k], 1)
+            G = torch.addcmul(QZ.reshape(-1, k, d), Qa[:, :, None], X[start:stop, None, :])
             step = max(1, GATHERED // (k * d))
             for i_, j_, q_ in zip(i.split(step), j.split(step), q.split(step), strict=True):
                 apart = X.index_select(0, start + i_).sub_(Z.index_select(0, j_))
