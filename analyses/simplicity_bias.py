@@ -40,8 +40,8 @@ SEEDS = (0, 1, 2)
 SIMPLE = {"cifar10": "mnist"}
 """By complex set; beside others stand the digits."""
 CLASSES = 10
-INIT = "first-normal:0.01"
-"""A small first layer, as in the paper: what its NFM holds then is what was learned."""
+TRAINING = {"init": "first-normal:0.001", "optimizer": "sgd", "lr": 0.1}
+"""A small first layer and gradient descent, as in the paper: what the NFM holds then is what was learned."""
 HALVES = ("both", "simple", "complex")
 Array = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ def cells(options: Options) -> list[Cell]:
     return [
         {"dataset": name, "simple": SIMPLE.get(name, "digits"), **sizes, "seed": seed, **model, "halves": halves}
         for name in pictures_of(options)
-        for model in (RFM, NETWORK | {"epochs": epochs, "init": INIT})
+        for model in (RFM, NETWORK | {"epochs": epochs, **TRAINING})
         for seed in SEEDS
         for halves in HALVES
     ]
