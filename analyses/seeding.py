@@ -155,8 +155,8 @@ def _saved(part: pd.DataFrame) -> str:
     return (
         f"an RFM on X reaches {_spread(100 * updates['error'])} % errors from the identity after "
         f"{_spread(updates['identity'])} updates ({_spread(seconds['identity'], 2)} s), from the network's AGOP after "
-        f"{_spread(updates['agop'])} ({_spread(seconds['agop'], 2)} s; besides, up to {cost['audit_seconds']:.1f} s for "
-        f"the audit and {cost['training_seconds']:.1f} s for the training)."
+        f"{_spread(updates['agop'])} ({_spread(seconds['agop'], 2)} s; besides, up to {cost['audit_seconds']:.1f} s "
+        f"for the audit and {cost['training_seconds']:.1f} s for the training)."
     )
 
 

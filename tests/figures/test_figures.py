@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from figures.__main__ import drawn, main, names
+from analyses.running import RESULTS
+from figures.__main__ import HERE, drawn, main, names
 from nfa import InputError
 
 
@@ -28,3 +29,9 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
     assert one == two
     with pytest.raises(InputError, match="out: "):
         drawn("tabular", tmp_path / "t.csv", tmp_path / "t.docx")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_figure_draws_from_the_table_that_the_project_keeps(name, tmp_path):
+    made = drawn(name, HERE.parent / RESULTS / f"{name}.csv", tmp_path / f"{name}.png")
+    assert made.stat().st_size > 20_000
