@@ -113,7 +113,7 @@ def _print(table: "pd.DataFrame", what: str) -> None:
     shown.add_column("layer")
     shown.add_column("from")
     for number in updates:
-        shown.add_column(f"{number} updates", justify="right")
+        shown.add_column("1 update" if number == 1 else f"{number} updates", justify="right")
     for heading in ("network", "constant", "with NFM", "with AGOP"):
         shown.add_column(heading, justify="right")
     shown.caption = "with NFM, with AGOP: cosine of the last M"

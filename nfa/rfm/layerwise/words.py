@@ -43,7 +43,7 @@ def sentences(table: pd.DataFrame, features: str) -> list[str]:
     """Say for each layer whether its features are good enough, and what starting from them saves.
 
     Good enough is an error within a standard error of the network's own; saved are the updates that a machine from the
-    identity needs to err no more than the seeded one without updates.
+    identity needs to come within a standard error of the seeded one without updates.
 
     Args:
         table: Of `LayerwiseRFM.score_frame`.
@@ -70,14 +70,18 @@ def _about(part: pd.DataFrame, features: str) -> str:
     if features == "identity":
         return f"{name}: {says}; {compared}."
     most = int(part["n_iters"].max())
-    needed = updates_to_reach(part, "identity", first["error"])
+    needed = updates_to_reach(part, "identity", first["error"] + standard_error(first["error"], n, kind))
     if needed is None:
-        saved = f"from the identity no {most} updates reach that" if most else "the identity does worse"
+        saved = f"from the identity {_updates(most)} do not get there" if most > 1 else "the identity does worse"
     elif needed == 0:
         saved = "the identity does as well, so starting from the network saves nothing"
     else:
-        saved = f"from the identity it takes {needed} update{'s' * (needed > 1)}, which starting from the network saves"
+        saved = f"from the identity it takes {_updates(needed)}, which starting from the network saves"
     return f"{name}: {says}; {saved}; {compared}."
+
+
+def _updates(number: int) -> str:
+    return f"{number} update" if number == 1 else f"{number} updates"
 
 
 def _as(error: float, metric: str) -> str:

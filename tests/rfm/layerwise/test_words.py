@@ -20,7 +20,8 @@ def table(identity, agop, network=0.10, metric="error rate", note=""):
 SAID = [
     (table([0.30, 0.20, 0.10], [0.11, 0.1, 0.1]), "from the identity it takes 2 updates, which starting"),
     (table([0.30, 0.10, 0.10], [0.11, 0.1, 0.1]), "from the identity it takes 1 update, which starting"),
-    (table([0.30, 0.20, 0.12], [0.11, 0.1, 0.1]), "from the identity no 2 updates reach that"),
+    (table([0.30, 0.20, 0.13], [0.11, 0.1, 0.1]), "from the identity 2 updates do not get there"),
+    (table([0.12, 0.12, 0.12], [0.11, 0.1, 0.1]), "the identity does as well"),
     (
         table([0.10, 0.20, 0.20], [0.11, 0.1, 0.1]),
         "the identity does as well, so starting from",
