@@ -154,9 +154,9 @@ def _saved(part: pd.DataFrame) -> str:
     cost = timing[["audit_seconds", "training_seconds"]].max()
     return (
         f"an RFM on X reaches {_spread(100 * updates['error'])} % errors from the identity after "
-        f"{_spread(updates['identity'])} updates ({_spread(seconds['identity'])} s), from the network's AGOP after "
-        f"{_spread(updates['agop'])} ({_spread(seconds['agop'])} s; besides, up to {cost['audit_seconds']:.1f} s for "
-        f"the audit and {cost['training_seconds']:.1f} s for the training)."
+        f"{_spread(updates['identity'])} updates ({_spread(seconds['identity'], 2)} s), from the network's AGOP after "
+        f"{_spread(updates['agop'])} ({_spread(seconds['agop'], 2)} s; besides, up to {cost['audit_seconds']:.1f} s "
+        f"for the audit and {cost['training_seconds']:.1f} s for the training)."
     )
 
 
@@ -188,8 +188,8 @@ def _substituted(part: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _spread(values: "pd.Series[float]") -> str:
-    return f"{values.mean():.1f} ± {values.std():.1f}" if len(values) > 1 else f"{values.mean():.1f}"
+def _spread(values: "pd.Series[float]", digits: int = 1) -> str:
+    return f"{values.mean():.{digits}f}" + (f" ± {values.std():.{digits}f}" if len(values) > 1 else "")
 
 
 ANALYSIS = Analysis(cells, rows, findings)
