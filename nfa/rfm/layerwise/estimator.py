@@ -22,11 +22,12 @@ from nfa.rfm.deep.targets import labels_of
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.tables import as_host
+from nfa.rfm.kernels import kernel_named
+from nfa.rfm.layerwise.coordinates import Coordinates
 from nfa.rfm.layerwise.features import FEATURES, first_features
+from nfa.rfm.layerwise.machine import RFM, LayerMachine
 from nfa.rfm.layerwise.network import Network, chosen_layers
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
-
-RFM = RFMClassifier | RFMRegressor
 
 
 class LayerwiseRFM(BaseEstimator):
@@ -56,7 +57,9 @@ class LayerwiseRFM(BaseEstimator):
         progress: Show a bar on a terminal when fitting takes longer than two seconds.
 
     Attributes:
-        machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`.
+        machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`. Where
+            a layer has more inputs than rows and the kernel is radial, it takes `coordinates_[NAME].rows(h)`.
+        coordinates_: By such layer, its `Coordinates`.
         notes_: By layer without a machine, or with something unusual, what it is, in words.
         audit_: The audit.
         classes_: The labels, for classes.
@@ -171,12 +174,14 @@ class LayerwiseRFM(BaseEstimator):
         self._y = self._targets(self._y, len(seen.outputs))
         self._H = seen.rows
         self.notes_: dict[str, str] = {}
-        self._fitted: dict[str, list[RFM]] = {}
+        self._fitted: dict[str, list[LayerMachine]] = {}
         with progress("fitting layers", len(self._layers)) as advance:
             for layer in self._layers:
                 self._fit_layer(layer)
                 advance(1)
-        self.machines_: dict[str, RFM] = {name: stages[-1] for name, stages in self._fitted.items()}
+        last = {name: stages[-1] for name, stages in self._fitted.items()}
+        self.machines_: dict[str, RFM] = {name: each.machine for name, each in last.items()}
+        self.coordinates_ = {name: each.coordinates for name, each in last.items() if each.coordinates is not None}
         if not self.machines_:
             raise InputError(f"features: no layer has a machine ({'; '.join(self.notes_.values())})")
         self._answering()
@@ -187,7 +192,7 @@ class LayerwiseRFM(BaseEstimator):
         check_is_fitted(self)
         name = self._answering()
         seen = self._network.seen(self._network.prepared(X), [name])
-        return self.machines_[name].predict(seen.rows[name])
+        return self._fitted[name][-1].predict(seen.rows[name])
 
     def score(self, X: Any, y: Any) -> float:
         """Return the accuracy of `predict`, or R^2 pooled over targets."""
@@ -230,14 +235,18 @@ class LayerwiseRFM(BaseEstimator):
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each layer's machine to DIR/NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
 
+        The machine of a layer in `coordinates_` takes those; they are written to DIR/NAME.coordinates.safetensors.
+
         Returns:
-            The files.
+            The machines' files.
         """
         check_is_fitted(self)
         out = output_folder("folder", folder)
         files = [out / f"{name}.safetensors" for name in self.machines_]
         for file, machine in zip(files, self.machines_.values(), strict=True):
             machine.save(file)
+        for name, coordinates in self.coordinates_.items():
+            coordinates.save(out / f"{name}.coordinates.safetensors")
         return files
 
     def _fit_layer(self, layer: LayerAudit) -> None:
@@ -257,7 +266,7 @@ class LayerwiseRFM(BaseEstimator):
         if notes:
             self.notes_[name] = "; ".join(notes)
 
-    def _stages(self, layer: LayerAudit, kind: str) -> Iterable[RFM] | str:
+    def _stages(self, layer: LayerAudit, kind: str) -> Iterable[LayerMachine] | str:
         """Return a layer's machines after 0, 1, ... updates, or why there are none."""
         name = layer["name"]
         if name not in self._H:
@@ -267,14 +276,18 @@ class LayerwiseRFM(BaseEstimator):
         start = first_features(layer, kind, self.power, self.random_state)
         return start.undefined or self._fits(self._H[name], start.M)
 
-    def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[RFM]:
+    def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[LayerMachine]:
         """Fit a machine to a layer's inputs, and yield it after 0, 1, ... updates."""
         estimator = RFMRegressor if self.classes_ is None else RFMClassifier
         names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
-        machine = estimator(M_init=M, progress=False, **{name: getattr(self, name) for name in names})
-        for fitted in machine.staged_fit(H, self._y):
+        coordinates = None
+        if H.shape[1] > len(H) and kernel_named(self.kernel, self.exponent).radial:
+            coordinates = Coordinates.of(H, M)
+        start, rows = (M, H) if coordinates is None else (None, coordinates.rows(H))
+        machine = estimator(M_init=start, progress=False, **{name: getattr(self, name) for name in names})
+        for updates, fitted in enumerate(machine.staged_fit(rows, self._y)):
             # A fitted estimator's parts are replaced, never changed.
-            yield copy.copy(fitted)
+            yield LayerMachine(copy.copy(fitted), coordinates, M, updates)
 
     def _targets(self, y: Any, n: int) -> NDArray[Any]:
         """Return targets of the kind that `fit` saw: labels, or numbers."""

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nfa.audited import LayerAudit
 from nfa.network.scoring import Score
-from nfa.rfm.estimators.classifier import RFMClassifier
-from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.layerwise.features import cosine_with
+from nfa.rfm.layerwise.machine import LayerMachine
 
 COLUMNS = (
     *("layer", "name", "d_in", "features", "n_iters"),
@@ -62,7 +59,7 @@ class Test:
         layer: LayerAudit,
         features: str,
         n_iters: int,
-        stages: "Iterable[RFMClassifier | RFMRegressor] | str",
+        stages: Iterable[LayerMachine] | str,
         H: Mapping[str, Tensor],
     ) -> Iterator[dict[str, Any]]:
         """Yield a layer's rows of the table for one way to start.
@@ -85,12 +82,11 @@ class Test:
             return
         trivial = "trivial: delta is the same for every row" if layer["trivial"] else ""
         for number, machine in enumerate(stages):
-            M = torch.from_numpy(machine.M_)
             yield about | {
                 "n_iters": number,
                 "error": error_of(machine.predict(H[layer["name"]]), self.y, self.are_classes),
-                "cosine_nfm": cosine_with(M, layer.nfm),
-                "cosine_agop": cosine_with(M, layer.agop),
+                "cosine_nfm": machine.cosine(layer.nfm),
+                "cosine_agop": machine.cosine(layer.agop),
                 "note": _joined(trivial, self.why),
             }
 

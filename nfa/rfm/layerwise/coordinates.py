@@ -1,0 +1,98 @@
+"""Rows wider than there are rows, in as many coordinates as there are rows: nothing of size d x d is formed."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.features.factored import FactoredMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Coordinates of rows h in which a machine that starts from M starts from the identity, n entries at most.
+
+    With M = R'R, z = Rh and V an orthonormal basis (r x q) of what the training rows' z - center span: h becomes
+    (V'(z - center), |z - center - VV'(z - center)|). Distances from training rows, whose last entry is 0, are those
+    under M, for any h; and what the AGOP makes of M stays in the span: M = R'V A V'R, A its leading q x q part.
+
+    Args:
+        factor: R (r x d), float64; None for the identity.
+        center: The training rows' mean z, float64.
+        basis: V; None where r <= n and z itself serves.
+    """
+
+    factor: Tensor | None
+    center: Tensor
+    basis: Tensor | None
+
+    @classmethod
+    def of(cls, H: Tensor, M: FactoredMatrix | None) -> "Coordinates":
+        """Return the coordinates for training rows H (n x d) and a machine that starts from M (None: the identity).
+
+        >>> H = torch.eye(2, 5)
+        >>> Coordinates.of(H, None).rows(H).shape
+        torch.Size([2, 2])
+        """
+        factor = None if M is None else factor_of(M)
+        Z = _images(H, factor)
+        center = Z.mean(0)
+        if Z.shape[1] <= len(Z):
+            return cls(factor, center, None)
+        _, s, Vt = torch.linalg.svd(Z - center, full_matrices=False)
+        kept = s > max(Z.shape) * torch.finfo(H.dtype).eps * s[0]
+        return cls(factor, center, Vt[kept].T)
+
+    def rows(self, H: Tensor) -> Tensor:
+        """Return rows H (m x d) in these coordinates, in H's dtype."""
+        Z = _images(H, self.factor) - self.center
+        if self.basis is not None:
+            inside = Z @ self.basis
+            outside = (Z - inside @ self.basis.T).norm(dim=1, keepdim=True)
+            Z = torch.cat([inside, outside], 1)
+        return Z.to(H.dtype)
+
+    def matrix(self, A: Tensor) -> FactoredMatrix:
+        """Return M in the rows' own coordinates, from what it is after an update in these (float64, square)."""
+        factor = self.factor
+        if self.basis is not None:
+            q = self.basis.shape[1]
+            factor = self.basis.T if factor is None else self.basis.T @ factor
+            A = A[:q, :q]
+        assert factor is not None, "rows that are wide have a basis, or a factor that is not"
+        return FactoredMatrix(factor, A)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `factor`, `center` and `basis` to a safetensors file, where they are not None.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        found = {"factor": self.factor, "center": self.center, "basis": self.basis}
+        try:
+            save_file({name: t.contiguous() for name, t in found.items() if t is not None}, str(path))
+        except OSError as error:
+            raise InputError(f"folder: cannot write {path} ({error.strerror})") from error
+
+
+def factor_of(M: FactoredMatrix) -> Tensor:
+    """Return R (r x d, float64) with M = R'R: W itself for W'W, else L'W with S = LL'.
+
+    >>> R = factor_of(FactoredMatrix(torch.ones(1, 3), torch.full((1, 1), 4.0)))
+    >>> R.abs().tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    W = M.weight.W.double() * M.weight.unit
+    if M.S is None:
+        return W
+    values, V = torch.linalg.eigh(M.S.double())
+    R: Tensor = (V * values.clamp(min=0).sqrt()).T @ W
+    return R
+
+
+def _images(H: Tensor, factor: Tensor | None) -> Tensor:
+    rows = H.detach().to("cpu", torch.float64)
+    return rows if factor is None else rows @ factor.T

@@ -1,0 +1,48 @@
+"""A layer's machine: fitted to the layer's rows, or to coordinates of rows that are wider than there are rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfa.features.factored import FactoredMatrix
+from nfa.features.similarity import cosine_of
+from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.layerwise.coordinates import Coordinates
+from nfa.rfm.layerwise.features import cosine_with
+
+RFM = RFMClassifier | RFMRegressor
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMachine:
+    """A fitted machine, and what it takes of the rows h that reach its layer.
+
+    Args:
+        machine: The estimator.
+        coordinates: What it was fitted to instead of h; None for h itself.
+        start: M before the first update; None for the identity.
+        updates: Of M.
+    """
+
+    machine: RFM
+    coordinates: Coordinates | None
+    start: FactoredMatrix | None
+    updates: int
+
+    def predict(self, H: Tensor) -> NDArray[Any]:
+        """Return predictions for rows H (m x d)."""
+        return self.machine.predict(H if self.coordinates is None else self.coordinates.rows(H))
+
+    def cosine(self, measured: FactoredMatrix) -> float:
+        """Return the cosine of M and a measured matrix; NaN where one of them is 0."""
+        A = torch.from_numpy(self.machine.M_)
+        if self.coordinates is None:
+            return cosine_with(A, measured)
+        M = self.start if self.updates == 0 else self.coordinates.matrix(A)
+        if M is None:  # the identity
+            return cosine_of(measured.trace(), float(measured.d), measured.square)
+        return cosine_of(M.inner(measured), M.square, measured.square)
