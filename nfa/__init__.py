@@ -30,6 +30,9 @@ _PUBLIC = {
     "train": "nfa.network",
 }
 
+_ROOMS = ("data", "network", "plots", "report", "rfm")
+"""What is reached as `nfa.ROOM.NAME`."""
+
 __all__ = [
     "MLP",
     "Audit",
@@ -50,6 +53,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that `import nfa` and the command line start fast."""
+    if name in _ROOMS:
+        return import_module(f"nfa.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'nfa' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, though most of it is not imported yet."""
+    return sorted([*__all__, *_ROOMS])

@@ -1,9 +1,11 @@
 """The HTML page of an audit."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from nfa.audited import Audit
+from nfa.common.checks import output_folder
 from nfa.network.scoring import Score, rows_in_words
 from nfa.report.definitions import DEFINITIONS, GLOSSARY, GROUPS, MAIN
 from nfa.report.pages import Cell, Column, cell, page, write_page
@@ -50,9 +52,13 @@ def render(audit: Audit) -> str:
     )
 
 
-def write(audit: Audit, folder: Path) -> Path:
-    """Write `report.html` into a folder that exists, and return its path."""
-    return write_page(render(audit), folder / "report.html")
+def write(audit: Audit, folder: str | os.PathLike[str]) -> Path:
+    """Write `report.html` into a folder, which is made where there is none, and return its path.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    return write_page(render(audit), output_folder("folder", folder) / "report.html")
 
 
 def score_in_words(score: Score | None) -> str:
