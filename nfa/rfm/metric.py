@@ -45,7 +45,7 @@ class Metric:
             spread: Mean squares of the columns of (x - center) / unit, (d,); None for 0.
         """
         size = float(M.diagonal().max() if M.ndim == 2 else M.max())
-        if size == 0:
+        if size <= 0:
             return cls(M, center, unit, torch.zeros_like(M), 1.0)
         shape = M / size
         if M.ndim == 2 and torch.equal(shape, torch.diag(shape.diagonal())):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 21
 """Entries of a temporary matrix, 8 MiB in float32: small enough for caches, and for memory to be used again."""
+CANCELLED = 64
+"""Roundings of the uncentered average below which the centered one, a difference, says nothing."""
 TILES = 8
 """The symmetric n x n product of the expanded form is taken in the upper triangle of this many tiles a side."""
 
@@ -30,6 +32,25 @@ class Moments:
 
     outer: Tensor
     sums: Tensor
+
+    def centered(self, eps: float) -> Tensor:
+        """Return `outer` of gradients minus their mean, from averages over points.
+
+        It is a difference: next to the uncentered diagonal, what lies below the rounding of the two counts 0, so that
+        it stays positive semidefinite.
+
+        Args:
+            eps: The rounding of what the averages were computed in.
+        """
+        scale = (self.outer if self.outer.ndim == 1 else self.outer.diagonal()).clamp(min=0).sqrt()
+        scale, floor = scale.where(scale > 0, 1), CANCELLED * eps
+        means = self.sums / scale
+        if self.outer.ndim == 1:
+            shares = self.outer / scale**2 - means.square().sum(0)
+            return shares.where(shares > floor, 0) * scale**2
+        values, V = torch.linalg.eigh(self.outer / scale / scale[:, None] - means.T @ means)
+        F = V[:, values > floor] * values[values > floor].sqrt() * scale[:, None]
+        return F @ F.T
 
 
 def direct_operations(m: int, n: int, d: int, c: int, diag: bool) -> float:
