@@ -40,7 +40,7 @@ class KernelMachine:
         """Return f(x) for rows x, shape (m, c)."""
         rows = self.metric.rows(X)
         step = max(1, BLOCK // len(self.centers))
-        distances = (self.kernel.pairs(x, self.centers).values for x in rows.split(step))
+        distances = (self.kernel.pairs(x, self.centers, usual=self.metric.usual).values for x in rows.split(step))
         parts = [self.kernel.value(each, self.L, out=each) @ self.a for each in distances]
         return torch.cat(parts) * self.unit
 

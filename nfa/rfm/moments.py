@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nfa.rfm.pairs import GATHERED, ROUNDING, Pairs, lost
+from nfa.rfm.pairs import GATHERED, LAST, Pairs, lost
 
 if TYPE_CHECKING:
     from nfa.rfm.kernels import Radial
@@ -50,7 +50,8 @@ class Moments:
             return shares.where(shares > floor, 0) * scale**2
         values, V = torch.linalg.eigh(self.outer / scale / scale[:, None] - means.T @ means)
         F = V[:, values > floor] * values[values > floor].sqrt() * scale[:, None]
-        return F @ F.T
+        found: Tensor = F @ F.T
+        return found
 
 
 def direct_operations(m: int, n: int, d: int, c: int, diag: bool) -> float:
@@ -219,9 +220,9 @@ def product_moments(
     """
     (m, d), n, c = X.shape, len(Z), a.shape[1]
     outer, sums = X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d)
-    # Coordinates that differ by rounding are equal: the derivative of |u| at 0 counts 0, not +1 or -1.
-    near_zero = ROUNDING * torch.finfo(X.dtype).eps * Z.abs().median(0).values
-    equal = (near_zero if usual is None else near_zero + lost(usual)).tolist()
+    # The derivative of |u| at 0 counts 0, not +1 or -1, also where the rounding of a product made something of 0.
+    near_zero = LAST * torch.finfo(X.dtype).eps * Z.abs().median(0).values
+    equal = [0.0] * d if usual is None else (near_zero + lost(usual)).tolist()
     rows = max(1, min(m, BLOCK // (4 * max(n, c * d))))
     for start in range(0, m, rows):
         x = X[start : start + rows]
