@@ -40,7 +40,7 @@ class KernelMachine:
         """Return f(x) for rows x, shape (m, c)."""
         rows = self.metric.rows(X)
         step = max(1, BLOCK // len(self.centers))
-        distances = (self.kernel.pairs(x, self.centers).values for x in rows.split(step))
+        distances = (self.kernel.pairs(x, self.centers, usual=self.metric.usual).values for x in rows.split(step))
         parts = [self.kernel.value(each, self.L, out=each) @ self.a for each in distances]
         return torch.cat(parts) * self.unit
 
@@ -87,9 +87,10 @@ class KernelMachine:
             )
             outer += found.outer
             sums += found.sums
-        outer, sums = self.metric.pull(Moments(outer / len(rows), sums / len(rows)))
+        mean = Moments(outer / len(rows), sums / len(rows))
         if centered:
-            outer = outer - ((sums * sums).sum(0) if outer.ndim == 1 else sums.T @ sums)
+            mean = Moments(mean.centered(torch.finfo(rows.dtype).eps), mean.sums)
+        outer, _ = self.metric.pull(mean)
         if diag and outer.ndim == 2:
             outer = outer.diagonal()
         return outer * self.unit**2

@@ -9,8 +9,9 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.rfm.moments import Moments
 
-NEGATIVE = 1e-6
-"""An eigenvalue below minus this share of the largest is no rounding: M is not positive semidefinite."""
+ROUNDED = 1e-4
+"""What an AGOP computed in float32 may be off by, as a share of its largest eigenvalue; d roundings of M's dtype may be
+more. An eigenvalue that is lower than minus that is no rounding: M is not positive semidefinite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Metric:
             spread: Mean squares of the columns of (x - center) / unit, (d,); None for 0.
         """
         size = float(M.diagonal().max() if M.ndim == 2 else M.max())
-        if size == 0:
+        if size <= 0:
             return cls(M, center, unit, torch.zeros_like(M), 1.0)
         shape = M / size
         if M.ndim == 2 and torch.equal(shape, torch.diag(shape.diagonal())):
@@ -107,7 +108,7 @@ def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
 
     Args:
         argument: What to call it in a message.
-        M: Shape (d, d), or (d,) for a diagonal matrix.
+        M: Shape (d, d), or (d,) for a diagonal matrix; in the dtype that it was computed in, if possible.
         d: The number of features.
 
     Raises:
@@ -120,17 +121,17 @@ def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
         raise InputError(f"{argument}: shape {tuple(M.shape)}, expected ({d}, {d}), or ({d},) for a diagonal matrix")
     if M.is_complex():
         raise InputError(f"{argument}: complex numbers, expected real ones")
+    share = max(ROUNDED, d * torch.finfo(M.dtype).eps) if M.is_floating_point() else ROUNDED
     M = M.detach().double()
     if not bool(torch.isfinite(M).all()):
         raise InputError(f"{argument}: holds NaN or infinity; every entry must be finite")
-    if M.ndim == 1:
-        least, size = float(M.min()), float(M.abs().max())
-    else:
-        size = float(M.abs().max())
-        if float((M - M.T).abs().max()) > NEGATIVE * size:
+    values = M
+    if M.ndim == 2:
+        if float((M - M.T).abs().max()) > share * float(M.abs().max()):
             raise InputError(f"{argument}: not symmetric")
-        M = (M + M.T) / 2
-        least = float(torch.linalg.eigvalsh(M)[0])
-    if least < -NEGATIVE * size:
+        M = M / 2 + M.T / 2
+        values = torch.linalg.eigvalsh(M)
+    least = float(values.min())
+    if least < -share * float(values.max()):
         raise InputError(f"{argument}: not positive semidefinite; its least eigenvalue is {least:.3g}")
     return M

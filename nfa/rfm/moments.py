@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nfa.rfm.pairs import GATHERED, ROUNDING, Pairs, lost
+from nfa.rfm.pairs import GATHERED, LAST, Pairs, lost
 
 if TYPE_CHECKING:
     from nfa.rfm.kernels import Radial
 
 BLOCK = 1 << 21
 """Entries of a temporary matrix, 8 MiB in float32: small enough for caches, and for memory to be used again."""
+CANCELLED = 64
+"""Roundings of the uncentered average below which the centered one, a difference, says nothing."""
 TILES = 8
 """The symmetric n x n product of the expanded form is taken in the upper triangle of this many tiles a side."""
 
@@ -30,6 +32,26 @@ class Moments:
 
     outer: Tensor
     sums: Tensor
+
+    def centered(self, eps: float) -> Tensor:
+        """Return `outer` of gradients minus their mean, from averages over points.
+
+        It is a difference: next to the uncentered diagonal, what lies below the rounding of the two counts 0, so that
+        it stays positive semidefinite.
+
+        Args:
+            eps: The rounding of what the averages were computed in.
+        """
+        scale = (self.outer if self.outer.ndim == 1 else self.outer.diagonal()).clamp(min=0).sqrt()
+        scale, floor = scale.where(scale > 0, 1), CANCELLED * eps
+        means = self.sums / scale
+        if self.outer.ndim == 1:
+            shares = self.outer / scale**2 - means.square().sum(0)
+            return shares.where(shares > floor, 0) * scale**2
+        values, V = torch.linalg.eigh(self.outer / scale / scale[:, None] - means.T @ means)
+        F = V[:, values > floor] * values[values > floor].sqrt() * scale[:, None]
+        found: Tensor = F @ F.T
+        return found
 
 
 def direct_operations(m: int, n: int, d: int, c: int, diag: bool) -> float:
@@ -198,9 +220,9 @@ def product_moments(
     """
     (m, d), n, c = X.shape, len(Z), a.shape[1]
     outer, sums = X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d)
-    # Coordinates that differ by rounding are equal: the derivative of |u| at 0 counts 0, not +1 or -1.
-    near_zero = ROUNDING * torch.finfo(X.dtype).eps * Z.abs().median(0).values
-    equal = (near_zero if usual is None else near_zero + lost(usual)).tolist()
+    # The derivative of |u| at 0 counts 0, not +1 or -1, also where the rounding of a product made something of 0.
+    near_zero = LAST * torch.finfo(X.dtype).eps * Z.abs().median(0).values
+    equal = [0.0] * d if usual is None else (near_zero + lost(usual)).tolist()
     rows = max(1, min(m, BLOCK // (4 * max(n, c * d))))
     for start in range(0, m, rows):
         x = X[start : start + rows]

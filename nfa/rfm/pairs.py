@@ -10,9 +10,11 @@ TILE = 512
 NEAR = 1e-4
 """Pairs with r^2 below this share of |x|^2 + |z|^2 are taken by difference: expanded squares lose their digits."""
 ROUNDING = 64
-"""Rows closer than this many roundings of their length are equal: a product with M^(1/2) may round equal rows apart.
+"""Rows closer than this many roundings, in float64, of the terms that a product with M^(1/2) was the sum of are equal.
 
-So they are where closer than this many roundings, in float64, of the terms that such a product was the sum of."""
+Such a product may round equal rows apart; where there is none, equal rows stay equal, and others are not."""
+LAST = 2
+"""Roundings of a product's length, in its own dtype, that may lie between equal rows besides."""
 GATHERED = 1 << 22
 """Entries of rows gathered at once for such pairs."""
 
@@ -43,7 +45,8 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
     """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
 
     r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel, so that rows which
-    are equal, or as good as, are at a distance of exactly 0. Rows should lie around the origin.
+    are equal are at a distance of exactly 0, and no others but products' that are as good as equal. Rows should lie
+    around the origin.
 
     Args:
         X: Shape (m, d).
@@ -57,9 +60,9 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
     same = Z is None
     C = X if Z is None else Z
     x2, c2 = (X * X).sum(1), (C * C).sum(1)
-    # A row may lie near the origin only after M has removed its length: the rounding is that of a usual row.
-    typical, equal = c2.median(), (ROUNDING * torch.finfo(X.dtype).eps) ** 2
+    # Products may lie near the origin only because M has removed their length.
     least = 0.0 if usual is None else float(lost(usual).square().sum())
+    equal = 0.0 if usual is None else (LAST * torch.finfo(X.dtype).eps) ** 2
     R = X.new_empty(len(X), len(C)) if out is None else out
     left = torch.cat([X, x2[:, None], torch.ones_like(x2)[:, None]], 1)
     right = torch.cat([-2 * C, torch.ones_like(c2)[:, None], c2[:, None]], 1)
@@ -79,7 +82,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
             i, j = (part < bound).nonzero(as_tuple=True)
             i = suspects[i]
             r2 = _by_difference(X, C, start + i, first + j)
-            distinct = r2 > equal * (x2[start + i] + c2[first + j] + typical) + least
+            distinct = r2 > equal * (x2[start + i] + c2[first + j]) + least
             tile[i, j] = r2 * distinct
             rows.append(start + i[distinct])
             columns.append(first + j[distinct])

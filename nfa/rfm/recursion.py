@@ -183,12 +183,14 @@ def fitted(
     L = bandwidth / metric.length
     ridge = rows.new_full((len(rows),), recipe.ridge)
     if problem.weights is not None:
-        ridge = ridge / problem.weights
+        # Infinite, it would be no number in the solvers; so large, it leaves nothing of a row all the same.
+        digits = torch.finfo(rows.dtype)
+        ridge = (ridge / problem.weights).clamp(max=digits.max * digits.eps)
     pairs = None
     if space is not None:
         distances, K, factor = space
         pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K, space=factor)
-        a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, out=factor)
+        a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, factor, problem.weights)
     else:
         a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)
     machine = KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit)

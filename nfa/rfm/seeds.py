@@ -46,6 +46,8 @@ def _as_tensor(values: Any) -> Tensor:
     try:
         if np.iscomplexobj(values):
             raise TypeError  # which numpy would only warn of
-        return torch.from_numpy(np.array(values, dtype=np.float64))  # a copy: what is read-only stays so
+        found = np.array(values)  # a copy: what is read-only stays so
+        # In the dtype that says how it was rounded.
+        return torch.from_numpy(found if found.dtype in (np.float16, np.float32) else found.astype(np.float64))
     except (TypeError, ValueError) as error:
         raise InputError(f"M_init: {type(values).__name__} is no matrix of numbers") from error

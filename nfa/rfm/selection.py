@@ -23,7 +23,7 @@ from nfa.rfm.solving.leave_one_out import leave_one_out
 ROWS = 5000
 """Of more rows, as many drawn with the seed are left out one by one: an eigendecomposition takes n^3 operations."""
 MATRICES = 8
-"""Matrices of n x n that this holds at once, the eigendecomposition's own among them."""
+"""Matrices of n x n in float64 that this holds at once, the eigendecomposition's own among them."""
 
 FIRST = 1
 """Updates of M that every shortlisted recipe is given before the best of them goes on alone."""
@@ -43,13 +43,13 @@ class Ranked:
     loss: float
 
 
-def leave_one_out_rows(memory_budget: float, itemsize: int) -> int:
+def leave_one_out_rows(memory_budget: float) -> int:
     """Return how many rows are left out one by one: `ROWS`, or as many as the budget in GiB allows.
 
-    >>> leave_one_out_rows(4.0, 8), leave_one_out_rows(0.25, 8)
+    >>> leave_one_out_rows(4.0), leave_one_out_rows(0.25)
     (5000, 2048)
     """
-    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * itemsize))))
+    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * 8))))
 
 
 def ranked(

@@ -236,3 +236,16 @@ def test_a_file_keeps_what_rounding_is_relative_to(tmp_path):
     assert torch.equal(other.machine_.metric.usual, model.machine_.metric.usual)
     parts = [other.agop(X[i : i + 1]) for i in range(40)]
     np.testing.assert_allclose(np.mean(parts, 0), model.agop(X), atol=1e-6 * model.agop(X).max())
+
+
+@pytest.mark.parametrize("name", ["laplace", "l1"])
+def test_float32_keeps_its_digits_around_100_under_a_full_matrix(name):
+    """Coordinates closer than their rounding are equal, and no others: each counts with its sign."""
+    X, y = (gaussian(300, 30) + 100).float(), gaussian(300, 1, seed=2)[:, 0].float()
+    G = gaussian(40, 30, seed=3)
+    one, other = (
+        RFMRegressor(name, dtype=dtype, n_iters=0, M_init=G.T @ G).fit(X, y) for dtype in (torch.float64, torch.float32)
+    )
+    for at in (None, X[:50] + 0.5):
+        exact = one.agop(at)
+        assert np.linalg.norm(other.agop(at) - exact) < 1e-5 * np.linalg.norm(exact)

@@ -7,6 +7,7 @@ from helpers import gaussian
 from rfm import kernel_reference as reference
 
 from nfa import InputError
+from nfa.rfm import RFMRegressor
 from nfa.rfm.metric import Metric, checked_matrix, matrix_power
 from nfa.rfm.moments import Moments
 
@@ -122,6 +123,27 @@ def test_what_rounding_left_below_zero_passes():
     checked_matrix("M", torch.zeros(2, 2), 2)
     checked_matrix("M", 1e-300 * (F.T @ F), D)
     checked_matrix("M", 1e300 * (F.T @ F), D)
+
+
+def test_a_gram_matrix_in_the_dtype_it_was_computed_in_passes():
+    """Of fewer rows than columns, around 1: the rounding of 0 is relative to the largest eigenvalue, not entry."""
+    G = (gaussian(100, 800) + 1).float()
+    M = G.T @ G
+    assert torch.linalg.eigvalsh(M.double())[0] < -1e-6 * M.max()
+    assert checked_matrix("M", M, 800).dtype == torch.float64
+    X = gaussian(20, 800).numpy()
+    assert RFMRegressor(M_init=M.numpy(), n_iters=0).fit(X, X[:, 0]).M_.shape == (800, 800)
+    half = (G[:3, :50].T @ G[:3, :50]).half()
+    checked_matrix("M", half, 50)
+    with pytest.raises(InputError, match="M: not positive semidefinite"):
+        checked_matrix("M", half - 10 * torch.eye(50).half(), 50)
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "l1"])
+def test_the_M_of_a_machine_in_float32_can_start_another(kernel):
+    X = gaussian(300, 40, dtype=torch.float32).numpy()
+    M = RFMRegressor(kernel, n_iters=2).fit(X, X[:, :8] * X[:, 1:9]).M_
+    assert np.isfinite(RFMRegressor(kernel, M_init=M).fit(X, X[:, 0]).M_).all()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rfm import kernel_reference as reference
 
 from nfa import InputError
 from nfa.rfm import RFMRegressor
-from nfa.rfm.kernels import kernel_named
+from nfa.rfm.kernels import KERNELS, kernel_named
 from nfa.rfm.recursion import Problem, power_of_two
 
 
@@ -215,3 +215,30 @@ def test_rows_of_weight_zero_are_not_fitted():
     assert torch.equal(some.X, X[[5, 2]])
     with pytest.raises(InputError, match="sample_weight: 0 for all the rows to fit, expected at least one above"):
         problem.fitted(torch.tensor([1, 3]))
+
+
+@pytest.mark.parametrize("diag", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "power", "l1"])
+def test_gradients_that_do_not_vary_leave_M_as_it_was(kernel, dtype, diag):
+    """Of two rows, each has its gradient from the other: both are the same, and centered they are 0."""
+    for seed in range(5):
+        X = gaussian(2, 5, seed=seed).numpy().astype(dtype)
+        model = RFMRegressor(kernel, center_grads=True, diag=diag).fit(X, [1.0, -1.0])
+        np.testing.assert_array_equal(model.M_, np.ones(5) if diag else np.eye(5))
+        np.testing.assert_allclose(model.predict(X), [1, -1], atol=0.01)
+
+
+@pytest.mark.parametrize("diag", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradients_that_hardly_vary_give_a_feature_matrix(kernel, dtype, diag):
+    """A linear target: what is left of the gradients without their mean is next to nothing."""
+    X = gaussian(200, 5).numpy().astype(dtype)
+    for bandwidth in (1, 300):
+        model = RFMRegressor(kernel, bandwidth=bandwidth, center_grads=True, diag=diag).fit(X, X @ np.arange(5.0))
+        for M in (model.M_, model.agop(centered=True)):
+            values = np.sort(M) if diag else np.linalg.eigvalsh(M)
+            assert values[0] >= -1e-13 * values[-1]
+        assert model.M_.max() > 0
+        assert np.isfinite(model.predict(X)).all()

@@ -194,7 +194,7 @@ class BaseSearch(Saved, BaseEstimator):
             kernel: [self._machine(kernel, bandwidth)._recipe() for bandwidth in bandwidths] for kernel in kernels
         }
         seed = int(check_random_state(self.random_state).randint(2**31))
-        most = leave_one_out_rows(self.memory_budget, rows.element_size())
+        most = leave_one_out_rows(self.memory_budget)
         shortlist = min(shortlist, len(bandwidths) * len(ridges))
         total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
         left_out, tried = [], []

@@ -8,11 +8,9 @@ from torch import Tensor
 from nfa.common.shown import shown
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
-from nfa.rfm.metric import Metric
+from nfa.rfm.metric import Metric, checked_matrix
 from nfa.rfm.saving.header import Header, above_zero, expect, typed
 
-SMALLEST = 1e-2
-"""An eigenvalue of M below minus this share of the largest is no rounding, not even that of an AGOP in float32."""
 ROOT = 1e-6
 """How far a matrix root computed elsewhere may be off: a root of 0 is off by the root of what 0 is off by."""
 
@@ -54,13 +52,7 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     (n, d), same = rows.shape, rows.dtype == a.dtype
     expect(len(a) == n and same, f"coefficients of {len(a)} {a.dtype} rows, expected {n} of {rows.dtype}")
     expect(center.shape == (d,), f"center: shape {tuple(center.shape)}, expected ({d},)")
-    expect(M.shape in ((d, d), (d,)), f"M: shape {tuple(M.shape)}, expected ({d}, {d}) or ({d},)")
-    size = float(M.abs().max())
-    if M.ndim == 2:
-        expect(float((M - M.T).abs().max()) <= ROOT * size, "M is not symmetric")
-    shape = M / size if size > 0 else M
-    least = float((shape if M.ndim == 1 else torch.linalg.eigvalsh(shape)).min())
-    expect(least >= -SMALLEST, f"M is not positive semidefinite; its least eigenvalue is {least * size:.3g}")
+    checked_matrix("M", M, d)
     metric = Metric.of(M, center, above_zero(found, "x_unit"))
     root, expected = tensors.get("root"), metric.root
     expect((root is None) == (expected is None), "M has a root that is not in the file, or the other way round")

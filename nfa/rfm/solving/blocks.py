@@ -56,8 +56,8 @@ def solve_in_blocks(
     tolerance = DRIFT * TOLERANCE[Y.dtype]
     a, left = attempt(ridge)
     largest = float(_own(kernel, rows, L).max())
-    if left > tolerance and float(ridge.min()) <= len(rows) * torch.finfo(Y.dtype).eps * largest:
-        least = FALLBACK[Y.dtype] * largest
+    least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
+    if left > tolerance and asked <= len(rows) * torch.finfo(Y.dtype).eps * largest and asked < least:
         warnings.warn(
             f"the kernel matrix of {len(rows):,} rows plus ridge is singular to conjugate gradients; took a ridge of "
             f"{least:.1e}. A larger ridge avoids this.",
@@ -79,7 +79,7 @@ def _conjugate_gradients(
     product: Callable[[Tensor], Tensor], precondition: Callable[[Tensor], Tensor], Y: Tensor
 ) -> tuple[Tensor, float]:
     """Return the best solution found, and its residual as a share of Y's norm, of the worst column."""
-    norms = Y.norm(dim=0).double()
+    norms = Y.double().norm(dim=0)
     targets = Y.double() / norms.where(norms > 0, 1)
     tolerance = TOLERANCE[Y.dtype]
     # Sums of few numbers cost nothing in float64; products with the kernel and the preconditioner are in Y's dtype.

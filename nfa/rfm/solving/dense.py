@@ -8,28 +8,35 @@ from torch import Tensor
 
 NOISE = 8
 """Roundings of the kernel matrix's entries, times the root of their number in a row, that its spectrum is known to."""
+HEAVIEST = 1e6
+"""A row this many times as heavy as a usual one is met either way: in a singular system it counts as no heavier."""
 
 
 class SingularKernelWarning(UserWarning):
     """The kernel matrix plus ridge is singular to rounding; the message says what was done instead."""
 
 
-def solve_dense(K: Tensor, ridge: Tensor, Y: Tensor, out: Tensor | None = None) -> Tensor:
+def solve_dense(
+    K: Tensor, ridge: Tensor, Y: Tensor, out: Tensor | None = None, weights: Tensor | None = None
+) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y.
 
     By Cholesky in K's dtype; where that is too short for it, in float64; where the matrix is singular to the rounding
     of K's own entries, the solution of least norm, with a warning: what lies below that rounding, as of copies of a
-    row that came out differently in their last digit, is not divided by.
+    row that came out differently in their last digit, is not divided by. It is taken of W^(1/2) (K + diag(ridge))
+    W^(1/2), so that copies that disagree are given their weighted mean, and rows of next to no weight change nothing.
 
     Args:
         K: Symmetric, positive semidefinite, shape (n, n); the ridge is added to its diagonal in place, and stays.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
         out: Memory (n, n) that may be used for the factor.
+        weights: Of the rows, shape (n,), above 0; None for 1.
 
     >>> solve_dense(torch.eye(2), torch.ones(2), torch.tensor([[2.0], [4.0]])).tolist()
     [[1.0], [2.0]]
     """
+    seen = ridge <= K.diagonal()  # rows that the ridge does not drown
     K.diagonal().add_(ridge)
     # As the norm of a matrix of independent errors grows with the root of n.
     noise = NOISE * math.sqrt(len(K)) * torch.finfo(K.dtype).eps
@@ -46,9 +53,14 @@ def solve_dense(K: Tensor, ridge: Tensor, Y: Tensor, out: Tensor | None = None) 
             half = torch.linalg.solve_triangular(factor, Y.to(dtype), upper=False)
             a: Tensor = torch.linalg.solve_triangular(factor.mT, half, upper=True)
             return a.to(K.dtype)
+    root = torch.ones_like(A.diagonal())
+    if weights is not None and bool(seen.any()):
+        w = weights.to(A.dtype)
+        root = (w / w[seen].median()).clamp(max=HEAVIEST).sqrt()
+    A = A * root * root[:, None]
     values, V = torch.linalg.eigh(A)
-    floor = max(noise * float(A.diagonal().max()), len(A) * torch.finfo(A.dtype).eps * float(values[-1]))
-    kept = values > floor
+    # As of the pivots, each against the entries of the rows that it is made of.
+    kept = values > torch.clamp(noise * (A.diagonal() @ V.square()), min=len(A) * torch.finfo(A.dtype).eps * values[-1])
     V, values = V[:, kept], values[kept]
     warnings.warn(
         f"the kernel matrix of {len(A):,} rows plus ridge is singular (rank {len(values):,}); "
@@ -56,4 +68,4 @@ def solve_dense(K: Tensor, ridge: Tensor, Y: Tensor, out: Tensor | None = None) 
         SingularKernelWarning,
         stacklevel=2,
     )
-    return (V @ ((V.T @ Y.to(A.dtype)) / values[:, None])).to(K.dtype)
+    return (root[:, None] * (V @ (V.T @ (root[:, None] * Y) / values[:, None]))).to(K.dtype)

@@ -11,7 +11,7 @@ def leave_one_out(K: Tensor, Y: Tensor, weights: Tensor | None, ridges: Sequence
 
     With A = W^(1/2) K W^(1/2) + ridge I, W the rows' weights: y_i - f_(-i)(x_i) = [A^-1 W^(1/2) y]_i /
     (w_i^(1/2) [A^-1]_ii). One eigendecomposition serves all ridges. It says nothing honest where the kernel itself
-    has seen y, as M has after an update.
+    has seen y, as M has after an update. In float64, as small eigenvalues count as much as the ridge is small.
 
     Args:
         K: Symmetric, positive semidefinite, shape (n, n).
@@ -23,7 +23,8 @@ def leave_one_out(K: Tensor, Y: Tensor, weights: Tensor | None, ridges: Sequence
     >>> f.flatten().abs().max() < 1e-6  # no row says anything of the other
     tensor(True)
     """
-    root = None if weights is None else weights.sqrt()[:, None]
+    root = None if weights is None else weights.double().sqrt()[:, None]
+    dtype, K, Y = Y.dtype, K.double(), Y.double()
     values, V = torch.linalg.eigh(K if root is None else K * root * root.T)
     values = values.clamp(min=0)
     VY = V.T @ (Y if root is None else Y * root)
@@ -31,4 +32,4 @@ def leave_one_out(K: Tensor, Y: Tensor, weights: Tensor | None, ridges: Sequence
     for ridge in ridges:
         inverse = 1 / (values + ridge)
         residual = V @ (VY * inverse[:, None]) / (squares @ inverse)[:, None]
-        yield Y - (residual if root is None else residual / root)
+        yield (Y - (residual if root is None else residual / root)).to(dtype)

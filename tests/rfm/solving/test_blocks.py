@@ -83,6 +83,27 @@ def test_a_singular_kernel_takes_a_ridge_and_says_so():
     np.testing.assert_allclose(K @ (a[:300] + a[300:]), Y + 0.5, atol=1e-3)
 
 
+def test_a_ridge_as_large_as_what_would_be_taken_is_kept(monkeypatch):
+    """Many rows in float32: below n roundings, and still the ridge asked for. One system, one warning, of no ridge."""
+    found = []
+    monkeypatch.setattr(blocks, "_conjugate_gradients", lambda product, precondition, Y: (found.append(Y) or Y, 1.0))
+    n = 9000
+    X, Y, limits = gaussian(n, 2).float(), gaussian(n, 1).float(), Plan(n, 4, 1 << 26, dense=False)
+    generator, ridge = torch.Generator().manual_seed(0), torch.full((n,), 1e-3)
+    with pytest.warns(ConvergenceWarning, match="conjugate gradients left a residual") as warned:
+        solve_in_blocks(kernel_named("laplace"), X, 1.0, ridge, Y, limits, generator)
+    assert len(found) == len(warned) == 1
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_column_of_tiny_targets_is_solved(dtype):
+    """Their squares are 0 in float32."""
+    X, Y = smooth(300, c=2)
+    Y[:, 1] *= 1e-29
+    _, error = solved(X, Y, dtype=dtype)
+    assert error < TOLERANCE[dtype]
+
+
 def test_targets_of_zero_have_coefficients_of_zero():
     X, Y = smooth(100, c=2)
     Y[:, 1] = 0

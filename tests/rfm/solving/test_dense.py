@@ -123,6 +123,43 @@ def test_a_regressor_without_ridge_predicts_the_mean_of_copies_that_disagree(ker
     np.testing.assert_allclose(model.predict(X[n // 2 : n]), y[n // 2 : n], atol=tolerance)
 
 
+@pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kernel", ["laplace", "quadratic"])
+def test_a_row_of_next_to_no_weight_is_as_one_of_none(kernel, dtype):
+    """Beside copies, whose system is singular; down to weights that the ridge over them overflows for."""
+    X, weights = gaussian(60, 3).numpy().astype(dtype), np.ones(60)
+    X[1] = X[2]
+    y = X[:, 0] * X[:, 1] + (kernel == "laplace") * X[:, 2]
+    y[0] = 7
+    model = RFMRegressor(kernel, bandwidth=3.0, bandwidth_scale=None, ridge=1e-8, n_iters=0)
+    weights[0] = 0
+    expected = model.fit(X, y, weights).predict(X)
+    assert model.score(X[1:], y[1:]) > 0.999
+    for weight in (1e-16, 1e-24, 1e-42, 1e-310):
+        weights[0] = weight
+        np.testing.assert_allclose(model.fit(X, y, weights).predict(X), expected, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("heavy", [1e6, 1e12, 1e30])
+def test_a_row_of_great_weight_leaves_the_others_their_part(heavy, dtype):
+    X, weights = gaussian(60, 3).numpy().astype(dtype), np.ones(60)
+    X[1], weights[0] = X[2], heavy
+    assert RFMRegressor(ridge=1e-8, n_iters=0).fit(X, X[:, 0], weights).score(X, X[:, 0]) > 0.999
+
+
+@pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("ridge", [0, 1e-16, 1e-8])
+def test_copies_that_disagree_are_given_their_weighted_mean(ridge, dtype):
+    X, y = copies_that_disagree(20)
+    weights = np.where(np.arange(30) < 20, 1.0, 3.0)
+    found = RFMRegressor(bandwidth=0.5, ridge=ridge, n_iters=0).fit(X.astype(dtype), y, weights).predict(X[:10])
+    np.testing.assert_allclose(found, y[:10] + 0.75, atol=1e-4)
+
+
 def test_the_training_error_without_ridge_is_that_of_the_predictions():
     X, y = copies_that_disagree(20)
     with warnings.catch_warnings():

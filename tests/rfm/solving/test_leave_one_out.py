@@ -71,3 +71,16 @@ def test_float32(name):
         assert other.dtype == torch.float32
         # The kernel's own rounding counts as much as it is of the ridge.
         assert (one - other).norm() < (1e-5 + 1e-5 / ridge) * one.norm()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_smooth_kernel_in_float32_under_a_small_ridge(weighted):
+    """Most eigenvalues are below the ridge, and below float32's rounding of the largest."""
+    X, kernel = gaussian(600, 3), kernel_named("gaussian")
+    Y = torch.sin(X[:, :1]) + 0.1 * gaussian(600, 1, seed=2)
+    weights = 0.5 + gaussian(600, 1, seed=3)[:, 0].abs() if weighted else None
+    K = kernel.value(kernel.pairs(X).values, 3.0).float()
+    [exact] = leave_one_out(K.double(), Y, weights, [1e-3])
+    [found] = leave_one_out(K, Y.float(), None if weights is None else weights.float(), [1e-3])
+    assert found.dtype == torch.float32
+    assert (found - exact).norm() < 1e-5 * exact.norm()
