@@ -101,29 +101,42 @@ class Network:
         """
         if not self.model.scored:
             return None, "the network's outputs cannot be compared with y"
+        answers = max(2, self.n_outputs)
         values: Any = y
         try:
             if classes is not None and self.model.classes is not None:
                 (_, values), _ = prepare(replace(self.bare, classes=self.model.classes), (outputs, y))
-            found = score_outputs(outputs, _as_targets(values), ending=self.model.ending)
+            elif classes is not None:
+                values = _numbered(y, classes, answers)
+            values = np.asarray(values)
+            targets = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+            found = score_outputs(outputs, targets, ending=self.model.ending)
         except InputError as error:
             # Machines need no network whose classes are those of y.
             return None, f"the network's own error is undefined ({error})"
         if (found.metric == "accuracy") != (classes is not None):
             return None, "the network's own error is of another kind than the machines'"
-        answers = max(2, self.n_outputs)
         if classes is not None and len(classes) != answers:
             return found, f"y has {len(classes)} classes, but the network tells {answers} apart"
         return found, ""
 
 
-def _as_targets(values: Any) -> Tensor:
-    """Return class numbers, labels that are text in sorted order, or real targets."""
-    if isinstance(values, Tensor):
-        return values
-    if values.dtype.kind in "OUS":
-        values = np.unique(values.astype(str), return_inverse=True)[1]
-    return torch.from_numpy(values.astype(np.int64 if values.dtype.kind in "iub" else np.float64))
+def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[np.int64]:
+    """Return numbers of the outputs that labels stand for: themselves, or for text their place among the classes.
+
+    Raises:
+        InputError: text that cannot be told to outputs.
+    """
+    # Objects are what they hold.
+    y, classes = (np.array(labels.tolist()) for labels in (y, classes))
+    if y.dtype.kind in "iub":
+        return y.astype(np.int64)
+    if len(classes) != answers:
+        raise InputError(f"y has {len(classes)} classes called by text, but the network tells {answers} apart")
+    unknown = y[~np.isin(y, classes)]
+    if len(unknown):
+        raise InputError(f"y holds the label {unknown[0].item()!r}, which the training rows lack")
+    return np.searchsorted(classes, y)
 
 
 def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:

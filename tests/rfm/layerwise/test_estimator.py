@@ -176,6 +176,61 @@ def test_classes_that_are_not_the_networks_are_allowed_with_a_note():
     assert more["error"].notna().any()
 
 
+def told_apart(outputs=3):
+    """A network that is right about which of the first inputs is the largest, and these."""
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, outputs)).double()
+    with torch.no_grad():
+        network[0].weight.copy_(torch.eye(4))
+        network[0].bias.fill_(10.0)
+        network[2].weight.copy_(torch.eye(outputs, 4))
+        network[2].bias.zero_()
+    x = gaussian(90, 4).numpy()
+    return network, x, x[:, :outputs].argmax(1)
+
+
+NAMES = {
+    "text": np.array(["a", "b", "c"]),
+    "text as objects": np.array(["a", "b", "c"], dtype=object),
+    "numbers as objects": np.array([0, 1, 2], dtype=object),
+    "numbers": np.arange(3),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_networks_error_does_not_depend_on_which_classes_test_rows_have(kind):
+    network, x, y = told_apart()
+    labels = NAMES[kind][y]
+    model = LayerwiseRFM.from_network(network, x, labels)
+    for kept in (y > -1, y != 0, y == 1):
+        table = model.score_frame(x[kept], labels[kept])
+        assert set(table["network_error"]) == {0.0}
+        assert not table["note"].str.contains("network's|y h").any()
+
+
+def test_numbers_as_objects_are_in_the_order_of_numbers():
+    network, x, y = told_apart()
+    wide = nn.Sequential(network[0], network[1], nn.Linear(4, 12)).double()
+    with torch.no_grad():
+        wide[2].weight.zero_()
+        wide[2].bias.zero_()
+        wide[2].weight[[1, 2, 10], [0, 1, 2]] = 1.0
+    labels = np.array([1, 2, 10])[y]
+    for given in (labels, labels.astype(object)):
+        assert set(LayerwiseRFM.from_network(wide, x, given).score_frame(x, given)["network_error"]) == {0.0}
+
+
+def test_labels_that_cannot_be_told_to_outputs_have_no_network_error():
+    network, x, y = told_apart()
+    two = np.array(["a", "b", "b"])[y]
+    table = LayerwiseRFM.from_network(network, x, two).score_frame(x, two)
+    assert table["network_error"].isna().all()
+    assert table["note"].str.contains("y has 2 classes called by text, but the network tells 3 apart").all()
+    three = np.array(["a", "b", "c"])[y]
+    other = LayerwiseRFM.from_network(network, x, three).score_frame(x, np.where(y == 1, "aa", three))
+    assert other["network_error"].isna().all()
+    assert other["note"].str.contains("y holds the label 'aa', which the training rows lack").all()
+
+
 def test_fewer_rows_than_inputs_are_noted():
     model = LayerwiseRFM.from_network(net(), X[:8], LABELS[:8])
     assert "8 rows are fewer than its 10 inputs" in model.notes_["layers.1"]
