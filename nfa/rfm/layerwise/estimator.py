@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -233,21 +234,25 @@ class LayerwiseRFM(BaseEstimator):
         return pd.DataFrame(found, columns=COLUMNS)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write each layer's machine to DIR/NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
+        """Write each layer's machine to DIR/LAYER-NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
 
-        The machine of a layer in `coordinates_` takes those; they are written to DIR/NAME.coordinates.safetensors.
+        LAYER is the layer's number; in NAME whatever is no letter, digit or one of `_.#-` becomes `_`. The machine of a
+        layer in `coordinates_` takes those; they are written to DIR/LAYER-NAME.coordinates.safetensors.
 
         Returns:
             The machines' files.
         """
         check_is_fitted(self)
         out = output_folder("folder", folder)
-        files = [out / f"{name}.safetensors" for name in self.machines_]
-        for file, machine in zip(files, self.machines_.values(), strict=True):
-            machine.save(file)
+        # A name is a file's, and would lead anywhere as a path.
+        safe = {name: re.sub(r"[^\w.#-]", "_", name) for name in self.machines_}
+        stems = {name: f"{self.audit_[name]['layer']}-{safe[name]}" for name in safe}
+        files = {name: out / f"{stem}.safetensors" for name, stem in stems.items()}
+        for name, machine in self.machines_.items():
+            machine.save(files[name])
         for name, coordinates in self.coordinates_.items():
-            coordinates.save(out / f"{name}.coordinates.safetensors")
-        return files
+            coordinates.save(out / f"{stems[name]}.coordinates.safetensors")
+        return list(files.values())
 
     def _fit_layer(self, layer: LayerAudit) -> None:
         """Fit one layer's machines, and note what is unusual."""

@@ -147,10 +147,36 @@ def test_activations_are_computed_once_for_training_rows_and_once_for_test_rows(
 
 def test_machines_are_written_and_read(tmp_path):
     model = LayerwiseRFM.from_network(net(), X, LABELS, n_iters=1)
-    for file, (name, machine) in zip(model.save(tmp_path), model.machines_.items(), strict=True):
-        assert file.name == f"{name}.safetensors"
+    for number, (file, (name, machine)) in enumerate(zip(model.save(tmp_path), model.machines_.items(), strict=True)):
+        assert file.name == f"{number}-{name}.safetensors"
         h = rows_by_hand(net(), NEW)[model.audit_[name]["layer"]]
         assert np.array_equal(load(file).predict(h), machine.predict(h))
+
+
+def test_no_layers_name_leads_out_of_the_folder(tmp_path):
+    """Names come from files, and may be anything."""
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.names = [str(tmp_path / "outside"), "b/c", "b_c"]
+            for name, (d, k) in zip(self.names, [(6, 5), (5, 90), (90, 3)], strict=True):
+                self.add_module(name, nn.Linear(d, k))
+
+        def forward(self, x):
+            for name in self.names:
+                x = torch.relu(getattr(self, name)(x))
+            return x
+
+    model = LayerwiseRFM.from_network(Named().double(), X, LABELS, features="identity")
+    folder = tmp_path / "inside"
+    files = model.save(folder)
+    assert [file.name for file in files[1:]] == ["1-b_c.safetensors", "2-b_c.safetensors"]
+    assert {file.parent for file in files} == {folder}
+    assert list(tmp_path.iterdir()) == [folder]
+    assert sorted(folder.iterdir()) == sorted([*files, folder / "2-b_c.coordinates.safetensors"])
+    for file, machine in zip(files, model.machines_.values(), strict=True):
+        assert np.array_equal(load(file).M_, machine.M_)
 
 
 def test_scaling_and_classes_of_a_file_are_applied():
