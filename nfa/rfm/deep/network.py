@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -64,12 +63,8 @@ class Source:
         Raises:
             InputError: the network cannot be copied.
         """
-        try:
-            net = copy.deepcopy(self.model.net)
-        except (RuntimeError, TypeError) as error:
-            raise InputError(f"net: it cannot be copied: {error}") from error
         found = copy.copy(self)
-        found.model = replace(self.model, net=net)
+        found.model = self.model.copied()
         found.forward = Forward(found.model)
         return found
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from nfa.audited import Audit, LayerAudit
 from nfa.common.checks import number, one_of, output_folder, positive
 from nfa.common.errors import InputError
-from nfa.common.progress import progress
+from nfa.common.progress import bars, progress
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.deep.targets import labels_of
 from nfa.rfm.estimators.classifier import RFMClassifier
@@ -39,7 +39,8 @@ class LayerwiseRFM(BaseEstimator):
     multiples of the median distance under M, so that the size of M does not matter.
 
     Args:
-        net: The network: anything that `nfa.load` takes.
+        net: The network: anything that `nfa.load` takes. `fit` keeps a copy; with a warning, the network itself where
+            it cannot be copied.
         init: The same network before training, for `features="init_nfm"`.
         features: What M starts from: "identity", "nfm", "agop", "agop_centered", "init_nfm", or "random": the AGOP's
             spectrum with random eigenvectors.
@@ -55,7 +56,7 @@ class LayerwiseRFM(BaseEstimator):
         ridge: Added to the diagonal of the kernel matrix.
         memory_budget: GiB.
         random_state: The seed of what is drawn.
-        progress: Show a bar on a terminal when fitting takes longer than two seconds.
+        progress: Show bars on a terminal for what takes longer than two seconds.
 
     Attributes:
         machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`. Where
@@ -157,7 +158,7 @@ class LayerwiseRFM(BaseEstimator):
         number("power", self.power, above_zero=True)
         positive("n_iters", self.n_iters, least=0)
         positive("random_state", self.random_state, least=0)
-        self._network = network = Network(self.net)
+        self._network = network = Network(self.net, self.progress)
         rows = network.prepared(X)
         found = self.audit
         if found is None:
@@ -176,7 +177,7 @@ class LayerwiseRFM(BaseEstimator):
         self._H = seen.rows
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
-        with progress("fitting layers", len(self._layers)) as advance:
+        with bars(self.progress), progress("fitting layers", len(self._layers)) as advance:
             for layer in self._layers:
                 self._fit_layer(layer)
                 advance(1)
@@ -226,7 +227,7 @@ class LayerwiseRFM(BaseEstimator):
         score, why = self._network.score(seen.outputs, targets, self.classes_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
-        with progress("fitting layers", len(self._layers) * len(kinds)) as advance:
+        with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
             for layer in self._layers:
                 for kind in kinds:
                     found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), seen.rows)

@@ -1,6 +1,7 @@
 """Layerwise machines: what they see, what they start from, and what they refuse."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -136,6 +137,43 @@ def test_the_network_comes_back_as_it_was():
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_what_becomes_of_the_network_later_changes_nothing():
+    network = net()
+    model = LayerwiseRFM.from_network(network, X, LABELS, features="nfm")
+    before, table = model.predict(NEW), model.score_frame(NEW, NEW_LABELS)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.neg_()
+    assert np.array_equal(model.predict(NEW), before)
+    assert model.score_frame(NEW, NEW_LABELS).equals(table)
+
+
+class Uncopied(nfa.MLP):
+    def __deepcopy__(self, memo):
+        raise RuntimeError("tied to a handle")
+
+
+def test_a_network_that_cannot_be_copied_is_used_with_a_warning():
+    network = Uncopied(6, [10, 5], n_outputs=3, bias=True, seed=1).double()
+    with pytest.warns(UserWarning, match="^net: it cannot be copied: tied to a handle; predictions will follow"):
+        model = LayerwiseRFM.from_network(network, X, LABELS)
+    assert np.array_equal(model.predict(NEW), LayerwiseRFM.from_network(net(), X, LABELS).predict(NEW))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_progress_is_shown_where_it_is_wanted(wanted, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.modules["nfa.common.progress"], "PATIENCE", 0.0)
+    model = LayerwiseRFM(net(), progress=wanted)
+    for call in (
+        lambda: model.fit(X, LABELS),
+        lambda: model.predict(NEW),
+        lambda: model.score_frame(NEW, NEW_LABELS),
+    ):
+        call()
+        assert bool(capsys.readouterr().err) == wanted
 
 
 def test_activations_are_computed_once_for_training_rows_and_once_for_test_rows(monkeypatch):
