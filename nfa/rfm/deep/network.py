@@ -18,6 +18,7 @@ from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.probe import Activations, Layer, Probe, activations
 from nfa.rfm.metric import Metric
+from nfa.rfm.unusual import unusual_rows
 
 FEATURES = ("agop", "nfm")
 """Which of a layer's feature matrices machines can start from."""
@@ -105,17 +106,8 @@ class Source:
         return found
 
     def unusual(self, rows: Mapping[str, Tensor]) -> list[str]:
-        """Return sentences on layers that are wider than there are samples, or that give every sample the same."""
-        found = []
-        for layer in self.layers:
-            H = rows[layer.name]
-            if len(H) < layer.weight.shape[1]:
-                found.append(
-                    f"Layer {layer.name} takes {layer.weight.shape[1]} entries, but there are {len(H)} samples."
-                )
-            if len(H) > 1 and torch.equal(H, H[:1].expand_as(H)):
-                found.append(f"Layer {layer.name} sees the same for every sample: what comes before it is dead on X.")
-        return found
+        """Return sentences on layers that are wider than there are samples, or that see the same for every sample."""
+        return [f"Layer {name} {what}." for name in self.names for what in unusual_rows(rows[name])]
 
     def _check(self, audit: Audit) -> None:
         known = {layer["name"]: layer.weight for layer in audit}

@@ -29,6 +29,7 @@ from nfa.rfm.layerwise.features import FEATURES, first_features
 from nfa.rfm.layerwise.machine import RFM, LayerMachine
 from nfa.rfm.layerwise.network import Network, chosen_layers
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
+from nfa.rfm.unusual import unusual_rows
 
 
 class LayerwiseRFM(BaseEstimator):
@@ -264,9 +265,7 @@ class LayerwiseRFM(BaseEstimator):
         else:
             self._fitted[name] = list(stages)
         if name in self._H:
-            n, d = self._H[name].shape
-            if n < d:
-                notes.append(f"{n} rows are fewer than its {d} inputs")
+            notes += unusual_rows(self._H[name])
             if layer["trivial"] and self.features == "agop":
                 notes.append("trivial: delta is the same for every row, so the AGOP tells little that W does not")
         if notes:

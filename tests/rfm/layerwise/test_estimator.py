@@ -297,8 +297,8 @@ def test_labels_that_cannot_be_told_to_outputs_have_no_network_error():
 
 def test_fewer_rows_than_inputs_are_noted():
     model = LayerwiseRFM.from_network(net(), X[:8], LABELS[:8])
-    assert "8 rows are fewer than its 10 inputs" in model.notes_["layers.1"]
-    assert "fewer" not in model.notes_.get("layers.0", "")
+    assert "takes 10 entries, but there are 8 samples" in model.notes_["layers.1"]
+    assert "takes" not in model.notes_.get("layers.0", "")
     assert np.isfinite(model.machines_["layers.1"].M_).all()
 
 
@@ -317,6 +317,15 @@ def test_a_layer_dead_on_X_has_a_reason_and_no_machine():
         assert not math.isnan(table.loc[("layers.1", "identity", number), "error"])
     with pytest.raises(InputError, match=r"^layer: layers.1 has no machine \(dead"):
         model.set_params(layer="layers.1").predict(NEW)
+
+
+def test_a_layer_that_sees_the_same_for_every_sample_is_named():
+    network = net()
+    with torch.no_grad():
+        network.layers[0].bias.fill_(-1e3)
+    notes = LayerwiseRFM.from_network(network, X, LABELS, features="nfm").notes_
+    assert notes["layers.1"] == "sees the same for every sample: what comes before it is dead on X"
+    assert "layers.0" not in notes
 
 
 class Tied(nn.Module):
