@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ class Judge:
         found = {"score": math.nan}
         if self.y is not None:
             shaped = new.reshape(len(new), *self.shape)
-            found["score"] = score_outputs(shaped, self.y, self.part, self.ending).value
+            found["score"] = score_outputs(shaped, self.y, self.part, self.ending, self._threshold).value
         new = new.cpu().double()
         own, others = self._classes(self.f), self._classes(new)
         same = math.nan if own is None or others is None else float(own.eq(others).double().mean())
@@ -98,8 +99,15 @@ class Judge:
             return f.reshape(len(f), -1, c).argmax(-1)
         if self.score is None and self.ending is None:
             return None
-        # A logit or a probability, whichever made the network's own score.
-        return f > max((0.0, 0.5) if self.ending is None else (0.0,), key=self._hits)
+        return f > self._threshold
+
+    @cached_property
+    def _threshold(self) -> float:
+        """Above what a single output means the second class: as a logit 0, as a probability 0.5.
+
+        It is whichever made the network's own score.
+        """
+        return max((0.0, 0.5), key=self._hits) if self.f.shape[1] == 1 and self.ending is None else 0.0
 
     def _hits(self, threshold: float) -> int:
         if self.y is None:

@@ -9,7 +9,9 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 
 import nfa
+from nfa.agreement import Judge
 from nfa.features.polar import Polar
+from nfa.network.scoring import score_outputs
 from nfa.probe import Probe, activations
 from nfa.substituted import COLUMNS
 
@@ -39,6 +41,17 @@ def test_one_output_tells_two_classes(kind):
     assert 0.5 < row["same_predictions"] < 1
     assert row["same_predictions"] == accuracy_score(f > threshold, g > threshold)
     assert math.isnan(table(nfa.substitute(net, X, alpha=0.5, draws=1), name="0")["same_predictions"].iloc[0])
+
+
+def test_a_single_output_is_scored_above_the_networks_own_threshold():
+    f = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+    for threshold in (0.0, 0.5):
+        y = (f[:, 0] > threshold).long()
+        judge = Judge(f, (1,), y, score_outputs(f, y), "all", None, 1.0, "")
+        assert judge.before == judge.judged(f)["score"] == 1.0
+        for moved in (f + 0.5, f - 0.5):
+            found = judge.judged(moved)
+            assert found["score"] == accuracy_score(y, moved[:, 0] > threshold) == found["same_predictions"]
 
 
 def test_without_targets_there_is_agreement_and_a_note(small):

@@ -52,7 +52,7 @@ def test_it_writes_machines_and_tables_and_says_a_sentence_for_each_layer(traine
     np.testing.assert_allclose(table["cosine_nfm"], expected["cosine_nfm"], atol=1e-4)
     assert nfa.Audit.load(tmp_path)["layers.1"]["d_in"] == 9
     for name, machine in machines.machines_.items():
-        read = load(tmp_path / "machines" / f"{name}.safetensors")
+        read = load(tmp_path / "machines" / f"{name[-1]}-{name}.safetensors")
         np.testing.assert_allclose(read.M_, machine.M_, atol=1e-4)
 
 

@@ -4,9 +4,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 PATIENCE = 2.0
 """Seconds of work before a bar appears."""
+
+_wanted = ContextVar("_wanted", default=True)
+
+
+@contextmanager
+def bars(wanted: bool) -> Iterator[None]:
+    """Within it no bar appears unless it is wanted, however deep the work that has one.
+
+    >>> with bars(False), progress("counting", 3) as advance:
+    ...     advance(3)
+    """
+    token = _wanted.set(wanted and _wanted.get())
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 @contextmanager
@@ -23,7 +40,7 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     ...     for _ in range(3):
     ...         advance(1)
     """
-    if not sys.stderr.isatty():
+    if not (_wanted.get() and sys.stderr.isatty()):
         yield lambda steps: None
         return
     from rich.console import Console

@@ -1,12 +1,14 @@
 """The one type that loading returns: a network, and what is known of how its data were prepared."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling
 
 
@@ -41,6 +43,17 @@ class Model:
     transform: Callable[[Any], Any] | None = None
     scored: bool = True
     notes: tuple[str, ...] = ()
+
+    def copied(self) -> "Model":
+        """Return the model with a network of its own, whatever becomes of the one that was handed in.
+
+        Raises:
+            InputError: the network cannot be copied.
+        """
+        try:
+            return replace(self, net=copy.deepcopy(self.net))
+        except (RuntimeError, TypeError) as error:
+            raise InputError(f"net: it cannot be copied: {error}") from error
 
 
 def ended(f: Tensor, ending: str | None) -> Tensor:

@@ -93,7 +93,9 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
     return None if tally is None else tally.score(rows)
 
 
-def score_outputs(f: Tensor, y: Tensor, rows: str = "all", ending: str | None = None) -> Score:
+def score_outputs(
+    f: Tensor, y: Tensor, rows: str = "all", ending: str | None = None, threshold: float | None = None
+) -> Score:
     """Score outputs that are already there, as `score` does.
 
     Args:
@@ -101,6 +103,7 @@ def score_outputs(f: Tensor, y: Tensor, rows: str = "all", ending: str | None = 
         y: Targets, n x ...
         rows: The name of these rows, for the record.
         ending: The ending that was taken off the network.
+        threshold: Above what a single output means the second class, where that is known.
 
     Raises:
         InputError: the targets do not fit the outputs.
@@ -108,7 +111,7 @@ def score_outputs(f: Tensor, y: Tensor, rows: str = "all", ending: str | None = 
     >>> score_outputs(torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), torch.tensor([0, 1, 1])).value
     0.6666666666666666
     """
-    tally = _Tally(ending)
+    tally = _Tally(ending, threshold)
     tally.add(f.float().cpu(), y.cpu())
     return tally.score(rows)
 
@@ -116,12 +119,14 @@ def score_outputs(f: Tensor, y: Tensor, rows: str = "all", ending: str | None = 
 class _Tally:
     """Sums over batches of all that either kind of score needs; which it is, the last batch may decide."""
 
-    def __init__(self, ending: str | None) -> None:
+    def __init__(self, ending: str | None, threshold: float | None = None) -> None:
         self.ending = ending
         self.n = 0
         self.are_classes = True
         self.misfit = ""
         self.thresholds = (0.0,) if ending == "sigmoid" else (0.0, 0.5)
+        if threshold is not None:
+            self.thresholds = (threshold,)
         self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64)
 
     def add(self, f: Tensor, y: Tensor) -> None:

@@ -1,6 +1,6 @@
 """What the deep regressor and the deep classifier share: machines one after the other, random features between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -164,8 +164,19 @@ class DeepRFM(BaseRFM):
             raise InputError(f"y: asks for a {type(made).__name__}, not a {cls.__name__}; DeepRFM takes either")
         return made
 
+    def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
+        """Refuse: each machine's rows are made by the last M of the one before it, so there are no stages of the whole.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"staged_fit: a {type(self).__name__} has no stages; fit it with other n_iters, or a flat RFM")
+
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Fit the machines, each seeded by `M_init`."""
+        # What `from_network` said was of its rows.
+        for name in ("carried_", "notes_"):
+            self.__dict__.pop(name, None)
         seeds = self.M_init
         if seeds is not None and (not isinstance(seeds, Sequence) or len(seeds) != self.depth):
             got = f"{len(seeds)} of them" if isinstance(seeds, Sequence) else type(seeds).__name__

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.probe import Activations, Layer, Probe, activations
 from nfa.rfm.metric import Metric
+from nfa.rfm.unusual import unusual_rows
 
 FEATURES = ("agop", "nfm")
 """Which of a layer's feature matrices machines can start from."""
@@ -64,12 +64,8 @@ class Source:
         Raises:
             InputError: the network cannot be copied.
         """
-        try:
-            net = copy.deepcopy(self.model.net)
-        except (RuntimeError, TypeError) as error:
-            raise InputError(f"net: it cannot be copied: {error}") from error
         found = copy.copy(self)
-        found.model = replace(self.model, net=net)
+        found.model = self.model.copied()
         found.forward = Forward(found.model)
         return found
 
@@ -110,17 +106,8 @@ class Source:
         return found
 
     def unusual(self, rows: Mapping[str, Tensor]) -> list[str]:
-        """Return sentences on layers that are wider than there are samples, or that give every sample the same."""
-        found = []
-        for layer in self.layers:
-            H = rows[layer.name]
-            if len(H) < layer.weight.shape[1]:
-                found.append(
-                    f"Layer {layer.name} takes {layer.weight.shape[1]} entries, but there are {len(H)} samples."
-                )
-            if len(H) > 1 and torch.equal(H, H[:1].expand_as(H)):
-                found.append(f"Layer {layer.name} sees the same for every sample: what comes before it is dead on X.")
-        return found
+        """Return sentences on layers that are wider than there are samples, or that see the same for every sample."""
+        return [f"Layer {name} {what}." for name in self.names for what in unusual_rows(rows[name])]
 
     def _check(self, audit: Audit) -> None:
         known = {layer["name"]: layer.weight for layer in audit}

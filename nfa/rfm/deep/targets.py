@@ -89,10 +89,12 @@ def labels_of(y: Any, n_outputs: int) -> NDArray[Any] | None:
     values = np.asarray(as_host(y))
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.dtype.kind != "f":
-        few = values.dtype.kind not in "iu" or n_outputs > 1 or set(np.unique(values)) <= {0, 1}
-        return values if values.ndim == 1 and few else None
+    kind = values.dtype.kind
     if values.ndim == 2:
-        one_hot = values.shape[1] == n_outputs > 1 and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
+        wide = values.shape[1] == n_outputs > 1 and kind not in "US"
+        one_hot = wide and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
         return values.argmax(1) if one_hot else None
+    if kind != "f":
+        few = kind not in "iu" or n_outputs > 1 or set(np.unique(values)) <= {0, 1}
+        return values if values.ndim == 1 and few else None
     return values.astype(np.int64) if n_outputs > 1 and (values == values.round()).all() else None

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from torch import Tensor
 from nfa.audited import Audit, LayerAudit
 from nfa.common.checks import number, one_of, output_folder, positive
 from nfa.common.errors import InputError
-from nfa.common.progress import progress
+from nfa.common.progress import bars, progress
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.deep.targets import labels_of
 from nfa.rfm.estimators.classifier import RFMClassifier
@@ -28,6 +29,7 @@ from nfa.rfm.layerwise.features import FEATURES, first_features
 from nfa.rfm.layerwise.machine import RFM, LayerMachine
 from nfa.rfm.layerwise.network import Network, chosen_layers
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
+from nfa.rfm.unusual import unusual_rows
 
 
 class LayerwiseRFM(BaseEstimator):
@@ -38,7 +40,8 @@ class LayerwiseRFM(BaseEstimator):
     multiples of the median distance under M, so that the size of M does not matter.
 
     Args:
-        net: The network: anything that `nfa.load` takes.
+        net: The network: anything that `nfa.load` takes. `fit` keeps a copy; with a warning, the network itself where
+            it cannot be copied.
         init: The same network before training, for `features="init_nfm"`.
         features: What M starts from: "identity", "nfm", "agop", "agop_centered", "init_nfm", or "random": the AGOP's
             spectrum with random eigenvectors.
@@ -54,7 +57,7 @@ class LayerwiseRFM(BaseEstimator):
         ridge: Added to the diagonal of the kernel matrix.
         memory_budget: GiB.
         random_state: The seed of what is drawn.
-        progress: Show a bar on a terminal when fitting takes longer than two seconds.
+        progress: Show bars on a terminal for what takes longer than two seconds.
 
     Attributes:
         machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`. Where
@@ -156,7 +159,7 @@ class LayerwiseRFM(BaseEstimator):
         number("power", self.power, above_zero=True)
         positive("n_iters", self.n_iters, least=0)
         positive("random_state", self.random_state, least=0)
-        self._network = network = Network(self.net)
+        self._network = network = Network(self.net, self.progress)
         rows = network.prepared(X)
         found = self.audit
         if found is None:
@@ -175,7 +178,7 @@ class LayerwiseRFM(BaseEstimator):
         self._H = seen.rows
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
-        with progress("fitting layers", len(self._layers)) as advance:
+        with bars(self.progress), progress("fitting layers", len(self._layers)) as advance:
             for layer in self._layers:
                 self._fit_layer(layer)
                 advance(1)
@@ -225,7 +228,7 @@ class LayerwiseRFM(BaseEstimator):
         score, why = self._network.score(seen.outputs, targets, self.classes_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
-        with progress("fitting layers", len(self._layers) * len(kinds)) as advance:
+        with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
             for layer in self._layers:
                 for kind in kinds:
                     found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), seen.rows)
@@ -233,21 +236,25 @@ class LayerwiseRFM(BaseEstimator):
         return pd.DataFrame(found, columns=COLUMNS)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write each layer's machine to DIR/NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
+        """Write each layer's machine to DIR/LAYER-NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
 
-        The machine of a layer in `coordinates_` takes those; they are written to DIR/NAME.coordinates.safetensors.
+        LAYER is the layer's number; in NAME whatever is no letter, digit or one of `_.#-` becomes `_`. The machine of a
+        layer in `coordinates_` takes those; they are written to DIR/LAYER-NAME.coordinates.safetensors.
 
         Returns:
             The machines' files.
         """
         check_is_fitted(self)
         out = output_folder("folder", folder)
-        files = [out / f"{name}.safetensors" for name in self.machines_]
-        for file, machine in zip(files, self.machines_.values(), strict=True):
-            machine.save(file)
+        # A name is a file's, and would lead anywhere as a path.
+        safe = {name: re.sub(r"[^\w.#-]", "_", name) for name in self.machines_}
+        stems = {name: f"{self.audit_[name]['layer']}-{safe[name]}" for name in safe}
+        files = {name: out / f"{stem}.safetensors" for name, stem in stems.items()}
+        for name, machine in self.machines_.items():
+            machine.save(files[name])
         for name, coordinates in self.coordinates_.items():
-            coordinates.save(out / f"{name}.coordinates.safetensors")
-        return files
+            coordinates.save(out / f"{stems[name]}.coordinates.safetensors")
+        return list(files.values())
 
     def _fit_layer(self, layer: LayerAudit) -> None:
         """Fit one layer's machines, and note what is unusual."""
@@ -258,9 +265,7 @@ class LayerwiseRFM(BaseEstimator):
         else:
             self._fitted[name] = list(stages)
         if name in self._H:
-            n, d = self._H[name].shape
-            if n < d:
-                notes.append(f"{n} rows are fewer than its {d} inputs")
+            notes += unusual_rows(self._H[name])
             if layer["trivial"] and self.features == "agop":
                 notes.append("trivial: delta is the same for every row, so the AGOP tells little that W does not")
         if notes:

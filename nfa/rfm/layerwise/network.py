@@ -1,5 +1,7 @@
 """What layerwise machines need of a network: its audit, and one pass for outputs and rows."""
 
+import os
+import warnings
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,6 +15,7 @@ from nfa.audited import Audit, LayerAudit
 from nfa.auditing import audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.common.progress import bars
 from nfa.network.forward import Forward
 from nfa.network.loading import load
 from nfa.network.model import Model
@@ -38,14 +41,22 @@ class Network:
     """A loaded network, asked the same way whatever it came from.
 
     Args:
-        source: Anything `nfa.load` takes.
+        source: Anything `nfa.load` takes. A network is copied, so that what becomes of it later changes nothing; one
+            that cannot be copied is used as it is, with a warning.
+        bars: Whether progress may be shown.
 
     Raises:
         InputError: as `nfa.load`.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, bars: bool = True) -> None:
         self.model: Model = load(source, argument="net")
+        if not isinstance(source, (str, os.PathLike)):
+            try:
+                self.model = self.model.copied()
+            except InputError as error:
+                warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=2)
+        self.bars = bars
         # The same network for inputs that are prepared already.
         self.bare = replace(self.model, scaling=None, split=None, features=None, classes=None, transform=None)
         self.forward = Forward(self.bare)
@@ -69,11 +80,12 @@ class Network:
                     "net: it has no hidden layer, so that its only layer's inputs are X itself; fit an RFM to X instead"
                 )
         before = None if init is None else load(init, argument="init")
-        return audit(self.bare, X, before, outputs, layers=layers, seed=seed, name=self.model.name)
+        with bars(self.bars):
+            return audit(self.bare, X, before, outputs, layers=layers, seed=seed, name=self.model.name)
 
     def seen(self, X: Any, layers: list[str]) -> Seen:
         """Run the network over prepared inputs, once."""
-        with Probe(self.forward, X) as probe:
+        with bars(self.bars), Probe(self.forward, X) as probe:
             found = activations(probe, layers)
             self.n_outputs = probe.n_outputs
         return Seen(found.outputs, {name: rows.squeeze(1) for name, rows in found.rows.items()})
@@ -101,29 +113,42 @@ class Network:
         """
         if not self.model.scored:
             return None, "the network's outputs cannot be compared with y"
+        answers = max(2, self.n_outputs)
         values: Any = y
         try:
             if classes is not None and self.model.classes is not None:
                 (_, values), _ = prepare(replace(self.bare, classes=self.model.classes), (outputs, y))
-            found = score_outputs(outputs, _as_targets(values), ending=self.model.ending)
+            elif classes is not None:
+                values = _numbered(y, classes, answers)
+            values = np.asarray(values)
+            targets = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+            found = score_outputs(outputs, targets, ending=self.model.ending)
         except InputError as error:
             # Machines need no network whose classes are those of y.
             return None, f"the network's own error is undefined ({error})"
         if (found.metric == "accuracy") != (classes is not None):
             return None, "the network's own error is of another kind than the machines'"
-        answers = max(2, self.n_outputs)
         if classes is not None and len(classes) != answers:
             return found, f"y has {len(classes)} classes, but the network tells {answers} apart"
         return found, ""
 
 
-def _as_targets(values: Any) -> Tensor:
-    """Return class numbers, labels that are text in sorted order, or real targets."""
-    if isinstance(values, Tensor):
-        return values
-    if values.dtype.kind in "OUS":
-        values = np.unique(values.astype(str), return_inverse=True)[1]
-    return torch.from_numpy(values.astype(np.int64 if values.dtype.kind in "iub" else np.float64))
+def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[np.int64]:
+    """Return numbers of the outputs that labels stand for: themselves, or for text their place among the classes.
+
+    Raises:
+        InputError: text that cannot be told to outputs.
+    """
+    # Objects are what they hold.
+    y, classes = (np.array(labels.tolist()) for labels in (y, classes))
+    if y.dtype.kind in "iub":
+        return y.astype(np.int64)
+    if len(classes) != answers:
+        raise InputError(f"y has {len(classes)} classes called by text, but the network tells {answers} apart")
+    unknown = y[~np.isin(y, classes)]
+    if len(unknown):
+        raise InputError(f"y holds the label {unknown[0].item()!r}, which the training rows lack")
+    return np.searchsorted(classes, y)
 
 
 def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:

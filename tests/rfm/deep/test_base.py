@@ -187,6 +187,16 @@ def test_refusals(options, message):
         DeepRFMRegressor(**{"depth": 2} | options).fit(X, NUMBERS)
 
 
+@pytest.mark.parametrize("model", [DeepRFMClassifier(2, 20), DeepRFMRegressor(2, 20)])
+def test_there_are_no_stages_and_asking_for_them_changes_nothing(model):
+    y = LABELS if isinstance(model, DeepRFMClassifier) else NUMBERS
+    model = clone(model).fit(X, y)
+    before = model.predict(NEW)
+    with pytest.raises(InputError, match=r"^staged_fit: a DeepRFM\w+ has no stages"):
+        model.staged_fit(NEW, y[: len(NEW)])
+    np.testing.assert_array_equal(model.predict(NEW), before)
+
+
 def test_which_of_the_two_must_be_said():
     with pytest.raises(InputError, match="DeepRFM: is of two kinds, DeepRFMClassifier for classes"):
         DeepRFM(3)

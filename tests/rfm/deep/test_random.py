@@ -63,6 +63,14 @@ def test_fitting_again_starts_from_the_same(net):
     assert model.get_params()["n_iters"] == 1
 
 
+def test_what_is_said_of_the_networks_rows_does_not_outlive_them(net):
+    model = seeded(net, n_iters=1)
+    assert len(model.carried_) == 3
+    model.fit(NEW, LABELS[: len(NEW)])
+    assert not hasattr(model, "carried_")
+    assert not hasattr(model, "notes_")
+
+
 def test_updates_start_from_the_seed(net):
     one, plain = seeded(net, n_iters=1, width=[30, 20]), seeded(net, width=[30, 20])
     assert len(one.layers_[0].history) == 2

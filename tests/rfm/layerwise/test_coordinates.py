@@ -69,8 +69,8 @@ def test_layerwise_machines_on_wide_layers_are_those_of_dense_matrices(tmp_path)
     dense = RFMRegressor(n_iters=2, M_init=audit["layers.1"].agop).fit(h, y)
     np.testing.assert_allclose(chosen.predict(X_new), dense.predict(h_new), rtol=1e-6)
     model.save(tmp_path)
-    kept = load_file(tmp_path / "layers.1.coordinates.safetensors")
-    again = load(tmp_path / "layers.1.safetensors").predict(Coordinates(**{"basis": None} | kept).rows(h_new))
+    kept = load_file(tmp_path / "1-layers.1.coordinates.safetensors")
+    again = load(tmp_path / "1-layers.1.safetensors").predict(Coordinates(**{"basis": None} | kept).rows(h_new))
     np.testing.assert_allclose(again, dense.predict(h_new), rtol=1e-6)
 
 

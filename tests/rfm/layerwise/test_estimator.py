@@ -1,6 +1,7 @@
 """Layerwise machines: what they see, what they start from, and what they refuse."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -138,6 +139,43 @@ def test_the_network_comes_back_as_it_was():
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+def test_what_becomes_of_the_network_later_changes_nothing():
+    network = net()
+    model = LayerwiseRFM.from_network(network, X, LABELS, features="nfm")
+    before, table = model.predict(NEW), model.score_frame(NEW, NEW_LABELS)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.neg_()
+    assert np.array_equal(model.predict(NEW), before)
+    assert model.score_frame(NEW, NEW_LABELS).equals(table)
+
+
+class Uncopied(nfa.MLP):
+    def __deepcopy__(self, memo):
+        raise RuntimeError("tied to a handle")
+
+
+def test_a_network_that_cannot_be_copied_is_used_with_a_warning():
+    network = Uncopied(6, [10, 5], n_outputs=3, bias=True, seed=1).double()
+    with pytest.warns(UserWarning, match="^net: it cannot be copied: tied to a handle; predictions will follow"):
+        model = LayerwiseRFM.from_network(network, X, LABELS)
+    assert np.array_equal(model.predict(NEW), LayerwiseRFM.from_network(net(), X, LABELS).predict(NEW))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_progress_is_shown_where_it_is_wanted(wanted, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.modules["nfa.common.progress"], "PATIENCE", 0.0)
+    model = LayerwiseRFM(net(), progress=wanted)
+    for call in (
+        lambda: model.fit(X, LABELS),
+        lambda: model.predict(NEW),
+        lambda: model.score_frame(NEW, NEW_LABELS),
+    ):
+        call()
+        assert bool(capsys.readouterr().err) == wanted
+
+
 def test_activations_are_computed_once_for_training_rows_and_once_for_test_rows(monkeypatch):
     calls, seen = [], Network.seen
     monkeypatch.setattr(Network, "seen", lambda self, X, layers: calls.append(layers) or seen(self, X, layers))
@@ -147,10 +185,36 @@ def test_activations_are_computed_once_for_training_rows_and_once_for_test_rows(
 
 def test_machines_are_written_and_read(tmp_path):
     model = LayerwiseRFM.from_network(net(), X, LABELS, n_iters=1)
-    for file, (name, machine) in zip(model.save(tmp_path), model.machines_.items(), strict=True):
-        assert file.name == f"{name}.safetensors"
+    for number, (file, (name, machine)) in enumerate(zip(model.save(tmp_path), model.machines_.items(), strict=True)):
+        assert file.name == f"{number}-{name}.safetensors"
         h = rows_by_hand(net(), NEW)[model.audit_[name]["layer"]]
         assert np.array_equal(load(file).predict(h), machine.predict(h))
+
+
+def test_no_layers_name_leads_out_of_the_folder(tmp_path):
+    """Names come from files, and may be anything."""
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.names = [str(tmp_path / "outside"), "b/c", "b_c"]
+            for name, (d, k) in zip(self.names, [(6, 5), (5, 90), (90, 3)], strict=True):
+                self.add_module(name, nn.Linear(d, k))
+
+        def forward(self, x):
+            for name in self.names:
+                x = torch.relu(getattr(self, name)(x))
+            return x
+
+    model = LayerwiseRFM.from_network(Named().double(), X, LABELS, features="identity")
+    folder = tmp_path / "inside"
+    files = model.save(folder)
+    assert [file.name for file in files[1:]] == ["1-b_c.safetensors", "2-b_c.safetensors"]
+    assert {file.parent for file in files} == {folder}
+    assert list(tmp_path.iterdir()) == [folder]
+    assert sorted(folder.iterdir()) == sorted([*files, folder / "2-b_c.coordinates.safetensors"])
+    for file, machine in zip(files, model.machines_.values(), strict=True):
+        assert np.array_equal(load(file).M_, machine.M_)
 
 
 def test_scaling_and_classes_of_a_file_are_applied():
@@ -176,10 +240,65 @@ def test_classes_that_are_not_the_networks_are_allowed_with_a_note():
     assert more["error"].notna().any()
 
 
+def told_apart(outputs=3):
+    """A network that is right about which of the first inputs is the largest, and these."""
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, outputs)).double()
+    with torch.no_grad():
+        network[0].weight.copy_(torch.eye(4))
+        network[0].bias.fill_(10.0)
+        network[2].weight.copy_(torch.eye(outputs, 4))
+        network[2].bias.zero_()
+    x = gaussian(90, 4).numpy()
+    return network, x, x[:, :outputs].argmax(1)
+
+
+NAMES = {
+    "text": np.array(["a", "b", "c"]),
+    "text as objects": np.array(["a", "b", "c"], dtype=object),
+    "numbers as objects": np.array([0, 1, 2], dtype=object),
+    "numbers": np.arange(3),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_networks_error_does_not_depend_on_which_classes_test_rows_have(kind):
+    network, x, y = told_apart()
+    labels = NAMES[kind][y]
+    model = LayerwiseRFM.from_network(network, x, labels)
+    for kept in (y > -1, y != 0, y == 1):
+        table = model.score_frame(x[kept], labels[kept])
+        assert set(table["network_error"]) == {0.0}
+        assert not table["note"].str.contains("network's|y h").any()
+
+
+def test_numbers_as_objects_are_in_the_order_of_numbers():
+    network, x, y = told_apart()
+    wide = nn.Sequential(network[0], network[1], nn.Linear(4, 12)).double()
+    with torch.no_grad():
+        wide[2].weight.zero_()
+        wide[2].bias.zero_()
+        wide[2].weight[[1, 2, 10], [0, 1, 2]] = 1.0
+    labels = np.array([1, 2, 10])[y]
+    for given in (labels, labels.astype(object)):
+        assert set(LayerwiseRFM.from_network(wide, x, given).score_frame(x, given)["network_error"]) == {0.0}
+
+
+def test_labels_that_cannot_be_told_to_outputs_have_no_network_error():
+    network, x, y = told_apart()
+    two = np.array(["a", "b", "b"])[y]
+    table = LayerwiseRFM.from_network(network, x, two).score_frame(x, two)
+    assert table["network_error"].isna().all()
+    assert table["note"].str.contains("y has 2 classes called by text, but the network tells 3 apart").all()
+    three = np.array(["a", "b", "c"])[y]
+    other = LayerwiseRFM.from_network(network, x, three).score_frame(x, np.where(y == 1, "aa", three))
+    assert other["network_error"].isna().all()
+    assert other["note"].str.contains("y holds the label 'aa', which the training rows lack").all()
+
+
 def test_fewer_rows_than_inputs_are_noted():
     model = LayerwiseRFM.from_network(net(), X[:8], LABELS[:8])
-    assert "8 rows are fewer than its 10 inputs" in model.notes_["layers.1"]
-    assert "fewer" not in model.notes_.get("layers.0", "")
+    assert "takes 10 entries, but there are 8 samples" in model.notes_["layers.1"]
+    assert "takes" not in model.notes_.get("layers.0", "")
     assert np.isfinite(model.machines_["layers.1"].M_).all()
 
 
@@ -198,6 +317,15 @@ def test_a_layer_dead_on_X_has_a_reason_and_no_machine():
         assert not math.isnan(table.loc[("layers.1", "identity", number), "error"])
     with pytest.raises(InputError, match=r"^layer: layers.1 has no machine \(dead"):
         model.set_params(layer="layers.1").predict(NEW)
+
+
+def test_a_layer_that_sees_the_same_for_every_sample_is_named():
+    network = net()
+    with torch.no_grad():
+        network.layers[0].bias.fill_(-1e3)
+    notes = LayerwiseRFM.from_network(network, X, LABELS, features="nfm").notes_
+    assert notes["layers.1"] == "sees the same for every sample: what comes before it is dead on X"
+    assert "layers.0" not in notes
 
 
 class Tied(nn.Module):
