@@ -54,6 +54,25 @@ class KernelMachine:
     ) -> Tensor:
         """Return the average over rows x of J'J, J = df/dx (c x d); where x is a center, that pair counts 0.
 
+        Args: as `agop_in_units`.
+
+        Returns:
+            Float64, (d, d) or (d,).
+        """
+        # One at a time: the square of either unit may be no float64.
+        found, x_unit = self.agop_in_units(X, centered, diag, weights, pairs), self.metric.unit
+        return found * self.unit / x_unit * self.unit / x_unit
+
+    def agop_in_units(
+        self,
+        X: Tensor | None = None,
+        centered: bool = False,
+        diag: bool = False,
+        weights: Tensor | None = None,
+        pairs: Pairs | None = None,
+    ) -> Tensor:
+        """Return the AGOP of f / unit with respect to x / `metric.unit`, neither very large nor very small.
+
         Args:
             X: Shape (m, d); None for the rows the machine was fitted on.
             centered: Subtract from J its mean over rows.
@@ -93,4 +112,4 @@ class KernelMachine:
         outer, _ = self.metric.pull(mean)
         if diag and outer.ndim == 2:
             outer = outer.diagonal()
-        return outer * self.unit**2
+        return outer

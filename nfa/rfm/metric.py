@@ -76,8 +76,8 @@ class Metric:
         return rows.to(X.dtype)
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Return the moments of gradients with respect to x from those with respect to z, float64."""
-        outer, sums = moments.outer.double() / self.unit**2, moments.sums.double() / self.unit
+        """Return the moments of gradients with respect to x / unit from those with respect to z, float64."""
+        outer, sums = moments.outer.double(), moments.sums.double()
         root = self.root
         if root is None:
             return outer, sums

@@ -70,7 +70,7 @@ class Problem:
 def power_of_two(values: Tensor) -> float:
     """Return the power of two just above the largest magnitude; 1 where all are 0. Dividing by it rounds nothing."""
     largest = float(values.abs().max()) if values.numel() else 0.0
-    return 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+    return 2.0 ** min(math.frexp(largest)[1], 1023) if largest > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Step:
             residual = problem.Y - self.pairs.kernel @ a + self.ridge[:, None] * a
         square = (residual.double() ** 2).mean(1)
         weights = torch.ones_like(square) if problem.weights is None else problem.weights.double()
-        return float((square * weights).sum() / weights.sum()) * problem.unit**2
+        return float((square * weights).sum() / weights.sum()) * problem.unit * problem.unit
 
     def row(self, previous: Tensor) -> dict[str, float]:
         """Return a row of an estimator's `history_`.
@@ -198,12 +198,16 @@ def fitted(
 
 
 def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Return the next M: the AGOP, to a power, scaled."""
+    """Return the next M: the AGOP, to a power, scaled.
+
+    Raises:
+        InputError: it is not to be scaled, and too large or too small for float64.
+    """
     X, weights, pairs = None, problem.weights, step.pairs
     if recipe.agop_samples is not None and recipe.agop_samples < len(problem.X):
         drawn = torch.randperm(len(problem.X), generator=generator)[: recipe.agop_samples].to(problem.X.device)
         X, weights, pairs = problem.X[drawn], None if weights is None else weights[drawn], None
-    agop = step.machine.agop(X, recipe.center_grads, recipe.diag, weights, pairs)
+    agop = step.machine.agop_in_units(X, recipe.center_grads, recipe.diag, weights, pairs)
     largest = float(agop.abs().max())
     if largest == 0 or not math.isfinite(largest):
         return step.machine.metric.M
@@ -211,9 +215,12 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
     M = M.clamp(min=0) if M.ndim == 1 else (M + M.T) / 2
     if recipe.agop_power != 1:
         M = matrix_power(M, recipe.agop_power)
-        largest **= recipe.agop_power
     if recipe.M_scale == "max":
         return M / M.abs().max()
     if recipe.M_scale == "trace":
         return M * (len(M) / (M.sum() if M.ndim == 1 else M.trace()))
-    return M * largest
+    scale = problem.unit / problem.x_unit
+    size = float(torch.tensor(largest * scale * scale, dtype=torch.float64).pow(recipe.agop_power))
+    if not torch.finfo(torch.float64).tiny < size < math.inf:
+        raise InputError(f"M_scale: got None, but the AGOP's largest entry is {size:.3g}; expected 'max' or 'trace'")
+    return M * size

@@ -242,3 +242,20 @@ def test_gradients_that_hardly_vary_give_a_feature_matrix(kernel, dtype, diag):
             assert values[0] >= -1e-13 * values[-1]
         assert model.M_.max() > 0
         assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("center_grads", [False, True])
+@pytest.mark.parametrize("size", [1e160, 1e300, 1e-170, 1e-300])
+@pytest.mark.parametrize("of", ["targets", "rows"])
+def test_sizes_whose_squares_leave_float64(of, size, center_grads):
+    X, y = data()
+    options = {"n_iters": 2, "center_grads": center_grads}
+    expected = RFMRegressor(**options).fit(X, y)
+    times = (X, y * size) if of == "targets" else (X * size, y)
+    for scale in ("max", "trace"):
+        found = RFMRegressor(**options, M_scale=scale).fit(*times)
+        np.testing.assert_allclose(found.M_ / found.M_.max(), expected.M_, rtol=1e-9)
+        unit = size if of == "targets" else 1.0
+        np.testing.assert_allclose(found.predict(times[0]) / unit, expected.predict(X), rtol=1e-9)
+    with pytest.raises(InputError, match=r"M_scale: got None, but .* largest entry is (inf|0|.*e-32.); expected"):
+        RFMRegressor(**options, M_scale=None).fit(*times)
