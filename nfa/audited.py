@@ -68,6 +68,16 @@ class LayerAudit:
         """The neural feature matrix before training, if known."""
         return None if self.init_weight is None else FactoredMatrix(self.init_weight)
 
+    def is_of(self, weight: Tensor) -> bool:
+        """Return whether a layer's weight is the one that was audited, to 1e-6 of its norm.
+
+        A weight that a network computes from its parameters is not the same on every device to the last bit.
+        """
+        if self.weight.shape != weight.shape:
+            return False
+        W, own = self.weight.double(), weight.detach().cpu().double()
+        return float((W - own).norm()) <= 1e-6 * float(W.norm())
+
 
 @dataclass(frozen=True, eq=False)
 class Audit:

@@ -176,7 +176,7 @@ class _Place:
 
 def _place(layer: LayerAudit, weight: Tensor) -> _Place:
     name = layer["name"]
-    if layer.weight.shape != weight.shape or not torch.equal(layer.weight, weight.to("cpu", layer.weight.dtype)):
+    if not layer.is_of(weight):
         raise InputError(f"audit: of another network: its weight of layer {name} is not that of net")
     polar = Polar(weight)
     agop = polar.agop(layer.S)

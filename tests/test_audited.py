@@ -108,3 +108,17 @@ def test_inputs_that_a_pipeline_makes_have_no_names(small):
     frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
     assert nfa.audit(model, frame).about["feature_names"] == []
     assert nfa.audit(model, nfa.Dataset(X.numpy(), feature_names=tuple("abcdef"))).about["feature_names"] == []
+
+
+def test_an_audit_knows_the_weights_it_is_of(small):
+    """To rounding, of another device or dtype, whatever their size; not to a step of training."""
+    net, X = small
+    layer = nfa.audit(net, X)[0]
+    W = net.layers[0].weight.detach()
+    assert layer.is_of(W)
+    assert layer.is_of(W.float())
+    assert not layer.is_of(W.T)
+    assert not layer.is_of(W + 1e-4 * W.abs().mean())
+    with torch.no_grad():
+        net.layers[0].weight.mul_(1e-9)
+    assert not nfa.audit(net, X)[0].is_of(1.001e-9 * W)

@@ -110,12 +110,11 @@ class Source:
         return [f"Layer {name} {what}." for name in self.names for what in unusual_rows(rows[name])]
 
     def _check(self, audit: Audit) -> None:
-        known = {layer["name"]: layer.weight for layer in audit}
+        known = {layer["name"]: layer for layer in audit}
         for layer in self.layers:
             if layer.name not in known:
                 raise InputError(f"audit: it has no layer {layer.name!r}, which the network has")
-            W, own = known[layer.name], layer.weight.cpu()
-            if W.shape != own.shape or not torch.allclose(W.to(own.dtype), own):
+            if not known[layer.name].is_of(layer.weight):
                 raise InputError(f"audit: layer {layer.name!r} has another weight than the network's")
 
     def check_chain(self, probe: Probe) -> None:

@@ -19,8 +19,8 @@ from nfa.common.checks import number, one_of, output_folder, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
 from nfa.features.factored import FactoredMatrix
-from nfa.rfm.deep.targets import labels_of
 from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.labels import labels_of
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.kernels import kernel_named

@@ -99,8 +99,7 @@ class Network:
         with Probe(self.forward, X) as probe:
             own = {each.name: each.weight for each in probe.layers}
         for layer in layers:
-            W = own[one_of("audit", layer["name"], own)].cpu()
-            if W.shape != layer.weight.shape or not torch.equal(W, layer.weight):
+            if not layer.is_of(own[one_of("audit", layer["name"], own)]):
                 raise InputError(f"audit: the weight of {layer['name']} is not the network's; audit this network")
 
     def score(self, outputs: Tensor, y: NDArray[Any], classes: NDArray[Any] | None) -> tuple[Score | None, str]:
