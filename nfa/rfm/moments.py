@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nfa.rfm.pairs import GATHERED, LAST, Pairs, lost
+from nfa.rfm.pairs import GATHERED, Pairs, last, lost
 
 if TYPE_CHECKING:
     from nfa.rfm.kernels import Radial
@@ -221,8 +221,8 @@ def product_moments(
     (m, d), n, c = X.shape, len(Z), a.shape[1]
     outer, sums = X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d)
     # The derivative of |u| at 0 counts 0, not +1 or -1, also where the rounding of a product made something of 0.
-    near_zero = LAST * torch.finfo(X.dtype).eps * Z.abs().median(0).values
-    equal = [0.0] * d if usual is None else (near_zero + lost(usual)).tolist()
+    near_zero = last(X.dtype, usual is not None) * Z.abs().median(0).values
+    equal = (near_zero if usual is None else near_zero + lost(usual)).tolist()
     rows = max(1, min(m, BLOCK // (4 * max(n, c * d))))
     for start in range(0, m, rows):
         x = X[start : start + rows]

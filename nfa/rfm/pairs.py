@@ -12,7 +12,8 @@ NEAR = 1e-4
 ROUNDING = 64
 """Rows closer than this many roundings, in float64, of the terms that a product with M^(1/2) was the sum of are equal.
 
-Such a product may round equal rows apart; where there is none, equal rows stay equal, and others are not."""
+Such a product may round equal rows apart. Rows as they are given count so many of their own length, as they may be
+products too (a deep machine's); in float64 as well, so that in float32 no two that differ are equal."""
 LAST = 2
 """Roundings of a product's length, in its own dtype, that may lie between equal rows besides."""
 GATHERED = 1 << 22
@@ -41,6 +42,11 @@ def lost(usual: Tensor) -> Tensor:
     return ROUNDING * torch.finfo(usual.dtype).eps * usual.sqrt()
 
 
+def last(dtype: torch.dtype, product: bool) -> float:
+    """Return how far equal rows may lie apart by their last digits, as a share of their length."""
+    return LAST * torch.finfo(dtype).eps if product else ROUNDING * torch.finfo(torch.float64).eps
+
+
 def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None) -> Pairs:
     """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
 
@@ -62,7 +68,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
     x2, c2 = (X * X).sum(1), (C * C).sum(1)
     # Products may lie near the origin only because M has removed their length.
     least = 0.0 if usual is None else float(lost(usual).square().sum())
-    equal = 0.0 if usual is None else (LAST * torch.finfo(X.dtype).eps) ** 2
+    typical, equal = c2.median(), last(X.dtype, usual is not None) ** 2
     R = X.new_empty(len(X), len(C)) if out is None else out
     left = torch.cat([X, x2[:, None], torch.ones_like(x2)[:, None]], 1)
     right = torch.cat([-2 * C, torch.ones_like(c2)[:, None], c2[:, None]], 1)
@@ -82,7 +88,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
             i, j = (part < bound).nonzero(as_tuple=True)
             i = suspects[i]
             r2 = _by_difference(X, C, start + i, first + j)
-            distinct = r2 > equal * (x2[start + i] + c2[first + j]) + least
+            distinct = r2 > equal * (x2[start + i] + c2[first + j] + typical) + least
             tile[i, j] = r2 * distinct
             rows.append(start + i[distinct])
             columns.append(first + j[distinct])
