@@ -29,3 +29,15 @@ def test_a_network_trained_elsewhere_is_audited_from_its_file(script, command, t
 
 def test_there_are_two_such_walks():
     assert [command.split()[1] for _, command in WALKS] == ["digits.skops", "digits.onnx"]
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(1, len(BLOCKS)))
+def test_what_the_readme_shows_runs_as_written(number, tmp_path):
+    """The first block audits the reader's own network; the others need nothing but the demo's."""
+    if "runs/demo" in BLOCKS[number]:
+        subprocess.run([sys.executable, "-m", "nfa", "demo", "--out", "runs/demo"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", BLOCKS[number]], cwd=tmp_path, check=True)

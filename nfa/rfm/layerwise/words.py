@@ -74,7 +74,10 @@ def _about(part: pd.DataFrame, features: str) -> str:
     if needed is None:
         saved = f"from the identity {_updates(most)} do not get there" if most > 1 else "the identity does worse"
     elif needed == 0:
-        saved = "the identity does as well, so starting from the network saves nothing"
+        plain = float(part[(part["features"] == "identity") & (part["n_iters"] == 0)]["error"].iloc[0])
+        better = plain < first["error"] - standard_error(first["error"], n, kind)
+        how = "better" if better else "as well"
+        saved = f"the identity does {how} ({_as(plain, kind)}), so starting from the network saves nothing"
     else:
         saved = f"from the identity it takes {_updates(needed)}, which starting from the network saves"
     return f"{name}: {says}; {saved}; {compared}."

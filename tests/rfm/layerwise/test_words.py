@@ -21,11 +21,15 @@ SAID = [
     (table([0.30, 0.20, 0.10], [0.11, 0.1, 0.1]), "from the identity it takes 2 updates, which starting"),
     (table([0.30, 0.10, 0.10], [0.11, 0.1, 0.1]), "from the identity it takes 1 update, which starting"),
     (table([0.30, 0.20, 0.13], [0.11, 0.1, 0.1]), "from the identity 2 updates do not get there"),
-    (table([0.12, 0.12, 0.12], [0.11, 0.1, 0.1]), "the identity does as well"),
+    (
+        table([0.12, 0.12, 0.12], [0.11, 0.1, 0.1]),
+        "the identity does as well (12.0 % errors), so starting from the network saves nothing",
+    ),
     (
         table([0.10, 0.20, 0.20], [0.11, 0.1, 0.1]),
-        "the identity does as well, so starting from",
+        "the identity does as well (",
     ),
+    (table([0.05], [0.11]), "the identity does better (5.0 % errors), so starting from the network saves nothing"),
     (table([0.30], [0.11]), "the identity does worse"),
     (table([0.30], [0.109]), "has 10.9 % errors without updates"),
     (table([0.30], [0.109]), "so these features are good enough for a kernel machine"),
