@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from nfa.audited import Audit
 
 
@@ -30,7 +32,6 @@ def finish(result: "Audit", out: Path, report: bool) -> None:
 
 
 def _table(result: "Audit") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -59,11 +60,18 @@ def _table(result: "Audit") -> None:
         table.add_column(heading, justify="left" if heading in ("layer", "") else "right")
     for layer in result:
         table.add_row(*(escape(cell(layer.row)) for cell in shown.values()))
-    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
+    show(table)
 
 
 def _number(value: float) -> str:
     return "–" if value != value else f"{value:.2f}"
+
+
+def show(table: "Table") -> None:
+    """Print a table, as wide as the terminal, or for 150 columns."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
 
 
 def say(sentence: str) -> None:

@@ -1,7 +1,6 @@
 """`nfa seed`."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +15,7 @@ from nfa.commands.options import (
     load_network,
     move,
 )
-from nfa.commands.printing import say
+from nfa.commands.printing import say, show
 from nfa.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,8 +54,6 @@ def seed_command(
     seed: SeedOption = 0,
 ) -> None:
     """Fit a kernel machine to every layer's inputs, started from the features found there; write all to DIR."""
-    from dataclasses import replace
-
     from nfa.common.checks import output_folder
     from nfa.data import load_data
     from nfa.network.preparing import prepare
@@ -76,13 +73,11 @@ def seed_command(
         rows = rows.divide(test=TEST, seed=seed)
         notes.append(f"Rows divided at random: {TEST:.0%} are held out as test rows.")
     fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
-    # The rows are prepared already.
-    known: dict[str, Any] = {"scaling": None, "split": None, "features": None, "classes": None, "transform": None}
     machines = LayerwiseRFM.from_network(
-        replace(loaded, **known),
+        loaded.bare(),
         fitted.X,
         fitted.y,
-        None if before is None else replace(before, **known),
+        None if before is None else before.bare(),
         features=features,
         power=power,
         n_iters=updates,
@@ -104,7 +99,6 @@ def seed_command(
 
 def _print(table: "pd.DataFrame", what: str) -> None:
     """Print the errors: a row per layer and features, a column per number of updates."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -124,7 +118,7 @@ def _print(table: "pd.DataFrame", what: str) -> None:
         shown.add_row(
             escape(str(name)), str(kind), *(_number(each, 3) for each in cells), *(_number(c, 2) for c in ends)
         )
-    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(shown)
+    show(shown)
 
 
 def _number(value: float, digits: int) -> str:

@@ -44,6 +44,10 @@ class Model:
     scored: bool = True
     notes: tuple[str, ...] = ()
 
+    def bare(self) -> "Model":
+        """Return the model for data that are prepared already (see `prepare`)."""
+        return replace(self, scaling=None, split=None, features=None, classes=None, transform=None)
+
     def copied(self) -> "Model":
         """Return the model with a network of its own, whatever becomes of the one that was handed in.
 

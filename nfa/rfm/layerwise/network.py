@@ -58,7 +58,7 @@ class Network:
                 warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=2)
         self.bars = bars
         # The same network for inputs that are prepared already.
-        self.bare = replace(self.model, scaling=None, split=None, features=None, classes=None, transform=None)
+        self.bare = self.model.bare()
         self.forward = Forward(self.bare)
         self.n_outputs = 0
 
