@@ -80,15 +80,16 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
         tile = torch.mm(left[start:stop], right[first:].T, out=R[start:stop, first:])
         if same:
             tile.fill_diagonal_(torch.inf)
-        # One look at each row's smallest entry; the exact rule only where that one might be near.
-        suspects = (tile.amin(1) < NEAR * (x2[start:stop] + c2.max()) + least).nonzero().squeeze(1)
-        if len(suspects):
-            bound = torch.add(NEAR * x2[start + suspects, None] + least, c2[first:], alpha=NEAR)
-            part = tile if len(suspects) == len(tile) else tile.index_select(0, suspects)
-            i, j = (part < bound).nonzero(as_tuple=True)
-            i = suspects[i]
+        # A pair may be near only if r^2 is small next to |x|^2 alone, as |z|^2 <= 2 |x|^2 + 2 r^2: a test of one number
+        # for each row finds the few that the exact rule, which treats both rows alike, is asked for.
+        limit = 4 * NEAR * x2[start:stop] + 2 * least
+        if bool((tile.amin(1) < limit).any()):
+            i, j = (tile < limit[:, None]).nonzero(as_tuple=True)
+            squares = x2[start + i] + c2[first + j]
+            near = tile[i, j] < NEAR * squares + least
+            i, j, squares = i[near], j[near], squares[near]
             r2 = _by_difference(X, C, start + i, first + j)
-            distinct = r2 > equal * (x2[start + i] + c2[first + j] + typical) + least
+            distinct = r2 > equal * (squares + typical) + least
             tile[i, j] = r2 * distinct
             rows.append(start + i[distinct])
             columns.append(first + j[distinct])

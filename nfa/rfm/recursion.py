@@ -192,7 +192,7 @@ def fitted(
         pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K, space=factor)
         a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, factor, problem.weights)
     else:
-        a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator)
+        a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator, metric.usual)
     machine = KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit)
     return Step(iteration, problem, machine, ridge, pairs)
 

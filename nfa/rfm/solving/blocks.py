@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -12,10 +13,14 @@ from nfa.rfm.kernels import Kernel
 from nfa.rfm.solving.choosing import MATRICES, ROWS, Plan
 from nfa.rfm.solving.dense import SingularKernelWarning
 
-LANDMARKS = 1000
-"""Rows that the preconditioner knows the kernel by."""
+TOGETHER = 1 << 21
+"""The most entries of a block of the kernel matrix: it stays in the processor's cache from distances to product."""
+LANDMARKS = 2500
+"""Rows that the preconditioner knows the kernel by, at most."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Residual, as a share of the target's norm, at which the solution counts as found."""
+ROUNDINGS = 4
+"""Roundings of a product with the kernel matrix, n of its entries with n numbers, below which a residual is noise."""
 STEPS = 300
 """The most products with the kernel matrix."""
 DRIFT = 10
@@ -26,8 +31,65 @@ DIVERGED = 1e6
 """A residual that has grown this much from its least comes from a singular matrix, and goes on growing."""
 
 
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The kernel matrix of rows, made anew where it is needed, a block of side x side at a time.
+
+    Args:
+        kernel: The kernel.
+        rows: Shape (n, d).
+        L: The bandwidth.
+        usual: `Metric.usual` of the rows; None where they are as given.
+        side: Rows and columns of a block.
+    """
+
+    kernel: Kernel
+    rows: Tensor
+    L: float
+    usual: Tensor | None
+    side: int
+
+    def _block(self, X: Tensor, Z: Tensor | None) -> Tensor:
+        """Return the kernel's values of rows X and Z (None: X itself)."""
+        pairs = self.kernel.pairs(X, Z, usual=self.usual).values
+        return self.kernel.value(pairs, self.L, out=pairs)
+
+    def times(self, V: Tensor) -> Tensor:
+        """Return K V, (n, c): K is symmetric, so that a block off its diagonal serves twice."""
+        image = torch.zeros_like(V)
+        parts = list(zip(self.rows.split(self.side), V.split(self.side), image.split(self.side), strict=True))
+        for number, (X, v, out) in enumerate(parts):
+            out += self._block(X, None) @ v
+            for Z, w, other in parts[:number]:
+                block = self._block(X, Z)
+                out += block @ w
+                other += block.T @ v
+        return image
+
+    def own(self) -> Tensor:
+        """Return the diagonal of K, (n,)."""
+        return torch.cat([self._block(part, None).diagonal().clone() for part in self.rows.split(ROWS)])
+
+    def among(self, drawn: Tensor) -> Tensor:
+        """Return the part of K between drawn rows."""
+        return self._block(self.rows[drawn], None)
+
+    def against(self, drawn: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Yield the part of K between all rows and drawn ones, `ROWS` at a time, with the first one's number."""
+        Z = self.rows[drawn]
+        for start in range(0, len(self.rows), ROWS):
+            yield start, self._block(self.rows[start : start + ROWS], Z)
+
+
 def solve_in_blocks(
-    kernel: Kernel, rows: Tensor, L: float, ridge: Tensor, Y: Tensor, plan: Plan, generator: torch.Generator
+    kernel: Kernel,
+    rows: Tensor,
+    L: float,
+    ridge: Tensor,
+    Y: Tensor,
+    plan: Plan,
+    generator: torch.Generator,
+    usual: Tensor | None = None,
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y, by conjugate gradients; K is made anew, in blocks, for every product.
 
@@ -43,21 +105,19 @@ def solve_in_blocks(
         Y: Shape (n, c).
         plan: Says how many rows of K fit.
         generator: Draws the preconditioner's rows.
+        usual: `Metric.usual` of the rows; None where they are as given.
     """
-    step = max(1, plan.budget // (4 * MATRICES * len(rows) * plan.itemsize))
-
-    def product(V: Tensor) -> Tensor:
-        return torch.cat([kernel.value(kernel.pairs(part, rows).values, L) @ V for part in rows.split(step)])
+    matrix = Blocks(kernel, rows, L, usual, side=math.isqrt(min(TOGETHER, plan.budget // (4 * MATRICES * plan.itemsize))))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
-        precondition = _preconditioner(kernel, rows, L, ridge, plan, generator)
-        return _conjugate_gradients(lambda V: product(V) + ridge[:, None] * V, precondition, Y)
+        precondition = _preconditioner(matrix, ridge, plan, generator)
+        return _conjugate_gradients(lambda V: matrix.times(V) + ridge[:, None] * V, precondition, Y, rounding)
 
-    tolerance = DRIFT * TOLERANCE[Y.dtype]
+    largest = float(matrix.own().max())
+    rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(rows)) * largest
     a, left = attempt(ridge)
-    largest = float(_own(kernel, rows, L).max())
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
-    if left > tolerance and asked <= len(rows) * torch.finfo(Y.dtype).eps * largest and asked < least:
+    if left > 1 and asked <= len(rows) * torch.finfo(Y.dtype).eps * largest and asked < least:
         warnings.warn(
             f"the kernel matrix of {len(rows):,} rows plus ridge is singular to conjugate gradients; took a ridge of "
             f"{least:.1e}. A larger ridge avoids this.",
@@ -65,10 +125,10 @@ def solve_in_blocks(
             stacklevel=2,
         )
         a, left = attempt(ridge.clamp(min=least))
-    if left > tolerance:
+    if left > 1:
         warnings.warn(
-            f"conjugate gradients left a residual of {left:.1e} of the targets, expected {tolerance:.0e}; took the "
-            f"best of up to {STEPS} steps. A larger ridge or memory_budget, or float64, helps.",
+            f"conjugate gradients left {left:.2g} times the residual that is expected; took the best of up to {STEPS} "
+            "steps. A larger ridge or memory_budget, or float64, helps.",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -76,25 +136,33 @@ def solve_in_blocks(
 
 
 def _conjugate_gradients(
-    product: Callable[[Tensor], Tensor], precondition: Callable[[Tensor], Tensor], Y: Tensor
+    product: Callable[[Tensor], Tensor], precondition: Callable[[Tensor], Tensor], Y: Tensor, rounding: float
 ) -> tuple[Tensor, float]:
-    """Return the best solution found, and its residual as a share of Y's norm, of the worst column."""
+    """Return the best solution found, and its residual as a share of the largest accepted, of the worst column.
+
+    Args:
+        product: With the matrix.
+        precondition: About with its inverse.
+        Y: Shape (n, c).
+        rounding: The residual that rounding makes, for a solution of norm 1: nothing less is looked for.
+    """
     norms = Y.double().norm(dim=0)
     targets = Y.double() / norms.where(norms > 0, 1)
     tolerance = TOLERANCE[Y.dtype]
-    # Sums of few numbers cost nothing in float64; products with the kernel and the preconditioner are in Y's dtype.
+    # All in float64 but for products with the kernel, which take nearly all of the time.
     a, residual, rz = torch.zeros_like(targets), targets, torch.zeros_like(norms)
     best, least, direction = a, residual.norm(dim=0), a
     restarted = False
     for _ in range(STEPS):
-        if bool((residual.norm(dim=0) <= tolerance).all()):
+        enough = (rounding * a.norm(dim=0)).clamp(min=tolerance)
+        if bool((residual.norm(dim=0) <= enough).all()):
             # What is subtracted step by step drifts from what is left: it is computed anew, and once begun again.
             residual = targets - product(a.to(Y.dtype)).double()
             best, least = a, residual.norm(dim=0)
-            if restarted or bool((least <= DRIFT * tolerance).all()):
+            if restarted or bool((least <= DRIFT * enough).all()):
                 break
             rz, restarted = torch.zeros_like(norms), True
-        z = precondition(residual.to(Y.dtype)).double()
+        z = precondition(residual)
         new = (residual * z).sum(0)
         direction, rz = z + torch.where(rz > 0, new / rz.where(rz > 0, 1), 0) * direction, new
         image = product(direction.to(Y.dtype)).double()
@@ -106,40 +174,41 @@ def _conjugate_gradients(
         if not bool((size < DIVERGED * least.clamp(min=tolerance)).all()):
             break
         best, least = torch.where(size < least, a, best), torch.minimum(size, least)
-    return (best * norms).to(Y.dtype), float(least.max())
-
-
-def _own(kernel: Kernel, rows: Tensor, L: float) -> Tensor:
-    """Return the diagonal of the kernel matrix, (n,)."""
-    parts = (kernel.value(kernel.pairs(part).values, L).diagonal() for part in rows.split(ROWS))
-    return torch.cat([each.clone() for each in parts])
+    accepted = DRIFT * (rounding * best.norm(dim=0)).clamp(min=tolerance)
+    return (best * norms).to(Y.dtype), float((least / accepted).max())
 
 
 def _preconditioner(
-    kernel: Kernel, rows: Tensor, L: float, ridge: Tensor, plan: Plan, generator: torch.Generator
+    matrix: Blocks, ridge: Tensor, plan: Plan, generator: torch.Generator
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function that divides by B B' + D (Woodbury)."""
-    n = len(rows)
-    size = min(n, LANDMARKS, max(1, plan.budget // (8 * n * plan.itemsize)))
-    drawn = torch.randperm(n, generator=generator)[:size].to(rows.device)
-    Z = rows[drawn]
-    small = kernel.value(kernel.pairs(Z).values, L).double()
+    """Return the function that divides by B B' + D (Woodbury), in float64.
+
+    It takes away nearly all of what lies along the largest eigenvectors, which in float32 would leave mere rounding.
+    """
+    n = len(matrix.rows)
+    # B, and four matrices among the landmarks, take half of the budget at most: 8 m (n + 4 m) bytes.
+    size = min(n, LANDMARKS, max(1, (math.isqrt(n * n + plan.budget) - n) // 8))
+    drawn = torch.randperm(n, generator=generator)[:size].to(matrix.rows.device)
+    small = matrix.among(drawn).double()
     small.diagonal().add_(1e-6 * small.diagonal().max() + torch.finfo(torch.float64).tiny)
     factor = torch.linalg.cholesky(small)
-    parts = rows.split(ROWS)
-    across = [kernel.value(kernel.pairs(part, Z).values, L).double() for part in parts]
-    B = torch.cat([torch.linalg.solve_triangular(factor, each.T, upper=False).T.to(rows.dtype) for each in across])
-    own = _own(kernel, rows, L)
-    left = (own - (B * B).sum(1)).clamp(min=0).mean()
-    # Below its own rounding the approximation says nothing.
-    floor = torch.finfo(rows.dtype).eps * math.sqrt(n) * float(own.max()) + torch.finfo(rows.dtype).tiny
+    B = ridge.new_empty(n, size, dtype=torch.float64)
+    for start, across in matrix.against(drawn):
+        part = torch.linalg.solve_triangular(factor, across.double().T, upper=False).T
+        B[start : start + len(part)] = part
+    own = matrix.own().double()
+    left = (own - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
+    # Below the kernel's own rounding the approximation says nothing.
+    digits = torch.finfo(ridge.dtype)
+    floor = digits.eps * math.sqrt(n) * float(own.max()) + digits.tiny
     inverse = 1 / (ridge + left).clamp(min=floor)[:, None]
-    inner = (B.T @ (B * inverse)).double()
-    inner.diagonal().add_(1)
+    inner = torch.eye(size, dtype=torch.float64, device=B.device)
+    for part, scale in zip(B.split(ROWS), inverse.split(ROWS), strict=True):
+        inner.addmm_(part.T, part * scale)
     root = torch.linalg.cholesky(inner)
 
     def divide(R: Tensor) -> Tensor:
         scaled = R * inverse
-        return scaled - (B @ torch.cholesky_solve((B.T @ scaled).double(), root).to(R.dtype)) * inverse
+        return scaled - (B @ torch.cholesky_solve(B.T @ scaled, root)) * inverse
 
     return divide
