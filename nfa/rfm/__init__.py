@@ -2,8 +2,9 @@
 
 from nfa.rfm.deep import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.classifier_cv import RFMClassifierCV
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.estimators.search import RFMClassifierCV, RFMRegressorCV
+from nfa.rfm.estimators.regressor_cv import RFMRegressorCV
 from nfa.rfm.layerwise import LayerwiseRFM
 from nfa.rfm.saving.reading import load
 

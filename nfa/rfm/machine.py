@@ -9,6 +9,7 @@ from nfa.rfm.kernels import Kernel
 from nfa.rfm.metric import Metric
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
+from nfa.rfm.solving.choosing import ROWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,15 @@ class KernelMachine:
 
     def predict(self, X: Tensor) -> Tensor:
         """Return f(x) for rows x, shape (m, c)."""
-        rows = self.metric.rows(X)
-        step = max(1, BLOCK // len(self.centers))
-        distances = (self.kernel.pairs(x, self.centers, usual=self.metric.usual).values for x in rows.split(step))
-        parts = [self.kernel.value(each, self.L, out=each) @ self.a for each in distances]
-        return torch.cat(parts) * self.unit
+        rows, n = self.metric.rows(X), len(self.centers)
+        outputs = rows.new_empty(len(rows), self.a.shape[1])
+        step = min(len(rows), max(ROWS, BLOCK // n))
+        # One block's memory for all, and the outputs' before it: pieces in between would keep what is freed from use.
+        space = rows.new_empty(step, n)
+        for x, part in zip(rows.split(step), outputs.split(step), strict=True):
+            distances = self.kernel.pairs(x, self.centers, space[: len(x)], self.metric.usual).values
+            torch.mm(self.kernel.value(distances, self.L, out=distances), self.a, out=part)
+        return outputs * self.unit
 
     def agop(
         self,

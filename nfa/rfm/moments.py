@@ -82,14 +82,21 @@ def radial_moments(
 
     g_j(x) = sum_i Q_xi a_ij (x - z_i) with Q_xi = phi'(t)/t / L^2 at t = |x - z_i| / L, and 0 where x = z_i. Either
     all of them are made (direct), or, multiplied out, their outer products need only Q, Q'Q and s = Qa (expanded,
-    design.md, Algebra 6). Pairs that are close but not equal would cancel there, so they are taken by difference,
-    in the direct form.
+    design.md, Algebra 6). Pairs that are close but not equal would cancel there, so their points' gradients are made,
+    with these pairs taken by difference.
     """
     (m, d), n, c = X.shape, len(Z), a.shape[1]
     pairs = pairs or kernel.pairs(X, None if X is Z else Z, usual=usual)
-    cheaper = expanded_operations(m, n, d, c, diag, X is Z) < direct_operations(m, n, d, c, diag)
-    form = _expanded if cheaper and not len(pairs.near[0]) else _direct
-    return form(kernel, X, Z, a, L, root, diag, pairs)
+    close = pairs.near[0].unique()
+    mixed = expanded_operations(m, n, d, c, diag, X is Z) + direct_operations(len(close), n, d, c, diag)
+    if mixed >= direct_operations(m, n, d, c, diag):
+        return _direct(kernel, X, Z, a, L, root, diag, pairs)
+    if not len(close):
+        return _expanded(kernel, X, Z, a, L, root, diag, pairs)
+    weights = X.new_ones(m) if root is None else root
+    made = _direct(kernel, X[close], Z, a, L, weights[close], diag, pairs.of(close))
+    rest = _expanded(kernel, X, Z, a, L, weights.index_fill(0, close, 0), diag, pairs)
+    return Moments(made.outer + rest.outer, made.sums + rest.sums)
 
 
 def _slopes(kernel: "Radial", pairs: Pairs, rows: slice, L: float, root: Tensor | None) -> Tensor:

@@ -36,6 +36,14 @@ class Pairs:
     kernel: Tensor | None = None
     space: Tensor | None = None
 
+    def of(self, rows: Tensor) -> "Pairs":
+        """Return the pairs of some points only, given by number, (k,)."""
+        place = torch.full((len(self.values),), -1, device=rows.device)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        i, j = place[self.near[0]], self.near[1]
+        kernel = None if self.kernel is None else self.kernel[rows]
+        return Pairs(self.values[rows], (i[i >= 0], j[i >= 0]), kernel)
+
 
 def lost(usual: Tensor) -> Tensor:
     """Return how far rounding may carry each coordinate of a row, from `Metric.usual`, (d,)."""

@@ -126,13 +126,24 @@ def test_each_form_is_the_cheaper_one_somewhere(monkeypatch):
     assert taken(gaussian(50, 30), gaussian(40, 30, seed=2), 20, False, monkeypatch) == "_expanded"
 
 
-def test_close_pairs_are_taken_by_difference(monkeypatch):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("same", [False, True])
+def test_points_of_close_pairs_alone_have_their_gradients_made(same, weighted, monkeypatch):
     """One pair a thousandth apart, where multiplied-out products would cancel."""
-    X, Z = gaussian(50, 30), gaussian(40, 30, seed=2)
+    Z, a, direct = gaussian(40, 30, seed=2), gaussian(40, 20, seed=3), moments._direct
+    X = Z if same else gaussian(50, 30)
     X[7] = Z[3]  # equal rows count 0 in either form
     assert taken(X, Z, 20, False, monkeypatch) == "_expanded"
-    X[7] += 1e-3
-    assert taken(X, Z, 20, False, monkeypatch) == "_direct"
+    X[7, 0] += 1e-3
+    made = []
+    monkeypatch.setattr(
+        moments, "_direct", lambda kernel, X, *others: made.append(len(X)) or direct(kernel, X, *others)
+    )
+    weights = gaussian(len(X), 1)[:, 0].abs() if weighted else None
+    root = None if weights is None else weights.sqrt()
+    found = kernel_named("laplace").moments(X, Z, a, 1.0, root, False)
+    assert made == [2 if same else 1]
+    assert_moments(found, *expected("laplace", 1.0, X, Z, a, 1.0, weights), 1e-10)
 
 
 @pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-7, 1e-9])

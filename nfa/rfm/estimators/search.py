@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -23,11 +22,8 @@ from nfa.common.checks import check_finite, number, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
-from nfa.rfm.estimators.classifier import RFMClassifier
-from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
-from nfa.rfm.losses import log_loss, squared_loss
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
@@ -278,96 +274,3 @@ class BaseSearch(Saved, BaseEstimator):
 def named(kernel: str, recipe: Recipe) -> dict[str, Any]:
     """Return what tells a candidate from the others, as parameters of an estimator."""
     return {"kernel": kernel, "diag": recipe.diag, "bandwidth": recipe.bandwidth, "ridge": recipe.ridge}
-
-
-class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
-    """An `RFMRegressor` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
-
-    For every kernel, exact leave-one-out under the first M ranks all bandwidths with all ridges. Leave-one-out says
-    nothing once M has seen the targets, so the `shortlist` best are fitted again, whole path from the first M on, on
-    each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update, the best also with up to
-    `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
-
-    Args:
-        kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1".
-        bandwidths: In units of the median distance.
-        ridges: Each above 0.
-        max_iters: The most updates of M.
-        shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
-        cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
-            scikit-learn splitter or list of splits, which decides alone.
-        M_init: As for `RFMRegressor`, like the others that follow. One measured on these rows has seen their targets:
-            then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
-        diag: Keep M diagonal for all kernels.
-        center_grads: Center gradients before the AGOP.
-        agop_power: M is the AGOP to this power.
-        agop_samples: Average gradients over this many training rows.
-        memory_budget: GiB.
-        device: Of the computation.
-        dtype: "float32" or "float64".
-        random_state: The seed of folds and of what is drawn.
-        progress: Show a bar on a terminal.
-
-    Attributes:
-        best_params_: Kernel, bandwidth, ridge, n_iters, diag: parameters of the estimator that they chose.
-        best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
-            the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
-        best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
-        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, n_iters, loss, score.
-        loo_results_: A data frame of the ranking under the first M.
-
-    >>> X = np.random.default_rng(0).normal(size=(60, 3))
-    >>> model = RFMRegressorCV(kernels=["gaussian"], max_iters=2).fit(X, X[:, 0] ** 2)
-    >>> int(model.feature_importances_.argmax()), model.best_score_ > 0.5
-    (0, True)
-    """
-
-    _estimator = RFMRegressor
-
-    @staticmethod
-    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        return squared_loss(outputs, targets, weights) * unit * unit
-
-    @staticmethod
-    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        return float(r2_score(targets, outputs, sample_weight=weights)) if len(targets) > 1 else float("nan")
-
-
-class RFMClassifierCV(ClassifierMixin, BaseSearch):
-    """An `RFMClassifier` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
-
-    As `RFMRegressorCV` does, by the mean of -log p(class) (see `nfa.rfm.losses`), which is smoother than the share of
-    right answers; `best_score_` is that share, on rows that the machines were not fitted on.
-
-    >>> X = np.random.default_rng(0).normal(size=(60, 3))
-    >>> model = RFMClassifierCV(kernels=["laplace"], max_iters=2).fit(X, X[:, 0] > 0)
-    >>> bool(model.predict([[2, 0, 0]])[0]), model.best_score_ > 0.8
-    (True, True)
-    """
-
-    _estimator = RFMClassifier
-
-    @staticmethod
-    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        return log_loss(outputs * unit, targets * unit, weights)
-
-    @staticmethod
-    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        return float(accuracy_score(targets.argmax(1), outputs.argmax(1), sample_weight=weights))
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """The labels, sorted."""
-        check_is_fitted(self)
-        found: NDArray[Any] = self.best_estimator_.classes_
-        return found
-
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Return the chosen machine's outputs; see `RFMClassifier`."""
-        check_is_fitted(self)
-        return np.asarray(self.best_estimator_.decision_function(X))
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return the chosen machine's probabilities, (n, c); see `RFMClassifier`."""
-        check_is_fitted(self)
-        return np.asarray(self.best_estimator_.predict_proba(X))

@@ -107,7 +107,8 @@ def solve_in_blocks(
         generator: Draws the preconditioner's rows.
         usual: `Metric.usual` of the rows; None where they are as given.
     """
-    matrix = Blocks(kernel, rows, L, usual, side=math.isqrt(min(TOGETHER, plan.budget // (4 * MATRICES * plan.itemsize))))
+    together = min(TOGETHER, plan.budget // (4 * MATRICES * plan.itemsize))
+    matrix = Blocks(kernel, rows, L, usual, side=math.isqrt(together))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
         precondition = _preconditioner(matrix, ridge, plan, generator)

@@ -86,7 +86,9 @@ def test_a_singular_kernel_takes_a_ridge_and_says_so():
 def test_a_ridge_as_large_as_what_would_be_taken_is_kept(monkeypatch):
     """Many rows in float32: below n roundings, and still the ridge asked for. One system, one warning, of no ridge."""
     found = []
-    monkeypatch.setattr(blocks, "_conjugate_gradients", lambda product, precondition, Y, rounding: (found.append(Y) or Y, 2.0))
+    monkeypatch.setattr(
+        blocks, "_conjugate_gradients", lambda product, precondition, Y, rounding: (found.append(Y) or Y, 2.0)
+    )
     n = 9000
     X, Y, limits = gaussian(n, 2).float(), gaussian(n, 1).float(), Plan(n, 4, 1 << 26, dense=False)
     generator, ridge = torch.Generator().manual_seed(0), torch.full((n,), 1e-3)

@@ -1,0 +1,66 @@
+"""The regressor that chooses its own parameters."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from torch import Tensor
+
+from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.estimators.search import BaseSearch
+from nfa.rfm.losses import squared_loss
+
+
+class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
+    """An `RFMRegressor` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
+
+    For every kernel, exact leave-one-out under the first M ranks all bandwidths with all ridges. Leave-one-out says
+    nothing once M has seen the targets, so the `shortlist` best are fitted again, whole path from the first M on, on
+    each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update, the best also with up to
+    `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
+
+    Args:
+        kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1".
+        bandwidths: In units of the median distance.
+        ridges: Each above 0.
+        max_iters: The most updates of M.
+        shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
+        cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
+            scikit-learn splitter or list of splits, which decides alone.
+        M_init: As for `RFMRegressor`, like the others that follow. One measured on these rows has seen their targets:
+            then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
+        diag: Keep M diagonal for all kernels.
+        center_grads: Center gradients before the AGOP.
+        agop_power: M is the AGOP to this power.
+        agop_samples: Average gradients over this many training rows.
+        memory_budget: GiB.
+        device: Of the computation.
+        dtype: "float32" or "float64".
+        random_state: The seed of folds and of what is drawn.
+        progress: Show a bar on a terminal.
+
+    Attributes:
+        best_params_: Kernel, bandwidth, ridge, n_iters, diag: parameters of the estimator that they chose.
+        best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
+            the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
+        best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
+        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, n_iters, loss, score.
+        loo_results_: A data frame of the ranking under the first M.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> model = RFMRegressorCV(kernels=["gaussian"], max_iters=2).fit(X, X[:, 0] ** 2)
+    >>> int(model.feature_importances_.argmax()), model.best_score_ > 0.5
+    (0, True)
+    """
+
+    _estimator = RFMRegressor
+
+    @staticmethod
+    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
+        return squared_loss(outputs, targets, weights) * unit * unit
+
+    @staticmethod
+    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weights)) if len(targets) > 1 else float("nan")
