@@ -94,8 +94,8 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
         if bool((tile.amin(1) < limit).any()):
             i, j = (tile < limit[:, None]).nonzero(as_tuple=True)
             squares = x2[start + i] + c2[first + j]
-            near = tile[i, j] < NEAR * squares + least
-            i, j, squares = i[near], j[near], squares[near]
+            exact = tile[i, j] < NEAR * squares + least
+            i, j, squares = i[exact], j[exact], squares[exact]
             r2 = _by_difference(X, C, start + i, first + j)
             distinct = r2 > equal * (squares + typical) + least
             tile[i, j] = r2 * distinct
