@@ -85,7 +85,7 @@ class Audit:
 
     Args:
         about: Everything in `audit.json` but the layers: schema, versions, model, data, n_samples, split,
-            feature_names, feature_shape, n_outputs, outputs, probes, seed, score, init_score, skipped.
+            feature_names, feature_shape, classes, n_outputs, outputs, probes, seed, score, init_score, skipped.
         layers: In forward order.
     """
 
@@ -221,8 +221,8 @@ def _check_about(about: dict[str, Any]) -> None:
             isinstance(each, (int, float)) for each in (score.value, score.baseline, score.n)
         ):
             raise TypeError(key)
-    # Audits of earlier versions name no features.
-    for key, kind in (("feature_names", str), ("feature_shape", int)):
+    # Audits of earlier versions name no features and no classes.
+    for key, kind in (("feature_names", str), ("feature_shape", int), ("classes", str)):
         if not all(isinstance(each, kind) for each in about.setdefault(key, [])):
             raise TypeError(key)
     if not all(each > 0 for each in about["feature_shape"]):

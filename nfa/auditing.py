@@ -1,6 +1,6 @@
 """One call: a network and data in, an audit out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ def audit(
     forward_args: ForwardArgs | None = None,
     head: str | int | None = None,
     layers: str | None = None,
+    classes: Iterable[Any] | None = None,
     split: str = "train",
     samples: int | None = None,
     probes: int | None = None,
@@ -54,6 +55,8 @@ def audit(
             tuple (by place) does not fit: to a tuple, a dict or one argument.
         head: Which output, by key or position, where the network returns several.
         layers: A shell pattern of layer names; all by default.
+        classes: The labels in the order of the network's outputs, as for `nfa.load`. Without them whole numbers are
+            the outputs of these numbers, and text counts in sorted order, unless the network's file knows better.
         split: Which rows of a divided `Dataset` are measured; of anything else all are, and so recorded.
         samples: That many rows of a `Dataset`, drawn at random (with `seed`); all by default.
         probes: Random probes instead of one sweep per output, for many outputs.
@@ -82,7 +85,7 @@ def audit(
         one_of("loss", loss, LOSSES)
     if probes is not None:
         positive("probes", probes)
-    model = load(net, argument="net")
+    model = load(net, classes=classes, argument="net")
     data_name = data.name if isinstance(data, Dataset) else type(data).__name__
     columns = _columns(model, data)
     data, notes = prepare(model, data)
@@ -102,6 +105,7 @@ def audit(
             "split": measured_split,
             "feature_names": list(data.feature_names or ()) if isinstance(data, Dataset) else columns,
             "feature_shape": list(shape or ()),
+            "classes": list(model.classes or ()),
             "n_outputs": probe.n_outputs,
             "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
             "probes": probes,

@@ -162,6 +162,25 @@ def test_whole_numbers_are_the_outputs_of_these_numbers(tmp_path, capsys, monkey
     assert nfa.Audit.load("a").score.value == 1.0
 
 
+def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ordernets.py").write_text(
+        "import torch\ndef build():\n    net = torch.nn.Linear(3, 3, bias=False)\n"
+        "    net.weight.data = torch.eye(3)\n    return net\n"
+    )
+    order = np.array(["emu", "cat", "dog"])
+    pd.DataFrame(np.eye(3)[np.arange(60) % 3]).assign(label=order[np.arange(60) % 3]).to_csv("t.csv", index=False)
+    call = ["audit", "ordernets:build", "--data", "t.csv", "--target", "label", "--out", "a"]
+    status, out, err = run(capsys, *call)
+    assert (status, err, nfa.Audit.load("a").score.value) == (0, "", 0.0)
+    assert "Classes in sorted order are outputs 0 to 2: cat, dog, emu; classes= (--classes) says another order." in out
+    assert "the order of the labels may not be that of the network's outputs" in out
+    assert run(capsys, *call, "--classes", "emu, cat,dog")[0] == 0
+    assert nfa.Audit.load("a").score.value == 1.0
+    status, _, err = run(capsys, *call, "--classes", "emu,cat")
+    assert (status, err) == (2, "nfa: y: class 'dog' is not among the network's: emu, cat\n")
+
+
 def test_integer_targets_can_be_regressed(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.arange(60) % 20

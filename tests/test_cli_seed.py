@@ -82,6 +82,24 @@ def test_rows_that_nobody_divided_are_divided(tmp_path, capsys, monkeypatch):
     assert set(pd.read_csv("o/seeding.csv")["metric"]) == {"1 - R^2"}
 
 
+def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seedorder.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def build():\n    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))\n"
+        "    for layer in (net[0], net[2]):\n"
+        "        layer.weight.data, layer.bias.data = torch.eye(3), torch.zeros(3)\n"
+        "    return net\n"
+    )
+    y = np.arange(60) % 3
+    X = np.eye(3)[y] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))
+    pd.DataFrame(X).assign(label=np.array(["emu", "cat", "dog"])[y]).to_csv("t.csv", index=False)
+    call = ["seed", "seedorder:build", "--data", "t.csv", "--target", "label", "--out", "o", "--updates", 0]
+    for options, error in (([], 1.0), (["--classes", "emu,cat,dog"], 0.0)):
+        assert run(capsys, *call, *options)[0] == 0
+        assert set(pd.read_csv("o/seeding.csv")["network_error"]) == {error}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

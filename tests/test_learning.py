@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers import gaussian
@@ -78,3 +79,20 @@ def test_a_regression_is_scored_by_r2():
     diagonal = audit[0].agop.diagonal()
     assert float(diagonal[:2].sum() / diagonal.sum()) > 0.8
     assert not math.isnan(audit[0]["cosine"])
+
+
+def test_a_score_far_below_a_constant_answer_s_may_be_a_matter_of_order(digits, trained):
+    test = digits.part("test")
+    names = np.array(list("jihgfedcba"))
+    data = (test.X, names[test.y])
+    hint = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
+    wrong = nfa.audit(trained.net, data)
+    assert wrong.score.value < wrong.score.baseline
+    assert hint in sentences(wrong)[0]
+    right = nfa.audit(trained.net, data, classes=names.tolist())
+    assert verdict(right).learned is True
+    # An order that was said is not doubted, and one that chance may explain neither.
+    said = nfa.audit(trained.net, data, classes=np.roll(names, 1))
+    assert "clearly below a constant answer" in sentences(said)[0]
+    assert hint not in sentences(said)[0]
+    assert hint not in sentences(nfa.audit(nfa.MLP(64, 64, 2, 10), digits))[0]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfa.commands.options import (
+    ClassesOption,
     DataOption,
     DeviceOption,
     DownloadOption,
@@ -45,6 +46,7 @@ def seed_command(
     outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
     target: TargetOption = None,
+    classes: ClassesOption = None,
     split: Annotated[str, typer.Option(help="Which rows to fit to: train, val or test; tested on test (or train).")] = (
         "train"
     ),
@@ -61,7 +63,7 @@ def seed_command(
     from nfa.rfm.layerwise.words import sentences
 
     output_folder("out", out)
-    loaded = load_network(model, "model", activation, architecture)
+    loaded = load_network(model, "model", activation, architecture, classes)
     before = None if init is None else load_network(init, "init", activation, architecture)
     for each in (loaded, before):
         if each is not None:

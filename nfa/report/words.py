@@ -42,6 +42,14 @@ def verdict(audit: Audit) -> Verdict:
         says += f" and the untrained network {before.value:.3f}"
         if before.value > floor:
             floor, rival = before.value, "the untrained network"
+    if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
+        # Chance does not do that; right answers counted under other labels do.
+        order = "; the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
+        return Verdict(
+            False,
+            "The network has learned nothing that its score shows: it is clearly below a constant answer "
+            f"({says}){'' if audit.about['classes'] else order}.",
+        )
     if score.value <= floor + ERRORS * score.standard_error:
         return Verdict(
             False,
