@@ -211,6 +211,24 @@ def test_demo(tmp_path, capsys):
     assert out.count("this layer has learned features") == 3
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).normal(size=(6000, 3))
+    y = np.where(X[:, 0] > 0, "up", "down") if kind == "classes" else X[:, 0] * X[:, 1]
+    pd.DataFrame(X, columns=list("abc")).assign(answer=y).to_csv("t.csv", index=False)
+    status, out, err = run(capsys, "demo", "t.csv", "--target", "answer", "--out", "o")
+    assert (status, err) == (0, "")
+    assert "The network has learned its task" in out
+    audit = nfa.Audit.load("o")
+    assert (audit.score.metric, audit.about["feature_names"]) == (
+        "accuracy" if kind == "classes" else "r2",
+        list("abc"),
+    )
+    status, _, err = run(capsys, "demo", "t.csv", "--target", "anwser", "--out", "o")
+    assert (status, "target: 'anwser' is unknown; did you mean 'answer'?" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
