@@ -117,7 +117,8 @@ class Audit:
         head = f"Audit of {about['model']} on {self.rows} of {about['data']}"
         if self.score is not None:
             score = self.score
-            head += f"; {score.metric} {score.value:.4g} on {score.rows} (constant answer {score.baseline:.4g})"
+            rows = rows_in_words(score.n, score.rows)
+            head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
         return head + "\n" + self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)

@@ -10,6 +10,7 @@ from nfa.audited import SCHEMA, Audit, LayerAudit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.inputs import in_words
 from nfa.features.columns import layer_columns
 from nfa.features.fact import fact_columns
 from nfa.features.measuring import Measured, measure
@@ -86,7 +87,7 @@ def audit(
     if probes is not None:
         positive("probes", probes)
     model = load(net, classes=classes, argument="net")
-    data_name = data.name if isinstance(data, Dataset) else type(data).__name__
+    data_name = in_words(data)
     columns = _columns(model, data)
     data, notes = prepare(model, data)
     rows, measured_split = _rows(data, split, samples, seed)

@@ -50,6 +50,8 @@ def test_audit_applies_scaling_and_split_and_says_so(trained, tmp_path, capsys):
     assert "Inputs scaled as in training (max)" in out
     assert "The network has learned its task" in out
     assert out.count("Layer ") == 3
+    headings = next(line for line in out.splitlines() if "cosine" in line)
+    assert all(heading.strip() for heading in headings.strip("┃").split("┃"))
     assert {path.name for path in tmp_path.iterdir()} == {"audit.json", "features.safetensors", "report.html"}
     saved = json.loads((tmp_path / "audit.json").read_text())
     assert (saved["n_samples"], saved["split"]) == (1438, "train")
