@@ -1,6 +1,7 @@
 """One call: a network and data in, an audit out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -114,10 +115,12 @@ def audit(
             "skipped": probe.skipped(),
         }
         scored = (forward, before) if model.scored else (None, None)
-        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in scored)
+        about["score"] = _score(scored[0], data, rows, measured_split)
         initial: Iterator[Measured | None] = iter([None] * len(chosen))
-        if before is not None:
-            initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
+        with _blamed(before, forward):
+            about["init_score"] = _score(scored[1], data, rows, measured_split)
+            if before is not None:
+                initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
         found = []
         for number, measured in _numbered(probe, chosen, batch_size, probes, seed):
             measured_init = next(initial)
@@ -172,6 +175,28 @@ def _numbered(
         yield numbers[measured.layer.name], measured
 
 
+@contextmanager
+def _blamed(init: Forward | None, net: Forward) -> Iterator[None]:
+    """Blame the init for what goes wrong within: the network itself has taken the same rows."""
+    try:
+        yield
+    except InputError as error:
+        if init is None:
+            raise
+        expected = {name: weight.shape for name, weight in net.net.named_parameters()}
+        for name, weight in init.net.named_parameters():
+            if weight.ndim > 1 and weight.shape != expected.get(name, weight.shape):
+                layer = name.removesuffix(".weight")
+                raise _other_shape(layer, weight.shape, expected[name]) from error
+        if str(error).startswith(("data", "net", "y:")):
+            raise InputError(f"init: it cannot be measured on the network's rows ({error})") from error
+        raise
+
+
+def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> InputError:
+    return InputError(f"init: layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
+
+
 def _measure_init(
     init: Forward, rows: Any, outputs: str | Select, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
 ) -> Iterator[Measured]:
@@ -181,8 +206,7 @@ def _measure_init(
             if layer.name not in shapes:
                 raise InputError(f"init: it has no layer {layer.name!r}, which the network has")
             if shapes[layer.name].weight.shape != layer.weight.shape:
-                got, expected = (tuple(each.weight.shape) for each in (shapes[layer.name], layer))
-                raise InputError(f"init: layer {layer.name} has shape {got}, expected {expected} as in the network")
+                raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
         same = [shapes[layer.name] for layer in chosen]
         yield from measure(
             probe, same, grouped=False, batch_size=batch_size, probes=probes, seed=seed, label="measuring init"

@@ -278,6 +278,10 @@ def test_bad_calls_name_the_argument(small):
     net, X = small
     other = nfa.MLP(6, [8, 4], n_outputs=3).double()
     shallow = nfa.MLP(6, [8], n_outputs=5).double()
+    narrow = nfa.MLP(5, [8, 5], n_outputs=3).double()
+    fewer = nfa.MLP(6, [8, 5], n_outputs=2).double()
+    foreign = torch.nn.Linear(7, 3).double()
+    y = torch.arange(40) % 3
     rows = nfa.Dataset(X.numpy())
     bad = X.clone()
     bad[3, 2] = math.nan
@@ -288,6 +292,12 @@ def test_bad_calls_name_the_argument(small):
     for message, call in {
         "init: layer layers.1 has shape": lambda: nfa.audit(net, X, other),
         "init: it has no layer 'layers.2'": lambda: nfa.audit(net, X, shallow),
+        r"init: layer layers.0 has shape \(8, 5\), expected \(8, 6\)": lambda: nfa.audit(net, X, narrow),
+        r"init: layer layers.2 has shape \(2, 5\), expected \(3, 5\) as in the": lambda: nfa.audit(net, (X, y), fewer),
+        r"init: it cannot be measured on the network's rows \(data: 6 features reach": lambda: nfa.audit(
+            net, X, foreign
+        ),
+        "^batch_size: got -1": lambda: nfa.audit(net, X, net, batch_size=-1),
         "did you mean 'probabilities'": lambda: nfa.audit(net, X, outputs="probability"),
         "outputs: no output 3; the network has 3": lambda: nfa.audit(net, X, outputs="output:3"),
         "split: 'tests' is unknown; did you mean 'test'": lambda: nfa.audit(net, rows, split="tests"),
