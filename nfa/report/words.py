@@ -16,6 +16,10 @@ KEPT = 0.95
 """Above this cosine with its own initialisation a layer is said to have kept its initial features."""
 
 
+APART = 0.3
+"""A centered cosine that is lower by more says that NFM and AGOP agree in the mean gradient alone."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
@@ -100,6 +104,12 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
         )
     elif low <= max(chance, untrained if known else chance):
         end = "not clearly above, so this layer shows no sign of learned features"
+    elif row["cosine"] - row["cosine_centered"] > APART:
+        end = (
+            f"but with the centered AGOP it is only {row['cosine_centered']:.2f}: NFM and AGOP agree in the mean "
+            "gradient, which is the same for every row, and hardly in what differs from row to row, so this is no "
+            "clear sign of learned features"
+        )
     elif known:
         end = (
             f"and its NFM has moved away from its initialisation (cosine {row['init_cosine']:.2f}, by chance "
