@@ -114,3 +114,8 @@ def test_agreement_in_the_mean_gradient_alone_is_no_praise(digits, trained, know
     )
     layer.row.update(cosine_centered=math.nan)
     assert praise in layer_sentence(layer, True)
+    layer.row.update(cosine=0.3, ci_low=0.2, ci_high=0.4, cosine_centered=0.9)
+    assert layer_sentence(layer, True).endswith(
+        "; not clearly above, so this layer shows no sign of learned features (with the centered AGOP it is 0.90, for "
+        "which there are no nulls here)."
+    )

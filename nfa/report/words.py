@@ -17,7 +17,8 @@ KEPT = 0.95
 
 
 APART = 0.3
-"""A centered cosine that is lower by more says that NFM and AGOP agree in the mean gradient alone."""
+"""Plain and centered cosine disagree where they are further apart: a lower centered one shows that NFM and AGOP agree
+in the mean gradient alone."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
         )
     elif low <= max(chance, untrained if known else chance):
         end = "not clearly above, so this layer shows no sign of learned features"
+        if row["cosine_centered"] - row["cosine"] > APART:
+            end += f" (with the centered AGOP it is {row['cosine_centered']:.2f}, for which there are no nulls here)"
     elif row["cosine"] - row["cosine_centered"] > APART:
         end = (
             f"but with the centered AGOP it is only {row['cosine_centered']:.2f}: NFM and AGOP agree in the mean "
