@@ -85,7 +85,7 @@ class Audit:
 
     Args:
         about: Everything in `audit.json` but the layers: schema, versions, model, data, n_samples, split,
-            feature_names, feature_shape, n_outputs, outputs, probes, seed, score, init_score, skipped.
+            feature_names, feature_shape, classes, n_outputs, outputs, probes, seed, score, init_score, skipped.
         layers: In forward order.
     """
 
@@ -117,7 +117,8 @@ class Audit:
         head = f"Audit of {about['model']} on {self.rows} of {about['data']}"
         if self.score is not None:
             score = self.score
-            head += f"; {score.metric} {score.value:.4g} on {score.rows} (constant answer {score.baseline:.4g})"
+            rows = rows_in_words(score.n, score.rows)
+            head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
         return head + "\n" + self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)
@@ -221,8 +222,8 @@ def _check_about(about: dict[str, Any]) -> None:
             isinstance(each, (int, float)) for each in (score.value, score.baseline, score.n)
         ):
             raise TypeError(key)
-    # Audits of earlier versions name no features.
-    for key, kind in (("feature_names", str), ("feature_shape", int)):
+    # Audits of earlier versions name no features and no classes.
+    for key, kind in (("feature_names", str), ("feature_shape", int), ("classes", str)):
         if not all(isinstance(each, kind) for each in about.setdefault(key, [])):
             raise TypeError(key)
     if not all(each > 0 for each in about["feature_shape"]):

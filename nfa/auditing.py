@@ -1,6 +1,7 @@
 """One call: a network and data in, an audit out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from nfa.audited import SCHEMA, Audit, LayerAudit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.inputs import in_words
 from nfa.features.columns import layer_columns
 from nfa.features.fact import fact_columns
 from nfa.features.measuring import Measured, measure
@@ -31,6 +33,7 @@ def audit(
     forward_args: ForwardArgs | None = None,
     head: str | int | None = None,
     layers: str | None = None,
+    classes: Iterable[Any] | None = None,
     split: str = "train",
     samples: int | None = None,
     probes: int | None = None,
@@ -54,6 +57,8 @@ def audit(
             tuple (by place) does not fit: to a tuple, a dict or one argument.
         head: Which output, by key or position, where the network returns several.
         layers: A shell pattern of layer names; all by default.
+        classes: The labels in the order of the network's outputs, as for `nfa.load`. Without them whole numbers are
+            the outputs of these numbers, and text counts in sorted order, unless the network's file knows better.
         split: Which rows of a divided `Dataset` are measured; of anything else all are, and so recorded.
         samples: That many rows of a `Dataset`, drawn at random (with `seed`); all by default.
         probes: Random probes instead of one sweep per output, for many outputs.
@@ -82,8 +87,8 @@ def audit(
         one_of("loss", loss, LOSSES)
     if probes is not None:
         positive("probes", probes)
-    model = load(net, argument="net")
-    data_name = data.name if isinstance(data, Dataset) else type(data).__name__
+    model = load(net, classes=classes, argument="net")
+    data_name = in_words(data)
     columns = _columns(model, data)
     data, notes = prepare(model, data)
     rows, measured_split = _rows(data, split, samples, seed)
@@ -102,6 +107,7 @@ def audit(
             "split": measured_split,
             "feature_names": list(data.feature_names or ()) if isinstance(data, Dataset) else columns,
             "feature_shape": list(shape or ()),
+            "classes": list(model.classes or ()),
             "n_outputs": probe.n_outputs,
             "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
             "probes": probes,
@@ -109,10 +115,12 @@ def audit(
             "skipped": probe.skipped(),
         }
         scored = (forward, before) if model.scored else (None, None)
-        about["score"], about["init_score"] = (_score(each, data, rows, measured_split) for each in scored)
+        about["score"] = _score(scored[0], data, rows, measured_split)
         initial: Iterator[Measured | None] = iter([None] * len(chosen))
-        if before is not None:
-            initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
+        with _blamed(before, forward):
+            about["init_score"] = _score(scored[1], data, rows, measured_split)
+            if before is not None:
+                initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
         found = []
         for number, measured in _numbered(probe, chosen, batch_size, probes, seed):
             measured_init = next(initial)
@@ -167,6 +175,28 @@ def _numbered(
         yield numbers[measured.layer.name], measured
 
 
+@contextmanager
+def _blamed(init: Forward | None, net: Forward) -> Iterator[None]:
+    """Blame the init for what goes wrong within: the network itself has taken the same rows."""
+    try:
+        yield
+    except InputError as error:
+        if init is None:
+            raise
+        expected = {name: weight.shape for name, weight in net.net.named_parameters()}
+        for name, weight in init.net.named_parameters():
+            if weight.ndim > 1 and weight.shape != expected.get(name, weight.shape):
+                layer = name.removesuffix(".weight")
+                raise _other_shape(layer, weight.shape, expected[name]) from error
+        if str(error).startswith(("data", "net", "y:")):
+            raise InputError(f"init: it cannot be measured on the network's rows ({error})") from error
+        raise
+
+
+def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> InputError:
+    return InputError(f"init: layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
+
+
 def _measure_init(
     init: Forward, rows: Any, outputs: str | Select, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
 ) -> Iterator[Measured]:
@@ -176,8 +206,7 @@ def _measure_init(
             if layer.name not in shapes:
                 raise InputError(f"init: it has no layer {layer.name!r}, which the network has")
             if shapes[layer.name].weight.shape != layer.weight.shape:
-                got, expected = (tuple(each.weight.shape) for each in (shapes[layer.name], layer))
-                raise InputError(f"init: layer {layer.name} has shape {got}, expected {expected} as in the network")
+                raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
         same = [shapes[layer.name] for layer in chosen]
         yield from measure(
             probe, same, grouped=False, batch_size=batch_size, probes=probes, seed=seed, label="measuring init"

@@ -18,6 +18,9 @@ COLUMNS = (
 ALL = "all"
 """The name of the rows in which all layers have other weights at once."""
 
+ABOVE, BELOW = "clearly above", "clearly below"
+"""How a score stands beside another where it is more than three standard errors from it."""
+
 CONTROLS = {
     "projector": "the projector alone",
     "init": "init's NFM",
@@ -93,16 +96,27 @@ class Substitution:
         )
         floor = controls["projector"]
         rival = max(controls, key=lambda matrix: controls[matrix])
-        if before - floor <= self._margin(before, floor):
-            end = "the projector alone is not clearly below the network, so a feature matrix has little to add"
-        elif best[column] - floor <= self._margin(best[column], floor):
+        against, against_rival = (self._stands(best[column], other) for other in (floor, controls[rival]))
+        if (plain := self._stands(floor, before)) != BELOW:
+            how = ABOVE if plain == ABOVE else "not clearly below"
+            end = f"the projector alone is {how} the network, so a feature matrix has little to add"
+            if against == BELOW:
+                end += ", and with the AGOP the network is clearly below the projector"
+        elif against == BELOW:
+            end = "clearly below the projector, so the AGOP takes from what the network's own directions do"
+        elif against != ABOVE:
             end = "not clearly above the projector, so the AGOP adds nothing here to the network's own directions"
-        elif best[column] - controls[rival] <= self._margin(best[column], controls[rival]):
-            end = f"above the projector, but not clearly above {CONTROLS[rival]}"
+        elif against_rival != ABOVE:
+            end = f"above the projector, but {against_rival} {CONTROLS[rival]}"
         else:
             share = (best[column] - floor) / (before - floor)
             end = f"above every control, and {share:.0%} of the way from the projector to the network as it is"
         return f"{says}; {end}."
+
+    def _stands(self, one: float, other: float) -> str:
+        """Say where one score stands beside another, by three standard errors."""
+        margin = self._margin(one, other)
+        return ABOVE if one - other > margin else BELOW if other - one > margin else "not clearly above"
 
     def _margin(self, one: float, other: float) -> float:
         """Three standard errors of the difference of two accuracies, or of an R^2 of 0."""

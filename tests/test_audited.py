@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils.data import TensorDataset
 
 import nfa
 
@@ -108,6 +109,31 @@ def test_inputs_that_a_pipeline_makes_have_no_names(small):
     frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
     assert nfa.audit(model, frame).about["feature_names"] == []
     assert nfa.audit(model, nfa.Dataset(X.numpy(), feature_names=tuple("abcdef"))).about["feature_names"] == []
+
+
+def test_data_are_called_what_a_reader_understands(small):
+    net, X = small
+    y = torch.arange(len(X)) % 3
+    frame = pd.DataFrame(X.numpy())
+    for words, data in {
+        "a tensor": X,
+        "an array": X.numpy(),
+        "a list": X.tolist(),
+        "a data frame": frame,
+        "a tensor with targets": (X, y),
+        "a data frame with targets": (frame, y),
+        "rows": nfa.Dataset(X.numpy(), name="rows"),
+        "TensorDataset": TensorDataset(X),
+    }.items():
+        audit = nfa.audit(net, data)
+        assert audit.about["data"] == words
+        assert repr(audit).startswith(f"Audit of MLP on all 40 rows of {words}")
+
+
+def test_the_score_is_shown_with_its_rows(small):
+    net, X = small
+    audit = nfa.audit(net, (X, torch.arange(len(X)) % 3))
+    assert f"; accuracy {audit.score.value:.4g} on all 40 rows (constant answer 0.35)\n" in repr(audit)
 
 
 def test_an_audit_knows_the_weights_it_is_of(small):

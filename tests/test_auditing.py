@@ -278,6 +278,10 @@ def test_bad_calls_name_the_argument(small):
     net, X = small
     other = nfa.MLP(6, [8, 4], n_outputs=3).double()
     shallow = nfa.MLP(6, [8], n_outputs=5).double()
+    narrow = nfa.MLP(5, [8, 5], n_outputs=3).double()
+    fewer = nfa.MLP(6, [8, 5], n_outputs=2).double()
+    foreign = torch.nn.Linear(7, 3).double()
+    y = torch.arange(40) % 3
     rows = nfa.Dataset(X.numpy())
     bad = X.clone()
     bad[3, 2] = math.nan
@@ -288,6 +292,12 @@ def test_bad_calls_name_the_argument(small):
     for message, call in {
         "init: layer layers.1 has shape": lambda: nfa.audit(net, X, other),
         "init: it has no layer 'layers.2'": lambda: nfa.audit(net, X, shallow),
+        r"init: layer layers.0 has shape \(8, 5\), expected \(8, 6\)": lambda: nfa.audit(net, X, narrow),
+        r"init: layer layers.2 has shape \(2, 5\), expected \(3, 5\) as in the": lambda: nfa.audit(net, (X, y), fewer),
+        r"init: it cannot be measured on the network's rows \(data: 6 features reach": lambda: nfa.audit(
+            net, X, foreign
+        ),
+        "^batch_size: got -1": lambda: nfa.audit(net, X, net, batch_size=-1),
         "did you mean 'probabilities'": lambda: nfa.audit(net, X, outputs="probability"),
         "outputs: no output 3; the network has 3": lambda: nfa.audit(net, X, outputs="output:3"),
         "split: 'tests' is unknown; did you mean 'test'": lambda: nfa.audit(net, rows, split="tests"),
@@ -341,6 +351,44 @@ def test_extreme_weights_change_no_similarity(factor):
     one, other = nfa.audit(net, X).to_frame(), nfa.audit(scaled, X).to_frame()
     for column in ("cosine", "pearson", "cosine_sqrt", "ci_low", "cosine_centered", "nfm_effective_rank"):
         np.testing.assert_allclose(one[column], other[column], atol=1e-4, err_msg=column)
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e-80, 1e80, 1e150])
+def test_float64_weights_whose_fourth_powers_leave_its_range_change_no_similarity(small, factor):
+    net, X = small
+    y, scaled, init = torch.arange(40) % 3, copy.deepcopy(net), perturbed(net)
+    scaled_init = copy.deepcopy(init)
+    with torch.no_grad():
+        for each in (scaled, scaled_init):
+            each.layers[0].weight *= factor
+            each.layers[1].weight /= factor
+    one, other = (
+        nfa.audit(*each, loss="cross_entropy").to_frame()
+        for each in ((net, (X, y), init), (scaled, (X, y), scaled_init))
+    )
+    sizes = [column for column in one if column in ("name", "note") or "trace" in column or column == "fact_lambda"]
+    same, got = (frame.drop(columns=sizes).astype(float) for frame in (one, other))
+    pd.testing.assert_frame_equal(got, same, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(other["nfm_trace"], one["nfm_trace"] * [factor**2, factor**-2, 1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_weights_whose_squares_leave_the_range_of_float64_are_named(small, factor):
+    net, X = small
+    with torch.no_grad():
+        net.layers[0].weight *= factor
+    with pytest.raises(nfa.InputError, match=r"net: the NFM of layer layers\.0 leaves the range of float64") as caught:
+        nfa.audit(net, X)
+    assert "\n" not in str(caught.value)
+
+
+def test_gradients_whose_squares_leave_the_range_of_float64_are_named(small):
+    net, X = small
+    with torch.no_grad():
+        net.layers[0].weight *= 1e100
+        net.layers[1].weight *= 1e100
+    with pytest.raises(nfa.InputError, match=r"net: the AGOP of layer layers\.0 leaves the range of float64"):
+        nfa.audit(net, X)
 
 
 def test_what_an_audit_holds_does_not_change_with_the_network(small, tmp_path):

@@ -50,6 +50,8 @@ def test_audit_applies_scaling_and_split_and_says_so(trained, tmp_path, capsys):
     assert "Inputs scaled as in training (max)" in out
     assert "The network has learned its task" in out
     assert out.count("Layer ") == 3
+    headings = next(line for line in out.splitlines() if "cosine" in line)
+    assert all(heading.strip() for heading in headings.strip("┃").split("┃"))
     assert {path.name for path in tmp_path.iterdir()} == {"audit.json", "features.safetensors", "report.html"}
     saved = json.loads((tmp_path / "audit.json").read_text())
     assert (saved["n_samples"], saved["split"]) == (1438, "train")
@@ -162,6 +164,25 @@ def test_whole_numbers_are_the_outputs_of_these_numbers(tmp_path, capsys, monkey
     assert nfa.Audit.load("a").score.value == 1.0
 
 
+def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ordernets.py").write_text(
+        "import torch\ndef build():\n    net = torch.nn.Linear(3, 3, bias=False)\n"
+        "    net.weight.data = torch.eye(3)\n    return net\n"
+    )
+    order = np.array(["emu", "cat", "dog"])
+    pd.DataFrame(np.eye(3)[np.arange(60) % 3]).assign(label=order[np.arange(60) % 3]).to_csv("t.csv", index=False)
+    call = ["audit", "ordernets:build", "--data", "t.csv", "--target", "label", "--out", "a"]
+    status, out, err = run(capsys, *call)
+    assert (status, err, nfa.Audit.load("a").score.value) == (0, "", 0.0)
+    assert "Classes in sorted order are outputs 0 to 2: cat, dog, emu; classes= (--classes) says another order." in out
+    assert "the order of the labels may not be that of the network's outputs" in out
+    assert run(capsys, *call, "--classes", "emu, cat,dog")[0] == 0
+    assert nfa.Audit.load("a").score.value == 1.0
+    status, _, err = run(capsys, *call, "--classes", "emu,cat")
+    assert (status, err) == (2, "nfa: y: class 'dog' is not among the network's: emu, cat\n")
+
+
 def test_integer_targets_can_be_regressed(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.arange(60) % 20
@@ -190,6 +211,24 @@ def test_demo(tmp_path, capsys):
     for layer in list(audit)[:-1]:
         assert layer["ci_low"] > 0.2 + max(layer["untrained_cosine"], layer["init_cosine_null"])
     assert out.count("this layer has learned features") == 3
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).normal(size=(6000, 3))
+    y = np.where(X[:, 0] > 0, "up", "down") if kind == "classes" else X[:, 0] * X[:, 1]
+    pd.DataFrame(X, columns=list("abc")).assign(answer=y).to_csv("t.csv", index=False)
+    status, out, err = run(capsys, "demo", "t.csv", "--target", "answer", "--out", "o")
+    assert (status, err) == (0, "")
+    assert "The network has learned its task" in out
+    audit = nfa.Audit.load("o")
+    assert (audit.score.metric, audit.about["feature_names"]) == (
+        "accuracy" if kind == "classes" else "r2",
+        list("abc"),
+    )
+    status, _, err = run(capsys, "demo", "t.csv", "--target", "anwser", "--out", "o")
+    assert (status, "target: 'anwser' is unknown; did you mean 'answer'?" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,50 @@ def test_rows_that_nobody_divided_are_divided(tmp_path, capsys, monkeypatch):
     status, out, _ = run(capsys, "seed", "seednets:build", "--data", "t.csv", "--target", "c", "--out", "o")
     assert status == 0
     assert "Rows divided at random: 20% are held out as test rows." in out
-    assert set(pd.read_csv("o/seeding.csv")["metric"]) == {"1 - R^2"}
+    table = pd.read_csv("o/seeding.csv")
+    assert set(table["metric"]) == {"1 - R^2"}
+    # Nobody said that the network was not trained on them.
+    doubt = "It is not known which rows the network was trained on; it may know those that are tested here."
+    assert doubt in out
+    assert "10 others tested (the network may know them)" in " ".join(out.split())
+    assert doubt in nfa.Audit.load("o").about["notes"]
+    assert table["note"].str.contains("the network may have been trained on the rows tested").all()
+
+
+def test_rows_that_the_network_does_not_know_are_not_doubted_and_its_training_rows_are(trained, tmp_path, capsys):
+    call = ["seed", trained / "net.safetensors", "--target", "label", "--out", tmp_path, "--updates", 0, "--data"]
+    _, out, _ = run(capsys, *call, trained / "t.csv")
+    assert ("trained on" in out, "may know" in out) == (False, False)
+    assert not pd.read_csv(tmp_path / "seeding.csv")["note"].str.contains("trained on", na=False).any()
+    _, out, _ = run(capsys, *call, trained / "t.csv", "--split", "test")
+    known = "The rows tested here are those that the network was trained on: its own error there is no test error."
+    assert known in out
+    assert known in nfa.Audit.load(tmp_path).about["notes"]
+    assert (
+        pd.read_csv(tmp_path / "seeding.csv")["note"].str.contains("the network was trained on the rows tested").all()
+    )
+    # Other rows than those of training are divided anew.
+    pd.read_csv(trained / "t.csv").head(200).to_csv(tmp_path / "fewer.csv", index=False)
+    _, out, _ = run(capsys, *call, tmp_path / "fewer.csv")
+    assert "it may know those that are tested here" in out
+
+
+def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seedorder.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def build():\n    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))\n"
+        "    for layer in (net[0], net[2]):\n"
+        "        layer.weight.data, layer.bias.data = torch.eye(3), torch.zeros(3)\n"
+        "    return net\n"
+    )
+    y = np.arange(60) % 3
+    X = np.eye(3)[y] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))
+    pd.DataFrame(X).assign(label=np.array(["emu", "cat", "dog"])[y]).to_csv("t.csv", index=False)
+    call = ["seed", "seedorder:build", "--data", "t.csv", "--target", "label", "--out", "o", "--updates", 0]
+    for options, error in (([], 1.0), (["--classes", "emu,cat,dog"], 0.0)):
+        assert run(capsys, *call, *options)[0] == 0
+        assert set(pd.read_csv("o/seeding.csv")["network_error"]) == {error}
 
 
 @pytest.mark.parametrize(

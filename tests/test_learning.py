@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers import gaussian
@@ -9,6 +10,7 @@ from helpers import gaussian
 import nfa
 from nfa.data import Scaling
 from nfa.report import sentences, verdict
+from nfa.report.words import layer_sentence
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,42 @@ def test_a_regression_is_scored_by_r2():
     diagonal = audit[0].agop.diagonal()
     assert float(diagonal[:2].sum() / diagonal.sum()) > 0.8
     assert not math.isnan(audit[0]["cosine"])
+
+
+def test_a_score_far_below_a_constant_answer_s_may_be_a_matter_of_order(digits, trained):
+    test = digits.part("test")
+    names = np.array(list("jihgfedcba"))
+    data = (test.X, names[test.y])
+    hint = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
+    wrong = nfa.audit(trained.net, data)
+    assert wrong.score.value < wrong.score.baseline
+    assert hint in sentences(wrong)[0]
+    right = nfa.audit(trained.net, data, classes=names.tolist())
+    assert verdict(right).learned is True
+    # An order that was said is not doubted, and one that chance may explain neither.
+    said = nfa.audit(trained.net, data, classes=np.roll(names, 1))
+    assert "clearly below a constant answer" in sentences(said)[0]
+    assert hint not in sentences(said)[0]
+    assert hint not in sentences(nfa.audit(nfa.MLP(64, 64, 2, 10), digits))[0]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_agreement_in_the_mean_gradient_alone_is_no_praise(digits, trained, known):
+    layer = nfa.audit(trained.net, digits, trained.init if known else None)[0]
+    praise = "this layer has learned features" if known else "as in layers that have learned features"
+    layer.row.update(cosine=0.99, ci_low=0.98, ci_high=1.0, cosine_centered=0.75)
+    assert praise in layer_sentence(layer, True)
+    layer.row.update(cosine_centered=0.24)
+    said = layer_sentence(layer, True)
+    assert praise not in said
+    assert said.endswith(
+        "; but with the centered AGOP it is only 0.24: NFM and AGOP agree in the mean gradient, which is the same for "
+        "every row, and hardly in what differs from row to row, so this is no clear sign of learned features."
+    )
+    layer.row.update(cosine_centered=math.nan)
+    assert praise in layer_sentence(layer, True)
+    layer.row.update(cosine=0.3, ci_low=0.2, ci_high=0.4, cosine_centered=0.9)
+    assert layer_sentence(layer, True).endswith(
+        "; not clearly above, so this layer shows no sign of learned features (with the centered AGOP it is 0.90, for "
+        "which there are no nulls here)."
+    )

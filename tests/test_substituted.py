@@ -35,15 +35,38 @@ def made(values, name="0", layers=1, column="score", note="", **about):
     [
         (0.93, 0.50, 0.60, 0.40, "above every control, and 96% of the way from the projector to the network as it is."),
         (0.93, 0.50, 0.92, 0.40, "above the projector, but not clearly above init's NFM."),
-        (0.93, 0.50, 0.92, 0.99, "but not clearly above random matrices of the NFM's spectrum."),
+        (0.93, 0.50, 0.92, 0.94, "but not clearly above random matrices of the NFM's spectrum."),
+        (0.93, 0.50, 0.92, 0.99, "above the projector, but clearly below random matrices of the NFM's spectrum."),
         (0.52, 0.50, 0.40, 0.40, "so the AGOP adds nothing here to the network's own directions."),
-        (0.40, 0.50, 0.40, 0.40, "so the AGOP adds nothing here to the network's own directions."),
+        (
+            0.40,
+            0.50,
+            0.40,
+            0.40,
+            "clearly below the projector, so the AGOP takes from what the network's own directions do.",
+        ),
+        (0.93, 0.50, 0.98, 0.40, "above the projector, but clearly below init's NFM."),
         (
             0.95,
             0.94,
             0.40,
             0.40,
-            "the projector alone is not clearly below the network, so a feature matrix has little",
+            "the projector alone is not clearly below the network, so a feature matrix has little to add.",
+        ),
+        (
+            0.40,
+            0.94,
+            0.40,
+            0.40,
+            "the projector alone is not clearly below the network, so a feature matrix has little to add, and with the "
+            "AGOP the network is clearly below the projector.",
+        ),
+        (
+            0.99,
+            0.99,
+            0.40,
+            0.40,
+            "the projector alone is clearly above the network, so a feature matrix has little to add.",
         ),
     ],
 )

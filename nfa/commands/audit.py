@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from nfa.commands.options import (
+    ClassesOption,
     DataOption,
     DeviceOption,
     DownloadOption,
@@ -42,6 +43,7 @@ def audit_command(
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
     target: TargetOption = None,
+    classes: ClassesOption = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
     samples: Annotated[int | None, typer.Option(metavar="N", help="Measure N rows, drawn at random.")] = None,
     probes: Annotated[
@@ -60,7 +62,7 @@ def audit_command(
     from nfa.data import load_data
 
     output_folder("out", out)
-    loaded = load_network(model, "model", activation, architecture)
+    loaded = load_network(model, "model", activation, architecture, classes)
     before = None if init is None else load_network(init, "init", activation, architecture)
     rows = load_data(data, target, folder, download)
     for each in (loaded, before):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nfa.commands.options import DataArgument, DownloadOption, FolderOption, OutOption, SeedOption
+from nfa.commands.options import DataArgument, DownloadOption, FolderOption, OutOption, SeedOption, TargetOption
 from nfa.commands.printing import finish
 from nfa.commands.train import train_network
 
@@ -10,17 +10,18 @@ from nfa.commands.train import train_network
 def demo_command(
     data: DataArgument = "digits",
     out: OutOption = Path("runs/demo"),
+    target: TargetOption = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a network on a built-in set, audit it against its initialisation, and say what it learned."""
+    """Train a network on a built-in set or a file, audit it against its initialisation, and say what it learned."""
     from nfa.auditing import audit
     from nfa.data import load_data
 
-    rows = load_data(data, None, folder, download)
+    rows = load_data(data, target, folder, download)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
-    settings = {"loss": "onehot_mse", "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
+    settings = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
     # About 150,000 samples seen, whatever the set's size: enough to leave so small an initialisation.
     settings |= {"epochs": max(3, 150_000 // rows.n), "weight_decay": 0.0}
     trained, before, prepared = train_network(

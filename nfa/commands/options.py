@@ -21,18 +21,25 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder fo
 TargetOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that is y, in a table.")]
 FolderOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a picture set lies.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Download a picture set that is not there.")]
+ClassesOption = Annotated[
+    str | None,
+    typer.Option(metavar="LABELS", help="The labels in the order of the network's outputs, with commas between."),
+]
 SeedOption = Annotated[int, typer.Option(help="The only source of randomness.")]
 DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
 
 
-def load_network(source: str, argument: str, activation: str | None, architecture: str | None) -> "Model":
+def load_network(
+    source: str, argument: str, activation: str | None, architecture: str | None, classes: str | None = None
+) -> "Model":
     """Load a network; what is said of weights alone concerns only files of weights."""
     from nfa.network import load
     from nfa.network.loading import WEIGHTS
 
     if argument == "init" and Path(source).suffix.lower() not in WEIGHTS:
         return load(source, argument=argument)
-    return load(source, activation=activation, model=architecture, argument=argument)
+    labels = None if classes is None else [label.strip() for label in classes.split(",")]
+    return load(source, activation=activation, model=architecture, classes=labels, argument=argument)
 
 
 def move(net: Any, device: str) -> Any:

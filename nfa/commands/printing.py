@@ -49,7 +49,7 @@ def _table(result: "Audit") -> None:
         "best alpha": lambda row: f"{_number(row['cosine_alpha_best'])} at {_number(row['alpha_best'])}",
         "with init": lambda row: _number(row["init_cosine"]),
         "overlap": lambda row: _number(row["subspace_overlap"]),
-        "": lambda row: "trivial" if row["trivial"] else "",
+        "remark": lambda row: "trivial" if row["trivial"] else "",
     }
     about = result.about
     table = Table(
@@ -57,7 +57,7 @@ def _table(result: "Audit") -> None:
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
     for heading in shown:
-        table.add_column(heading, justify="left" if heading in ("layer", "") else "right")
+        table.add_column(heading, justify="left" if heading in ("layer", "remark") else "right")
     for layer in result:
         table.add_row(*(escape(cell(layer.row)) for cell in shown.values()))
     show(table)

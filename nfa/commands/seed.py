@@ -1,10 +1,12 @@
 """`nfa seed`."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nfa.commands.options import (
+    ClassesOption,
     DataOption,
     DeviceOption,
     DownloadOption,
@@ -45,6 +47,7 @@ def seed_command(
     outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
     target: TargetOption = None,
+    classes: ClassesOption = None,
     split: Annotated[str, typer.Option(help="Which rows to fit to: train, val or test; tested on test (or train).")] = (
         "train"
     ),
@@ -61,7 +64,7 @@ def seed_command(
     from nfa.rfm.layerwise.words import sentences
 
     output_folder("out", out)
-    loaded = load_network(model, "model", activation, architecture)
+    loaded = load_network(model, "model", activation, architecture, classes)
     before = None if init is None else load_network(init, "init", activation, architecture)
     for each in (loaded, before):
         if each is not None:
@@ -69,9 +72,13 @@ def seed_command(
     rows, notes = prepare(loaded, load_data(data, target, folder, download))
     if rows.y is None:
         raise InputError(f"data: {rows.name} has no targets to fit machines to")
+    as_in_training = loaded.split is not None and loaded.split["rows"] == rows.n and "test" in rows.split
     if "test" not in rows.split:
         rows = rows.divide(test=TEST, seed=seed)
         notes.append(f"Rows divided at random: {TEST:.0%} are held out as test rows.")
+    doubt = _doubt(as_in_training, split)
+    if doubt is not None:
+        notes.append(doubt.sentence)
     fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
     machines = LayerwiseRFM.from_network(
         loaded.bare(),
@@ -86,15 +93,47 @@ def seed_command(
         random_state=seed,
     )
     table = machines.score_frame(held_out.X, held_out.y)
+    machines.audit_.about["notes"].extend(notes)
     machines.audit_.save(out)
     files = machines.save(out / "machines")
-    table.to_csv(out / "seeding.csv", index=False)
+    (table if doubt is None else doubt.noted(table)).to_csv(out / "seeding.csv", index=False)
     for note in [*loaded.notes, *notes, *(f"{name}: {note}." for name, note in machines.notes_.items())]:
         say(note)
-    _print(table, f"{fitted.n} rows of {rows.name} fitted, {held_out.n} others tested")
+    tested = f"{held_out.n} others tested" + ("" if doubt is None else f" ({doubt.short})")
+    _print(table, f"{fitted.n} rows of {rows.name} fitted, {tested}")
     for sentence in sentences(table, features):
         say(sentence)
     say(f"Wrote seeding.csv, audit.json, features.safetensors and machines/ ({len(files)} machines) to {out}.")
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """That the rows tested may be no test of the network: in a sentence, in a title, and in the table's notes."""
+
+    sentence: str
+    short: str
+    note: str
+
+    def noted(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the table with the note in each of its rows."""
+        return table.assign(note=[f"{note}; {self.note}" if note else self.note for note in table["note"]])
+
+
+def _doubt(as_in_training: bool, fitted: str) -> _Doubt | None:
+    """Return what is to be said of the rows tested, given whether the rows are divided as in training."""
+    if not as_in_training:
+        return _Doubt(
+            "It is not known which rows the network was trained on; it may know those that are tested here.",
+            "the network may know them",
+            "the network may have been trained on the rows tested",
+        )
+    if fitted == "test":
+        return _Doubt(
+            "The rows tested here are those that the network was trained on: its own error there is no test error.",
+            "the network knows them",
+            "the network was trained on the rows tested",
+        )
+    return None
 
 
 def _print(table: "pd.DataFrame", what: str) -> None:

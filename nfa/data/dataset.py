@@ -1,6 +1,6 @@
 """The one type of data set: rows, targets, names, and which rows are for what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.shown import few
+
+
+def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
+    """Return what to raise at labels that are not among the names of a network's classes.
+
+    >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).args[0]
+    "y: classes 'yak', 'emu' are not among the network's: cat, dog"
+    """
+    unknown = [repr(label) for label in dict.fromkeys(labels)]
+    some = f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {few(unknown)} are"
+    return InputError(f"y: {some} not among the network's: {', '.join(names)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +198,9 @@ class Dataset:
         """
         if self.y is None or not self.is_classification or self.class_names is None:
             return self
-        present = np.unique(self.y)
-        for number in present:
-            if self.class_names[number] not in names:
-                raise InputError(
-                    f"y: class {self.class_names[number]!r} is not among the network's: {', '.join(names)}"
-                )
+        unknown = [self.class_names[number] for number in np.unique(self.y) if self.class_names[number] not in names]
+        if unknown:
+            raise unknown_classes(unknown, names)
         numbers = np.array([names.index(name) if name in names else -1 for name in self.class_names])
         return replace(self, y=numbers[self.y], class_names=names)
 

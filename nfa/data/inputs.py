@@ -3,13 +3,36 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.dataset import Dataset
 
 Inputs = Tensor | dict[str, Tensor] | tuple[Tensor, ...]
 """One input (n x ...), or several of the same n."""
+
+
+def in_words(data: Any) -> str:
+    """Return what to call data in a sentence: by their name, or by what they come in.
+
+    >>> in_words((torch.zeros(3, 2), torch.zeros(3))), in_words({"left": torch.zeros(3, 2)})
+    ('a tensor with targets', 'several inputs')
+    """
+    if isinstance(data, Dataset):
+        return data.name
+    if isinstance(data, tuple) and len(data) == 2:
+        return f"{in_words(data[0])} with targets"
+    if hasattr(data, "columns"):
+        return "a data frame"
+    kinds: list[tuple[Any, str]] = [
+        (Tensor, "a tensor"),
+        (np.ndarray, "an array"),
+        (list, "a list"),
+        ((Mapping, tuple), "several inputs"),
+    ]
+    return next((words for kind, words in kinds if isinstance(data, kind)), type(data).__name__)
 
 
 def map_inputs(f: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:

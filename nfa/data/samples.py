@@ -20,6 +20,9 @@ from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
 
+TEXT = "OUST"
+"""The kinds of arrays whose entries count as text where they are targets."""
+
 GROUPS = 10
 """Groups of the delete-a-group jackknife."""
 
@@ -211,7 +214,7 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
         array = np.asarray(values)
     except ValueError as error:
         raise InputError(f"{argument}: a list of unequal parts; hand over a pair (X, y) as a tuple") from error
-    if argument == "y" and array.dtype.kind in "OUST":
+    if argument == "y" and array.dtype.kind in TEXT:
         array = np.unique(array.astype(str), return_inverse=True)[1]
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)

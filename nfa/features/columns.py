@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import group_traces, interval, probe_error
 from nfa.features.measuring import Measured
@@ -32,6 +34,9 @@ COLUMNS = (
 FEW_DIGITS = 1e4
 """Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
 
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Below it numbers lose digits one by one."""
+
 NEEDS_INIT = (
     *("untrained_cosine", "untrained_cosine_sqrt", "init_cosine", "init_pearson"),
     *("init_cosine_null", "delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
@@ -45,6 +50,9 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     nfm = FactoredMatrix(weight)
     centered = FactoredMatrix(weight, measured.S_centered)
     agop = centered.plus(measured.mean)
+    for matrix, called in ((nfm, "NFM"), (agop, "AGOP")):
+        if matrix.scale < SMALLEST or matrix.trace() == math.inf:
+            raise InputError(f"net: the {called} of layer {measured.layer.name} leaves the range of float64")
     scan = PowerScan(nfm, agop)
     alpha_linear = 1.0 / measured.layer.to_output
     similar, correlated = cosine_and_pearson(nfm, agop)

@@ -8,6 +8,7 @@ import math
 from torch import Tensor
 
 from nfa.features.similarity import cosine_of
+from nfa.features.weight import unit_of
 
 FACT_COLUMNS = ("fact_cosine", "fact_lambda", "fact_residual")
 """The columns that an audit gains where a loss is named."""
@@ -32,6 +33,10 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
     {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0}
     """
     W, G = W.detach().cpu().double(), gradient.detach().cpu().double()
+    # In units of their own, so that fourth powers stay within float64; R is known in the weight's.
+    unit, gradient_unit = unit_of(W), unit_of(G)
+    W, G = W / unit, G / gradient_unit
+    ratio = gradient_unit / unit
     C = W @ W.T
     nfm_square = float((C * C).sum())
     inner = -float(((W @ G.T) * C).sum())  # <W'W, -W'G>
@@ -39,10 +44,10 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
     size = float((W * W).sum())
     residual = math.nan
     if weight_decay and nfm_square > 0:
-        D = W + G / weight_decay  # W'W - R = W'D
+        D = W + ratio * G / weight_decay  # W'W - R = W'D
         residual = math.sqrt(max(0.0, float(((C @ D) * D).sum())) / nfm_square)
     return {
         "fact_cosine": cosine_of(inner, nfm_square, square),
-        "fact_lambda": -float((W * G).sum()) / size if size > 0 else math.nan,
+        "fact_lambda": -ratio * float((W * G).sum()) / size if size > 0 else math.nan,
         "fact_residual": residual,
     }

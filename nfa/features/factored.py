@@ -37,11 +37,12 @@ class FactoredMatrix:
                 raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
         self.S = S
-        # M = scale * W'SW of the divided W and S that everything below works with.
+        # M = scale * W'SW of the divided W and S that everything below works with. Similarities are taken without
+        # it (`relative_...`): its square may be beyond float64 where it is not.
         unit = 1.0 if S is None else unit_of(S)
         self._S = S if S is None or unit == 1.0 else S / unit
         self._unit = unit
-        self.scale = self.weight.unit**2 * unit
+        self.scale = self.weight.unit * unit * self.weight.unit
 
     def __repr__(self) -> str:
         """Say size and factor."""
@@ -92,31 +93,47 @@ class FactoredMatrix:
         Raises:
             InputError: the matrices are of different sizes.
         """
+        return self.scale * other.scale * self.relative_inner(other)
+
+    def relative_inner(self, other: "FactoredMatrix") -> float:
+        """Return <M, N> as a multiple of both matrices' `scale`.
+
+        Raises:
+            InputError: the matrices are of different sizes.
+        """
         if self.d != other.d:
             raise InputError(f"other: {other.d} x {other.d}, expected {self.d} x {self.d}")
-        scale = self.scale * other.scale
         dtype = torch.promote_types(self.weight.W.dtype, other.weight.W.dtype)
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
-            return scale * sum_of_products(self.compact.to(dtype), other.compact.T.to(dtype).contiguous())
+            return sum_of_products(self.compact.to(dtype), other.compact.T.to(dtype).contiguous())
         X = product(self.weight.W.to(dtype), other.weight.W.to(dtype))
         left = X if self._S is None else self._S.to(dtype) @ X
         right = X if other._S is None else X @ other._S.to(dtype)
-        return scale * sum_of_products(left, right)
+        return sum_of_products(left, right)
 
-    @cached_property
+    @property
     def square(self) -> float:
         """The squared Frobenius norm of M."""
-        return max(0.0, self.inner(self))
+        return self.scale * self.scale * self.relative_square
+
+    @cached_property
+    def relative_square(self) -> float:
+        """The squared Frobenius norm of M as a multiple of `scale` squared."""
+        return max(0.0, self.relative_inner(self))
 
     def norm(self) -> float:
         """Return the Frobenius norm of M."""
-        return math.sqrt(self.square)
+        return self.scale * math.sqrt(self.relative_square)
 
     def total(self) -> float:
         """Return the sum of all d x d entries, 1'M1."""
+        return self.scale * self.relative_total()
+
+    def relative_total(self) -> float:
+        """Return the sum of all d x d entries as a multiple of `scale`."""
         ones = self.weight.row_sums
-        return self.scale * float(ones @ (ones if self._S is None else self._S.double() @ ones))
+        return float(ones @ (ones if self._S is None else self._S.double() @ ones))
 
     def diagonal(self) -> Tensor:
         """Return the d diagonal entries, float64: column sums of W * (SW)."""
@@ -144,7 +161,8 @@ class FactoredMatrix:
 
     def effective_rank(self) -> float:
         """Return trace^2 / norm^2, between 1 and the rank; NaN for the zero matrix."""
-        return self.trace() ** 2 / self.square if self.square > 0 else math.nan
+        trace = float(self.compact.diagonal().sum(dtype=torch.float64))
+        return trace**2 / self.relative_square if self.relative_square > 0 else math.nan
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""

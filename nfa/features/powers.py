@@ -32,7 +32,7 @@ class PowerScan:
         if nfm.weight is not agop.weight and not torch.equal(nfm.weight.W, agop.weight.W):
             raise ValueError("a power scan compares an NFM and an AGOP of one weight")
         self.nfm, self.agop = nfm, agop
-        self.nfm_square = nfm.square / nfm.scale**2
+        self.nfm_square = nfm.relative_square
 
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class PowerScan:
         rows_are_basis = weight.d <= weight.k
         sums = V.sum(0) if rows_are_basis else self.agop._images(V).T @ weight.row_sums / values
         total = float(powers @ sums**2)
-        nfm_total = self.nfm.total() / self.nfm.scale
+        nfm_total = self.nfm.relative_total()
         return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, UNDEFINED[weight.W.dtype])
 
     def best(self) -> tuple[float, float]:

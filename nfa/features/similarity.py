@@ -47,7 +47,7 @@ def cosine(a: FactoredMatrix, b: FactoredMatrix) -> float:
     >>> round(cosine(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.tensor([[1.0, 1.0]]))), 4)
     0.7071
     """
-    return cosine_of(a.inner(b), a.square, b.square)
+    return cosine_of(a.relative_inner(b), a.relative_square, b.relative_square)
 
 
 def pearson(a: FactoredMatrix, b: FactoredMatrix) -> float:
@@ -57,7 +57,7 @@ def pearson(a: FactoredMatrix, b: FactoredMatrix) -> float:
 
 def cosine_and_pearson(a: FactoredMatrix, b: FactoredMatrix) -> tuple[float, float]:
     """Return both from one inner product."""
-    inner = a.inner(b)
+    inner, squares = a.relative_inner(b), (a.relative_square, b.relative_square)
     undefined = max(UNDEFINED[a.weight.W.dtype], UNDEFINED[b.weight.W.dtype])
-    correlation = pearson_of(inner, a.square, b.square, a.total(), b.total(), a.d**2, undefined)
-    return cosine_of(inner, a.square, b.square), correlation
+    correlation = pearson_of(inner, *squares, a.relative_total(), b.relative_total(), a.d**2, undefined)
+    return cosine_of(inner, *squares), correlation

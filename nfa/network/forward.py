@@ -59,7 +59,7 @@ class Forward:
         head: str | int | None = None,
         row_shape: tuple[int, ...] | None = None,
     ) -> None:
-        self.ending = net.ending if isinstance(net, Model) else None
+        self.ending, self.classes = (net.ending, net.classes) if isinstance(net, Model) else (None, None)
         module = net.net if isinstance(net, Model) else net
         if not isinstance(module, nn.Module):
             raise InputError(f"net: got {type(module).__name__}, expected a torch.nn.Module")

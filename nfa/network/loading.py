@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ PICKLES = (".joblib", ".pkl", ".pickle")
 
 
 def load(
-    source: Any, *, activation: str | None = None, model: str | nn.Module | None = None, argument: str = "model"
+    source: Any,
+    *,
+    activation: str | None = None,
+    model: str | nn.Module | None = None,
+    classes: Iterable[Any] | None = None,
+    argument: str = "model",
 ) -> Model:
     """Load a network, and what is known of it, from wherever people keep one.
 
@@ -35,15 +41,24 @@ def load(
         activation: What stands between the linear layers of a plain chain that a file of weights holds.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
             plain chain; a copy of it is filled.
+        classes: The data's labels in the order of the network's outputs, where the source does not say it (for
+            one output, the labels of its first and second side).
         argument: What messages call the source.
 
     Raises:
         InputError: the file cannot be used safely or at all, its format is unknown, the weights do not make a
-            network, or there is no such factory.
+            network, there is no such factory, or the labels are not those of the source.
 
     >>> load(nn.Linear(3, 2)).name
     'Linear'
+    >>> load(nn.Linear(3, 2), classes=["spam", "ham"]).classes
+    ('spam', 'ham')
     """
+    found = _load(source, activation, model, argument)
+    return found if classes is None else found.with_classes(classes)
+
+
+def _load(source: Any, activation: str | None, model: str | nn.Module | None, argument: str) -> Model:
     if not isinstance(source, (str, os.PathLike)):
         return _from_object(source, argument)
     text = os.fspath(source)

@@ -1,7 +1,7 @@
 """The one type that loading returns: a network, and what is known of how its data were prepared."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,30 @@ class Model:
         """Return the model for data that are prepared already (see `prepare`)."""
         return replace(self, scaling=None, split=None, features=None, classes=None, transform=None)
 
+    def with_classes(self, labels: Iterable[Any]) -> "Model":
+        """Return the model with the labels of its outputs, in their order, where it does not know them itself.
+
+        Raises:
+            InputError: fewer than two labels, one twice, others than the model's own, or a network that was trained on
+                numbers.
+
+        >>> Model(nn.Linear(3, 2), "net").with_classes([1.0, 0.0]).classes
+        ('1', '0')
+        """
+        # A set has no order.
+        given = labels if isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Set)) else ()
+        names = tuple(_name(label) for label in given)
+        if len(names) < 2:
+            raise InputError(f"classes: got {labels!r}, expected the labels in the order of the network's outputs")
+        twice = [name for number, name in enumerate(names) if name in names[:number]]
+        if twice:
+            raise InputError(f"classes: {twice[0]!r} is named twice")
+        if self.classes is not None and names != self.classes:
+            raise InputError(f"classes: {self.name} says its own: {', '.join(self.classes)}")
+        if self.settings.get("loss") == "mse":
+            raise InputError(f"classes: {self.name} was trained on numbers (mse), not on classes")
+        return replace(self, classes=names)
+
     def copied(self) -> "Model":
         """Return the model with a network of its own, whatever becomes of the one that was handed in.
 
@@ -58,6 +82,12 @@ class Model:
             return replace(self, net=copy.deepcopy(self.net))
         except (RuntimeError, TypeError) as error:
             raise InputError(f"net: it cannot be copied: {error}") from error
+
+
+def _name(label: Any) -> str:
+    """Return a label as text, as data sets call it: a whole number without a point."""
+    value = label.item() if hasattr(label, "item") else label
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def ended(f: Tensor, ending: str | None) -> Tensor:

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
-from nfa.data.dataset import Dataset, Scaling
-from nfa.data.samples import StreamSamples
+from nfa.data.dataset import Dataset, Scaling, unknown_classes
+from nfa.data.samples import TEXT, StreamSamples
 from nfa.network.model import Model
 
 
@@ -50,7 +50,12 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     X, said = _inputs(model, X)
     if y is None:
         return X, said
-    return (X, y if model.classes is None else _class_numbers(y, model.classes)), said
+    if model.classes is not None:
+        return (X, _class_numbers(y, model.classes)), said
+    labels = np.asarray(y) if not isinstance(y, torch.Tensor) else np.empty(0)
+    if labels.dtype.kind in TEXT:
+        said.append(_sorted_order(tuple(np.unique(labels.astype(str)))))
+    return (X, y), said
 
 
 MOST_CLASSES = 1_000_000
@@ -61,8 +66,10 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
     said = []
     if model.settings.get("loss") == "mse":
         rows = rows.with_real_targets()
-    elif model.classes is not None:
+    elif model.classes is not None and rows.class_names is not None:
         rows = rows.with_classes(model.classes)
+    elif model.classes is not None and rows.y is not None:
+        rows = replace(rows, y=np.asarray(_class_numbers(rows.y, model.classes)))
     elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
         # Classes called by whole numbers are the network's outputs of these numbers.
         numbers = [int(name) for name in rows.class_names]
@@ -70,8 +77,7 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
             raise InputError(f"y: {rows.name} has a class {max(numbers)}; no network has so many outputs")
         rows = rows.with_classes(tuple(str(number) for number in range(1 + max(numbers))))
     elif rows.class_names is not None:
-        names = ", ".join(rows.class_names)
-        said.append(f"Classes in sorted order are outputs 0 to {len(rows.class_names) - 1}: {names}.")
+        said.append(_sorted_order(rows.class_names))
     if model.features is not None:
         rows = rows.with_features(model.features)
     if model.split is not None and model.split["rows"] != rows.n:
@@ -89,6 +95,13 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = replace(rows, feature_names=None, feature_shape=None)
     X, done = _inputs(model, table)
     return (replace(rows, X=X) if done else rows), [*said, *done]
+
+
+def _sorted_order(names: tuple[str, ...]) -> str:
+    return (
+        f"Classes in sorted order are outputs 0 to {len(names) - 1}: {', '.join(names)}; classes= (--classes) says "
+        "another order."
+    )
 
 
 def _scaling(model: Model) -> Scaling | None:
@@ -114,23 +127,27 @@ def _array(X: Any) -> NDArray[Any]:
 
 
 def _class_numbers(y: Any, classes: tuple[str, ...]) -> Any:
-    """Return targets as numbers of the network's classes; real targets and class numbers stay as they are."""
+    """Return targets as numbers of the network's classes; real targets stay as they are.
+
+    So do whole numbers where no class is called by a number: they are the outputs' own.
+    """
     labels = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.size == 0:
         return y
-    values = _numbers(classes) if labels.dtype.kind == "f" else None
-    known: dict[Any, int] = {name: number for number, name in enumerate(values or classes)}
-    names = labels.tolist() if values else [str(label) for label in labels.tolist()]
-    unknown = next((name for name in names if name not in known), None)
-    if unknown is None:
+    values, numeric = _numbers(classes), labels.dtype.kind in "iuf"
+    known: dict[Any, int] = {name: number for number, name in enumerate(values if values and numeric else classes)}
+    names = labels.tolist() if values and numeric else [str(label) for label in labels.tolist()]
+    unknown = [str(label) for label, name in zip(labels.tolist(), names, strict=True) if name not in known]
+    if not unknown:
         return torch.tensor([known[name] for name in names])
-    if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < len(classes):
+    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
+    if labels.dtype.kind == "f" and not (whole and values):
         return y
-    if labels.dtype.kind == "f":
+    if whole and values is None and labels.min() >= 0 and labels.max() < len(classes):
         return y
-    raise InputError(f"y: class {unknown!r} is not among the network's: {', '.join(classes)}")
+    raise unknown_classes(unknown, classes)
 
 
 def _numbers(classes: tuple[str, ...]) -> list[float] | None:

@@ -89,7 +89,11 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
             if tally is None:
                 forward.settle(map_inputs(lambda x: x[:2].clone(), batch.x))
                 tally = _Tally(forward.ending)
-            tally.add(forward(batch.x).float().cpu(), batch.y.cpu())
+            f = forward(batch.x)
+            outputs = f.shape[-1] if f.ndim > 1 else 1
+            if forward.classes is not None and len(forward.classes) not in (outputs, max(2, outputs)):
+                raise InputError(f"classes: {len(forward.classes)} labels, but the network has {outputs} outputs")
+            tally.add(f.float().cpu(), batch.y.cpu())
     return None if tally is None else tally.score(rows)
 
 
@@ -160,7 +164,8 @@ class _Tally:
         last = len(self.counts) - 1
         if int(classes.max()) > last or int(classes.min()) < 0:
             raise InputError(
-                f"y: classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last}"
+                f"y: classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last} "
+                "(classes= says which output is whose)"
             )
         self.counts += torch.bincount(classes, minlength=last + 1)
         for number, threshold in enumerate(self.thresholds):

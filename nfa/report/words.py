@@ -16,6 +16,11 @@ KEPT = 0.95
 """Above this cosine with its own initialisation a layer is said to have kept its initial features."""
 
 
+APART = 0.3
+"""Plain and centered cosine disagree where they are further apart: a lower centered one shows that NFM and AGOP agree
+in the mean gradient alone."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
@@ -42,6 +47,14 @@ def verdict(audit: Audit) -> Verdict:
         says += f" and the untrained network {before.value:.3f}"
         if before.value > floor:
             floor, rival = before.value, "the untrained network"
+    if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
+        # Chance does not do that; right answers counted under other labels do.
+        order = "; the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
+        return Verdict(
+            False,
+            "The network has learned nothing that its score shows: it is clearly below a constant answer "
+            f"({says}){'' if audit.about['classes'] else order}.",
+        )
     if score.value <= floor + ERRORS * score.standard_error:
         return Verdict(
             False,
@@ -92,6 +105,14 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
         )
     elif low <= max(chance, untrained if known else chance):
         end = "not clearly above, so this layer shows no sign of learned features"
+        if row["cosine_centered"] - row["cosine"] > APART:
+            end += f" (with the centered AGOP it is {row['cosine_centered']:.2f}, for which there are no nulls here)"
+    elif row["cosine"] - row["cosine_centered"] > APART:
+        end = (
+            f"but with the centered AGOP it is only {row['cosine_centered']:.2f}: NFM and AGOP agree in the mean "
+            "gradient, which is the same for every row, and hardly in what differs from row to row, so this is no "
+            "clear sign of learned features"
+        )
     elif known:
         end = (
             f"and its NFM has moved away from its initialisation (cosine {row['init_cosine']:.2f}, by chance "

@@ -4,9 +4,12 @@ import pickle
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.network import Model
@@ -82,3 +85,54 @@ def test_the_same_network_may_be_named_for_two_files(tmp_path):
     assert torch.equal(loaded.weight, net.weight)
     assert torch.equal(initial.weight, init.weight)
     assert torch.equal(template.weight, before)
+
+
+def test_the_order_of_the_labels_is_said_once_and_serves_every_kind_of_data():
+    """The network answers emu, cat, dog, which is no sorted order."""
+    order = ["emu", "cat", "dog"]
+    X, net = torch.eye(3).repeat(20, 1), nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(torch.eye(3))
+    labels = np.array(order * 20)
+    data = nfa.Dataset(X.numpy(), np.array([2, 0, 1] * 20), class_names=("cat", "dog", "emu"))
+    for given in ((X, labels), (X, labels.tolist()), (X, pd.Series(labels)), data):
+        audit = nfa.audit(net, given, classes=order)
+        assert (audit.score.value, audit.about["classes"]) == (1.0, order)
+        assert nfa.audit(nfa.load(net, classes=order), given).score.value == 1.0
+        assert nfa.audit(net, given).score.value == 0.0
+
+
+@pytest.mark.parametrize(
+    "order", [[7, 3, 5], [7.0, 3.0, 5.0], np.array([7, 3, 5]), torch.tensor([7, 3, 5]), ["7", "3", "5"]]
+)
+def test_labels_that_are_numbers_have_an_order_too(order):
+    X, net = torch.eye(3).repeat(4, 1), nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(torch.eye(3))
+    y = np.array([7, 3, 5] * 4)
+    loader = DataLoader(TensorDataset(X, torch.from_numpy(y)), 5)
+    for given in ((X, y), (X, y.astype(float)), (X, torch.from_numpy(y)), nfa.Dataset(X.numpy(), y), loader):
+        assert nfa.audit(net, given, classes=order).score.value == 1.0
+
+
+def test_an_order_that_does_not_fit_is_refused():
+    X, net = torch.eye(3), nn.Linear(3, 3)
+    y = ["a", "b", "c"]
+    known = Model(net, "net.skops", classes=("a", "b", "c"))
+    regression = Model(net, "net.safetensors", settings={"loss": "mse"})
+    for message, (source, targets, classes) in {
+        r"^y: class 'c' is not among the network's: a, b, d$": (net, y, ["a", "b", "d"]),
+        r"^y: classes 'b', 'c' are not among the network's: a, d, e$": (net, y, ["a", "d", "e"]),
+        r"^y: class '0' is not among the network's: 1, 2, 3$": (net, np.array([0, 1, 2]), [1, 2, 3]),
+        r"^classes: 4 labels, but the network has 3 outputs$": (net, y, ["a", "b", "c", "d"]),
+        r"^classes: 'a' is named twice$": (net, y, ["a", "b", "a"]),
+        r"^classes: got 'abc', expected the labels in the order of the network's outputs$": (net, y, "abc"),
+        r"^classes: got 3, expected the labels": (net, y, 3),
+        r"^classes: got \{.*\}, expected the labels": (net, y, set(y)),
+        r"^classes: got \['a'\], expected the labels": (net, y, ["a"]),
+        r"^classes: net.skops says its own: a, b, c$": (known, y, ["b", "a", "c"]),
+        r"^classes: net.safetensors was trained on numbers \(mse\), not on classes$": (regression, y, ["b", "a", "c"]),
+    }.items():
+        with pytest.raises(nfa.InputError, match=message):
+            nfa.audit(source, (X, targets), classes=classes)
+    assert nfa.load(known, classes=["a", "b", "c"]).classes == ("a", "b", "c")

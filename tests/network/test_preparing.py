@@ -91,3 +91,13 @@ def test_data_that_cannot_be_prepared_are_named(rows):
         with pytest.raises(nfa.InputError, match=message) as caught:
             nfa.audit(known, data)
         assert "\n" not in str(caught.value)
+
+
+def test_text_counts_in_sorted_order_and_it_is_said(rows):
+    X, y = rows
+    says = "Classes in sorted order are outputs 0 to 1: ham, spam; classes= (--classes) says another order."
+    labels = np.array(CLASSES)[y]
+    for data in ((X, labels), (X, pd.Series(labels)), nfa.Dataset(X, y, class_names=CLASSES)):
+        got = nfa.audit(model(), data)
+        assert got.about["notes"] == [says]
+        assert got.score == nfa.audit(model(), (X, y)).score

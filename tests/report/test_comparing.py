@@ -45,7 +45,7 @@ def test_scores_and_names_are_there(two):
     page = Page(render_comparison(two))
     assert page.texts("h1") == ["Comparison of 2 audits"]
     assert {"deep", "short"} <= set(page.texts("th"))
-    assert {"unknown", "all 40 rows of Tensor"} <= set(page.texts("td"))
+    assert {"unknown", "all 40 rows of a tensor"} <= set(page.texts("td"))
     labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
     assert f"layers.0, short {two['short'][0]['cosine']:.2f}" in labels[0]
 

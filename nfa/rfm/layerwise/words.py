@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 
+from nfa.network.scoring import ERRORS
+
 NAMES = {
     "nfm": "the NFM",
     "agop": "the AGOP",
@@ -42,6 +44,8 @@ def updates_to_reach(table: pd.DataFrame, features: str, error: float) -> int | 
 def sentences(table: pd.DataFrame, features: str) -> list[str]:
     """Say for each layer whether its features are good enough, and what starting from them saves.
 
+    A network that errs clearly more often than a constant answer is no measure.
+
     Good enough is an error within a standard error of the network's own; saved are the updates that a machine from the
     identity needs to come within a standard error of the seeded one without updates.
 
@@ -60,9 +64,14 @@ def _about(part: pd.DataFrame, features: str) -> str:
         return f"{name}: no machine from {start} ({first['note']})."
     kind, n = first["metric"], int(first["n"])
     says = f"a kernel machine on its inputs, started from {start}, has {_as(first['error'], kind)} without updates"
-    own = first["network_error"]
+    own, constant = first["network_error"], first["constant_error"]
     if math.isnan(own):
         compared = "the network's own error is not known"
+    elif kind == "error rate" and own > constant + ERRORS * standard_error(constant, n, kind):
+        compared = (
+            f"the network has {_as(own, kind)}, more than a constant answer ({_as(constant, kind)}), so it is no "
+            "measure of these features: the order of the labels may not be that of its outputs (classes=, --classes)"
+        )
     else:
         near = first["error"] - own <= standard_error(own, n, kind)
         verdict = "good enough for a kernel machine" if near else "not yet good enough for a kernel machine"

@@ -14,6 +14,7 @@ def table(identity, agop, network=0.10, metric="error rate", note=""):
         for number, error in enumerate(errors):
             rows.append({"features": features, "n_iters": number, "error": error, "note": note})
     about = {"layer": 1, "name": "layers.1", "d_in": 8, "network_error": network, "metric": metric, "n": 900}
+    about["constant_error"] = 0.7
     return pd.DataFrame(rows).assign(**about)
 
 
@@ -34,6 +35,12 @@ SAID = [
     (table([0.30], [0.109]), "has 10.9 % errors without updates"),
     (table([0.30], [0.109]), "so these features are good enough for a kernel machine"),
     (table([0.30], [0.12]), "so these features are not yet good enough for a kernel machine"),
+    (
+        table([0.30], [0.12], 0.98),
+        "the network has 98.0 % errors, more than a constant answer (70.0 % errors), so it is no measure of these "
+        "features: the order of the labels may not be that of its outputs (classes=, --classes).",
+    ),
+    (table([0.30], [0.12], 0.72), "so these features are good enough for a kernel machine"),
     (table([0.30], [0.12], math.nan), "the network's own error is not known"),
     (table([0.30], [0.12], metric="1 - R^2"), "has 1 - R^2 = 0.120 without updates"),
     (table([math.nan], [math.nan], note="dead"), "Layer 1 (layers.1, 8 inputs): no machine from the AGOP (dead)."),
