@@ -135,31 +135,10 @@ class Tried:
     outputs: Tensor
 
 
-def paths_of_the_best(powers: Sequence[float], max_iters: int) -> int:
-    """Return how many paths the best of the shortlist is given besides its first: none that would say nothing new.
-
-    >>> paths_of_the_best([1.0, 0.5], 4), paths_of_the_best([1.0, 0.5], 1), paths_of_the_best([1.0, 0.5], 0)
-    (2, 1, 0)
-    """
-    return len(powers) if max_iters > FIRST else len(powers) - 1 if max_iters else 0
-
-
-def tried_paths(
-    judge: Judge, M: Tensor, ranking: Sequence[Ranked], powers: Sequence[float], max_iters: int
-) -> list[Tried]:
-    """Return what became of shortlisted recipes: all are given `FIRST` updates, the best of them `max_iters`.
-
-    Args:
-        judge: Says how well they do.
-        M: The first feature matrix.
-        ranking: The shortlist, all with the first of the powers.
-        powers: Of the AGOP; the best is given a path with each.
-        max_iters: Updates.
-    """
+def tried_paths(judge: Judge, M: Tensor, ranking: Sequence[Ranked], max_iters: int) -> list[Tried]:
+    """Return what became of shortlisted recipes: all are given `FIRST` updates, the best of them `max_iters`."""
     found = [one for each in ranking for one in judge.path(M, each.recipe, min(FIRST, max_iters))]
-    leader = min(found, key=lambda one: one.loss).recipe
-    for number, power in enumerate(powers[len(powers) - paths_of_the_best(powers, max_iters) :]):
-        path = judge.path(M, replace(leader, agop_power=power), max_iters)
-        # What has been judged already: no update at all, and with the first power `FIRST` of them.
-        found += path[FIRST + 1 :] if power == leader.agop_power and number == 0 else path[1:]
+    if max_iters > FIRST:
+        leader = min(found, key=lambda one: one.loss).recipe
+        found += judge.path(M, leader, max_iters)[FIRST + 1 :]
     return found

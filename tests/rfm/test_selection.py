@@ -1,7 +1,5 @@
 """Ranking by leave-one-out, judging by refitted paths."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from nfa.rfm import RFMRegressor, RFMRegressorCV, selection
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.losses import squared_loss
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.selection import FIRST, ROWS, Judge, leave_one_out_rows, paths_of_the_best, ranked, tried_paths
+from nfa.rfm.selection import FIRST, ROWS, Judge, leave_one_out_rows, ranked, tried_paths
 from nfa.rfm.solving.choosing import GIB
 
 X, Y = gaussian(30, 3), gaussian(30, 2, seed=2)
@@ -82,32 +80,14 @@ def test_a_judged_path_is_that_of_estimators():
 
 def test_all_begin_and_the_best_goes_on():
     problem = Problem.of(X, X[:, :1] ** 2, None, kernel_named("laplace"))
-    steps = []
-    judge = Judge(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, steps.append)
+    judge = Judge(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, lambda steps: None)
     ranking = ranked(problem, IDENTITY, recipes(), RIDGES, squared_loss, 0, ROWS)[:3]
-    found = tried_paths(judge, IDENTITY, ranking, [1.0, 0.5], 4)
-    assert len(steps) == 3 + paths_of_the_best([1.0, 0.5], 4)
+    found = tried_paths(judge, IDENTITY, ranking, 4)
     begun, gone_on = found[: 3 * (FIRST + 1)], found[3 * (FIRST + 1) :]
     assert [each.n_iters for each in begun] == [*range(FIRST + 1)] * 3
-    # With the power that it began with, and with the other from the first update on.
-    assert [each.n_iters for each in gone_on] == [*range(FIRST + 1, 5), *range(1, 5)]
-    best = min(begun, key=lambda each: each.loss).recipe
-    assert [each.recipe for each in gone_on] == [best] * 3 + [replace(best, agop_power=0.5)] * 4
-
-
-@pytest.mark.parametrize("max_iters", [0, 1, 2])
-@pytest.mark.parametrize("powers", [[1.0], [1.0, 0.5], [1.0, 0.5, 2.0]])
-def test_nothing_is_judged_twice(powers, max_iters):
-    problem, steps = Problem.of(X, X[:, :1] ** 2, None, kernel_named("laplace")), []
-    judge = Judge(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, steps.append)
-    ranking = ranked(problem, IDENTITY, recipes(), RIDGES, squared_loss, 0, ROWS)[:2]
-    found = tried_paths(judge, IDENTITY, ranking, powers, max_iters)
-    assert len(steps) == 2 + paths_of_the_best(powers, max_iters)
-    assert (
-        len({(each.recipe, each.n_iters) for each in found})
-        == len(found)
-        == 2 + max_iters * len(powers) + (max_iters > 0)
-    )
+    assert [each.n_iters for each in gone_on] == [*range(FIRST + 1, 5)]
+    assert {each.recipe for each in gone_on} == {min(begun, key=lambda each: each.loss).recipe}
+    assert [each.n_iters for each in tried_paths(judge, IDENTITY, ranking, 0)] == [0, 0, 0]
 
 
 def test_more_updates_are_chosen_where_they_help():

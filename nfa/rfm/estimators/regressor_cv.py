@@ -17,24 +17,22 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
 
     For every kernel, exact leave-one-out under the first M ranks all bandwidths with all ridges (on up to 2,000 rows).
     Leave-one-out says nothing once M has seen the targets, so the `shortlist` best are fitted again, whole path from
-    the first M on, on each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update and the
-    first of `agop_powers`, the best also with the other powers and up to `max_iters` updates. The least mean squared
-    error wins, and its machine is fitted to all rows.
+    the first M on, on each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update, the best
+    also with up to `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
 
     Args:
         kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1".
         bandwidths: In units of the median distance.
         ridges: Each above 0.
-        agop_powers: M is the AGOP to one of these powers; below 1, features differ less in weight.
         max_iters: The most updates of M.
         shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
-        cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), which are drawn
-            several times, up to 10, for fewer than 800 rows; or a scikit-learn splitter or list of splits, which
-            decides alone.
+        cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
+            scikit-learn splitter or list of splits, which decides alone.
         M_init: As for `RFMRegressor`, like the others that follow. One measured on these rows has seen their targets:
             then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
         diag: Keep M diagonal for all kernels.
         center_grads: Center gradients before the AGOP.
+        agop_power: M is the AGOP to this power.
         agop_samples: Average gradients over this many training rows.
         memory_budget: GiB.
         device: Of the computation.
@@ -43,12 +41,11 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         progress: Show a bar on a terminal.
 
     Attributes:
-        best_params_: Kernel, bandwidth, ridge, agop_power, n_iters, diag: parameters of the estimator that they chose.
+        best_params_: Kernel, bandwidth, ridge, n_iters, diag: parameters of the estimator that they chose.
         best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
             the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
         best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
-        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, agop_power, n_iters,
-            loss, score.
+        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, n_iters, loss, score.
         loo_results_: A data frame of the ranking under the first M.
 
     >>> import numpy as np

@@ -1,6 +1,5 @@
 """Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -28,10 +27,7 @@ from nfa.rfm.estimators.training import Training
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
-from nfa.rfm.selection import Judge, Split, leave_one_out_rows, paths_of_the_best, ranked, tried_paths
-
-JUDGED, MOST_TIMES = 800, 10
-"""Folds are drawn anew until so many rows have been judged, but at most so many times."""
+from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
 
 
 class BaseSearch(Saved, BaseEstimator):
@@ -46,13 +42,13 @@ class BaseSearch(Saved, BaseEstimator):
         *,
         bandwidths: Sequence[float] = (1.0, 2.0, 4.0),
         ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0, 10.0),
-        agop_powers: Sequence[float] = (1.0, 0.5),
         max_iters: int = 4,
         shortlist: int = 3,
         cv: Any = 5,
         M_init: Any = None,
         diag: bool = False,
         center_grads: bool = False,
+        agop_power: float = 1.0,
         agop_samples: int | None = None,
         memory_budget: float = 4.0,
         device: Any = None,
@@ -63,13 +59,13 @@ class BaseSearch(Saved, BaseEstimator):
         self.kernels = kernels
         self.bandwidths = bandwidths
         self.ridges = ridges
-        self.agop_powers = agop_powers
         self.max_iters = max_iters
         self.shortlist = shortlist
         self.cv = cv
         self.M_init = M_init
         self.diag = diag
         self.center_grads = center_grads
+        self.agop_power = agop_power
         self.agop_samples = agop_samples
         self.memory_budget = memory_budget
         self.device = device
@@ -129,7 +125,7 @@ class BaseSearch(Saved, BaseEstimator):
 
     def _shared(self) -> dict[str, Any]:
         """Return the parameters that every machine of the search has."""
-        names = ("M_init", "center_grads", "agop_samples", "memory_budget", "device", "dtype")
+        names = ("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype")
         return {name: getattr(self, name) for name in (*names, "random_state", "progress")}
 
     def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
@@ -161,16 +157,22 @@ class BaseSearch(Saved, BaseEstimator):
             if not found:
                 raise InputError("cv: makes no splits")
             return found
-        targets = targets[numbers]
+        targets, seed = targets[numbers], int(check_random_state(self.random_state).randint(2**31))
+        most = min(positive("cv", self.cv, least=2), len(targets))
         if groups is not None:
             groups = groups[numbers]
-            if len(np.unique(groups)) < 2:
+            apart = len(np.unique(groups))
+            if apart < 2:
                 raise InputError("groups: all rows are of one group, expected at least two")
-        folds = min(positive("cv", self.cv, least=2), len(targets))
-        # By folds of few rows chance decides much: they are drawn several times. Of single rows there is one way.
-        times = 1 if folds == len(targets) else min(MOST_TIMES, math.ceil(JUDGED / len(targets)))
-        seeds = check_random_state(self.random_state).randint(2**31, size=times)
-        return [split for seed in seeds.tolist() for split in divided(targets, groups, folds, classes, seed)]
+            by_group = GroupKFold(min(most, apart), shuffle=True, random_state=seed)
+            return list(by_group.split(targets, targets, groups))
+        largest = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
+        if largest < 2:
+            return list(KFold(most, shuffle=True, random_state=seed).split(targets))
+        with warnings.catch_warnings():
+            # A class of fewer rows than folds is spread over as many folds as it has rows.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            return list(StratifiedKFold(min(most, largest), shuffle=True, random_state=seed).split(targets, targets))
 
     def _several(self, name: str) -> list[Any]:
         """Return the candidates that a parameter lists."""
@@ -184,15 +186,13 @@ class BaseSearch(Saved, BaseEstimator):
         max_iters, shortlist = positive("max_iters", self.max_iters, least=0), positive("shortlist", self.shortlist)
         kernels, bandwidths = self._several("kernels"), self._several("bandwidths")
         ridges = [number("ridges", ridge, above_zero=True) for ridge in self._several("ridges")]
-        powers = [number("agop_powers", power, above_zero=True) for power in self._several("agop_powers")]
         recipes = {
-            kernel: [self._machine(kernel, bandwidth, powers[0])._recipe() for bandwidth in bandwidths]
-            for kernel in kernels
+            kernel: [self._machine(kernel, bandwidth)._recipe() for bandwidth in bandwidths] for kernel in kernels
         }
         seed = int(check_random_state(self.random_state).randint(2**31))
         most = leave_one_out_rows(self.memory_budget)
         shortlist = min(shortlist, len(bandwidths) * len(ridges))
-        total = len(recipes) * len(splits) * (shortlist + paths_of_the_best(powers, max_iters))
+        total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
         left_out, tried = [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
             for kernel, candidates in recipes.items():
@@ -202,7 +202,7 @@ class BaseSearch(Saved, BaseEstimator):
                 loss = partial(self._loss, problem.unit)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)
                 judge = Judge(problem, splits, loss, self.memory_budget, seed, advance)
-                paths = tried_paths(judge, M, ranking[:shortlist], powers, max_iters)
+                paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
                 targets = problem.Y[judge.judged].cpu().numpy()
                 shares = None if weights is None else weights[judge.judged].cpu().numpy()
                 left_out += [named(kernel, each.recipe) | {"loss": each.loss} for each in ranking]
@@ -217,9 +217,9 @@ class BaseSearch(Saved, BaseEstimator):
         self.best_score_ = best["score"]
         self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
 
-    def _machine(self, kernel: str, bandwidth: float, agop_power: float) -> BaseRFM:
+    def _machine(self, kernel: str, bandwidth: float) -> BaseRFM:
         machine: BaseRFM = self._estimator(
-            kernel, **self._shared(), diag=self.diag or kernel == "l1", bandwidth=bandwidth, agop_power=agop_power
+            kernel, **self._shared(), diag=self.diag or kernel == "l1", bandwidth=bandwidth
         )
         return machine
 
@@ -271,34 +271,6 @@ class BaseSearch(Saved, BaseEstimator):
         return np.asarray(self.best_estimator_.predict(X))
 
 
-def divided(targets: NDArray[Any], groups: NDArray[Any] | None, folds: int, classes: bool, seed: int) -> list[Split]:
-    """Return a division into folds drawn with a seed: by groups, or stratified by classes, as far as there are enough.
-
-    Args:
-        targets: Shape (n,), class numbers where `classes`.
-        groups: Shape (n,), or None.
-        folds: The most of them.
-        classes: Whether targets are classes.
-        seed: Of the shuffling.
-    """
-    if groups is not None:
-        by_group = GroupKFold(min(folds, len(np.unique(groups))), shuffle=True, random_state=seed)
-        return list(by_group.split(targets, targets, groups))
-    largest = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
-    if largest < 2:
-        return list(KFold(folds, shuffle=True, random_state=seed).split(targets))
-    with warnings.catch_warnings():
-        # A class of fewer rows than folds is spread over as many folds as it has rows.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return list(StratifiedKFold(min(folds, largest), shuffle=True, random_state=seed).split(targets, targets))
-
-
 def named(kernel: str, recipe: Recipe) -> dict[str, Any]:
     """Return what tells a candidate from the others, as parameters of an estimator."""
-    return {
-        "kernel": kernel,
-        "diag": recipe.diag,
-        "bandwidth": recipe.bandwidth,
-        "ridge": recipe.ridge,
-        "agop_power": recipe.agop_power,
-    }
+    return {"kernel": kernel, "diag": recipe.diag, "bandwidth": recipe.bandwidth, "ridge": recipe.ridge}
