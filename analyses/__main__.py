@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analyses.analysis import Options, docstring, names
+from analyses.analysis import Options, benchmarks, listed, names
 from analyses.running import run, show, table_of
 from nfa.common import InputError
 
@@ -30,8 +30,9 @@ def main(given: list[str] | None = None) -> int:
     """Run what is asked for; return the exit status."""
     call, console = arguments(given), Console(highlight=False, soft_wrap=True)
     if call.name is None:
-        for name in names():
-            console.print(f"{name:18} {docstring(name).partition(chr(10))[0]}", markup=False)
+        console.print(listed(names()), markup=False)
+        console.print("\nBenchmarks, each run by `python -m analyses.NAME`:\n", markup=False)
+        console.print(listed(benchmarks()), markup=False)
         return 0
     datasets = None if call.dataset is None else tuple(call.dataset.split(","))
     options = Options(datasets, call.folder, call.download, call.quick)

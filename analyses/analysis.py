@@ -69,6 +69,16 @@ def named(name: str) -> Analysis:
     return found
 
 
-def docstring(name: str) -> str:
-    """Return an analysis's docstring, without importing it."""
-    return ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
+def benchmarks() -> list[str]:
+    """Return the names of all benchmarks: modules that are run by themselves."""
+    return sorted(file.stem for file in HERE.glob("benchmark_*.py"))
+
+
+def docstring(name: str, folder: Path = HERE) -> str:
+    """Return the docstring of a module, of an analysis's unless another folder is given, without importing it."""
+    return ast.get_docstring(ast.parse((folder / f"{name}.py").read_text())) or ""
+
+
+def listed(names: Iterable[str], folder: Path = HERE) -> str:
+    """Return a line for each module: its name, and the first line of its docstring."""
+    return "\n".join(f"{name:18} {docstring(name, folder).partition(chr(10))[0]}" for name in names)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from analyses.analysis import listed
 from analyses.running import QUICK, table_of
 from analyses.table import read
 from nfa.common import InputError
@@ -45,7 +46,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="from the tables of quick runs, beside these")
     call, console = parser.parse_args(given), Console(highlight=False, soft_wrap=True)
     if call.name is None:
-        console.print("\n".join(names()))
+        console.print(listed(names(), HERE), markup=False)
         return 0
     try:
         for name in names() if call.name == "all" else [call.name]:
