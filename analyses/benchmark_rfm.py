@@ -13,8 +13,9 @@ scored on 1,000 other rows.
   of the u updates the cheaper form of the AGOP, everything symmetric counted half.
 - *error*: held-out mean squared error over that of the constant answer.
 
-With `--large`, 50,000 rows of 50 features, one target, three updates, each package in a process of its own: seconds,
-peak resident memory and error. xRFM solves by Cholesky there: its default, LU, takes twice the time.
+With `--large`, 50,000 rows (`--rows`) of 50 features, one target, three updates, each package in a process of its own:
+seconds, peak resident memory and error. xRFM solves by Cholesky there: its default, LU, takes twice the time. It holds
+two matrices of rows x rows, 20 GB at 50,000.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from analyses.benchmark_audit import product_rate, timed
 from nfa.rfm import RFMRegressor
 
 SIZES = ((4000, 784, 10, 3), (4000, 100, 2, 5), (2000, 20, 1, 5))
-LARGE = (50_000, 50, 1, 3)
+LARGE_ROWS, LARGE = 50_000, (50, 1, 3)
 ASKED = {784: ">= 3", 100: ">= 2", 20: ">= 2"}
 RIDGE, ROUNDS, TEST, VALIDATION = 1e-3, 5, 1000, 100
 
@@ -112,24 +113,24 @@ def compare(n: int, d: int, c: int, updates: int, device: str) -> dict[str, floa
     }
 
 
-def alone(who: str) -> dict[str, float | str]:
-    """Fit the large problem in this process, and say what it took."""
-    n, d, c, updates = LARGE
+def alone(who: str, n: int) -> dict[str, float | str]:
+    """Fit the large problem of n rows in this process, and say what it took."""
+    d, c, updates = LARGE
     X, Y = setting(n, d, c)
     started = time.perf_counter()
     fits = {"nfa": ours, "xrfm": partial(theirs, solver="cholesky")}
     outputs = fits[who](X, Y, n, d, updates)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"who": who, "seconds": seconds, "peak GB": peak / 1e9, "error": error(outputs, Y, n)}
+    return {"who": who, "rows": f"{n:,}", "seconds": seconds, "peak GB": peak / 1e9, "error": error(outputs, Y, n)}
 
 
-def in_a_process(who: str) -> dict[str, float | str]:
+def in_a_process(who: str, n: int) -> dict[str, float | str]:
     """Run `alone` in a new process, whose peak memory is its own."""
-    call = [sys.executable, "-m", "analyses.benchmark_rfm", "--alone", who]
+    call = [sys.executable, "-m", "analyses.benchmark_rfm", "--alone", who, "--rows", str(n)]
     done = subprocess.run(call, capture_output=True, text=True)
     if done.returncode != 0:
-        return {"who": who, "seconds": float("nan"), "peak GB": float("nan"), "error": float("nan")}
+        return {"who": who, "rows": f"{n:,}", "seconds": float("nan"), "peak GB": float("nan"), "error": float("nan")}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -146,15 +147,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", help="n x d x c x updates, by commas")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--large", action="store_true", help="50,000 rows instead")
+    parser.add_argument("--large", action="store_true", help="many rows instead, and memory")
+    parser.add_argument("--rows", type=int, default=LARGE_ROWS, help="with --large: how many (%(default)s)")
     parser.add_argument("--only", choices=["nfa", "xrfm"], help="with --large: just one of the two")
     parser.add_argument("--alone", choices=["nfa", "xrfm"], help=argparse.SUPPRESS)
     call = parser.parse_args()
     console = Console(width=120)
     if call.alone:
-        console.file.write(json.dumps(alone(call.alone)) + "\n")
+        console.file.write(json.dumps(alone(call.alone, call.rows)) + "\n")
     elif call.large:
-        show(console, [in_a_process(who) for who in ([call.only] if call.only else ["nfa", "xrfm"])])
+        show(console, [in_a_process(who, call.rows) for who in ([call.only] if call.only else ["nfa", "xrfm"])])
     else:
         sizes = [tuple(map(int, size.split("x"))) for size in call.sizes.split(",")] if call.sizes else SIZES
         show(console, [compare(*size, call.device) for size in sizes])
