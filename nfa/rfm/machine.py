@@ -42,7 +42,8 @@ class KernelMachine:
         rows, n = self.metric.rows(X), len(self.centers)
         outputs = rows.new_empty(len(rows), self.a.shape[1])
         step = min(len(rows), max(ROWS, BLOCK // n))
-        # One block's memory for all, and the outputs' before it: pieces in between would keep what is freed from use.
+        # Outputs first, then a block's memory for all (l1 makes its own): pieces in between would keep what is freed
+        # from use.
         space = rows.new_empty(step, n)
         for x, part in zip(rows.split(step), outputs.split(step), strict=True):
             distances = self.kernel.pairs(x, self.centers, space[: len(x)], self.metric.usual).values

@@ -82,7 +82,7 @@ def radial_moments(
 
     g_j(x) = sum_i Q_xi a_ij (x - z_i) with Q_xi = phi'(t)/t / L^2 at t = |x - z_i| / L, and 0 where x = z_i. Either
     all of them are made (direct), or, multiplied out, their outer products need only Q, Q'Q and s = Qa (expanded,
-    design.md, Algebra 6). Pairs that are close but not equal would cancel there, so their points' gradients are made,
+    design.md, Algebra 12). Pairs that are close but not equal would cancel there, so their points' gradients are made,
     with these pairs taken by difference.
     """
     (m, d), n, c = X.shape, len(Z), a.shape[1]
@@ -94,9 +94,11 @@ def radial_moments(
     if not len(close):
         return _expanded(kernel, X, Z, a, L, root, diag, pairs)
     weights = X.new_ones(m) if root is None else root
-    made = _direct(kernel, X[close], Z, a, L, weights[close], diag, pairs.of(close))
     rest = _expanded(kernel, X, Z, a, L, weights.index_fill(0, close, 0), diag, pairs)
-    return Moments(made.outer + rest.outer, made.sums + rest.sums)
+    for some in close.split(max(1, BLOCK // n)):
+        made = _direct(kernel, X[some], Z, a, L, weights[some], diag, pairs.of(some))
+        rest = Moments(rest.outer + made.outer, rest.sums + made.sums)
+    return rest
 
 
 def _slopes(kernel: "Radial", pairs: Pairs, rows: slice, L: float, root: Tensor | None) -> Tensor:

@@ -19,8 +19,9 @@ LANDMARKS = 2500
 """Rows that the preconditioner knows the kernel by, at most."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Residual, as a share of the target's norm, at which the solution counts as found."""
-ROUNDINGS = 4
-"""Roundings of a product with the kernel matrix, n of its entries with n numbers, below which a residual is noise."""
+ROUNDINGS, SLACK = 4, 100
+"""A residual of so many roundings of a product with the kernel matrix (n of its entries with n numbers) is enough, as
+the next steps would hardly lower it; but never more than so many times the tolerance."""
 STEPS = 300
 """The most products with the kernel matrix."""
 DRIFT = 10
@@ -103,7 +104,7 @@ def solve_in_blocks(
         L: The bandwidth.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
-        plan: Says how many rows of K fit.
+        plan: Says what memory may be used.
         generator: Draws the preconditioner's rows.
         usual: `Metric.usual` of the rows; None where they are as given.
     """
@@ -111,10 +112,11 @@ def solve_in_blocks(
     matrix = Blocks(kernel, rows, L, usual, side=math.isqrt(together))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
-        precondition = _preconditioner(matrix, ridge, plan, generator)
+        precondition = _preconditioner(matrix, own, ridge, plan, generator)
         return _conjugate_gradients(lambda V: matrix.times(V) + ridge[:, None] * V, precondition, Y, rounding)
 
-    largest = float(matrix.own().max())
+    own = matrix.own()
+    largest = float(own.max())
     rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(rows)) * largest
     a, left = attempt(ridge)
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
@@ -155,7 +157,7 @@ def _conjugate_gradients(
     best, least, direction = a, residual.norm(dim=0), a
     restarted = False
     for _ in range(STEPS):
-        enough = (rounding * a.norm(dim=0)).clamp(min=tolerance)
+        enough = (rounding * a.norm(dim=0)).clamp(tolerance, SLACK * tolerance)
         if bool((residual.norm(dim=0) <= enough).all()):
             # What is subtracted step by step drifts from what is left: it is computed anew, and once begun again.
             residual = targets - product(a.to(Y.dtype)).double()
@@ -175,12 +177,12 @@ def _conjugate_gradients(
         if not bool((size < DIVERGED * least.clamp(min=tolerance)).all()):
             break
         best, least = torch.where(size < least, a, best), torch.minimum(size, least)
-    accepted = DRIFT * (rounding * best.norm(dim=0)).clamp(min=tolerance)
+    accepted = DRIFT * (rounding * best.norm(dim=0)).clamp(tolerance, SLACK * tolerance)
     return (best * norms).to(Y.dtype), float((least / accepted).max())
 
 
 def _preconditioner(
-    matrix: Blocks, ridge: Tensor, plan: Plan, generator: torch.Generator
+    matrix: Blocks, own: Tensor, ridge: Tensor, plan: Plan, generator: torch.Generator
 ) -> Callable[[Tensor], Tensor]:
     """Return the function that divides by B B' + D (Woodbury), in float64.
 
@@ -191,14 +193,12 @@ def _preconditioner(
     size = min(n, LANDMARKS, max(1, (math.isqrt(n * n + plan.budget) - n) // 8))
     drawn = torch.randperm(n, generator=generator)[:size].to(matrix.rows.device)
     small = matrix.among(drawn).double()
-    small.diagonal().add_(1e-6 * small.diagonal().max() + torch.finfo(torch.float64).tiny)
-    factor = torch.linalg.cholesky(small)
+    factor = _factor(small, max(1e-6, 100 * torch.finfo(matrix.rows.dtype).eps))
     B = ridge.new_empty(n, size, dtype=torch.float64)
     for start, across in matrix.against(drawn):
         part = torch.linalg.solve_triangular(factor, across.double().T, upper=False).T
         B[start : start + len(part)] = part
-    own = matrix.own().double()
-    left = (own - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
+    left = (own.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
     # Below the kernel's own rounding the approximation says nothing.
     digits = torch.finfo(ridge.dtype)
     floor = digits.eps * math.sqrt(n) * float(own.max()) + digits.tiny
@@ -213,3 +213,13 @@ def _preconditioner(
         return scaled - (B @ torch.cholesky_solve(B.T @ scaled, root)) * inverse
 
     return divide
+
+
+def _factor(small: Tensor, share: float) -> Tensor:
+    """Return the Cholesky factor of a kernel matrix plus a share of its largest entry, as large as it takes."""
+    largest, eye = small.diagonal().max() + torch.finfo(small.dtype).tiny, torch.eye(len(small)).to(small)
+    while True:
+        factor, info = torch.linalg.cholesky_ex(small + share * largest * eye)
+        if int(info) == 0:
+            return factor
+        share *= 10

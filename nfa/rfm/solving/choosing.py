@@ -9,7 +9,7 @@ GIB = 1 << 30
 MATRICES = 3
 """Matrices of n x n that the dense solver holds at once: the distances, the kernel, its factor."""
 ROWS = 256
-"""The fewest rows of the kernel matrix that the iterative solver works with at once."""
+"""Rows of the kernel matrix, against all others, that predictions and averages of gradients work with at once."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,33 @@ def test_a_singular_kernel_takes_a_ridge_and_says_so():
     np.testing.assert_allclose(K @ (a[:300] + a[300:]), Y + 0.5, atol=1e-3)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e-7, 1e-5])
+def test_rows_that_come_twice_with_two_targets_in_float32(ridge):
+    """Coefficients of next to no ridge would be huge, and their rounding with them: it must not count as a solution."""
+    X = np.repeat(gaussian(400, 4).numpy(), 2, axis=0).astype(np.float32)
+    noise = gaussian(800, 1, seed=5)[:, 0].numpy()
+    y = (X[:, 0] + 0.3 * noise).astype(np.float32)
+    new = gaussian(200, 4, seed=9).float().numpy()
+    options = {"ridge": ridge, "n_iters": 0}
+    with pytest.warns(SingularKernelWarning):
+        found = RFMRegressor(**options, memory_budget=0.005).fit(X, y)
+    assert found.solver_.startswith("preconditioned")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularKernelWarning)
+        whole = RFMRegressor(**options).fit(X, y)
+    assert np.abs(found.predict(new) - whole.predict(new)).max() < 0.1
+
+
+@pytest.mark.parametrize("d", [3, 6])
+def test_a_smooth_kernel_in_float32_has_a_preconditioner(d):
+    """All rows are landmarks; K's own rounding is more than its least eigenvalues."""
+    X = gaussian(1500, d).float()
+    Y, limits = X[:, :1].sin(), Plan(1500, 4, 1 << 30, dense=False)
+    a = solve_in_blocks(kernel_named("gaussian"), X, 3.0, torch.full((1500,), 1e-3), Y, limits, torch.Generator())
+    K = kernel_named("gaussian").value(kernel_named("gaussian").pairs(X).values, 3.0)
+    assert float((K @ a - Y).norm() / Y.norm()) < 0.02
+
+
 def test_a_ridge_as_large_as_what_would_be_taken_is_kept(monkeypatch):
     """Many rows in float32: below n roundings, and still the ridge asked for. One system, one warning, of no ridge."""
     found = []
