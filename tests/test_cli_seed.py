@@ -116,13 +116,18 @@ def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
         "        layer.weight.data, layer.bias.data = torch.eye(3), torch.zeros(3)\n"
         "    return net\n"
     )
-    y = np.arange(60) % 3
-    X = np.eye(3)[y] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))
+    y = np.arange(300) % 3
+    X = np.eye(3)[y] + 0.1 * np.random.default_rng(0).normal(size=(300, 3))
     pd.DataFrame(X).assign(label=np.array(["emu", "cat", "dog"])[y]).to_csv("t.csv", index=False)
     call = ["seed", "seedorder:build", "--data", "t.csv", "--target", "label", "--out", "o", "--updates", 0]
     for options, error in (([], 1.0), (["--classes", "emu,cat,dog"], 0.0)):
         assert run(capsys, *call, *options)[0] == 0
         assert set(pd.read_csv("o/seeding.csv")["network_error"]) == {error}
+    # An order that was said is in the audit beside the table, and is not doubted, even where it is wrong.
+    for options, doubted in (([], True), (["--classes", "cat,dog,emu"], False)):
+        _, out, _ = run(capsys, *call, *options)
+        assert ("the order of the labels may not be" in out.replace("\n", " ")) == doubted
+        assert nfa.Audit.load("o").about["classes"] == (["cat", "dog", "emu"] if options else [])
 
 
 @pytest.mark.parametrize(

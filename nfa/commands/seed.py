@@ -94,6 +94,7 @@ def seed_command(
     )
     table = machines.score_frame(held_out.X, held_out.y)
     machines.audit_.about["notes"].extend(notes)
+    machines.audit_.about["classes"] = list(loaded.classes or ())
     machines.audit_.save(out)
     files = machines.save(out / "machines")
     (table if doubt is None else doubt.noted(table)).to_csv(out / "seeding.csv", index=False)
@@ -101,7 +102,7 @@ def seed_command(
         say(note)
     tested = f"{held_out.n} others tested" + ("" if doubt is None else f" ({doubt.short})")
     _print(table, f"{fitted.n} rows of {rows.name} fitted, {tested}")
-    for sentence in sentences(table, features):
+    for sentence in sentences(table, features, ordered=loaded.classes is not None):
         say(sentence)
     say(f"Wrote seeding.csv, audit.json, features.safetensors and machines/ ({len(files)} machines) to {out}.")
 

@@ -58,10 +58,11 @@ class Model:
         >>> Model(nn.Linear(3, 2), "net").with_classes([1.0, 0.0]).classes
         ('1', '0')
         """
-        # A set has no order.
-        given = labels if isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Set)) else ()
-        names = tuple(_name(label) for label in given)
-        if len(names) < 2:
+        # A set has no order, and a table has more than one.
+        listed = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Set))
+        given = list(labels) if listed and getattr(labels, "ndim", 1) == 1 else []
+        names = tuple(label_name(label) for label in given if getattr(label, "ndim", 0) == 0)
+        if len(names) < max(2, len(given)):
             raise InputError(f"classes: got {labels!r}, expected the labels in the order of the network's outputs")
         twice = [name for number, name in enumerate(names) if name in names[:number]]
         if twice:
@@ -84,7 +85,7 @@ class Model:
             raise InputError(f"net: it cannot be copied: {error}") from error
 
 
-def _name(label: Any) -> str:
+def label_name(label: Any) -> str:
     """Return a label as text, as data sets call it: a whole number without a point."""
     value = label.item() if hasattr(label, "item") else label
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
+from nfa.common.shown import few
 from nfa.data.dataset import Dataset, Scaling, unknown_classes
-from nfa.data.samples import TEXT, StreamSamples
-from nfa.network.model import Model
+from nfa.data.samples import StreamSamples
+from nfa.network.model import Model, label_name
 
 
 def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
@@ -52,12 +53,28 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         return X, said
     if model.classes is not None:
         return (X, _class_numbers(y, model.classes)), said
-    labels = np.asarray(y) if not isinstance(y, torch.Tensor) else np.empty(0)
-    if labels.dtype.kind in TEXT:
-        said.append(_sorted_order(tuple(np.unique(labels.astype(str)))))
+    if holds_text(y):
+        said.append(_sorted_order(tuple(np.unique(np.asarray(y).astype(str)))))
     return (X, y), said
 
 
+def holds_text(y: Any) -> bool:
+    """Return whether targets are labels called by text.
+
+    >>> holds_text(["a", "b"]), holds_text([1.5, 2.5]), holds_text(np.array([1.5, 2.5], dtype=object))
+    (True, False, False)
+    """
+    if isinstance(y, torch.Tensor):
+        return False
+    if isinstance(y, (list, tuple)):
+        return len(y) > 0 and all(isinstance(label, str) for label in y)
+    labels = np.asarray(y)
+    objects = labels.dtype.kind == "O" and labels.size > 0
+    return labels.dtype.kind in "UST" or (objects and all(isinstance(each, str) for each in labels.flat))
+
+
+SHOWN_CLASSES = 20
+"""Of more classes, only so many are named in a sentence."""
 MOST_CLASSES = 1_000_000
 """The largest class number that is taken for an output's number."""
 
@@ -98,9 +115,9 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
 
 
 def _sorted_order(names: tuple[str, ...]) -> str:
+    shown = few(list(names), SHOWN_CLASSES)
     return (
-        f"Classes in sorted order are outputs 0 to {len(names) - 1}: {', '.join(names)}; classes= (--classes) says "
-        "another order."
+        f"Classes in sorted order are outputs 0 to {len(names) - 1}: {shown}; classes= (--classes) says another order."
     )
 
 
@@ -136,10 +153,10 @@ def _class_numbers(y: Any, classes: tuple[str, ...]) -> Any:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.size == 0:
         return y
-    values, numeric = _numbers(classes), labels.dtype.kind in "iuf"
+    values, numeric = _numbers(classes), labels.dtype.kind in "iufb"
     known: dict[Any, int] = {name: number for number, name in enumerate(values if values and numeric else classes)}
-    names = labels.tolist() if values and numeric else [str(label) for label in labels.tolist()]
-    unknown = [str(label) for label, name in zip(labels.tolist(), names, strict=True) if name not in known]
+    names = labels.tolist() if values and numeric else [label_name(label) for label in labels.tolist()]
+    unknown = [label_name(label) for label, name in zip(labels.tolist(), names, strict=True) if name not in known]
     if not unknown:
         return torch.tensor([known[name] for name in names])
     whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))

@@ -14,6 +14,8 @@ from nfa.network.model import ended
 
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
+ORDER_DOUBTED = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
+"""What is said of a score clearly below a constant answer's: chance does not do that, labels counted for others do."""
 
 
 def rows_in_words(n: int, rows: str) -> str:

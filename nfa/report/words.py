@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from nfa.audited import Audit, LayerAudit
-from nfa.network.scoring import ERRORS, rows_in_words
+from nfa.network.scoring import ERRORS, ORDER_DOUBTED, rows_in_words
 
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
@@ -48,12 +48,10 @@ def verdict(audit: Audit) -> Verdict:
         if before.value > floor:
             floor, rival = before.value, "the untrained network"
     if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
-        # Chance does not do that; right answers counted under other labels do.
-        order = "; the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
         return Verdict(
             False,
             "The network has learned nothing that its score shows: it is clearly below a constant answer "
-            f"({says}){'' if audit.about['classes'] else order}.",
+            f"({says}){'' if audit.about['classes'] else '; ' + ORDER_DOUBTED}.",
         )
     if score.value <= floor + ERRORS * score.standard_error:
         return Verdict(

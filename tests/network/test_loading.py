@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.network import Model
+from nfa.network.preparing import prepare
 
 
 def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
@@ -111,8 +112,37 @@ def test_labels_that_are_numbers_have_an_order_too(order):
         net.weight.copy_(torch.eye(3))
     y = np.array([7, 3, 5] * 4)
     loader = DataLoader(TensorDataset(X, torch.from_numpy(y)), 5)
-    for given in ((X, y), (X, y.astype(float)), (X, torch.from_numpy(y)), nfa.Dataset(X.numpy(), y), loader):
+    objects = y.astype(float).astype(object)
+    for given in (
+        (X, y),
+        (X, y.astype(float)),
+        (X, objects),
+        (X, torch.from_numpy(y)),
+        nfa.Dataset(X.numpy(), y),
+        loader,
+    ):
         assert nfa.audit(net, given, classes=order).score.value == 1.0
+
+
+@pytest.mark.parametrize("order", [[0, 1], ["0", "1"], [False, True], ["False", "True"]])
+def test_labels_that_are_truth_values_are_classes(order):
+    X, net = torch.eye(2).repeat(4, 1), nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(torch.eye(2))
+    y = np.arange(8) % 2 == 1
+    for given in ((X, y), (X, torch.from_numpy(y)), (X, y.tolist())):
+        assert nfa.audit(net, given, classes=order).score.value == 1.0
+
+
+def test_only_text_is_noted_to_be_sorted_and_not_all_of_it():
+    X, net = torch.randn(40, 3), nn.Linear(3, 1)
+    real = np.linspace(0, 1, 40).astype(object)
+    assert not any("sorted order" in note for note in nfa.audit(net, (X, real.tolist())).about["notes"])
+    [note] = prepare(Model(nn.Linear(3, 40), "net"), (X, [f"label {number}" for number in range(40)]))[1]
+    assert "and 20 more" in note
+    assert "label 39" not in note
+    with pytest.raises(nfa.InputError, match=r"^y: a list of unequal parts"):
+        nfa.audit(net, (X, [[1], [1, 2]] * 20))
 
 
 def test_an_order_that_does_not_fit_is_refused():
@@ -129,6 +159,10 @@ def test_an_order_that_does_not_fit_is_refused():
         r"^classes: got 'abc', expected the labels in the order of the network's outputs$": (net, y, "abc"),
         r"^classes: got 3, expected the labels": (net, y, 3),
         r"^classes: got \{.*\}, expected the labels": (net, y, set(y)),
+        r"^classes: got tensor\(3\), expected the labels": (net, y, torch.tensor(3)),
+        r"^classes: got array\(3\), expected the labels": (net, y, np.array(3)),
+        r"^classes: got tensor\(\[\[1., 0.": (net, y, torch.eye(3)),
+        r"^classes: got \[array": (net, y, list(np.eye(3))),
         r"^classes: got \['a'\], expected the labels": (net, y, ["a"]),
         r"^classes: net.skops says its own: a, b, c$": (known, y, ["b", "a", "c"]),
         r"^classes: net.safetensors was trained on numbers \(mse\), not on classes$": (regression, y, ["b", "a", "c"]),

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from nfa.network.scoring import ERRORS
+from nfa.network.scoring import ERRORS, ORDER_DOUBTED
 
 NAMES = {
     "nfm": "the NFM",
@@ -41,7 +41,7 @@ def updates_to_reach(table: pd.DataFrame, features: str, error: float) -> int | 
     return None if reached.empty else int(reached.min())
 
 
-def sentences(table: pd.DataFrame, features: str) -> list[str]:
+def sentences(table: pd.DataFrame, features: str, ordered: bool = False) -> list[str]:
     """Say for each layer whether its features are good enough, and what starting from them saves.
 
     A network that errs clearly more often than a constant answer is no measure.
@@ -52,11 +52,12 @@ def sentences(table: pd.DataFrame, features: str) -> list[str]:
     Args:
         table: Of `LayerwiseRFM.score_frame`.
         features: What to speak of.
+        ordered: Whether it is known that the labels stand in the order of the network's outputs.
     """
-    return [_about(part, features) for _, part in table.groupby("layer", sort=True)]
+    return [_about(part, features, ordered) for _, part in table.groupby("layer", sort=True)]
 
 
-def _about(part: pd.DataFrame, features: str) -> str:
+def _about(part: pd.DataFrame, features: str, ordered: bool) -> str:
     seeded = part[part["features"] == features].sort_values("n_iters")
     first, start = seeded.iloc[0], NAMES[features]
     name = f"Layer {first['layer']} ({first['name']}, {first['d_in']} inputs)"
@@ -70,7 +71,7 @@ def _about(part: pd.DataFrame, features: str) -> str:
     elif kind == "error rate" and own > constant + ERRORS * standard_error(constant, n, kind):
         compared = (
             f"the network has {_as(own, kind)}, more than a constant answer ({_as(constant, kind)}), so it is no "
-            "measure of these features: the order of the labels may not be that of its outputs (classes=, --classes)"
+            f"measure of these features{'' if ordered else ': ' + ORDER_DOUBTED}"
         )
     else:
         near = first["error"] - own <= standard_error(own, n, kind)

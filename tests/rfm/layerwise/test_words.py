@@ -38,7 +38,7 @@ SAID = [
     (
         table([0.30], [0.12], 0.98),
         "the network has 98.0 % errors, more than a constant answer (70.0 % errors), so it is no measure of these "
-        "features: the order of the labels may not be that of its outputs (classes=, --classes).",
+        "features: the order of the labels may not be that of the network's outputs: classes= (--classes) says it.",
     ),
     (table([0.30], [0.12], 0.72), "so these features are good enough for a kernel machine"),
     (table([0.30], [0.12], math.nan), "the network's own error is not known"),
