@@ -42,10 +42,11 @@ def solve_dense(
     noise = NOISE * math.sqrt(len(K)) * torch.finfo(K.dtype).eps
     for dtype in dict.fromkeys((K.dtype, torch.float64)):
         A = K.to(dtype)
-        # Column by column, as LAPACK wants it: otherwise the factor is copied.
-        factor = (torch.empty_like(A) if out is None or dtype != K.dtype else out).mT
+        # Column by column, as LAPACK wants it: otherwise the factor is copied. And in place: A is its own transpose, so
+        # that a copy of it stands in that order already.
+        factor = (torch.empty_like(A) if out is None or dtype != K.dtype else out).copy_(A).mT
         info = torch.empty((), dtype=torch.int32, device=K.device)
-        torch.linalg.cholesky_ex(A, out=(factor, info))
+        torch.linalg.cholesky_ex(factor, out=(factor, info))
         # A pivot within rounding of 0 is none: what it would divide by is noise. Each against its own row's entry, as
         # rounding of entries and of their elimination is relative to those of the rows they belong to.
         floor = max(noise, len(A) * torch.finfo(dtype).eps)
