@@ -125,11 +125,14 @@ def alone(who: str, n: int) -> dict[str, float | str]:
     return {"who": who, "rows": f"{n:,}", "seconds": seconds, "peak GB": peak / 1e9, "error": error(outputs, Y, n)}
 
 
-def in_a_process(who: str, n: int) -> dict[str, float | str]:
-    """Run `alone` in a new process, whose peak memory is its own."""
+def in_a_process(who: str, n: int, console: Console) -> dict[str, float | str]:
+    """Run `alone` in a new process, whose peak memory is its own, and say why if it does not end well."""
     call = [sys.executable, "-m", "analyses.benchmark_rfm", "--alone", who, "--rows", str(n)]
     done = subprocess.run(call, capture_output=True, text=True)
     if done.returncode != 0:
+        last = (done.stderr.splitlines() or [""])[-1]
+        # -9: killed, as by a system short of memory.
+        console.print(f"{who}: exit status {done.returncode} {last}", markup=False)
         return {"who": who, "rows": f"{n:,}", "seconds": float("nan"), "peak GB": float("nan"), "error": float("nan")}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -156,7 +159,8 @@ def main() -> None:
     if call.alone:
         console.file.write(json.dumps(alone(call.alone, call.rows)) + "\n")
     elif call.large:
-        show(console, [in_a_process(who, call.rows) for who in ([call.only] if call.only else ["nfa", "xrfm"])])
+        both = [call.only] if call.only else ["nfa", "xrfm"]
+        show(console, [in_a_process(who, call.rows, console) for who in both])
     else:
         sizes = [tuple(map(int, size.split("x"))) for size in call.sizes.split(",")] if call.sizes else SIZES
         show(console, [compare(*size, call.device) for size in sizes])

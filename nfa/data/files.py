@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import check_finite, existing_file, one_of
 from nfa.common.errors import InputError
+from nfa.data.arrays import arrays_of
 from nfa.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -38,16 +39,7 @@ def load_file(path: str | Path, target: str | None = None) -> Dataset:
 
 
 def _from_arrays(file: Path) -> Dataset:
-    try:
-        with file.open("rb") as handle:
-            loaded = np.load(handle, allow_pickle=False)
-            arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except Exception as error:
-        # Damaged archives make numpy and zipfile raise a dozen kinds of exception; every one means this.
-        reason = "it holds Python objects" if "Object arrays" in str(error) else "it is truncated or of another kind"
-        raise InputError(f"data: cannot read {file} as {file.suffix}: {reason}") from error
-    if "X" not in arrays:
-        raise InputError(f"data: {file} has no array 'X' (it has: {', '.join(arrays) or 'none'})")
+    arrays = arrays_of(file, "X")
     X = arrays["X"]
     if X.dtype.kind not in "iufb":
         raise InputError(f"data: X in {file.name} holds {X.dtype}, expected numbers")

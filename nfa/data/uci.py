@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import existing_file
 from nfa.common.errors import InputError
+from nfa.data.arrays import arrays_of
 
 FOLDS = 4
 PARTS = ("tune_train", "tune_val", *(f"fold{k}_{part}" for k in range(FOLDS) for part in ("train", "test")))
@@ -91,16 +92,7 @@ def read_uci(folder: str | os.PathLike[str], name: str) -> UciSet:
 
 def _from_npz(file: Path, name: str) -> UciSet:
     existing_file("data", file)
-    try:
-        with file.open("rb") as handle:
-            loaded = np.load(handle, allow_pickle=False)
-            arrays = {key: loaded[key] for key in loaded.files}
-    except Exception as error:
-        # Damaged archives make numpy and zipfile raise a dozen kinds of exception; every one means this.
-        raise InputError(f"data: cannot read {file} as .npz: it is truncated or of another kind") from error
-    for key in ("X", "y", *PARTS):
-        if key not in arrays:
-            raise InputError(f"data: {file} has no array {key!r} (it has: {', '.join(arrays) or 'none'})")
+    arrays = arrays_of(file, "X", "y", *PARTS)
     X = arrays["X"]
     if X.ndim != 2 or X.dtype.kind not in "iufb":
         raise InputError(f"data: X in {file.name} is {X.dtype} of shape {X.shape}, expected n x d numbers")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nfa.rfm.kernels import Kernel
+from nfa.rfm.scale import relative
 
 ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
@@ -41,7 +42,8 @@ def median_distance(
         found = distances[apart]
         return float(found.median()) if len(found) else 1.0
     found, order = distances[apart].sort()
-    share = (weights[i] * weights[j])[apart][order].double().cumsum(0)
+    weights = relative(weights)
+    share = (weights[i] * weights[j])[apart][order].cumsum(0)
     if not len(found) or share[-1] == 0:
         return 1.0
     return float(found[torch.searchsorted(share, share[-1:] / 2).clamp(max=len(found) - 1)])

@@ -20,6 +20,11 @@ class Kernel(ABC):
     radial = True
     translation_invariant = True
 
+    @property
+    def exponent(self) -> float:
+        """The exponent of exp(-(r / L)^q), where a kernel has one to choose; else 1."""
+        return 1.0
+
     def pairs(
         self, X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None
     ) -> Pairs:
@@ -172,6 +177,11 @@ class ExponentialPower(Radial):
         """Check q."""
         if not 0 < self.q <= 2:
             raise InputError(f"exponent: got {self.q}, expected a number above 0 and at most 2")
+
+    @property
+    def exponent(self) -> float:
+        """The exponent, as given."""
+        return self.q
 
     def phi_(self, t: Tensor) -> Tensor:
         """Return exp(-t^q)."""

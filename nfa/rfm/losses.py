@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from nfa.rfm.scale import relative
+
 SOFTNESS = 0.04
 """How far above 0 an output lies, about, before it is taken for a probability as it is."""
 
@@ -24,14 +26,18 @@ def log_probabilities(outputs: Tensor) -> Tensor:
 
 def log_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
     """Return the mean of -log p(class) for one-hot targets."""
-    return _mean(-(log_probabilities(outputs) * targets).sum(1), weights)
+    return weighted_mean(-(log_probabilities(outputs) * targets).sum(1), weights)
 
 
 def squared_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
     """Return the mean squared error over rows and targets."""
-    return _mean(((outputs - targets) ** 2).mean(1), weights)
+    return weighted_mean(((outputs - targets) ** 2).mean(1), weights)
 
 
-def _mean(values: Tensor, weights: Tensor | None) -> float:
+def weighted_mean(values: Tensor, weights: Tensor | None) -> float:
+    """Return the mean of values (n,), in float64, each counting by its weight (n,)."""
     values = values.double()
-    return float(values.mean() if weights is None else (values * weights).sum() / weights.sum())
+    if weights is None:
+        return float(values.mean())
+    shares = relative(weights)
+    return float((values * shares).sum() / shares.sum())

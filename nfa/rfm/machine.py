@@ -9,6 +9,7 @@ from nfa.rfm.kernels import Kernel
 from nfa.rfm.metric import Metric
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
+from nfa.rfm.scale import relative
 from nfa.rfm.solving.choosing import ROWS
 
 
@@ -92,7 +93,8 @@ class KernelMachine:
         rows = self.centers if X is None else self.metric.rows(X)
         only_diagonal = diag and (self.metric.root is None or self.metric.root.ndim == 1)
         # Weights around 1: their sum stays within the dtype's digits.
-        root = None if weights is None else (weights / weights.mean()).sqrt().to(rows.dtype)
+        shares = None if weights is None else relative(weights)
+        root = None if shares is None else (shares / shares.mean()).sqrt().to(rows.dtype)
         step = len(rows) if pairs is not None else max(1, 8 * BLOCK // len(self.centers))
         d = rows.shape[1]
         outer = torch.zeros((d,) if only_diagonal else (d, d), dtype=torch.float64, device=rows.device)

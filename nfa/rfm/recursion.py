@@ -10,9 +10,11 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.rfm.bandwidth import median_distance
 from nfa.rfm.kernels import Kernel
+from nfa.rfm.losses import weighted_mean
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric, matrix_power
 from nfa.rfm.pairs import Pairs
+from nfa.rfm.scale import power_of_two
 from nfa.rfm.solving.blocks import solve_in_blocks
 from nfa.rfm.solving.choosing import MATRICES, Plan
 from nfa.rfm.solving.dense import solve_dense
@@ -67,12 +69,6 @@ class Problem:
         return Metric.of(M, self.center, self.x_unit, self.spread)
 
 
-def power_of_two(values: Tensor) -> float:
-    """Return the power of two just above the largest magnitude; 1 where all are 0. Dividing by it rounds nothing."""
-    largest = float(values.abs().max()) if values.numel() else 0.0
-    return 2.0 ** min(math.frexp(largest)[1], 1023) if largest > 0 else 1.0
-
-
 @dataclass(frozen=True)
 class Recipe:
     """What a recursion does in every iteration; see `RFMRegressor` for the meaning of each."""
@@ -117,8 +113,7 @@ class Step:
         else:  # the ridge is on the diagonal of the solver's matrix
             residual = problem.Y - self.pairs.kernel @ a + self.ridge[:, None] * a
         square = (residual.double() ** 2).mean(1)
-        weights = torch.ones_like(square) if problem.weights is None else problem.weights.double()
-        return float((square * weights).sum() / weights.sum()) * problem.unit * problem.unit
+        return weighted_mean(square, problem.weights) * problem.unit * problem.unit
 
     def row(self, previous: Tensor) -> dict[str, float]:
         """Return a row of an estimator's `history_`.

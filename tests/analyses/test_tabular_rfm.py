@@ -41,8 +41,8 @@ def test_rows_are_scaled_to_norm_one_and_zeros_stay(data):
     rows = prepared(replace(data, X=X), normalize=True)
     norms = rows.norm(dim=1)
     assert norms[3] == 0
-    torch.testing.assert_close(norms[[0, 1, 2, 4]], torch.ones(4))
-    torch.testing.assert_close(prepared(data, normalize=False), torch.from_numpy(data.X).float())
+    torch.testing.assert_close(norms[[0, 1, 2, 4]], torch.ones(4, dtype=torch.float64))
+    torch.testing.assert_close(prepared(data, normalize=False), torch.from_numpy(data.X))
 
 
 def test_the_path_is_kernel_regression_and_its_updates(data):

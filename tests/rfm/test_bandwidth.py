@@ -37,6 +37,9 @@ def test_weights_in_either_dtype(dtype):
     assert median(rows, torch.ones(20, dtype=dtype)) == median(rows)
     heavy = torch.full((20,), 1e-6, dtype=dtype)
     heavy[3] = heavy[8] = 1
+    largest = torch.finfo(dtype).max
+    for scale in (largest, 1 / largest):  # neither the sum nor a product of two is a number of that dtype
+        assert median(rows, torch.full((20,), scale, dtype=dtype)) == median(rows)
     assert median(rows, heavy) == pytest.approx(float((rows[3] - rows[8]).norm()), rel=1e-5)
 
 

@@ -37,6 +37,8 @@ def test_losses_are_weighted_means():
     for loss in (log_loss, squared_loss):
         assert loss(outputs, targets, weights) == pytest.approx(loss(outputs[repeated], targets[repeated], None))
         assert loss(outputs, targets, torch.ones(9)) == pytest.approx(loss(outputs, targets, None))
+        for large in (torch.full((9,), 3e38), torch.full((9,), 1e308, dtype=torch.float64)):
+            assert loss(outputs, targets, large) == pytest.approx(loss(outputs, targets, None))
     assert squared_loss(outputs, targets, None) == pytest.approx(float(((outputs - targets) ** 2).mean()))
     expected = -log_probabilities(outputs)[torch.arange(9), torch.arange(9) % 3].mean()
     assert log_loss(outputs, targets, None) == pytest.approx(float(expected))

@@ -21,7 +21,8 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     also with up to `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
 
     Args:
-        kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1".
+        kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1" and "power".
+        exponent: Of the kernel "power", above 0 and at most 2.
         bandwidths: In units of the median distance.
         ridges: Each above 0.
         max_iters: The most updates of M.
@@ -41,11 +42,11 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         progress: Show a bar on a terminal.
 
     Attributes:
-        best_params_: Kernel, bandwidth, ridge, n_iters, diag: parameters of the estimator that they chose.
+        best_params_: Kernel, exponent, diag, bandwidth, ridge, n_iters: parameters of the estimator that they chose.
         best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
             the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
         best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
-        cv_results_: A data frame of what was judged: kernel, diag, bandwidth, ridge, n_iters, loss, score.
+        cv_results_: A data frame of what was judged: kernel, exponent, diag, bandwidth, ridge, n_iters, loss, score.
         loo_results_: A data frame of the ranking under the first M.
 
     >>> import numpy as np
@@ -59,7 +60,11 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
 
     @staticmethod
     def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        return squared_loss(outputs, targets, weights) * unit * unit
+        return squared_loss(outputs, targets, weights)
+
+    @staticmethod
+    def _shown_loss(unit: float, loss: float) -> float:
+        return loss * unit * unit
 
     @staticmethod
     def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:

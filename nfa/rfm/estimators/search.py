@@ -24,10 +24,14 @@ from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
+from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
 from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
+
+DIAGONAL = ("l1", "power")
+"""Kernels whose M is kept diagonal: the first for its cost, the second as it then adds most to what the others find."""
 
 
 class BaseSearch(Saved, BaseEstimator):
@@ -38,8 +42,9 @@ class BaseSearch(Saved, BaseEstimator):
 
     def __init__(
         self,
-        kernels: Sequence[str] = ("laplace", "gaussian", "l1"),
+        kernels: Sequence[str] = ("laplace", "gaussian", "l1", "power"),
         *,
+        exponent: float = 0.6,
         bandwidths: Sequence[float] = (1.0, 2.0, 4.0),
         ridges: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0, 10.0),
         max_iters: int = 4,
@@ -57,6 +62,7 @@ class BaseSearch(Saved, BaseEstimator):
         progress: bool = True,
     ) -> None:
         self.kernels = kernels
+        self.exponent = exponent
         self.bandwidths = bandwidths
         self.ridges = ridges
         self.max_iters = max_iters
@@ -184,6 +190,7 @@ class BaseSearch(Saved, BaseEstimator):
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
         """Set the tables of what was tried, and what is best."""
         max_iters, shortlist = positive("max_iters", self.max_iters, least=0), positive("shortlist", self.shortlist)
+        kernel_named("power", number("exponent", self.exponent))  # which checks it
         kernels, bandwidths = self._several("kernels"), self._several("bandwidths")
         ridges = [number("ridges", ridge, above_zero=True) for ridge in self._several("ridges")]
         recipes = {
@@ -193,7 +200,7 @@ class BaseSearch(Saved, BaseEstimator):
         most = leave_one_out_rows(self.memory_budget)
         shortlist = min(shortlist, len(bandwidths) * len(ridges))
         total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
-        left_out, tried = [], []
+        left_out, tried, losses = [], [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
             for kernel, candidates in recipes.items():
                 problem = Problem.of(rows, Y, weights, candidates[0].kernel)
@@ -205,21 +212,27 @@ class BaseSearch(Saved, BaseEstimator):
                 paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
                 targets = problem.Y[judge.judged].cpu().numpy()
                 shares = None if weights is None else weights[judge.judged].cpu().numpy()
-                left_out += [named(kernel, each.recipe) | {"loss": each.loss} for each in ranking]
+                shown = partial(self._shown_loss, problem.unit)
+                left_out += [named(kernel, each.recipe) | {"loss": shown(each.loss)} for each in ranking]
                 tried += [
                     named(kernel, each.recipe)
-                    | {"n_iters": each.n_iters, "loss": each.loss}
+                    | {"n_iters": each.n_iters, "loss": shown(each.loss)}
                     | {"score": self._score(each.outputs.cpu().numpy(), targets, shares)}
                     for each in paths
                 ]
+                losses += [each.loss for each in paths]
         self.loo_results_, self.cv_results_ = pd.DataFrame(left_out), pd.DataFrame(tried)
-        best = min(tried, key=lambda row: row["loss"])
+        best = tried[losses.index(min(losses))]
         self.best_score_ = best["score"]
         self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
 
     def _machine(self, kernel: str, bandwidth: float) -> BaseRFM:
         machine: BaseRFM = self._estimator(
-            kernel, **self._shared(), diag=self.diag or kernel == "l1", bandwidth=bandwidth
+            kernel,
+            **self._shared(),
+            exponent=self.exponent if kernel == "power" else 1.0,
+            diag=self.diag or kernel in DIAGONAL,
+            bandwidth=bandwidth,
         )
         return machine
 
@@ -227,6 +240,11 @@ class BaseSearch(Saved, BaseEstimator):
     @abstractmethod
     def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
         """Return what is minimised, of outputs and targets that were divided by a unit."""
+
+    @staticmethod
+    def _shown_loss(unit: float, loss: float) -> float:
+        """Return a loss as the tables show it, in the units of the targets; it may be no float64 there."""
+        return loss
 
     @staticmethod
     @abstractmethod
@@ -273,4 +291,5 @@ class BaseSearch(Saved, BaseEstimator):
 
 def named(kernel: str, recipe: Recipe) -> dict[str, Any]:
     """Return what tells a candidate from the others, as parameters of an estimator."""
-    return {"kernel": kernel, "diag": recipe.diag, "bandwidth": recipe.bandwidth, "ridge": recipe.ridge}
+    found = {"kernel": kernel, "exponent": recipe.kernel.exponent, "diag": recipe.diag}
+    return found | {"bandwidth": recipe.bandwidth, "ridge": recipe.ridge}

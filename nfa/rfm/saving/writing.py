@@ -71,7 +71,7 @@ def _fitted(model: Any) -> Header:
     return {
         "parameters": _parameters(model),
         "kernel": machine.kernel.name,
-        "exponent": getattr(machine.kernel, "q", 1.0),
+        "exponent": float(machine.kernel.exponent),
         "bandwidth": float(machine.bandwidth),
         "unit": float(machine.unit),
         "x_unit": float(machine.metric.unit),

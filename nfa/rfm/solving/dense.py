@@ -30,7 +30,7 @@ def solve_dense(
         K: Symmetric, positive semidefinite, shape (n, n); the ridge is added to its diagonal in place, and stays.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
-        out: Memory (n, n) that may be used for the factor.
+        out: Memory (n, n), not K's own, that may be used for the factor.
         weights: Of the rows, shape (n,), above 0; None for 1.
 
     >>> solve_dense(torch.eye(2), torch.ones(2), torch.tensor([[2.0], [4.0]])).tolist()
@@ -58,6 +58,7 @@ def solve_dense(
     if weights is not None and bool(seen.any()):
         w = weights.to(A.dtype)
         root = (w / w[seen].median()).clamp(max=HEAVIEST).sqrt()
+    del factor  # an eigendecomposition takes more memory than all before it
     A = A * root * root[:, None]
     values, V = torch.linalg.eigh(A)
     # As of the pivots, each against the entries of the rows that it is made of.

@@ -135,6 +135,16 @@ def test_equal_weights_are_a_smaller_ridge():
     np.testing.assert_allclose(one.predict(NEW), RFMRegressor(ridge=0.01).fit(X, Y).predict(NEW), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 3e38), (np.float32, 1e-30), (np.float64, 1e308)])
+def test_weights_of_any_size(dtype, scale):
+    rows, ones = X.astype(dtype), np.linspace(0.5, 1, 40, dtype=dtype)
+    options = {"n_iters": 2, "dtype": np.dtype(dtype).name}
+    plain = RFMRegressor(ridge=1e-2, **options).fit(rows, Y, ones)
+    heavy = RFMRegressor(ridge=1e-2 * scale, **options).fit(rows, Y, ones * dtype(scale))
+    np.testing.assert_allclose(heavy.predict(rows), plain.predict(rows), atol=1e-3 if dtype == np.float32 else 1e-9)
+    np.testing.assert_allclose(heavy.M_, plain.M_, atol=1e-3 if dtype == np.float32 else 1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_targets_of_any_size(scale, dtype):

@@ -25,7 +25,14 @@ X = gaussian(60, 3).numpy()
 Y = X[:, 0] ** 2 + 0.3 * X[:, 1]
 LABELS = np.array(["low", "mid", "top"])[np.digitize(X[:, 0], [-0.4, 0.4])]
 NEW = gaussian(25, 3, seed=7).numpy()
-FEW = {"kernels": ["laplace", "l1"], "bandwidths": [1.0, 2.0], "ridges": [1e-3, 1e-1], "max_iters": 2, "shortlist": 2}
+FEW = {
+    "kernels": ["laplace", "l1", "power"],
+    "bandwidths": [1.0, 2.0],
+    "ridges": [1e-3, 1e-1],
+    "max_iters": 2,
+    "shortlist": 2,
+}
+CHOSEN = ["kernel", "exponent", "diag", "bandwidth", "ridge", "n_iters"]
 
 
 def test_what_it_tells():
@@ -34,13 +41,13 @@ def test_what_it_tells():
             _ = model.M_
         assert not hasattr(model, "solver_")
         model.fit(X, y)
-        assert list(model.loo_results_) == ["kernel", "diag", "bandwidth", "ridge", "loss"]
-        assert list(model.cv_results_) == ["kernel", "diag", "bandwidth", "ridge", "n_iters", "loss", "score"]
+        assert list(model.loo_results_) == [*CHOSEN[:-1], "loss"]
+        assert list(model.cv_results_) == [*CHOSEN, "loss", "score"]
         # Every pair is ranked; of each kernel, two are judged with 0 and 1 update, and one with 2.
-        assert model.loo_results_.groupby("kernel").size().to_dict() == {"laplace": 4, "l1": 4}
-        assert model.cv_results_.groupby("kernel").size().to_dict() == {"laplace": 5, "l1": 5}
+        assert model.loo_results_.groupby("kernel").size().to_dict() == {"laplace": 4, "l1": 4, "power": 4}
+        assert model.cv_results_.groupby("kernel").size().to_dict() == {"laplace": 5, "l1": 5, "power": 5}
         best = model.cv_results_.loc[model.cv_results_["loss"].idxmin()]
-        assert model.best_params_ == {name: best[name] for name in ("kernel", "diag", "bandwidth", "ridge", "n_iters")}
+        assert model.best_params_ == {name: best[name] for name in CHOSEN}
         assert model.best_score_ == best["score"]
         assert model.cv_results_.query("kernel == 'l1'")["diag"].all()
         np.testing.assert_array_equal(model.M_, model.best_estimator_.M_)
@@ -48,6 +55,18 @@ def test_what_it_tells():
         assert model.history_ is model.best_estimator_.history_
         assert repr(model).endswith(model.solver_)
         assert model.feature_importances_.argmax() == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "exponent", "diag"),
+    [("laplace", 1.0, False), ("gaussian", 1.0, False), ("l1", 1.0, True), ("power", 0.8, True)],
+)
+def test_exponent_and_diagonal_are_those_of_the_kernel(kernel, exponent, diag):
+    model = RFMRegressorCV(**FEW | {"kernels": [kernel], "exponent": 0.8}).fit(X, Y)
+    assert (model.cv_results_["exponent"] == exponent).all()
+    assert (model.cv_results_["diag"] == diag).all()
+    assert model.best_estimator_.machine_.kernel.exponent == exponent
+    assert model.M_.ndim == (1 if diag else 2)
 
 
 def test_it_is_the_machine_of_the_chosen_parameters():
@@ -70,7 +89,7 @@ def test_losses_and_scores_are_those_of_refitted_paths(weighted):
     for model, single, y in ((RFMRegressorCV, RFMRegressor, Y), (RFMClassifierCV, RFMClassifier, LABELS)):
         found = model(**FEW, cv=splits).fit(X, y, weights)
         for row in found.cv_results_.to_dict("records"):
-            parameters = {name: row[name] for name in ("kernel", "diag", "bandwidth", "ridge", "n_iters")}
+            parameters = {name: row[name] for name in CHOSEN}
             outputs = []
             for train, test in splits:
                 machine = single(**parameters).fit(X[train], y[train], None if weights is None else weights[train])
@@ -185,7 +204,7 @@ def test_held_out_rows_choose():
     y_held = held[:, 0] ** 2 + 0.3 * held[:, 1]
     model = RFMRegressorCV(**FEW).fit(X, Y, validation=(held, y_held))
     for row in model.cv_results_.to_dict("records"):
-        parameters = {name: row[name] for name in ("kernel", "diag", "bandwidth", "ridge", "n_iters")}
+        parameters = {name: row[name] for name in CHOSEN}
         expected = r2_score(y_held, RFMRegressor(**parameters).fit(X, Y).predict(held))
         assert row["score"] == pytest.approx(expected)
     # It is fitted to the rows of X alone.
@@ -225,6 +244,8 @@ def test_held_out_labels_that_are_unknown():
         ({"bandwidths": [0.0]}, r"^bandwidth: got 0.0, expected a number above 0$"),
         ({"ridges": [0.1, 0.0]}, r"^ridges: got 0.0, expected a number above 0$"),
         ({"ridges": ["a"]}, r"^ridges: got 'a', expected a number above 0$"),
+        ({"exponent": 2.5}, r"^exponent: got 2.5, expected a number above 0 and at most 2$"),
+        ({"exponent": "a", "kernels": ["laplace"]}, r"^exponent: got 'a', expected a number of at least 0$"),
         ({"max_iters": -1}, r"^max_iters: got -1"),
         ({"shortlist": 0}, r"^shortlist: got 0"),
         ({"cv": 1}, r"^cv: got 1, expected a whole number of at least 2$"),
@@ -266,7 +287,7 @@ def test_seeds_and_progress(monkeypatch):
         yield lambda steps: told.append(-steps)
 
     monkeypatch.setattr(search, "progress", counted)
-    RFMRegressorCV(**FEW, cv=3).fit(X, Y)
+    RFMRegressorCV(**FEW | {"kernels": ["laplace", "l1"]}, cv=3).fit(X, Y)
     assert told[0] == 2 * 3 * (2 + 1)
     assert sum(told) == 0
 
@@ -284,7 +305,7 @@ def test_targets_of_any_size():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plain = RFMRegressorCV(**FEW).fit(X, Y)
-        for scale in (1e30, 1e-30):
+        for scale in (1e30, 1e-30, 1e200, 1e-200):  # the last two: their squares are no float64
             scaled = RFMRegressorCV(**FEW).fit(X, Y * scale)
             assert scaled.best_params_ == plain.best_params_
             assert scaled.best_score_ == pytest.approx(plain.best_score_)

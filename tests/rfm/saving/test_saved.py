@@ -18,7 +18,7 @@ LABELS = np.array(["a", "b", "c"])[np.digitize(X[:, 0], [-0.4, 0.4])]
 NEW = gaussian(20, 3, seed=7).numpy()
 TABLE = pd.DataFrame(X, columns=["u", "v", "w"]).assign(kind=np.where(X[:, 2] > 0, "p", None), flag=X[:, 0] > 0)
 FEW = {
-    "kernels": ("laplace", "l1"),
+    "kernels": ("laplace", "l1", "power"),
     "bandwidths": [1.0, 2.0],
     "ridges": np.array([1e-3, 1e-1]),
     "max_iters": 2,

@@ -60,9 +60,10 @@ def test_where_only_float32_is_too_short_it_goes_on_in_float64():
     K = torch.diag(torch.tensor([1.0, 2.0**-25, 2.0**-30]))
     K[0, 1] = K[1, 0] = 2.0**-26
     Y = torch.tensor([[1.0], [2.0], [3.0]])
-    a = solve_dense(K.clone(), torch.zeros(3), Y)
-    assert a.dtype == torch.float32
-    np.testing.assert_allclose(a, np.linalg.solve(K.double().numpy(), Y.numpy()), rtol=1e-6)
+    for out in (None, torch.empty(3, 3)):
+        a = solve_dense(K.clone(), torch.zeros(3), Y, out)
+        assert a.dtype == torch.float32
+        np.testing.assert_allclose(a, np.linalg.solve(K.double().numpy(), Y.numpy()), rtol=1e-6)
 
 
 def test_a_ridge_above_the_rounding_of_the_kernels_entries_is_kept():
