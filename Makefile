@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint paper paper-quick clean
+.PHONY: demo test lint fuzz paper paper-quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/nfa demo --out runs/demo
@@ -17,6 +17,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check nfa tests analyses figures
 	$(BIN)/ruff format --check nfa tests analyses figures
 	$(BIN)/mypy
+
+# Random networks, machines and files against independent oracles: make fuzz MINUTES=30
+MINUTES ?= 30
+fuzz: $(INSTALLED)
+	PYTHONPATH=tests:tests/random:. $(BIN)/python tests/random/fuzz.py --minutes $(MINUTES)
 
 paper: $(INSTALLED)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[analyses]'

@@ -58,7 +58,7 @@ def _setting(text: str) -> tuple[str, list[str]]:
     """
     name, found, values = text.partition("=")
     if not found:
-        raise InputError(f"only: got {text!r}, expected SETTING=VALUE")
+        raise InputError("only", f"got {text!r}, expected SETTING=VALUE")
     return name, values.split(",")
 
 

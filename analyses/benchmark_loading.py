@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import nfa
-from nfa.network import Model, save_model
+from nfa.formats import save_model
+from nfa.network import Model
 
 D, WIDTH, DEPTH, OUTPUTS, ROWS, ROUNDS = 784, 256, 6, 10, 1000, 3
 FORMATS = {"nfa": ".safetensors", "weights": ".safetensors", "state dict": ".pt", "exported": ".pt2", "onnx": ".onnx"}

@@ -86,5 +86,5 @@ def kept(cells: Sequence[Cell], only: Mapping[str, Sequence[str]]) -> Sequence[C
         wanted = {one_of(f"only: {setting}", value, known) for value in values}
         cells = [cell for cell in cells if str(cell[setting]) in wanted]
     if not cells:
-        raise InputError("only: no cell of the analysis is left")
+        raise InputError("only", "no cell of the analysis is left")
     return cells

@@ -34,7 +34,7 @@ class Results:
         if path.exists():
             self.table = read(path)
             if missing := [name for name in self.settings if name not in self.table]:
-                raise InputError(f"out: {path} lacks the columns {', '.join(missing)}; delete it to start again")
+                raise InputError("out", f"{path} lacks the columns {', '.join(missing)}; delete it to start again")
             self.done = {self.key(dict(row)) for _, row in self.table[self.settings].drop_duplicates().iterrows()}
 
     def key(self, cell: Cell) -> Key:
@@ -50,7 +50,7 @@ class Results:
         about = {"seconds": round(seconds, 2), "nfa": version("nfa"), "torch": version("torch")}
         new = pd.DataFrame([{**cell, **row, **about} for row in rows])
         if new.empty:
-            raise InputError(f"cell: no rows from {' '.join(self.key(cell))}")
+            raise InputError("cell", f"no rows from {' '.join(self.key(cell))}")
         self.table = pd.concat([self.table, new], ignore_index=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and moved into place, so that a kill in the middle leaves what was there before.
@@ -67,11 +67,11 @@ def read(path: Path) -> pd.DataFrame:
         InputError: there is no such file, or it is no table.
     """
     if not path.is_file():
-        raise InputError(f"table: no such file: {path}")
+        raise InputError("table", f"no such file: {path}")
     try:
         return pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"table: cannot read {path}: it is damaged or of another kind") from error
+        raise InputError("table", f"cannot read {path}: it is damaged or of another kind") from error
 
 
 def _shown(value: object) -> str:

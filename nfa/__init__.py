@@ -4,33 +4,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nfa.audited import Audit
-    from nfa.auditing import audit
+    from nfa.audits import Audit, audit
     from nfa.common import InputError
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm
-    from nfa.network import MLP, load, save_model, train
-    from nfa.substituted import Substitution
-    from nfa.substituting import substitute
+    from nfa.formats import load, save_model
+    from nfa.network import MLP, train
+    from nfa.substitution import Substitution, substitute
 
 _PUBLIC = {
     "MLP": "nfa.network",
-    "Audit": "nfa.audited",
+    "Audit": "nfa.audits",
     "Dataset": "nfa.data",
     "FactoredMatrix": "nfa.features",
     "InputError": "nfa.common",
-    "Substitution": "nfa.substituted",
+    "Substitution": "nfa.substitution",
     "agop": "nfa.features",
-    "audit": "nfa.auditing",
-    "load": "nfa.network",
+    "audit": "nfa.audits",
+    "load": "nfa.formats",
     "load_data": "nfa.data",
     "nfm": "nfa.features",
-    "save_model": "nfa.network",
-    "substitute": "nfa.substituting",
+    "save_model": "nfa.formats",
+    "substitute": "nfa.substitution",
     "train": "nfa.network",
 }
 
-_ROOMS = ("data", "network", "plots", "report", "rfm")
+_ROOMS = ("data", "formats", "network", "plots", "report", "rfm")
 """What is reached as `nfa.ROOM.NAME`."""
 
 __all__ = [

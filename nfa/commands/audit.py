@@ -57,7 +57,7 @@ def audit_command(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
 ) -> None:
     """Measure what every layer of a network has learned; write the tables to DIR and print them."""
-    from nfa.auditing import audit
+    from nfa.audits.run import audit
     from nfa.common.checks import output_folder
     from nfa.data import load_data
 

@@ -16,7 +16,7 @@ def demo_command(
     seed: SeedOption = 0,
 ) -> None:
     """Train a network on a built-in set or a file, audit it against its initialisation, and say what it learned."""
-    from nfa.auditing import audit
+    from nfa.audits.run import audit
     from nfa.data import load_data
 
     rows = load_data(data, target, folder, download)

@@ -33,8 +33,8 @@ def load_network(
     source: str, argument: str, activation: str | None, architecture: str | None, classes: str | None = None
 ) -> "Model":
     """Load a network; what is said of weights alone concerns only files of weights."""
-    from nfa.network import load
-    from nfa.network.loading import WEIGHTS
+    from nfa.formats import load
+    from nfa.formats.loading import WEIGHTS
 
     if argument == "init" and Path(source).suffix.lower() not in WEIGHTS:
         return load(source, argument=argument)
@@ -46,9 +46,9 @@ def move(net: Any, device: str) -> Any:
     """Move a network to a device, and return it."""
     try:
         if device == "meta":
-            raise InputError("device: 'meta' computes nothing")
+            raise InputError("device", "'meta' computes nothing")
         return net.to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"device: cannot use {device!r} here (cpu works anywhere, cuda where there is a GPU)"
+            "device", f"cannot use {device!r} here (cpu works anywhere, cuda where there is a GPU)"
         ) from error

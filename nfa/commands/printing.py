@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nfa.audited import Audit
+    from nfa.audits.audit import Audit
 
 
 def finish(result: "Audit", out: Path, report: bool) -> None:

@@ -71,7 +71,7 @@ def seed_command(
             move(each.net, device)
     rows, notes = prepare(loaded, load_data(data, target, folder, download))
     if rows.y is None:
-        raise InputError(f"data: {rows.name} has no targets to fit machines to")
+        raise InputError("data", f"{rows.name} has no targets to fit machines to")
     as_in_training = loaded.split is not None and loaded.split["rows"] == rows.n and "test" in rows.split
     if "test" not in rows.split:
         rows = rows.divide(test=TEST, seed=seed)

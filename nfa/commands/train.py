@@ -85,7 +85,8 @@ def train_network(
     """Divide, scale, build, train and save; return the network, its initialisation and the prepared data."""
     from nfa.common.checks import output_folder
     from nfa.data import Scaling
-    from nfa.network import MLP, Model, save_model, train
+    from nfa.formats import save_model
+    from nfa.network import MLP, Model, train
 
     output_folder("out", out)
     if settings["loss"] == "mse":
@@ -114,5 +115,5 @@ def _widths(text: str) -> int | list[int]:
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise InputError(f"width: got {text!r}, expected a number or numbers with commas between") from error
+        raise InputError("width", f"got {text!r}, expected a number or numbers with commas between") from error
     return sizes if "," in text else sizes[0]

@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nfa.common.errors import InputError
+from nfa.common.errors import InputError, Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in known}
     near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
     hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-    raise InputError(f"{argument}: {value!r} is unknown{hint} (known: {', '.join(known)})")
+    raise InputError(argument, f"{value!r} is unknown{hint} (known: {', '.join(known)})")
 
 
 def positive(argument: str, value: Any, least: int = 1) -> int:
@@ -53,7 +53,7 @@ def positive(argument: str, value: Any, least: int = 1) -> int:
         found = float(value)
         if found.is_integer() and found >= least:
             return int(found)
-    raise InputError(f"{argument}: got {value!r}, expected a whole number of at least {least}")
+    raise InputError(argument, f"got {value!r}, expected a whole number of at least {least}")
 
 
 def number(argument: str, value: Any, above_zero: bool = False) -> float:
@@ -70,14 +70,16 @@ def number(argument: str, value: Any, above_zero: bool = False) -> float:
         found = float(value)
         if math.isfinite(found) and (found > 0 or (found == 0 and not above_zero)):
             return found
-    raise InputError(f"{argument}: got {value!r}, expected a number {'above' if above_zero else 'of at least'} 0")
+    raise InputError(argument, f"got {value!r}, expected a number {'above' if above_zero else 'of at least'} 0")
 
 
-def check_finite(argument: str, values: "Tensor", first_row: int = 0, columns: tuple[str, ...] | None = None) -> None:
+def check_finite(
+    argument: str | Place, values: "Tensor", first_row: int = 0, columns: tuple[str, ...] | None = None
+) -> None:
     """Raise if a 1-D or 2-D floating-point tensor holds NaN or infinity, saying where the first one is.
 
     Args:
-        argument: What to call the tensor in the message.
+        argument: What to call the tensor in the message, or which part of an argument it is.
         values: Shape (n,) or (n, d); further axes count as columns.
         first_row: The number of the first row given, when `values` is a part of something longer.
         columns: Names of the d columns, where they have names.
@@ -101,7 +103,8 @@ def check_finite(argument: str, values: "Tensor", first_row: int = 0, columns: t
         where = f"row {first_row + start + row}"
         if values.ndim > 1:
             where += f", column {columns[column]!r}" if columns else f", column {column}"
-        raise InputError(f"{argument}: {value} at {where}; every entry must be finite")
+        place = argument if isinstance(argument, Place) else Place(argument)
+        raise place.because(f"{value} at {where}; every entry must be finite")
 
 
 def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
@@ -117,7 +120,7 @@ def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{argument}: cannot write to {folder} ({error.strerror})") from error
+        raise InputError(argument, f"cannot write to {folder} ({error.strerror})") from error
     return folder
 
 
@@ -129,9 +132,9 @@ def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
     """
     file = Path(path)
     if not file.exists():
-        raise InputError(f"{argument}: no such file: {file}")
+        raise InputError(argument, f"no such file: {file}")
     if not file.is_file():
-        raise InputError(f"{argument}: {file} is not a file")
+        raise InputError(argument, f"{file} is not a file")
     if file.stat().st_size == 0:
-        raise InputError(f"{argument}: {file} is empty")
+        raise InputError(argument, f"{file} is empty")
     return file

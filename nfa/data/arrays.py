@@ -26,8 +26,8 @@ def arrays_of(file: Path, *needed: str) -> dict[str, NDArray[Any]]:
     except Exception as error:
         # Damaged archives make numpy and zipfile raise a dozen kinds of exception; every one means this.
         reason = "it holds Python objects" if "Object arrays" in str(error) else "it is truncated or of another kind"
-        raise InputError(f"data: cannot read {file} as {file.suffix}: {reason}") from error
+        raise InputError("data", f"cannot read {file} as {file.suffix}: {reason}") from error
     for key in needed:
         if key not in arrays:
-            raise InputError(f"data: {file} has no array {key!r} (it has: {', '.join(arrays) or 'none'})")
+            raise InputError("data", f"{file} has no array {key!r} (it has: {', '.join(arrays) or 'none'})")
     return arrays

@@ -15,12 +15,12 @@ from nfa.common.shown import few
 def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
     """Return what to raise at labels that are not among the names of a network's classes.
 
-    >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).args[0]
-    "y: classes 'yak', 'emu' are not among the network's: cat, dog"
+    >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).problem
+    "classes 'yak', 'emu' are not among the network's: cat, dog"
     """
     unknown = [repr(label) for label in dict.fromkeys(labels)]
     some = f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {few(unknown)} are"
-    return InputError(f"y: {some} not among the network's: {', '.join(names)}")
+    return InputError("y", f"{some} not among the network's: {', '.join(names)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Scaling:
         if self.kind == "none":
             return X
         if self.shift.ndim and len(self.shift) != X.shape[1]:
-            raise InputError(f"data: {X.shape[1]} features, but the inputs' scaling is for {len(self.shift)}")
+            raise InputError("data", f"{X.shape[1]} features, but the inputs' scaling is for {len(self.shift)}")
         scaled: NDArray[Any] = X - self.shift.astype(X.dtype)
         scaled /= self.scale.astype(X.dtype)
         return scaled
@@ -103,17 +103,17 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check the shapes; integer features are cast to float32."""
         if self.X.ndim != 2:
-            raise InputError(f"data: X has shape {self.X.shape}, expected (rows, features)")
+            raise InputError("data", f"X has shape {self.X.shape}, expected (rows, features)")
         if 0 in self.X.shape:
-            raise InputError(f"data: empty, X has shape {self.X.shape}")
+            raise InputError("data", f"empty, X has shape {self.X.shape}")
         if self.X.dtype not in (np.float32, np.float64):
             object.__setattr__(self, "X", self.X.astype(np.float32))
         if self.y is not None and len(self.y) != len(self.X):
-            raise InputError(f"data: X has {len(self.X)} rows, y has {len(self.y)}")
+            raise InputError("data", f"X has {len(self.X)} rows, y has {len(self.y)}")
         if self.y is not None and self.y.dtype.kind not in "f":
             y = self.y[:, 0] if self.y.ndim == 2 and self.y.shape[1] == 1 else self.y
             if y.dtype.kind not in "iub" or y.ndim != 1:
-                raise InputError(f"y: {y.dtype} of shape {y.shape}; give class numbers (n,) or real targets")
+                raise InputError("y", f"{y.dtype} of shape {y.shape}; give class numbers (n,) or real targets")
             object.__setattr__(self, "y", y.astype(np.int64))
 
     def __repr__(self) -> str:
@@ -160,7 +160,7 @@ class Dataset:
             InputError: the shares are not sensible, or leave a part without a row.
         """
         if not (0 <= test < 1 and 0 <= val < 1 and test + val < 1):
-            raise InputError(f"split: test {test} and val {val} must be at least 0 and together below 1")
+            raise InputError("split", f"test {test} and val {val} must be at least 0 and together below 1")
         positive("seed", seed, least=0)
         given = "test" in self.split
         rows = self.split["train"] if given else np.arange(self.n)
@@ -181,7 +181,7 @@ class Dataset:
 
         count = round(share * self.n)
         if not 1 <= count < len(rows):
-            raise InputError(f"split: {self.n} rows are too few for a {part} share of {share}")
+            raise InputError("split", f"{self.n} rows are too few for a {part} share of {share}")
         stratify = None
         if self.is_classification and self.y is not None:
             sizes = np.unique(self.y[rows], return_counts=True)[1]
@@ -216,7 +216,7 @@ class Dataset:
         spare = [name for name in self.feature_names if name not in names]
         if missing or spare:
             which, column = ("no", missing[0]) if missing else ("a", spare[0])
-            raise InputError(f"data: {self.name} has {which} column {column!r}, unlike the network's training data")
+            raise InputError("data", f"{self.name} has {which} column {column!r}, unlike the network's training data")
         order = [self.feature_names.index(name) for name in names]
         return replace(self, X=self.X[:, order], feature_names=names)
 
@@ -231,7 +231,9 @@ class Dataset:
         try:
             values = np.array([float(name) for name in self.class_names])
         except ValueError as error:
-            raise InputError(f"loss: mse needs numbers, but {self.name} has classes {self.class_names[:3]}") from error
+            raise InputError(
+                "loss", f"mse needs numbers, but {self.name} has classes {self.class_names[:3]}"
+            ) from error
         return replace(self, y=values[self.y], class_names=None)
 
     def part(self, name: str) -> "Dataset":
@@ -245,7 +247,7 @@ class Dataset:
             return replace(self, split={})
         if name not in self.split:
             have = ", ".join(self.split) or "none: the rows are not divided"
-            raise InputError(f"split: {self.name} has no {name} rows (it has: {have})")
+            raise InputError("split", f"{self.name} has no {name} rows (it has: {have})")
         return self._rows(self.split[name])
 
     def sample(self, count: int, seed: int = 0) -> "Dataset":

@@ -33,7 +33,7 @@ def load_file(path: str | Path, target: str | None = None) -> Dataset:
     one_of("data: the file's suffix", file.suffix.lower(), SUFFIXES)
     if file.suffix.lower() in (".npz", ".npy"):
         if target is not None:
-            raise InputError(f"target: {file.name} has no named columns; an .npz keeps its targets in 'y'")
+            raise InputError("target", f"{file.name} has no named columns; an .npz keeps its targets in 'y'")
         return _from_arrays(file)
     return _from_table(file, target)
 
@@ -42,7 +42,7 @@ def _from_arrays(file: Path) -> Dataset:
     arrays = arrays_of(file, "X")
     X = arrays["X"]
     if X.dtype.kind not in "iufb":
-        raise InputError(f"data: X in {file.name} holds {X.dtype}, expected numbers")
+        raise InputError("data", f"X in {file.name} holds {X.dtype}, expected numbers")
     shape = X.shape[1:] if X.ndim > 2 else None
     y, classes = _targets(arrays["y"]) if "y" in arrays else (None, None)
     data = Dataset(
@@ -62,11 +62,11 @@ def _from_table(file: Path, target: str | None) -> Dataset:
     try:
         table = pd.read_csv(file) if file.suffix.lower() == ".csv" else pd.read_parquet(file)
     except ImportError as error:
-        raise InputError("data: .parquet files need pyarrow: pip install 'nfa[parquet]'") from error
+        raise InputError("data", ".parquet files need pyarrow: pip install 'nfa[parquet]'") from error
     except (ValueError, OSError, UnicodeDecodeError, MemoryError) as error:
-        raise InputError(f"data: cannot read {file} as {file.suffix}: it is truncated or of another kind") from error
+        raise InputError("data", f"cannot read {file} as {file.suffix}: it is truncated or of another kind") from error
     if len(table) == 0:
-        raise InputError(f"data: {file} is empty, it has no rows")
+        raise InputError("data", f"{file} is empty, it has no rows")
     return from_frame(table, target, file.name)
 
 
@@ -84,12 +84,12 @@ def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
         one_of("target", target, table.columns)
         column = table.pop(target)
         if column.isna().any():
-            raise InputError(f"target: column {target!r} has no value at row {int(column.isna().argmax())}")
+            raise InputError("target", f"column {target!r} has no value at row {int(column.isna().argmax())}")
         y, classes = _targets(column.to_numpy())
     for feature, dtype in table.dtypes.items():
         if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
             raise InputError(
-                f"data: column {feature!r} holds {dtype}, expected numbers; encode it, drop it, or make it the target"
+                "data", f"column {feature!r} holds {dtype}, expected numbers; encode it, drop it, or make it the target"
             )
     X = table.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     data = Dataset(X, y, name=name, feature_names=tuple(table.columns), class_names=classes)

@@ -64,7 +64,7 @@ def count(inputs: Inputs) -> int:
     """
     sizes = {name: len(x) for name, x in leaves(inputs)}
     if len(set(sizes.values())) != 1:
-        raise InputError(f"data: {', '.join(f'{name} has {n}' for name, n in sizes.items())} rows; they must agree")
+        raise InputError("data", f"{', '.join(f'{name} has {n}' for name, n in sizes.items())} rows; they must agree")
     return next(iter(sizes.values()))
 
 
@@ -91,10 +91,10 @@ def as_inputs(values: Any, as_tensor: Callable[[str, Any], Tensor]) -> Inputs:
     """
     if isinstance(values, Mapping):
         if not values or not all(isinstance(name, str) for name in values):
-            raise InputError("data: a dict of inputs needs names, at least one")
+            raise InputError("data", "a dict of inputs needs names, at least one")
         return {name: as_tensor(f"data[{name!r}]", x) for name, x in values.items()}
     if isinstance(values, Sequence) and not isinstance(values, str):
         if not values:
-            raise InputError("data: empty, expected at least one input")
+            raise InputError("data", "empty, expected at least one input")
         return tuple(as_tensor(f"data[{number}]", x) for number, x in enumerate(values))
     return as_tensor("data", values)

@@ -49,7 +49,7 @@ def _digits(target: str | None) -> Dataset:
     from sklearn.datasets import load_digits
 
     if target is not None:
-        raise InputError("target: digits has one target, its classes")
+        raise InputError("target", "digits has one target, its classes")
     bunch = load_digits()
     return Dataset(
         bunch.data.astype(np.float32),

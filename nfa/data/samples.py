@@ -63,17 +63,17 @@ class ArraySamples:
         for name, x in leaves(X):
             if x.numel() == 0 or x.ndim < (2 if isinstance(X, Tensor) else 1):
                 shape = tuple(x.shape)
-                raise InputError(f"{name}: shape {shape}, expected (samples, features) with at least one of each")
+                raise InputError(name, f"shape {shape}, expected (samples, features) with at least one of each")
             if x.layout is not torch.strided:
-                raise InputError(f"{name}: a tensor of layout {x.layout}, expected a dense one")
+                raise InputError(name, f"a tensor of layout {x.layout}, expected a dense one")
             if x.is_complex():
-                raise InputError(f"{name}: {x.dtype}, expected real numbers")
+                raise InputError(name, f"{x.dtype}, expected real numbers")
             check_finite(name, x, columns=columns)
         self.X = X
         self.y = None if y is None else checked_targets(y)
         self.n: int | None = count(X)
         if self.y is not None and len(self.y) != self.n:
-            raise InputError(f"data: X has {self.n} rows, y has {len(self.y)}")
+            raise InputError("data", f"X has {self.n} rows, y has {len(self.y)}")
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""
@@ -126,13 +126,13 @@ class StreamSamples:
             yield self._batch(joined(xs), torch.cat(ys) if ys else None, read)
         self.n = read + waiting
         if self.n == 0:
-            raise InputError("data: empty, the loader yields no samples")
+            raise InputError("data", "empty, the loader yields no samples")
 
     def first(self, count: int) -> Inputs:
         """Return the inputs of the loader's first samples, at most its first batch."""
         for x, _ in self._items():
             return map_inputs(lambda x: x[:count].clone(), x)
-        raise InputError("data: empty, the loader yields no samples")
+        raise InputError("data", "empty, the loader yields no samples")
 
     def _items(self) -> Iterator[tuple[Inputs, Tensor | None]]:
         for item in self.loader:
@@ -140,13 +140,14 @@ class StreamSamples:
             if isinstance(item, (tuple, list)):
                 if len(item) > 2:
                     raise InputError(
-                        f"data: the loader yields {len(item)} things, expected x, (x, y), or ((x1, x2, ...), y) for "
-                        "several inputs"
+                        "data",
+                        f"the loader yields {len(item)} things, expected x, (x, y), or ((x1, x2, ...), y) for "
+                        "several inputs",
                     )
                 given, y = item[0], item[1] if len(item) > 1 else None
             x = as_inputs(given, _loaded)
             if y is not None and not isinstance(y, Tensor):
-                raise InputError(f"data: the loader yields targets of type {type(y).__name__}, expected tensors")
+                raise InputError("data", f"the loader yields targets of type {type(y).__name__}, expected tensors")
             if count(x):
                 if y is not None and self.relabel is not None:
                     y = self.relabel(y)
@@ -186,7 +187,7 @@ def as_samples(data: Any) -> Samples:
         return StreamSamples(data)
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     if isinstance(data, tuple) and len(data) != 2:
-        raise InputError(f"data: a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")
+        raise InputError("data", f"a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
     inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
@@ -195,7 +196,7 @@ def as_samples(data: Any) -> Samples:
 
 def _loaded(name: str, x: Any) -> Tensor:
     if not isinstance(x, Tensor):
-        raise InputError(f"{name}: the loader yields {type(x).__name__}, expected tensors")
+        raise InputError(name, f"the loader yields {type(x).__name__}, expected tensors")
     return x
 
 
@@ -206,19 +207,19 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
     if hasattr(values, "columns") and argument != "y":
         for name, dtype in zip(values.columns, values.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "iufb":
-                raise InputError(f"{argument}: column {str(name)!r} holds {dtype}, expected numbers")
+                raise InputError(argument, f"column {str(name)!r} holds {dtype}, expected numbers")
     if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
         hint = "; nfa.load_data reads names and files" if isinstance(values, str) else ""
-        raise InputError(f"{argument}: got {type(values).__name__}, expected a tensor, array, data set or loader{hint}")
+        raise InputError(argument, f"got {type(values).__name__}, expected a tensor, array, data set or loader{hint}")
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise InputError(f"{argument}: a list of unequal parts; hand over a pair (X, y) as a tuple") from error
+        raise InputError(argument, "a list of unequal parts; hand over a pair (X, y) as a tuple") from error
     if argument == "y" and array.dtype.kind in TEXT:
         array = np.unique(array.astype(str), return_inverse=True)[1]
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
-        raise InputError(f"{argument}: column {column} holds {array.dtype}, expected numbers")
+        raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
     return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
 
 
@@ -234,7 +235,7 @@ def checked_targets(y: Tensor) -> Tensor:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        raise InputError(f"y: whole numbers of shape {tuple(y.shape)}; give class numbers (n,) or real targets")
+        raise InputError("y", f"whole numbers of shape {tuple(y.shape)}; give class numbers (n,) or real targets")
     return y.long()
 
 

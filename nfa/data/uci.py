@@ -67,11 +67,11 @@ def uci_names(folder: str | os.PathLike[str]) -> list[str]:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise InputError(f"data: no such folder: {path}")
+        raise InputError("data", f"no such folder: {path}")
     files = {file.stem for file in path.glob("*.npz")}
     folders = {file.parent.name for file in path.glob("*/*.txt") if file.stem == file.parent.name}
     if not files | folders:
-        raise InputError(f"data: no data set in {path}, expected NAME.npz or NAME/NAME.txt")
+        raise InputError("data", f"no data set in {path}, expected NAME.npz or NAME/NAME.txt")
     return sorted(files | folders)
 
 
@@ -87,7 +87,7 @@ def read_uci(folder: str | os.PathLike[str], name: str) -> UciSet:
         return _from_npz(path / f"{name}.npz", name)
     if (path / name / f"{name}.txt").exists():
         return _from_folder(path / name, name)
-    raise InputError(f"data: no set {name!r} in {path}, expected {name}.npz or {name}/{name}.txt")
+    raise InputError("data", f"no set {name!r} in {path}, expected {name}.npz or {name}/{name}.txt")
 
 
 def _from_npz(file: Path, name: str) -> UciSet:
@@ -95,15 +95,15 @@ def _from_npz(file: Path, name: str) -> UciSet:
     arrays = arrays_of(file, "X", "y", *PARTS)
     X = arrays["X"]
     if X.ndim != 2 or X.dtype.kind not in "iufb":
-        raise InputError(f"data: X in {file.name} is {X.dtype} of shape {X.shape}, expected n x d numbers")
+        raise InputError("data", f"X in {file.name} is {X.dtype} of shape {X.shape}, expected n x d numbers")
     for key in ("y", *PARTS):
         if arrays[key].ndim != 1 or arrays[key].dtype.kind not in "iu":
             got = f"{arrays[key].dtype} of shape {arrays[key].shape}"
-            raise InputError(f"data: {key} in {file.name} is {got}, expected a list of whole numbers")
+            raise InputError("data", f"{key} in {file.name} is {got}, expected a list of whole numbers")
     classes = arrays.get("n_classes")
     if classes is not None and (classes.size != 1 or classes.dtype.kind not in "iu"):
         got = f"{classes.dtype} of shape {classes.shape}"
-        raise InputError(f"data: n_classes in {file.name} is {got}, expected a whole number")
+        raise InputError("data", f"n_classes in {file.name} is {got}, expected a whole number")
     return _checked(
         file.name,
         name,
@@ -117,25 +117,26 @@ def _from_npz(file: Path, name: str) -> UciSet:
 def _from_folder(folder: Path, name: str) -> UciSet:
     header = _header(folder / f"{name}.txt")
     if Path(header["fich1"]).name != header["fich1"]:
-        raise InputError(f"data: {name}.txt says fich1= {header['fich1']}, expected a file in the same folder")
+        raise InputError("data", f"{name}.txt says fich1= {header['fich1']}, expected a file in the same folder")
     values = _numbers(folder / header["fich1"], skip=1)
     n, d, classes = (_whole(header, key, name) for key in ("n_patrons1", "n_entradas", "n_clases"))
     if "n_patrons2" in header:
         _whole(header, "n_patrons2", name)
     if len(values) != n:
-        raise InputError(f"data: {header['fich1']} has {len(values)} rows, but {name}.txt says n_patrons1= {n}")
+        raise InputError("data", f"{header['fich1']} has {len(values)} rows, but {name}.txt says n_patrons1= {n}")
     for row, line in enumerate(values):
         if len(line) != d + 2:
             raise InputError(
-                f"data: {header['fich1']} has {len(line)} values at row {row}, expected {d + 2}: a row number, "
-                f"n_entradas= {d} features and a class"
+                "data",
+                f"{header['fich1']} has {len(line)} values at row {row}, expected {d + 2}: a row number, "
+                f"n_entradas= {d} features and a class",
             )
     table = np.array(values)
     y = table[:, -1]
     whole = np.array([_is_whole(value) for value in y.tolist()])
     if not whole.all():
         row = int(whole.argmin())
-        raise InputError(f"data: {header['fich1']} has class {y[row]:g} at row {row}, expected a whole number")
+        raise InputError("data", f"{header['fich1']} has class {y[row]:g} at row {row}, expected a whole number")
     lines = [
         line
         for file, expected in (("conxuntos.dat", 2), ("conxuntos_kfold.dat", 2 * FOLDS))
@@ -150,7 +151,7 @@ def _text(file: Path) -> list[str]:
     try:
         return [line for line in existing_file("data", file).read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"data: cannot read {file} as text") from error
+        raise InputError("data", f"cannot read {file} as text") from error
 
 
 def _header(file: Path) -> dict[str, str]:
@@ -158,14 +159,14 @@ def _header(file: Path) -> dict[str, str]:
     header = {key.strip(): value.strip() for key, found, value in lines if found}
     for key in ("n_clases", "n_entradas", "n_patrons1", "fich1"):
         if not header.get(key):
-            raise InputError(f"data: {file} has no line '{key}= ...' (it has: {', '.join(header) or 'none'})")
+            raise InputError("data", f"{file} has no line '{key}= ...' (it has: {', '.join(header) or 'none'})")
     return header
 
 
 def _whole(header: dict[str, str], key: str, name: str) -> int:
     value = header[key]
     if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
-        raise InputError(f"data: {name}.txt says {key}= {value[:20]}, expected a whole number from 1 to 999999999")
+        raise InputError("data", f"{name}.txt says {key}= {value[:20]}, expected a whole number from 1 to 999999999")
     return int(value)
 
 
@@ -176,7 +177,7 @@ def _numbers(file: Path, skip: int) -> list[list[float]]:
         try:
             rows.append([float(word) for word in line.split()])
         except ValueError as error:
-            raise InputError(f"data: {file} holds something else than numbers at row {number}") from error
+            raise InputError("data", f"{file} holds something else than numbers at row {number}") from error
     return rows
 
 
@@ -188,11 +189,11 @@ def _is_whole(value: float) -> bool:
 def _row_numbers(file: Path, expected: int) -> list[Rows]:
     lines = _numbers(file, skip=0)
     if len(lines) != expected:
-        raise InputError(f"data: {file} has {len(lines)} lines, expected {expected} lines of row numbers")
+        raise InputError("data", f"{file} has {len(lines)} lines, expected {expected} lines of row numbers")
     found = []
     for number, line in enumerate(lines):
         if not all(map(_is_whole, line)):
-            raise InputError(f"data: {file} holds something else than row numbers in line {number + 1}")
+            raise InputError("data", f"{file} holds something else than row numbers in line {number + 1}")
         found.append(np.array(line).astype(np.int64))
     return found
 
@@ -203,23 +204,25 @@ def _checked(
     """Make the set, once everything in it is known to fit together."""
     n = len(X)
     if X.size == 0:
-        raise InputError(f"data: X of {file} has shape {X.shape}, expected at least one row and one column")
+        raise InputError("data", f"X of {file} has shape {X.shape}, expected at least one row and one column")
     if len(y) != n:
-        raise InputError(f"data: {file} has {n} rows, but {len(y)} classes")
+        raise InputError("data", f"{file} has {n} rows, but {len(y)} classes")
     if not np.isfinite(X).all():
         row, column = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
-        raise InputError(f"data: {X[row, column]} in {file} at row {row}, column {column}; every entry must be finite")
+        raise InputError(
+            "data", f"{X[row, column]} in {file} at row {row}, column {column}; every entry must be finite"
+        )
     # Without a header any label could be a class, but then every class below it must occur too.
     count = classes if classes is not None else len(np.unique(y))
     wrong = (y < 0) | (y >= count)
     if wrong.any():
         row = int(wrong.argmax())
-        raise InputError(f"data: {file} has class {y[row]} at row {row}, expected 0 to {count - 1}")
+        raise InputError("data", f"{file} has class {y[row]} at row {row}, expected 0 to {count - 1}")
     present = np.unique(y)
     if len(present) != count:
         gaps = present != np.arange(len(present))
         missing = int(gaps.argmax()) if gaps.any() else len(present)
-        raise InputError(f"data: {file} has no row of class {missing}, expected {count} classes")
+        raise InputError("data", f"{file} has no row of class {missing}, expected {count} classes")
     _check_parts(file, n, parts)
     folds: list[tuple[Any, Any]] = [(parts[f"fold{k}_train"], parts[f"fold{k}_test"]) for k in range(FOLDS)]
     return UciSet(name, X, y, parts["tune_train"], parts["tune_val"], tuple(folds))
@@ -228,14 +231,14 @@ def _checked(
 def _check_parts(file: str, n: int, parts: dict[str, Rows]) -> None:
     for key, rows in parts.items():
         if len(rows) == 0:
-            raise InputError(f"data: {key} of {file} is empty, expected row numbers")
+            raise InputError("data", f"{key} of {file} is empty, expected row numbers")
         wrong = (rows < 0) | (rows >= n)
         if wrong.any():
-            raise InputError(f"data: {key} of {file} has row number {rows[wrong.argmax()]}, expected 0 to {n - 1}")
+            raise InputError("data", f"{key} of {file} has row number {rows[wrong.argmax()]}, expected 0 to {n - 1}")
         unique, counts = np.unique(rows, return_counts=True)
         if len(unique) < len(rows):
-            raise InputError(f"data: {key} of {file} has row {unique[counts.argmax()]} twice, expected each row once")
+            raise InputError("data", f"{key} of {file} has row {unique[counts.argmax()]} twice, expected each row once")
     for first, second in zip(PARTS[::2], PARTS[1::2], strict=True):
         both = np.intersect1d(parts[first], parts[second])
         if len(both):
-            raise InputError(f"data: row {both[0]} of {file} is in {first} and in {second}, expected in one of them")
+            raise InputError("data", f"row {both[0]} of {file} is in {first} and in {second}, expected in one of them")

@@ -45,7 +45,7 @@ def import_torchvision() -> Any:
     try:
         import torchvision
     except ModuleNotFoundError as error:
-        raise InputError("data: picture sets need torchvision: pip install 'nfa[vision]'") from error
+        raise InputError("data", "picture sets need torchvision: pip install 'nfa[vision]'") from error
     return torchvision
 
 
@@ -66,7 +66,7 @@ def load_vision(
         InputError: torchvision is missing, or the folder does not have the set.
     """
     if target is not None and name != "celeba":
-        raise InputError(f"target: {name} has one target, its classes; only celeba has attributes to choose")
+        raise InputError("target", f"{name} has one target, its classes; only celeba has attributes to choose")
     torchvision = import_torchvision()
     root = Path(folder) if folder is not None else CACHE
     if name == "fashion-mnist" and not download:
@@ -85,7 +85,7 @@ def _assemble(
         if isinstance(error, InputError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"data: cannot read {name} in {root} ({reason}); name its folder, or download it") from error
+        raise InputError("data", f"cannot read {name} in {root} ({reason}); name its folder, or download it") from error
     X = np.concatenate([train[0], test[0]])
     n = len(train[1])
     return Dataset(

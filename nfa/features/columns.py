@@ -52,7 +52,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     agop = centered.plus(measured.mean)
     for matrix, called in ((nfm, "NFM"), (agop, "AGOP")):
         if matrix.scale < SMALLEST or matrix.trace() == math.inf:
-            raise InputError(f"net: the {called} of layer {measured.layer.name} leaves the range of float64")
+            raise InputError("net", f"the {called} of layer {measured.layer.name} leaves the range of float64")
     scan = PowerScan(nfm, agop)
     alpha_linear = 1.0 / measured.layer.to_output
     similar, correlated = cosine_and_pearson(nfm, agop)

@@ -34,7 +34,7 @@ class FactoredMatrix:
         self.weight = W if isinstance(W, Weight) else Weight(W)
         if S is not None:
             if S.shape != (self.weight.k, self.weight.k):
-                raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
+                raise InputError("S", f"shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
         self.S = S
         # M = scale * W'SW of the divided W and S that everything below works with. Similarities are taken without
@@ -70,7 +70,7 @@ class FactoredMatrix:
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
         if self.S is None:
-            raise InputError("S: only a matrix with an S of its own can be added to")
+            raise InputError("S", "only a matrix with an S of its own can be added to")
         weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
         ratio = self._unit / total._unit
         B = (B / math.sqrt(total._unit)).to(weight.W.dtype)
@@ -102,7 +102,7 @@ class FactoredMatrix:
             InputError: the matrices are of different sizes.
         """
         if self.d != other.d:
-            raise InputError(f"other: {other.d} x {other.d}, expected {self.d} x {self.d}")
+            raise InputError("other", f"{other.d} x {other.d}, expected {self.d} x {self.d}")
         dtype = torch.promote_types(self.weight.W.dtype, other.weight.W.dtype)
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
@@ -179,7 +179,7 @@ class FactoredMatrix:
             InputError: alpha is not above 0.
         """
         if not alpha > 0:
-            raise InputError(f"alpha: got {alpha}, expected a power above 0")
+            raise InputError("alpha", f"got {alpha}, expected a power above 0")
         values, V = self.eigen
         root = self._images(V) * values ** (alpha / 2 - 1)
         # W here is divided by its unit, and so is what `power` returns once more: undo both.

@@ -99,7 +99,7 @@ def measure(
             done.finish()
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
-                raise InputError(f"net: the gradients at layer {layer.name} are not finite on every row")
+                raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
             yield Measured(layer, done, S_centered, mean, probes)
 
 

@@ -86,7 +86,7 @@ class Spectral:
             InputError: alpha is not above 0.
         """
         if not alpha > 0:
-            raise InputError(f"alpha: got {alpha}, expected a power above 0")
+            raise InputError("alpha", f"got {alpha}, expected a power above 0")
         return replace(self, roots=self.roots**alpha)
 
 
@@ -117,7 +117,7 @@ class Polar:
 
     def __init__(self, W: Tensor) -> None:
         if W.ndim != 2:
-            raise InputError(f"W: shape {tuple(W.shape)}, expected a matrix (k, d)")
+            raise InputError("W", f"shape {tuple(W.shape)}, expected a matrix (k, d)")
         check_finite("W", W)
         self.k, self.d = W.shape
         self._dtype = working_dtype(W)
@@ -159,7 +159,7 @@ class Polar:
             InputError: another shape.
         """
         if S.shape != (self.k, self.k):
-            raise InputError(f"S: shape {tuple(S.shape)}, expected {(self.k, self.k)} for this W")
+            raise InputError("S", f"shape {tuple(S.shape)}, expected {(self.k, self.k)} for this W")
         values, vectors = torch.linalg.eigh(S.detach().to("cpu", torch.float64))
         kept = values > max(0.0, negligible(self._dtype, self.k, self.k) * float(values[-1]))
         L = vectors[:, kept] * values[kept].sqrt()
@@ -216,5 +216,5 @@ class Polar:
 
     def _factor(self, R: Tensor) -> Tensor:
         if R.ndim != 2 or len(R) != self.d:
-            raise InputError(f"R: shape {tuple(R.shape)}, expected ({self.d}, m) for this W")
+            raise InputError("R", f"shape {tuple(R.shape)}, expected ({self.d}, m) for this W")
         return R.detach().to("cpu", torch.float64)

@@ -62,22 +62,22 @@ class Forward:
         self.ending, self.classes = (net.ending, net.classes) if isinstance(net, Model) else (None, None)
         module = net.net if isinstance(net, Model) else net
         if not isinstance(module, nn.Module):
-            raise InputError(f"net: got {type(module).__name__}, expected a torch.nn.Module")
+            raise InputError("net", f"got {type(module).__name__}, expected a torch.nn.Module")
         self.net = unwrapped(module)
         if isinstance(self.net, torch.jit.ScriptModule):
-            raise InputError("net: TorchScript hides its operations; hand over the nn.Module that it was made from")
+            raise InputError("net", "TorchScript hides its operations; hand over the nn.Module that it was made from")
         for name, parameter in self.net.named_parameters():
             if isinstance(parameter, nn.parameter.UninitializedParameter):
-                raise InputError(f"net: {name} has no shape yet; run the network once on a batch of data")
+                raise InputError("net", f"{name} has no shape yet; run the network once on a batch of data")
             if parameter.is_meta:
-                raise InputError(f"net: {name} is on the meta device and has no values")
+                raise InputError("net", f"{name} is on the meta device and has no values")
         if any(tensor.is_inference() for tensor in (*self.net.parameters(), *self.net.buffers())):
             with torch.inference_mode(mode=False):  # only a copy made outside can take part in gradients
                 self.net = copy.deepcopy(self.net)
         self.forward_args, self.head, self.row_shape = forward_args, head, row_shape
         floating = [p for p in self.net.parameters() if p.is_floating_point()]
         if not floating:
-            raise InputError("net: it has no linear layer, and no floating-point weights at all")
+            raise InputError("net", "it has no linear layer, and no floating-point weights at all")
         self.device, self.dtype = floating[0].device, floating[0].dtype
         self._way = _Way(whole=False)
 
@@ -97,11 +97,11 @@ class Forward:
             raise _refusal(inputs, error) from error
         if not isinstance(f, Tensor) or not f.is_floating_point():
             kind = f.dtype if isinstance(f, Tensor) else type(f).__name__
-            raise InputError(f"net: its output is {kind}, expected a floating-point tensor")
+            raise InputError("net", f"its output is {kind}, expected a floating-point tensor")
         if f.ndim == 0 and n == 1:
             return f.reshape(1)
         if f.ndim == 0 or len(f) != n:
-            raise InputError(f"net: its output has shape {tuple(f.shape)} for {n} rows of data")
+            raise InputError("net", f"its output has shape {tuple(f.shape)} for {n} rows of data")
         return f
 
     def settle(self, inputs: Inputs) -> None:
@@ -160,25 +160,25 @@ class Forward:
         found = _named_outputs(output)
         if found is None:
             if self.head is not None:
-                raise InputError(f"head: the network has one output, so there is none called {self.head!r}")
+                raise InputError("head", f"the network has one output, so there is none called {self.head!r}")
             return output
         if self.head is None:
             if len(found) == 1:
                 return next(iter(found.values()))
             choices = ", ".join(f"head={name!r}" for name in found)
-            raise InputError(f"net: its output is a {type(output).__name__} of {len(found)}; choose one: {choices}")
+            raise InputError("net", f"its output is a {type(output).__name__} of {len(found)}; choose one: {choices}")
         head = self.head
         if head not in found and str(head).isdecimal() and isinstance(output, Sequence):
             head = list(found)[int(head)] if int(head) < len(found) else head
         if head not in found:
-            raise InputError(f"head: no output {head!r}; the network has {', '.join(map(repr, found))}")
+            raise InputError("head", f"no output {head!r}; the network has {', '.join(map(repr, found))}")
         return found[head]
 
 
 def _refusal(inputs: Inputs, error: Exception) -> InputError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     shapes = ", ".join(str(tuple(x.shape[1:])) for _, x in leaves(inputs))
-    return InputError(f"data: the network cannot take rows of shape {shapes}: {reason}")
+    return InputError("data", f"the network cannot take rows of shape {shapes}: {reason}")
 
 
 def _named_outputs(output: Any) -> dict[Any, Any] | None:

@@ -42,7 +42,7 @@ def parse_init(init: str) -> tuple[str, float]:
     except ValueError:
         value = math.nan
     if kind == "default" or not (0 < value < math.inf):
-        raise InputError(f"init: got {init!r}, expected 'default', 'factor:0.1' or 'first-normal:0.01'")
+        raise InputError("init", f"got {init!r}, expected 'default', 'factor:0.1' or 'first-normal:0.01'")
     return kind, value
 
 
@@ -90,7 +90,7 @@ class MLP(nn.Module):
         else:
             widths = list(width)
             if depth is not None and depth != len(widths):
-                raise InputError(f"depth: got {depth}, but {len(widths)} widths are given")
+                raise InputError("depth", f"got {depth}, but {len(widths)} widths are given")
         sizes = [positive("d", d), *(positive("width", w) for w in widths), positive("n_outputs", n_outputs)]
         self.activation = one_of("activation", activation, ACTIVATIONS)
         self.init = init

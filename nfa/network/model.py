@@ -63,14 +63,14 @@ class Model:
         given = list(labels) if listed and getattr(labels, "ndim", 1) == 1 else []
         names = tuple(label_name(label) for label in given if getattr(label, "ndim", 0) == 0)
         if len(names) < max(2, len(given)):
-            raise InputError(f"classes: got {labels!r}, expected the labels in the order of the network's outputs")
+            raise InputError("classes", f"got {labels!r}, expected the labels in the order of the network's outputs")
         twice = [name for number, name in enumerate(names) if name in names[:number]]
         if twice:
-            raise InputError(f"classes: {twice[0]!r} is named twice")
+            raise InputError("classes", f"{twice[0]!r} is named twice")
         if self.classes is not None and names != self.classes:
-            raise InputError(f"classes: {self.name} says its own: {', '.join(self.classes)}")
+            raise InputError("classes", f"{self.name} says its own: {', '.join(self.classes)}")
         if self.settings.get("loss") == "mse":
-            raise InputError(f"classes: {self.name} was trained on numbers (mse), not on classes")
+            raise InputError("classes", f"{self.name} was trained on numbers (mse), not on classes")
         return replace(self, classes=names)
 
     def copied(self) -> "Model":
@@ -82,7 +82,7 @@ class Model:
         try:
             return replace(self, net=copy.deepcopy(self.net))
         except (RuntimeError, TypeError) as error:
-            raise InputError(f"net: it cannot be copied: {error}") from error
+            raise InputError("net", f"it cannot be copied: {error}") from error
 
 
 def label_name(label: Any) -> str:

@@ -38,7 +38,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         return _prepared_set(model, data)
     if isinstance(data, (DataLoader, TorchDataset)):
         if _scaling(model) is not None or model.transform is not None:
-            raise InputError("data: a loader's inputs cannot be prepared as this network needs; hand over arrays")
+            raise InputError("data", "a loader's inputs cannot be prepared as this network needs; hand over arrays")
         if model.classes is None:
             return data, []
         return StreamSamples(data, partial(_class_numbers, classes=model.classes)), []
@@ -46,7 +46,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     if model.transform is None and model.features is not None and hasattr(X, "columns"):
         missing = [name for name in model.features if name not in X.columns]
         if missing:
-            raise InputError(f"data: no column {missing[0]!r}, unlike the network's training data")
+            raise InputError("data", f"no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
     X, said = _inputs(model, X)
     if y is None:
@@ -91,7 +91,7 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         # Classes called by whole numbers are the network's outputs of these numbers.
         numbers = [int(name) for name in rows.class_names]
         if max(numbers) > MOST_CLASSES:
-            raise InputError(f"y: {rows.name} has a class {max(numbers)}; no network has so many outputs")
+            raise InputError("y", f"{rows.name} has a class {max(numbers)}; no network has so many outputs")
         rows = rows.with_classes(tuple(str(number) for number in range(1 + max(numbers))))
     elif rows.class_names is not None:
         said.append(_sorted_order(rows.class_names))

@@ -94,7 +94,7 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
             f = forward(batch.x)
             outputs = f.shape[-1] if f.ndim > 1 else 1
             if forward.classes is not None and len(forward.classes) not in (outputs, max(2, outputs)):
-                raise InputError(f"classes: {len(forward.classes)} labels, but the network has {outputs} outputs")
+                raise InputError("classes", f"{len(forward.classes)} labels, but the network has {outputs} outputs")
             tally.add(f.float().cpu(), batch.y.cpu())
     return None if tally is None else tally.score(rows)
 
@@ -154,7 +154,7 @@ class _Tally:
             self.squares += (target**2).sum(0)
         elif not self.misfit:
             self.misfit = (
-                f"y: {target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
+                f"{target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
                 "(classes are whole numbers; without y an audit needs no targets)"
             )
         classes = _classes(y, f, self.ending)
@@ -162,12 +162,13 @@ class _Tally:
             self.are_classes = False
             return
         if positions > 1:
-            raise InputError(f"y: a class for each sample, but the network answers at {positions} positions")
+            raise InputError("y", f"a class for each sample, but the network answers at {positions} positions")
         last = len(self.counts) - 1
         if int(classes.max()) > last or int(classes.min()) < 0:
             raise InputError(
-                f"y: classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last} "
-                "(classes= says which output is whose)"
+                "y",
+                f"classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last} "
+                "(classes= says which output is whose)",
             )
         self.counts += torch.bincount(classes, minlength=last + 1)
         for number, threshold in enumerate(self.thresholds):
@@ -182,7 +183,7 @@ class _Tally:
             value, baseline = (float(each.max()) / self.n for each in (self.hits, self.counts))
             return Score("accuracy", value, baseline, self.n, rows, constant)
         if self.misfit:
-            raise InputError(self.misfit)
+            raise InputError("y", self.misfit)
         spread = float((self.squares - self.total**2 / self.n).sum())
         value = 1 - float(self.residual.sum()) / spread if spread > 0 else float("nan")
         return Score("r2", value, 0.0, self.n, rows, constant)

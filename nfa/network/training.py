@@ -57,7 +57,7 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
     def value(f: Tensor, y: Tensor) -> Tensor:
         binary = loss == "cross_entropy" and f.shape[1] == 1
         if loss != "mse" and (y.is_floating_point() or int(y.max()) >= (2 if binary else f.shape[1])):
-            raise InputError(f"loss: {loss} needs class numbers below the number of outputs, {f.shape[1]}")
+            raise InputError("loss", f"{loss} needs class numbers below the number of outputs, {f.shape[1]}")
         if binary:
             return F.binary_cross_entropy_with_logits(f[:, 0], y.to(f.dtype))
         if loss == "onehot_mse":
@@ -131,13 +131,13 @@ def train(
     positive("batch_size", batch_size)
     positive("seed", seed, least=0)
     if not 0 < lr < math.inf:
-        raise InputError(f"lr: got {lr}, expected a step above 0")
+        raise InputError("lr", f"got {lr}, expected a step above 0")
     if not 0 <= weight_decay < math.inf:
-        raise InputError(f"weight_decay: got {weight_decay}, expected a decay of at least 0")
+        raise InputError("weight_decay", f"got {weight_decay}, expected a decay of at least 0")
     rows = data.part("train") if data.split else data
     validation = data.part("val") if "val" in data.split else None
     if keep == "best" and validation is None:
-        raise InputError("keep: 'best' needs val rows in the data's split")
+        raise InputError("keep", "'best' needs val rows in the data's split")
     parameter = next(net.parameters())
     X = torch.from_numpy(rows.X).to(parameter.device, parameter.dtype)
     y = _targets(rows, loss, net, X[:1])
@@ -177,19 +177,19 @@ def train(
 def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tensor:
     """Return the targets as `mean_loss` takes them, once they are known to fit it and the outputs."""
     if rows.y is None:
-        raise InputError(f"data: {rows.name} has no targets to train on; name the target column")
+        raise InputError("data", f"{rows.name} has no targets to train on; name the target column")
     net.eval()
     with torch.no_grad():
         c = net(example.clone()).reshape(1, -1).shape[1]
     y = torch.from_numpy(rows.y).to(example.device)
     if loss == "mse":
         if (targets := y.reshape(len(y), -1).shape[1]) != c:
-            raise InputError(f"data: {targets} targets, but the network has {c} outputs")
+            raise InputError("data", f"{targets} targets, but the network has {c} outputs")
         return y
     if not rows.is_classification:
-        raise InputError(f"loss: {loss} needs classes, but {rows.name} has real targets; use mse")
+        raise InputError("loss", f"{loss} needs classes, but {rows.name} has real targets; use mse")
     if rows.n_outputs > c:
-        raise InputError(f"data: {rows.n_outputs} classes, but the network has {c} outputs")
+        raise InputError("data", f"{rows.n_outputs} classes, but the network has {c} outputs")
     return y
 
 
@@ -217,7 +217,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         if not total < float("inf"):
             raise InputError(
-                f"lr: the loss is {total / len(X)} after epoch {len(self.history) + 1}; use a smaller step"
+                "lr", f"the loss is {total / len(X)} after epoch {len(self.history) + 1}; use a smaller step"
             )
         return total / len(X)
 
@@ -250,18 +250,19 @@ class _Run:
             rest = [state[key] for key in ("net", "optimizer", "best")]
         except Exception as error:
             # torch.load answers a damaged file with many kinds of exception; every one means this.
-            raise InputError(f"checkpoint: cannot read {path}; delete it to start again") from error
+            raise InputError("checkpoint", f"cannot read {path}; delete it to start again") from error
         for key, value in self.settings.items():
             if settings.get(key) != value:
                 raise InputError(
-                    f"checkpoint: {path} was made with {key} {settings.get(key)!r}, this call has {value!r}; "
-                    "delete it to start again"
+                    "checkpoint",
+                    f"{path} was made with {key} {settings.get(key)!r}, this call has {value!r}; "
+                    "delete it to start again",
                 )
         if len(history) > epochs:
-            raise InputError(f"epochs: {path} has already {len(history)} epochs, more than the {epochs} asked for")
+            raise InputError("epochs", f"{path} has already {len(history)} epochs, more than the {epochs} asked for")
         own = {key: value.cpu() for key, value in self.init.state_dict().items()}
         if initial.keys() != own.keys() or not all(torch.equal(initial[key], value) for key, value in own.items()):
-            raise InputError(f"checkpoint: {path} began from another network; delete it to start again")
+            raise InputError("checkpoint", f"{path} began from another network; delete it to start again")
         self.history = history
         weights, optimizer, self.best = rest
         self.net.load_state_dict(weights)

@@ -36,7 +36,7 @@ def picture(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool
         InputError: the shape is no picture's, or does not fit the vector.
     """
     if not is_picture(shape) or int(np.prod(shape)) != len(vector):
-        raise InputError(f"shape: got {shape} for {len(vector)} entries, expected (height, width) or 1 or 3 such")
+        raise InputError("shape", f"got {shape} for {len(vector)} entries, expected (height, width) or 1 or 3 such")
     largest = float(np.abs(vector).max()) or 1.0
     pixels = np.asarray(vector, dtype=float).reshape(shape)
     if len(shape) == 3 and shape[0] in (1, 3):

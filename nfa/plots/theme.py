@@ -144,7 +144,7 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
     try:
         fig.savefig(file, metadata=_METADATA[file.suffix.lower()])
     except OSError as error:
-        raise InputError(f"out: cannot write {file} ({error.strerror})") from error
+        raise InputError("out", f"cannot write {file} ({error.strerror})") from error
     return file
 
 

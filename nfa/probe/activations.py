@@ -57,7 +57,7 @@ def activations(
         one_of("layers", name, own)
     for name, W in (weights or {}).items():
         if W.shape != own[one_of("weights", name, own)].shape:
-            raise InputError(f"weights: {name} has shape {tuple(W.shape)}, expected {tuple(own[name].shape)}")
+            raise InputError("weights", f"{name} has shape {tuple(W.shape)}, expected {tuple(own[name].shape)}")
     wanted = frozenset(layers)
     order, outputs = [], []
     rows: dict[str, list[Tensor]] = {name: [] for name in layers}
@@ -73,7 +73,7 @@ def activations(
                     use.h.reshape(len(f), -1, use.h.shape[-1]) for use in uses if use.name == name and use.h is not None
                 ]
                 if not found:
-                    raise InputError(f"layers: {name} sees no rows in the batch of sample {int(batch.samples.min())}")
+                    raise InputError("layers", f"{name} sees no rows in the batch of sample {int(batch.samples.min())}")
                 rows[name].append(torch.cat(found, 1))
             done(len(f))
     places = torch.cat(order).argsort()

@@ -40,13 +40,13 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
     if callable(outputs):
         return _checked(outputs)
     if not isinstance(outputs, str):
-        raise InputError(f"outputs: got {outputs!r}, expected {', '.join(CHOICES)}, or a function")
+        raise InputError("outputs", f"got {outputs!r}, expected {', '.join(CHOICES)}, or a function")
     kind, _, column = outputs.partition(":")
     if kind == "output" and column.isdecimal():
         return _column(int(column))
     one_of("outputs", outputs, CHOICES)
     if outputs == "output:K":
-        raise InputError("outputs: give the number of the output, for example output:0")
+        raise InputError("outputs", "give the number of the output, for example output:0")
     if outputs == "probabilities":
         return lambda f: _flat(ended(f, ending or ("sigmoid" if _classes(f) == 1 else "softmax")))
     return {"logits": _flat, "predicted": _predicted, "margin": _margin}[outputs]
@@ -59,13 +59,15 @@ def _checked(function: Select) -> Select:
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"outputs: the function cannot take outputs of shape {tuple(f.shape)}: {reason}"
+                "outputs", f"the function cannot take outputs of shape {tuple(f.shape)}: {reason}"
             ) from error
         if not isinstance(g, Tensor) or not g.is_floating_point() or g.ndim == 0 or len(g) != len(f):
             got = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
-            raise InputError(f"outputs: the function returned {got}, expected {len(f)} rows of floating-point numbers")
+            raise InputError(
+                "outputs", f"the function returned {got}, expected {len(f)} rows of floating-point numbers"
+            )
         if f.requires_grad and not g.requires_grad:
-            raise InputError("outputs: the function's result has no gradient with respect to the network's output")
+            raise InputError("outputs", "the function's result has no gradient with respect to the network's output")
         return _flat(g)
 
     return select
@@ -87,7 +89,7 @@ def _column(column: int) -> Select:
     def select(f: Tensor) -> Tensor:
         flat = _flat(f)
         if column >= flat.shape[1]:
-            raise InputError(f"outputs: no output {column}; the network has {flat.shape[1]}, numbered from 0")
+            raise InputError("outputs", f"no output {column}; the network has {flat.shape[1]}, numbered from 0")
         return flat[:, column : column + 1]
 
     return select
@@ -101,6 +103,6 @@ def _predicted(f: Tensor) -> Tensor:
 def _margin(f: Tensor) -> Tensor:
     f = _by_position(f)
     if f.shape[2] < 2:
-        raise InputError("outputs: a margin needs two outputs, the network has 1")
+        raise InputError("outputs", "a margin needs two outputs, the network has 1")
     first, second = f.detach().topk(2, dim=2).indices.split(1, dim=2)
     return (f.gather(2, first) - f.gather(2, second))[:, :, 0]

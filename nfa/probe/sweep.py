@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.checks import check_finite, one_of, positive
-from nfa.common.errors import InputError
+from nfa.common.errors import InputError, Place
 from nfa.common.progress import progress
 from nfa.data.inputs import Inputs, leaves, map_inputs, taken
 from nfa.data.inputs import count as n_samples
@@ -102,7 +102,7 @@ class Probe:
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
         self._turned: list[str] = []  # layers whose rows do not come sample by sample
         for name, parameter in self.net.named_parameters():
-            check_finite(f"net: weights {name}", parameter)
+            check_finite(Place("net", f"weights {name}"), parameter)
 
     def __enter__(self) -> Self:
         """Attach: find the layers by running two samples."""
@@ -130,7 +130,7 @@ class Probe:
         if pattern is None:
             return list(self.layers)
         if not isinstance(pattern, str):
-            raise InputError(f"layers: got {pattern!r}, expected a pattern such as 'layers.*'")
+            raise InputError("layers", f"got {pattern!r}, expected a pattern such as 'layers.*'")
         chosen = [layer for layer in self.layers if fnmatch.fnmatchcase(layer.name, pattern)]
         if not chosen:
             one_of("layers", pattern, [layer.name for layer in self.layers])
@@ -175,8 +175,9 @@ class Probe:
         positive("batch_size", batch_size)
         if self._positions and probes is None and self.n_outputs > SWEEPS:
             raise InputError(
-                f"probes: {self.n_outputs} outputs ({self._positions}) would take as many sweeps; "
-                "give probes (16, say), or choose fewer outputs"
+                "probes",
+                f"{self.n_outputs} outputs ({self._positions}) would take as many sweeps; "
+                "give probes (16, say), or choose fewer outputs",
             )
         wanted = frozenset(layer.name for layer in (self.layers if layers is None else layers))
         signs = None if probes is None else Signs(seed, positive("probes", probes), self.n_outputs)
@@ -223,7 +224,7 @@ class Probe:
         count = 0
         for batch in self.samples.batches(BATCH_SIZE):
             if batch.y is None:
-                raise InputError("loss: the data have no targets")
+                raise InputError("loss", "the data have no targets")
             f, uses = self.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
             total = loss(f, batch.y.to(f.device)) * len(f)
             for use, gradient in zip(uses, _gradients(total, uses), strict=True):
@@ -238,7 +239,7 @@ class Probe:
         start = int(batch.samples.min())
         f, uses = self.run(batch.x, wanted, start)
         if len(f) == 1 and (missing := wanted - {use.name for use in uses}):
-            raise InputError(f"net: layer {min(missing)} saw no rows in sample {start}, alone in its batch")
+            raise InputError("net", f"layer {min(missing)} saw no rows in sample {start}, alone in its batch")
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
         for column in range(columns):
@@ -258,14 +259,16 @@ class Probe:
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         if not uses:
-            raise InputError("net: it has no linear layer (no product of its inputs with a weight matrix)")
+            raise InputError("net", "it has no linear layer (no product of its inputs with a weight matrix)")
         for use in uses:
             self._leading.setdefault(use.name, set()).add(max(1, use.shape[0] // len(f)))
         if len(f) > 1:
             self._check_samples(x, f, uses)
         weights = {use.name: use.weight for use in uses if use.name not in self._turned}
         if not weights:
-            raise InputError(f"net: in layer {uses[0].name} rows do not come sample by sample; samples must come first")
+            raise InputError(
+                "net", f"in layer {uses[0].name} rows do not come sample by sample; samples must come first"
+            )
         self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
 
     def _check_samples(self, x: Inputs, f: Tensor, uses: list[Use]) -> None:
@@ -274,7 +277,7 @@ class Probe:
         eps = torch.finfo(f.dtype).eps
         if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
             raise InputError(
-                "net: its answer to a sample changes with the other samples of the batch, or from call to call"
+                "net", "its answer to a sample changes with the other samples of the batch, or from call to call"
             )
         directions = torch.zeros_like(f)
         # Any numbers will do that do not cancel.
@@ -312,9 +315,9 @@ class Probe:
             self._positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
         f = self.select(output)
         if self.n_outputs not in (0, f.shape[1]):
-            raise InputError(f"net: {f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
+            raise InputError("net", f"{f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
         if not bool(torch.isfinite(f).all()):
-            raise InputError(f"net: its output is not finite in the batch of sample {first}")
+            raise InputError("net", f"its output is not finite in the batch of sample {first}")
         return f, recorder.uses
 
     def _backward(self, f: Tensor, uses: list[Use], directions: Tensor, retain: bool) -> list[tuple[str, Tensor]]:
@@ -323,8 +326,9 @@ class Probe:
             delta = f.new_zeros(use.shape) if grad is None else use.delta(grad)
             if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
                 raise InputError(
-                    f"net: layer {use.name} sees rows of shape {use.shape[:-1]} for {len(f)} samples; "
-                    "samples must come first"
+                    "net",
+                    f"layer {use.name} sees rows of shape {use.shape[:-1]} for {len(f)} samples; "
+                    "samples must come first",
                 )
             deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
         return deltas

@@ -118,7 +118,7 @@ class UseRecorder(TorchFunctionMode):
             return func(*args, **kwargs)
         h = product.rows.detach().movedim(product.h_axis, -1)
         if h.shape[-1] != weight.shape[1]:
-            raise InputError(f"data: {h.shape[-1]} features reach layer {name}, which takes {weight.shape[1]}")
+            raise InputError("data", f"{h.shape[-1]} features reach layer {name}, which takes {weight.shape[1]}")
         # A copy, since the network may write to its rows later on.
         kept = h.clone() if self._keep_rows else None
         z = self._in_graph(func(*args, **kwargs))

@@ -125,7 +125,7 @@ class Weights:
             if not known:
                 return None
             raise InputError(
-                f"net: the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
+                "net", f"the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
             )
         if not known:
             name = base

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS
@@ -50,7 +50,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     """
     named = dict(audits) if isinstance(audits, Mapping) else _loaded(audits)
     if len(named) < 2:
-        raise InputError(f"audits: got {len(named)}, expected two or more to compare")
+        raise InputError("audits", f"got {len(named)}, expected two or more to compare")
     for column in columns:
         one_of("columns", column, [each for each in COLUMNS if each not in ("layer", "name", "note")])
     file = Path(out)
@@ -59,7 +59,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     else:
         file = output_folder("out", file) / "compare.html"
     if file.is_dir():
-        raise InputError(f"out: {file} is a folder, expected a file")
+        raise InputError("out", f"{file} is a folder, expected a file")
     return write_page(render_comparison(named, tuple(dict.fromkeys(columns))), file)
 
 
@@ -99,7 +99,7 @@ def _loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
     whole = [place.resolve() for place in places]
     for place, resolved in zip(places, whole, strict=True):
         if whole.count(resolved) > 1:
-            raise InputError(f"audits: {place} is named twice")
+            raise InputError("audits", f"{place} is named twice")
     depth = 1
     while len({each.parts[-depth:] for each in whole}) < len(whole):
         depth += 1

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from nfa import plots
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.report.inline import inline
 from nfa.report.tables import (
     Matrices,

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.common.checks import output_folder
 from nfa.network.scoring import Score, rows_in_words
 from nfa.report.definitions import DEFINITIONS, GLOSSARY, GROUPS, MAIN

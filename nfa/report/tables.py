@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.audited import Audit, LayerAudit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import ALPHAS, PowerScan
 from nfa.features.weight import CUTOFF, Weight

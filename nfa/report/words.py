@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nfa.audited import Audit, LayerAudit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.network.scoring import ERRORS, ORDER_DOUBTED, rows_in_words
 
 CLEAR_SKILL = 0.25

@@ -176,7 +176,7 @@ class ExponentialPower(Radial):
     def __post_init__(self) -> None:
         """Check q."""
         if not 0 < self.q <= 2:
-            raise InputError(f"exponent: got {self.q}, expected a number above 0 and at most 2")
+            raise InputError("exponent", f"got {self.q}, expected a number above 0 and at most 2")
 
     @property
     def exponent(self) -> float:
@@ -283,7 +283,7 @@ def kernel_named(name: str, exponent: float = 1.0) -> Kernel:
     if name == "power":
         return ExponentialPower(exponent)
     if not math.isclose(exponent, 1.0):
-        raise InputError(f"exponent: got {exponent}, but the kernel {name!r} has none; expected 1")
+        raise InputError("exponent", f"got {exponent}, but the kernel {name!r} has none; expected 1")
     others: dict[str, Kernel] = {
         "laplace": Laplace(),
         "gaussian": Gaussian(),

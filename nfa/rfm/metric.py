@@ -118,20 +118,20 @@ def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
     torch.float64
     """
     if M.shape not in ((d, d), (d,)):
-        raise InputError(f"{argument}: shape {tuple(M.shape)}, expected ({d}, {d}), or ({d},) for a diagonal matrix")
+        raise InputError(argument, f"shape {tuple(M.shape)}, expected ({d}, {d}), or ({d},) for a diagonal matrix")
     if M.is_complex():
-        raise InputError(f"{argument}: complex numbers, expected real ones")
+        raise InputError(argument, "complex numbers, expected real ones")
     share = max(ROUNDED, d * torch.finfo(M.dtype).eps) if M.is_floating_point() else ROUNDED
     M = M.detach().double()
     if not bool(torch.isfinite(M).all()):
-        raise InputError(f"{argument}: holds NaN or infinity; every entry must be finite")
+        raise InputError(argument, "holds NaN or infinity; every entry must be finite")
     values = M
     if M.ndim == 2:
         if float((M - M.T).abs().max()) > share * float(M.abs().max()):
-            raise InputError(f"{argument}: not symmetric")
+            raise InputError(argument, "not symmetric")
         M = M / 2 + M.T / 2
         values = torch.linalg.eigvalsh(M)
     least = float(values.min())
     if least < -share * float(values.max()):
-        raise InputError(f"{argument}: not positive semidefinite; its least eigenvalue is {least:.3g}")
+        raise InputError(argument, f"not positive semidefinite; its least eigenvalue is {least:.3g}")
     return M

@@ -61,7 +61,7 @@ class Problem:
         if weights is not None:
             rows, weights = rows[weights > 0], weights[weights > 0]
         if not len(rows):
-            raise InputError("sample_weight: 0 for all the rows to fit, expected at least one above")
+            raise InputError("sample_weight", "0 for all the rows to fit, expected at least one above")
         return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
 
     def metric(self, M: Tensor) -> Metric:
@@ -217,5 +217,5 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
     scale = problem.unit / problem.x_unit
     size = float(torch.tensor(largest * scale * scale, dtype=torch.float64).pow(recipe.agop_power))
     if not torch.finfo(torch.float64).tiny < size < math.inf:
-        raise InputError(f"M_scale: got None, but the AGOP's largest entry is {size:.3g}; expected 'max' or 'trace'")
+        raise InputError("M_scale", f"got None, but the AGOP's largest entry is {size:.3g}; expected 'max' or 'trace'")
     return M * size

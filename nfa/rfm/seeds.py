@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfa.audited import LayerAudit
+from nfa.audits.audit import LayerAudit
 from nfa.common.errors import InputError
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.metric import checked_matrix
@@ -32,11 +32,11 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
     found = M_init.agop if isinstance(M_init, LayerAudit) else M_init
     if isinstance(found, FactoredMatrix):
         if found.d != d:
-            raise InputError(f"M_init: a matrix of {found.d} features, expected {d} as in X")
+            raise InputError("M_init", f"a matrix of {found.d} features, expected {d} as in X")
         found = found.dense()
     M = checked_matrix("M_init", found if isinstance(found, Tensor) else _as_tensor(found), d).cpu()
     if not bool(M.any()):
-        raise InputError("M_init: is 0, so that every two rows would be equal")
+        raise InputError("M_init", "is 0, so that every two rows would be equal")
     if diag:
         return M.diagonal().clone() if M.ndim == 2 else M
     return M if M.ndim == 2 else torch.diag(M)
@@ -50,4 +50,4 @@ def _as_tensor(values: Any) -> Tensor:
         # In the dtype that says how it was rounded.
         return torch.from_numpy(found if found.dtype in (np.float16, np.float32) else found.astype(np.float64))
     except (TypeError, ValueError) as error:
-        raise InputError(f"M_init: {type(values).__name__} is no matrix of numbers") from error
+        raise InputError("M_init", f"{type(values).__name__} is no matrix of numbers") from error

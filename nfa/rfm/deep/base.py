@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.rfm.deep.collapse import LAST, collapse_rows
@@ -59,7 +59,9 @@ class DeepRFM(BaseRFM):
         progress: bool = True,
     ) -> None:
         if type(self) is DeepRFM:
-            raise InputError("DeepRFM: is of two kinds, DeepRFMClassifier for classes and DeepRFMRegressor for numbers")
+            raise InputError(
+                "DeepRFM", "is of two kinds, DeepRFMClassifier for classes and DeepRFMRegressor for numbers"
+            )
         super().__init__(
             kernel,
             exponent=exponent,
@@ -147,21 +149,21 @@ class DeepRFM(BaseRFM):
         one_of("transport", transport, TRANSPORTS)
         for name in parameters:
             if name in ("M_init", "depth"):
-                raise InputError(f"{name}: comes from the network")
+                raise InputError(name, "comes from the network")
             one_of("parameters", name, RFMRegressor().get_params())
         head = ("network" if transport == "polar" else "kernel") if head is None else one_of("head", head, HEADS)
         source, n_iters = Source(net, X), positive("n_iters", n_iters, least=0)
         if transport == "polar":
             for name, value in (("width", width), ("feature_map", feature_map)):
                 if value is not None:
-                    raise InputError(f"{name}: only for transport='random'; 'polar' keeps the network's own")
+                    raise InputError(name, "only for transport='random'; 'polar' keeps the network's own")
             return polar_rfm(source, X, y, features, power, audit, head, n_iters, parameters)
         if head == "network":
-            raise InputError("head: 'network' cannot take random features; expected 'kernel' for transport='random'")
+            raise InputError("head", "'network' cannot take random features; expected 'kernel' for transport='random'")
         parameters |= {"n_iters": n_iters, "feature_map": feature_map or "relu", "width": width}
         made = random_rfm(source, X, y, features, power, audit, transport_ridge, parameters)
         if not isinstance(made, cls):
-            raise InputError(f"y: asks for a {type(made).__name__}, not a {cls.__name__}; DeepRFM takes either")
+            raise InputError("y", f"asks for a {type(made).__name__}, not a {cls.__name__}; DeepRFM takes either")
         return made
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
@@ -170,7 +172,9 @@ class DeepRFM(BaseRFM):
         Raises:
             InputError: always.
         """
-        raise InputError(f"staged_fit: a {type(self).__name__} has no stages; fit it with other n_iters, or a flat RFM")
+        raise InputError(
+            "staged_fit", f"a {type(self).__name__} has no stages; fit it with other n_iters, or a flat RFM"
+        )
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
         """Fit the machines, each seeded by `M_init`."""
@@ -180,7 +184,7 @@ class DeepRFM(BaseRFM):
         seeds = self.M_init
         if seeds is not None and (not isinstance(seeds, Sequence) or len(seeds) != self.depth):
             got = f"{len(seeds)} of them" if isinstance(seeds, Sequence) else type(seeds).__name__
-            raise InputError(f"M_init: got {got}, expected a list with one for each of the {self.depth} machines")
+            raise InputError("M_init", f"got {got}, expected a list with one for each of the {self.depth} machines")
         return self._stack(X, Y, weights, lambda number, rows: None if seeds is None else seeds[number])
 
     def _stack(self, X: Tensor, Y: Tensor, weights: Tensor | None, first: FirstMatrix) -> Self:
@@ -219,7 +223,7 @@ class DeepRFM(BaseRFM):
             return [positive("width", self.width)] * (depth - 1)
         if len(self.width) != depth - 1:
             expected = f"a number, or one for each of the {depth - 1} maps between machines"
-            raise InputError(f"width: got {self.width!r}, expected {expected}")
+            raise InputError("width", f"got {self.width!r}, expected {expected}")
         return [positive("width", width) for width in self.width]
 
     def _rows(self, X: Any) -> Tensor:

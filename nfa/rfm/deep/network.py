@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.common.checks import number, one_of
 from nfa.common.errors import InputError
 from nfa.features.measuring import measure
 from nfa.features.polar import Polar, Spectral
+from nfa.formats.loading import load
 from nfa.network.forward import Forward
-from nfa.network.loading import load
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.probe import Activations, Layer, Probe, activations
@@ -44,10 +44,10 @@ class Source:
             self.layers: list[Layer] = list(probe.layers)
             n = probe.samples.n
         if n is None:
-            raise InputError(f"X: got {type(X).__name__}, expected an array, a tensor or a table")
+            raise InputError("X", f"got {type(X).__name__}, expected an array, a tensor or a table")
         self.n: int = n
         if len(self.layers) < 2:
-            raise InputError(f"net: it has no hidden layer (only {self.layers[0].name}), expected at least one")
+            raise InputError("net", f"it has no hidden layer (only {self.layers[0].name}), expected at least one")
 
     def probe(self, X: Any) -> Probe:
         """Return the network, ready to be examined on rows."""
@@ -101,7 +101,7 @@ class Source:
             polar, of_layer = Polar(layer.weight), S[layer.name]
             M = polar.nfm if of_layer is None else polar.agop(of_layer)
             if M.rank == 0:
-                raise InputError(f"features: the {features.upper()} of layer {layer.name} is 0 on X (a dead layer)")
+                raise InputError("features", f"the {features.upper()} of layer {layer.name} is 0 on X (a dead layer)")
             found[layer.name] = Seed(polar, M.power(power).scaled(polar.nfm.size))
         return found
 
@@ -113,9 +113,9 @@ class Source:
         known = {layer["name"]: layer for layer in audit}
         for layer in self.layers:
             if layer.name not in known:
-                raise InputError(f"audit: it has no layer {layer.name!r}, which the network has")
+                raise InputError("audit", f"it has no layer {layer.name!r}, which the network has")
             if not known[layer.name].is_of(layer.weight):
-                raise InputError(f"audit: layer {layer.name!r} has another weight than the network's")
+                raise InputError("audit", f"layer {layer.name!r} has another weight than the network's")
 
     def check_chain(self, probe: Probe) -> None:
         """See that each layer's rows, and the output, come from the layer before and from nothing else.
@@ -133,11 +133,12 @@ class Source:
             rows = f.detach() if after is None else uses[0].h if len(uses) == 1 else None
             what = "the output" if after is None else f"layer {after}"
             if rows is None or rows.ndim != 2:
-                raise InputError(f"net: {what} has several rows for each sample; transport='random' takes one")
+                raise InputError("net", f"{what} has several rows for each sample; transport='random' takes one")
             if float((rows - rows[0]).abs().max()) > 1e3 * torch.finfo(rows.dtype).eps * float(rows.abs().max()):
                 raise InputError(
-                    f"net: {what} depends on more than layer {layer.name} (a residual connection?); transport='random' "
-                    "needs a plain chain, transport='polar' takes any network"
+                    "net",
+                    f"{what} depends on more than layer {layer.name} (a residual connection?); transport='random' "
+                    "needs a plain chain, transport='polar' takes any network",
                 )
 
 
@@ -182,5 +183,5 @@ def single_rows(rows: Tensor, name: str) -> Tensor:
         InputError: there are several for each sample, which a kernel machine cannot take.
     """
     if rows.shape[1] != 1:
-        raise InputError(f"net: layer {name} has {rows.shape[1]} rows for each sample; a kernel machine takes one")
+        raise InputError("net", f"layer {name} has {rows.shape[1]} rows for each sample; a kernel machine takes one")
     return rows[:, 0]

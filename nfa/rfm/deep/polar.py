@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows

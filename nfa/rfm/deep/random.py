@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from nfa.audited import Audit
+from nfa.audits.audit import Audit
 from nfa.common.checks import number
 from nfa.common.errors import InputError
 from nfa.probe import activations
@@ -48,7 +48,7 @@ def random_rfm(
         name = source.names[place]
         TR, share = carried(seeds[name].factor, single_rows(rows[name], name), x, ridge)
         if not bool(TR.any()):
-            raise InputError(f"net: layer {name} sees the same for every sample (a dead layer); no M can be carried")
+            raise InputError("net", f"layer {name} sees the same for every sample (a dead layer); no M can be carried")
         shares.append({"layer": place, "name": name, "share": share})
         matrices.append(TR @ TR.T)
         return matrices[-1]

@@ -46,7 +46,7 @@ def targets_of(model: Model, y: Any, n: int, n_outputs: int) -> Targets:
     """
     values = np.asarray(as_host(y))
     if len(values) != n:
-        raise InputError(f"y: {len(values)} targets, but X has {n} rows")
+        raise InputError("y", f"{len(values)} targets, but X has {n} rows")
     labels = labels_of(values, n_outputs)
     if labels is None:
         return Targets(values, None)
@@ -61,8 +61,9 @@ def targets_of(model: Model, y: Any, n: int, n_outputs: int) -> Targets:
     elif text:
         if len(present) != len(answers):
             raise InputError(
-                f"y: {len(present)} classes called by text, but the network has {n_outputs} outputs; "
-                "hand over the outputs' numbers"
+                "y",
+                f"{len(present)} classes called by text, but the network has {n_outputs} outputs; "
+                "hand over the outputs' numbers",
             )
         answers = present
     notes = []

@@ -38,12 +38,12 @@ class RFMClassifier(ClassifierMixin, BaseRFM):
             try:
                 self.classes_ = np.unique(y)
             except TypeError as error:
-                raise InputError("y: labels of kinds that cannot be sorted, expected those of one kind") from error
+                raise InputError("y", "labels of kinds that cannot be sorted, expected those of one kind") from error
         known = {label: number for number, label in enumerate(self.classes_.tolist())}
         labels = y.tolist()
         unknown = [label for label in labels if label not in known]
         if unknown:
-            raise InputError(f"validation: holds the label {unknown[0]!r}, which y does not")
+            raise InputError("validation", f"holds the label {unknown[0]!r}, which y does not")
         numbers = np.array([known[label] for label in labels])
         return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(numbers)]
 

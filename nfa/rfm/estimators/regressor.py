@@ -70,7 +70,7 @@ class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
         if learn:
             self._target_shape = y.shape[1:]
         elif y.shape[1:] != self._target_shape:
-            raise InputError(f"validation: targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
+            raise InputError("validation", f"targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
         return as_tensor(y.reshape(len(y), -1).astype(np.float64))
 
     def predict(self, X: Any) -> NDArray[Any]:

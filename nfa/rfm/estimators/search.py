@@ -112,11 +112,11 @@ class BaseSearch(Saved, BaseEstimator):
         rows, weights, known = training.rows, training.weights, len(training.rows)
         Y = template._targets(training.targets, learn=True).to(rows.device)
         if known < 2:
-            raise InputError(f"X: n_samples = {known}, expected at least 2 to choose by")
+            raise InputError("X", f"n_samples = {known}, expected at least 2 to choose by")
         if validation is None:
             splits = self._splits(given, groups)
         elif groups is not None:
-            raise InputError("groups: of no use where validation is given, expected one of both")
+            raise InputError("groups", "of no use where validation is given, expected one of both")
         else:
             rows, Y = self._appended(template, rows, Y, validation)
             splits = [(np.arange(known), np.arange(known, len(rows)))]
@@ -137,7 +137,7 @@ class BaseSearch(Saved, BaseEstimator):
     def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
         """Return rows and targets with the held-out ones behind them."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise InputError(f"validation: got {type(validation).__name__}, expected a pair of rows and targets")
+            raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
         held = template._rows(validation[0])
         y = np.asarray(as_host(validation[1]))
         check_consistent_length(held, y)
@@ -161,7 +161,7 @@ class BaseSearch(Saved, BaseEstimator):
             counted = ((place[train], place[test]) for train, test in folds)
             found = [(train[train >= 0], test[test >= 0]) for train, test in counted]
             if not found:
-                raise InputError("cv: makes no splits")
+                raise InputError("cv", "makes no splits")
             return found
         targets, seed = targets[numbers], int(check_random_state(self.random_state).randint(2**31))
         most = min(positive("cv", self.cv, least=2), len(targets))
@@ -169,7 +169,7 @@ class BaseSearch(Saved, BaseEstimator):
             groups = groups[numbers]
             apart = len(np.unique(groups))
             if apart < 2:
-                raise InputError("groups: all rows are of one group, expected at least two")
+                raise InputError("groups", "all rows are of one group, expected at least two")
             by_group = GroupKFold(min(most, apart), shuffle=True, random_state=seed)
             return list(by_group.split(targets, targets, groups))
         largest = int(np.unique(targets, return_counts=True)[1].max()) if classes else 0
@@ -184,7 +184,7 @@ class BaseSearch(Saved, BaseEstimator):
         """Return the candidates that a parameter lists."""
         values = getattr(self, name)
         if isinstance(values, str) or not isinstance(values, Iterable) or not (found := list(values)):
-            raise InputError(f"{name}: got {values!r}, expected a list of at least one")
+            raise InputError(name, f"got {values!r}, expected a list of at least one")
         return found
 
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:

@@ -59,7 +59,7 @@ def column_encoder(X: Any) -> ColumnTransformer | None:
         if isinstance(dtype, pd.CategoricalDtype) or is_object_dtype(dtype) or is_string_dtype(dtype):
             found.append(position)
         elif not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
-            raise InputError(f"X: column {name!r} is {dtype}, expected numbers, truth values or categories")
+            raise InputError("X", f"column {name!r} is {dtype}, expected numbers, truth values or categories")
     return encoder_of(found) if found else None
 
 
@@ -122,10 +122,10 @@ def device_of(X: Any, device: Any) -> torch.device:
     try:
         found = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"device: {device!r} is not a device torch knows") from error
+        raise InputError("device", f"{device!r} is not a device torch knows") from error
     try:
         torch.ones(1, device=found).item()  # which needs memory there, and a way back
     # Torch says it in many ways: AssertionError, RuntimeError, NotImplementedError, and its own.
     except Exception as error:
-        raise InputError(f"device: {device!r} is not available here") from error
+        raise InputError("device", f"{device!r} is not available here") from error
     return found

@@ -41,7 +41,7 @@ class Training:
         if self.weights is None or len(numbers) == len(self.targets):
             return self
         if not len(numbers):
-            raise InputError("sample_weight: every weight is 0 in the dtype of the computation")
+            raise InputError("sample_weight", "every weight is 0 in the dtype of the computation")
         return Training(self.rows[numbers], self.targets[numbers], self.weights[numbers])
 
 

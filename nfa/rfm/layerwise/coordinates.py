@@ -75,7 +75,7 @@ class Coordinates:
         try:
             save_file({name: t.contiguous() for name, t in found.items() if t is not None}, str(path))
         except OSError as error:
-            raise InputError(f"folder: cannot write {path} ({error.strerror})") from error
+            raise InputError("folder", f"cannot write {path} ({error.strerror})") from error
 
 
 def factor_of(M: FactoredMatrix) -> Tensor:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from nfa.audited import Audit, LayerAudit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import number, one_of, output_folder, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
@@ -186,7 +186,7 @@ class LayerwiseRFM(BaseEstimator):
         self.machines_: dict[str, RFM] = {name: each.machine for name, each in last.items()}
         self.coordinates_ = {name: each.coordinates for name, each in last.items() if each.coordinates is not None}
         if not self.machines_:
-            raise InputError(f"features: no layer has a machine ({'; '.join(self.notes_.values())})")
+            raise InputError("features", f"no layer has a machine ({'; '.join(self.notes_.values())})")
         self._answering()
         return self
 
@@ -298,14 +298,14 @@ class LayerwiseRFM(BaseEstimator):
         """Return targets of the kind that `fit` saw: labels, or numbers."""
         values = np.asarray(as_host(y))
         if len(values) != n:
-            raise InputError(f"y: {len(values)} targets, but X has {n} rows")
+            raise InputError("y", f"{len(values)} targets, but X has {n} rows")
         if self.classes_ is None:
             if values.shape[1:] != self._y.shape[1:]:
-                raise InputError(f"y: shape {values.shape}, expected {('n', *self._y.shape[1:])} as in fit")
+                raise InputError("y", f"shape {values.shape}, expected {('n', *self._y.shape[1:])} as in fit")
             return values.astype(np.float64)
         labels = labels_of(values, self._network.n_outputs)
         if labels is None:
-            raise InputError(f"y: {values.dtype} of shape {values.shape}, but fit saw classes")
+            raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
         return labels
 
     def _answering(self) -> str:
@@ -314,5 +314,5 @@ class LayerwiseRFM(BaseEstimator):
             return list(self.machines_)[-1]
         name = str(self.audit_[self.layer]["name"])
         if name not in self.machines_:
-            raise InputError(f"layer: {name} has no machine ({self.notes_.get(name, 'not among the layers chosen')})")
+            raise InputError("layer", f"{name} has no machine ({self.notes_.get(name, 'not among the layers chosen')})")
         return name

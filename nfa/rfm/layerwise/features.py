@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.audited import LayerAudit
+from nfa.audits.audit import LayerAudit
 from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine_of
 

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.audited import Audit, LayerAudit
-from nfa.auditing import audit
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.run import audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import bars
+from nfa.formats.loading import load
 from nfa.network.forward import Forward
-from nfa.network.loading import load
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.network.scoring import Score, score_outputs
@@ -65,7 +65,7 @@ class Network:
     def prepared(self, X: Any) -> Any:
         """Return inputs as the network wants them: columns by name, transformed, scaled."""
         if isinstance(X, tuple):
-            raise InputError("X: a tuple; hand over rows as X and targets as y")
+            raise InputError("X", "a tuple; hand over rows as X and targets as y")
         return prepare(self.model, X)[0]
 
     def audited(self, X: Any, init: Any, outputs: str, layers: str | None, seed: int) -> Audit:
@@ -77,7 +77,8 @@ class Network:
         with Probe(self.forward, X) as probe:
             if len(probe.layers) < 2:
                 raise InputError(
-                    "net: it has no hidden layer, so that its only layer's inputs are X itself; fit an RFM to X instead"
+                    "net",
+                    "it has no hidden layer, so that its only layer's inputs are X itself; fit an RFM to X instead",
                 )
         before = None if init is None else load(init, argument="init")
         with bars(self.bars):
@@ -100,7 +101,7 @@ class Network:
             own = {each.name: each.weight for each in probe.layers}
         for layer in layers:
             if not layer.is_of(own[one_of("audit", layer["name"], own)]):
-                raise InputError(f"audit: the weight of {layer['name']} is not the network's; audit this network")
+                raise InputError("audit", f"the weight of {layer['name']} is not the network's; audit this network")
 
     def score(self, outputs: Tensor, y: NDArray[Any], classes: NDArray[Any] | None) -> tuple[Score | None, str]:
         """Return the network's score, or None, and what is unusual about it, in words.
@@ -143,10 +144,10 @@ def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[n
     if y.dtype.kind in "iub":
         return y.astype(np.int64)
     if len(classes) != answers:
-        raise InputError(f"y has {len(classes)} classes called by text, but the network tells {answers} apart")
+        raise InputError("y", f"has {len(classes)} classes called by text, but the network tells {answers} apart")
     unknown = y[~np.isin(y, classes)]
     if len(unknown):
-        raise InputError(f"y holds the label {unknown[0].item()!r}, which the training rows lack")
+        raise InputError("y", f"holds the label {unknown[0].item()!r}, which the training rows lack")
     return np.searchsorted(classes, y)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.audited import LayerAudit
+from nfa.audits.audit import LayerAudit
 from nfa.network.scoring import Score
 from nfa.rfm.layerwise.machine import LayerMachine
 

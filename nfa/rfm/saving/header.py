@@ -24,6 +24,10 @@ DTYPES = ("bool", *SIGNED, *UNSIGNED, "float16", "float32", "float64", "object")
 Header = dict[str, Any]
 
 
+class HeaderError(ValueError):
+    """A header says what does not fit: the message is a sentence about one of its entries."""
+
+
 def array_to_json(what: str, values: NDArray[Any]) -> Header:
     """Return an array of text, numbers or truth values as JSON can hold it, with its type.
 
@@ -36,7 +40,7 @@ def array_to_json(what: str, values: NDArray[Any]) -> Header:
         if name not in (*DTYPES, "str") or not (each is None or isinstance(each, (bool, int, float, str))):
             kind = type(each).__name__ if name == "object" else name
             raise InputError(
-                f"model: {what} hold {kind}; a file keeps str, int, float and bool only: pickle the model instead"
+                "model", f"{what} hold {kind}; a file keeps str, int, float and bool only: pickle the model instead"
             )
     return {"dtype": name, "values": [to_json(each) for each in plain]}
 
@@ -101,4 +105,4 @@ def above_zero(table: Header, key: str) -> float:
 def expect(holds: bool, otherwise: str) -> None:
     """Refuse the file with a message unless something holds."""
     if not holds:
-        raise InputError(otherwise)
+        raise HeaderError(otherwise)

@@ -14,7 +14,7 @@ from torch import Tensor
 from nfa.common.checks import existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
-from nfa.network.formats.nfa_file import read_safetensors
+from nfa.formats.nfa_file import read_safetensors
 from nfa.rfm.estimators.tables import device_of, encoder_of
 from nfa.rfm.saving.estimators import estimators
 from nfa.rfm.saving.header import (
@@ -22,6 +22,7 @@ from nfa.rfm.saving.header import (
     KEY,
     NOT_KEPT,
     Header,
+    HeaderError,
     array_from_json,
     expect,
     from_json,
@@ -47,15 +48,15 @@ def load(path: str | os.PathLike[str], device: Any = None, expected: str | None 
     file = existing_file("path", path)
     tensors, metadata = read_safetensors(file, "path")
     if KEY not in metadata:
-        raise InputError(f"path: {file} holds no recursive feature machine")
+        raise InputError("path", f"{file} holds no recursive feature machine")
     place = device_of(None, device)
     try:
         return _model(json.loads(metadata[KEY]), tensors, place, device, expected)
-    except InputError as error:
-        raise InputError(f"path: {file}: {shown(error, 300)}") from error
+    except (InputError, HeaderError) as error:
+        raise InputError("path", f"{file}: {shown(error, 300)}") from error
     # Whatever a header of the wrong shape meets on its way into numpy, pandas, scikit-learn and torch.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise InputError(f"path: the header of {file} does not fit its tensors") from error
+        raise InputError("path", f"the header of {file} does not fit its tensors") from error
 
 
 def _model(header: Any, tensors: dict[str, Tensor], place: torch.device, device: Any, expected: str | None) -> Any:

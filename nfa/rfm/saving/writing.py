@@ -22,7 +22,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a safetensors file; see `Saved.save`."""
     name = type(model).__name__
     if estimators().get(name) is not type(model):
-        raise InputError(f"model: {name} is none of {', '.join(estimators())}; pickle it")
+        raise InputError("model", f"{name} is none of {', '.join(estimators())}; pickle it")
     check_is_fitted(model)
     fitted: Any = getattr(model, "best_estimator_", model)
     tensors, transposed = tensors_of(fitted.machine_, fitted._weights)
@@ -37,7 +37,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     try:
         save_file(tensors, str(path), metadata={KEY: json.dumps(header, allow_nan=False)})
     except (OSError, SafetensorError) as error:
-        raise InputError(f"path: cannot write {path}: {error}") from error
+        raise InputError("path", f"cannot write {path}: {error}") from error
 
 
 def _parameters(model: Any) -> Header:

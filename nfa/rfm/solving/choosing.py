@@ -52,15 +52,16 @@ def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
     (True, False)
     """
     if not memory_budget > 0:
-        raise InputError(f"memory_budget: got {memory_budget}, expected GiB above 0")
+        raise InputError("memory_budget", f"got {memory_budget}, expected GiB above 0")
     budget = int(memory_budget * GIB)
     if MATRICES * n * n * itemsize <= budget:
         return Plan(n, itemsize, budget, dense=True)
     least = MATRICES * min(ROWS, n) * n * itemsize
     if least > budget:
         raise InputError(
-            f"memory_budget: {memory_budget:.3g} GiB is less than the smallest block of a kernel matrix of {n:,} rows "
-            f"takes; expected at least {_rounded_up(least / GIB)}"
+            "memory_budget",
+            f"{memory_budget:.3g} GiB is less than the smallest block of a kernel matrix of {n:,} rows "
+            f"takes; expected at least {_rounded_up(least / GIB)}",
         )
     return Plan(n, itemsize, budget, dense=False)
 

@@ -288,11 +288,11 @@ def test_labels_that_cannot_be_told_to_outputs_have_no_network_error():
     two = np.array(["a", "b", "b"])[y]
     table = LayerwiseRFM.from_network(network, x, two).score_frame(x, two)
     assert table["network_error"].isna().all()
-    assert table["note"].str.contains("y has 2 classes called by text, but the network tells 3 apart").all()
+    assert table["note"].str.contains("y: has 2 classes called by text, but the network tells 3 apart").all()
     three = np.array(["a", "b", "c"])[y]
     other = LayerwiseRFM.from_network(network, x, three).score_frame(x, np.where(y == 1, "aa", three))
     assert other["network_error"].isna().all()
-    assert other["note"].str.contains("y holds the label 'aa', which the training rows lack").all()
+    assert other["note"].str.contains("y: holds the label 'aa', which the training rows lack").all()
 
 
 def test_fewer_rows_than_inputs_are_noted():

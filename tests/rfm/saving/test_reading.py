@@ -12,7 +12,7 @@ from helpers import gaussian
 from safetensors.torch import load_file, save_file
 
 from nfa import InputError
-from nfa.network.formats.nfa_file import read_safetensors
+from nfa.formats.nfa_file import read_safetensors
 from nfa.rfm import RFMClassifier, RFMRegressor, RFMRegressorCV, load
 from nfa.rfm.saving.header import KEY
 

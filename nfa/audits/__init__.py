@@ -1,0 +1,6 @@
+"""Audits: one call measures a network, and what comes back is a table with the matrices behind it."""
+
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.run import audit
+
+__all__ = ["Audit", "LayerAudit", "audit"]

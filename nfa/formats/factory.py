@@ -1,0 +1,39 @@
+"""`package.module:factory`: the one way by which code runs, and it is the user's own."""
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+from torch import nn
+
+from nfa.common.errors import InputError
+
+
+def from_factory(text: str, argument: str) -> nn.Module:
+    """Call the function that `package.module:factory` names, without arguments, and return its network.
+
+    The module is looked for in the current folder first.
+
+    Raises:
+        InputError: there is no such function, it takes arguments, or it returns no `torch.nn.Module`.
+    """
+    module_name, _, name = text.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except (ModuleNotFoundError, ValueError, TypeError) as error:
+        raise InputError(argument, f"cannot import {module_name!r} ({error})") from error
+    finally:
+        sys.path.pop(0)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise InputError(argument, f"{module_name} has no function {name!r}")
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise InputError(argument, f"{text} takes arguments ({error}); name a function without any") from error
+    net = factory()
+    if not isinstance(net, nn.Module):
+        raise InputError(argument, f"{text} returned {type(net).__name__}, expected a torch.nn.Module")
+    return net

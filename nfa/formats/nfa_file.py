@@ -1,0 +1,115 @@
+"""nfa's own files: safetensors with a header that says all one needs to audit them."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from nfa.common.checks import check_finite
+from nfa.common.errors import InputError, Place
+from nfa.data.dataset import Scaling
+from nfa.network.mlp import MLP
+from nfa.network.model import Model
+
+SCALING = "scaling."
+"""Prefix of the tensors that hold the inputs' scaling; a network's own tensors begin with `layers.`."""
+
+
+def save_model(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model whose network is an `MLP` to a safetensors file.
+
+    The header's key "nfa" holds JSON: schema, architecture (with activation and init), the kind of the
+    inputs' scaling, the names of inputs and classes, the split's shares, seed and rows, and the
+    training's settings.
+
+    Raises:
+        InputError: the network is of another class, or the file cannot be written.
+    """
+    if not isinstance(model.net, MLP):
+        raise InputError("net", f"only nfa.MLP can be saved as an nfa file, got {type(model.net).__name__}")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.net.state_dict().items()}
+    header: dict[str, Any] = {
+        "schema": 1,
+        "architecture": model.net.architecture,
+        "scaling": None,
+        "split": model.split,
+        "features": model.features,
+        "classes": model.classes,
+        "settings": model.settings,
+    }
+    if model.scaling is not None:
+        header["scaling"] = model.scaling.kind
+        tensors[SCALING + "shift"] = torch.tensor(model.scaling.shift)
+        tensors[SCALING + "scale"] = torch.tensor(model.scaling.scale)
+    try:
+        save_file(tensors, str(path), metadata={"nfa": json.dumps(header)})
+    except (OSError, SafetensorError) as error:
+        raise InputError("path", f"cannot write {path}: {error}") from error
+
+
+def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors, in the order of their names in the file, and its header's text.
+
+    Raises:
+        InputError: the file is truncated or of another kind.
+    """
+    try:
+        with safe_open(str(file), framework="pt") as handle:
+            metadata = handle.metadata() or {}
+            tensors = {key: handle.get_tensor(key) for key in handle.offset_keys()}
+    except (SafetensorError, OSError) as error:
+        raise InputError(argument, f"cannot read {file} as safetensors: it is truncated or of another kind") from error
+    return tensors, metadata
+
+
+def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: str) -> Model:
+    """Return the model that `save_model` wrote, from the file's tensors and the text of its header.
+
+    Raises:
+        InputError: header and tensors do not fit, or a weight is not finite.
+    """
+    try:
+        header = json.loads(text)
+        scaling = _scaling(header["scaling"], tensors)
+        _check_shapes(header["architecture"], tensors)
+        net = MLP(**header["architecture"])
+        net.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
+        split = header["split"]
+        if split is not None:
+            shares = [float(split[key]) for key in ("test", "val")]
+            numbers = [int(split[key]) for key in ("seed", "rows")]
+            if set(split) != {"test", "val", "seed", "rows"} or min(*shares, *numbers) < 0 or sum(shares) >= 1:
+                raise ValueError("split")
+        features, classes = (None if header[key] is None else tuple(header[key]) for key in ("features", "classes"))
+        settings = dict(header["settings"])
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration, AttributeError) as error:
+        raise InputError(argument, f"the header of {file} does not fit its tensors") from error
+    for name, tensor in net.state_dict().items():
+        check_finite(Place(argument, name), tensor)
+    return Model(net.eval(), file.name, scaling, split, features, classes, settings)
+
+
+def _scaling(kind: str | None, tensors: dict[str, torch.Tensor]) -> Scaling | None:
+    """Take the scaling out of a file's tensors, once it is known to be one."""
+    if kind is None:
+        return None
+    shift, scale = (tensors.pop(SCALING + key) for key in ("shift", "scale"))
+    for values in (shift, scale):
+        if values.ndim > 1 or not bool(torch.isfinite(values).all()):
+            raise ValueError("scaling")
+    if kind not in Scaling.KINDS or bool((scale == 0).any()):
+        raise ValueError("scaling")
+    return Scaling(kind, shift.numpy(), scale.numpy())
+
+
+def _check_shapes(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Compare sizes before a network is built: a small file may name a large one."""
+    sizes = [architecture["d"], *architecture["width"], architecture["n_outputs"]]
+    for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        if tuple(tensors[f"layers.{number}.weight"].shape) != (fan_out, fan_in):
+            raise ValueError("architecture")

@@ -1,0 +1,109 @@
+"""Weights that several modules of a network share: which modules those are, and what an exporter wrote out again."""
+
+import re
+from collections.abc import Container
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfa.formats.onnx.fold import Folded
+from nfa.formats.onnx.names import is_made_up
+from nfa.formats.onnx.node import Node
+
+WEIGHTS = {"MatMul": (0, 1), "Gemm": (0, 1), "Conv": (1,), "Gather": (0,), "Einsum": (0, 1, 2, 3)}
+"""Which inputs of an operator are weights where they are constant."""
+
+
+def users(folded: Folded) -> dict[str, list[int]]:
+    """Return, by constant, the places of the nodes that apply it as a weight, as it is or as another view shows it."""
+    views = {node.outputs[0]: node.inputs[0] for node in folded.nodes if node.outputs[0] in folded.constants}
+    found: dict[str, list[int]] = {}
+    for place, node in enumerate(folded.nodes):
+        for name in (node.inputs[each] for each in WEIGHTS.get(node.operator, ()) if each < len(node.inputs)):
+            while name in views:
+                name = views[name]
+            if name in folded.constants:
+                found.setdefault(name, []).append(place)
+    return found
+
+
+def untwinned(folded: Folded) -> Folded:
+    """Return the graph with one constant for each weight, where an exporter wrote one out again.
+
+    Those are constants without a name of their own: a weight that the same module applies twice, and the
+    transpose of a weight that the network turns around. The latter becomes a view.
+    """
+    same: dict[str, str] = {}
+    turned: dict[str, str] = {}
+    known: dict[tuple[Any, ...], str] = {}
+    constants, origins = folded.constants, folded.origins
+    weights = [
+        (name, folded.nodes[places[0]].path)
+        for name, places in users(folded).items()
+        if constants[name].ndim == 2 and constants[name].is_floating_point()
+    ]
+    # Names that people gave come first: of two constants that are one weight, the other one goes.
+    for name, path in sorted(weights, key=lambda weight: is_made_up(origins[weight[0]])):
+        value = constants[name]
+        if is_made_up(origins[name]):
+            twin = known.get((path, *_start(value))) if path else None
+            if twin is not None and torch.equal(constants[twin], value):
+                same[name] = twin
+                continue
+            mirror = known.get(("T", path, *_start(value.T)))
+            if mirror is not None and torch.equal(constants[mirror], value.T) and not torch.equal(value, value.T):
+                turned[name] = mirror
+                continue
+        known.setdefault((path, *_start(value)), name)
+        # Where no module says otherwise, or the very one whose weight it is.
+        for module in ("", path, origins[name].rpartition(".")[0]):
+            known.setdefault(("T", module, *_start(value)), name)
+    views = [Node("Transpose", name, "", (turned[name],), (name,), {"perm": [1, 0]}, 13) for name in turned]
+    nodes = [replace(node, inputs=tuple(same.get(name, name) for name in node.inputs)) for node in folded.nodes]
+    return replace(folded, nodes=[*views, *nodes])
+
+
+def owners(own: str, nodes: list[Node], modules: Container[str]) -> list[str]:
+    """Return, for each node that applies a weight, the module whose weight it is there.
+
+    A weight that the nodes of several modules apply is a weight of each: they are tied, or were equal when
+    the file was written, and share what it keeps once. But a module around the owner, or within it, only
+    takes the owner's, and a module that is run again is the same one.
+
+    Args:
+        own: The module after which the file names the weight.
+        nodes: Those that apply it.
+        modules: Those that the file names tensors after.
+
+    >>> used = [Node("Gemm", "", path, (), (), {}, 13) for path in ("one", "two", "")]
+    >>> owners("one", used, ("one", "two"))
+    ['one', 'two', 'one']
+    """
+    first = {_bare(own): own}
+    found = []
+    for node in nodes:
+        path = node.path
+        earlier = first.setdefault(_bare(path), path)
+        # torch's older exporter, whose names begin with a slash, numbers the calls of a module.
+        if node.name.startswith("/") and path not in modules and _repeats(path, earlier):
+            path = earlier
+        related = not path or f"{own}.".startswith(f"{path}.") or f"{path}.".startswith(f"{own}.")
+        found.append(own if related else path)
+    return found if own in found else [own] * len(found)
+
+
+def _start(value: Tensor) -> tuple[Any, ...]:
+    """Return what two equal weights have in common, and few others."""
+    return (value.dtype, *value.shape, *value[:1].flatten()[:16].tolist())
+
+
+def _bare(path: str) -> str:
+    return re.sub(r"_[0-9]+(?=\.|$)", "", path)
+
+
+def _repeats(path: str, first: str) -> bool:
+    """Return whether a path is another one whose parts may have numbers at their ends."""
+    pairs = zip(path.split("."), first.split("."), strict=True)
+    return all(part == one or re.fullmatch(re.escape(one) + "_[0-9]+", part) for part, one in pairs)

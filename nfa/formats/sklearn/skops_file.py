@@ -1,0 +1,157 @@
+"""scikit-learn estimators kept with `skops.io.dump`: archives that name types, of which only known ones are built."""
+
+import io
+import json
+import warnings
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+from nfa.common.errors import InputError
+from nfa.common.shown import shown
+from nfa.network.model import Model
+
+TRUSTED = {
+    "numpy.dtype": "DTypeNode",
+    "numpy.number": "TypeNode",
+    "sklearn.compose._column_transformer.make_column_selector": "ObjectNode",
+    "sklearn.feature_selection._univariate_selection.f_classif": "FunctionNode",
+    "sklearn.feature_selection._univariate_selection.f_regression": "FunctionNode",
+    "sklearn.metrics._scorer._PassthroughScorer": "ObjectNode",
+    "sklearn.model_selection._split.KFold": "ObjectNode",
+    "sklearn.model_selection._split.StratifiedKFold": "ObjectNode",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer": "ObjectNode",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer": "ObjectNode",
+}
+"""What networks and the usual pipelines hold beyond the types that skops trusts by itself, and the one way in which
+skops writes and builds it: plain values and functions of numbers, which do nothing when they are built."""
+
+INFLATION, ALWAYS = 100, 64 << 20
+"""How many times its own size a file may need in memory; so many bytes it may always need."""
+
+CHUNK = 1 << 20
+"""Bytes inflated at a time."""
+
+
+def read_skops(file: Path, argument: str) -> Model:
+    """Read a fitted estimator from a skops file, as `from_estimator` reads it in memory.
+
+    Nothing is built before every type that the file names is known to be scikit-learn's own or a plain value;
+    functions, methods and classes of anybody else's are refused. The file's numbers are not judged: a
+    pipeline's steps compute with them as scikit-learn does.
+
+    Args:
+        file: The archive.
+        argument: What messages call it.
+
+    Raises:
+        InputError: skops is missing, the file is damaged, names other types, would fill the memory, or holds
+            no network.
+    """
+    needs = InputError(argument, ".skops files need skops 0.16 or later: pip install 'nfa[skops]'")
+    try:
+        import skops.io
+    except ImportError as error:
+        raise needs from error
+    # What may be built before skops asks was looked through in 0.16; earlier ones are known to have asked for less.
+    if [int(part) for part in skops.__version__.split(".")[:2]] < [0, 16]:
+        raise needs
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    from nfa.formats.sklearn.estimator import from_estimator
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            content = _checked_copy(file, argument)
+            unknown = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
+            if unknown:
+                # As ASCII literals, since names may hold anything.
+                names = ", ".join(ascii(name)[1:-1] for name in sorted(unknown))
+                raise InputError(
+                    argument,
+                    f"{file} names types that are neither scikit-learn's estimators nor plain values, so "
+                    f"it is not read: {names}",
+                )
+            model = from_estimator(skops.io.loads(content, trusted=list(TRUSTED)), argument)
+        except InputError:
+            raise
+        # What is wrong with a file shows in zipfile, json, numpy, skops or scikit-learn, as any of their errors.
+        except Exception as error:
+            raise InputError(argument, f"cannot read {file} as skops: it is damaged or of another kind") from error
+    written = [
+        each.message.original_sklearn_version for each in caught if isinstance(each.message, InconsistentVersionWarning)
+    ]
+    versions = sorted({shown(version) for version in written if isinstance(version, str)})
+    notes = tuple(f"The file was written by scikit-learn {version}, another one than reads it." for version in versions)
+    return replace(model, name=file.name, notes=(*model.notes, *notes))
+
+
+def _checked_copy(file: Path, argument: str) -> bytes:
+    """Return the archive with its members uncompressed, once their checksums hold and all of it fits into memory.
+
+    What skops reads is this copy, so that no size that a file claims for itself is believed twice.
+    """
+    limit = max(ALWAYS, INFLATION * file.stat().st_size)
+    bomb = InputError(argument, f"{file} would need over {limit >> 20} MiB, many times its own size; it is not read")
+    copy = io.BytesIO()
+    sizes: dict[str, int] = {}
+    schema, total = b"", 0
+    with ZipFile(file) as source, ZipFile(copy, "w") as target:
+        for member in source.infolist():
+            # Other methods inflate a piece without a bound.
+            if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                raise InputError(argument, f"{file} is compressed by another method than deflate, so it is not read")
+            total += member.file_size
+            if total > limit:
+                raise bomb
+            with source.open(member) as stream:
+                content = b"".join(iter(partial(stream.read, CHUNK), b""))
+            if content.startswith(b"PK"):
+                raise InputError(argument, f"{file} holds a sparse matrix or an archive, so it is not read")
+            if member.filename in sizes:
+                raise ValueError("two members of one name")
+            if member.filename == "schema.json":
+                schema = content
+            target.writestr(member.filename, content)
+            sizes[member.filename] = len(content)
+    if _needed(schema, sizes) > limit:
+        raise bomb
+    return copy.getvalue()
+
+
+def _needed(schema: bytes, sizes: dict[str, int]) -> int:
+    """Return how many bytes of its members a file's objects take together, once the file says them as skops does.
+
+    skops takes an object with a number that it has seen for the one it saw. What it writes says such an
+    object in full again, but for the numbers and member files of its parts; were a number enough, a few
+    lines could stand for 2^40 objects.
+
+    Raises:
+        ValueError: objects that differ have one number, or a type of `TRUSTED` is to be built in another way.
+    """
+    needed = 0
+    seen: dict[int | float | str, dict[str, Any]] = {}
+
+    def see(state: dict[str, Any]) -> dict[str, Any]:
+        nonlocal needed
+        loader = state.get("__loader__")
+        if TRUSTED.get(f"{state.get('__module__')}.{state.get('__class__')}", loader) != loader:
+            raise ValueError("a type is to be built in another way")
+        number = state.get("__id__")
+        shape = {k: v for k, v in state.items() if k not in ("__id__", "file") or isinstance(v, dict)}
+        # skops does not remember a number that counts as false.
+        if number and isinstance(number, (int, float, str)):
+            first = seen.setdefault(number, shape)
+            if first is not shape:
+                if first != shape:
+                    raise ValueError("objects that differ have one number")
+                return first
+        file = state.get("file")
+        needed += sizes.get(file, 0) if isinstance(file, str) else 0
+        return shape
+
+    json.loads(schema, object_hook=see)
+    return needed

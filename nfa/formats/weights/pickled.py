@@ -1,0 +1,187 @@
+"""Look through a pickle of torch's without running anything that it names.
+
+`torch.load(weights_only=True)` runs no code either, but what it allows can still ask for any amount of
+memory. Here every name becomes an inert stand-in, and every storage and tensor is held against the size
+of the file.
+"""
+
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, ClassVar
+
+import torch
+
+from nfa.common.errors import Place
+
+STORAGES = {
+    "DoubleStorage": 8,
+    "FloatStorage": 4,
+    "HalfStorage": 2,
+    "BFloat16Storage": 2,
+    "LongStorage": 8,
+    "IntStorage": 4,
+    "ShortStorage": 2,
+    "CharStorage": 1,
+    "ByteStorage": 1,
+    "BoolStorage": 1,
+    "ComplexFloatStorage": 8,
+    "ComplexDoubleStorage": 16,
+}
+"""Bytes of one entry."""
+
+KINDS = {
+    "torch._utils._rebuild_sparse_tensor": "sparse",
+    "torch._utils._rebuild_qtensor": "quantized",
+    "torch._utils._rebuild_meta_tensor_no_storage": "meta",
+    "torch._utils._rebuild_nested_tensor": "nested",
+    "torch._utils._rebuild_tensor_v3": "8-bit floating-point or unsigned",
+}
+"""Tensors that no layer can be made of."""
+
+PLAIN = frozenset(
+    {
+        "torch.Size",
+        "torch.device",
+        "torch.serialization._get_layout",
+        "collections.Counter",
+        "builtins.set",
+        "__builtin__.set",
+        "builtins.complex",
+        "__builtin__.complex",
+        "_codecs.encode",
+    }
+    | {f"torch.{name}" for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+)
+"""Names that stand beside weights in checkpoints and do nothing."""
+
+
+@dataclass
+class Findings:
+    """What a pickle holds.
+
+    Args:
+        value: The object, with inert stand-ins for everything that is no plain Python.
+        foreign: Names (module.name) that only their own code could make sense of.
+        kinds: Kinds of tensors that no layer can be made of.
+        protocol: The pickle's protocol.
+    """
+
+    value: Any = None
+    foreign: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    protocol: int = 0
+
+
+class Inert:
+    """Stands for anything that a pickle names; takes all and does nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A kind of storage, or one of them once `entries` is known."""
+
+    width: int
+    entries: int = 0
+
+
+class InertTensor:
+    """Stands for a tensor whose storage is known to hold all its entries."""
+
+
+class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only with what it has read
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        code: step for code, step in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+    }
+
+    def __init__(self, stream: IO[bytes], size: int, storages: dict[Any, int]) -> None:
+        super().__init__(stream)
+        self.findings = Findings()
+        self._size = size
+        self._storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a stand-in for a name."""
+        full = f"{module}.{name}"
+        known: dict[str, Callable[..., Any]] = {
+            "collections.OrderedDict": OrderedDict,
+            "torch._utils._rebuild_tensor": self._tensor,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_parameter": lambda data, requires_grad, hooks: data,
+        }
+        if full in known:
+            return known[full]
+        if module in ("torch", "torch.cuda") and name in STORAGES:
+            return _Storage(STORAGES[name])
+        if full == "torch.storage.UntypedStorage":
+            return _Storage(1)
+        if full in KINDS:
+            self.findings.kinds.append(KINDS[full])
+        elif full not in PLAIN:
+            self.findings.foreign.append(full)
+        return type("Stand-in", (Inert,), {})
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """Return a stand-in for a storage that the file can hold."""
+        kind, storage, key, _, entries = pid[:5]
+        if kind != "storage" or not isinstance(storage, _Storage) or not _whole([entries]):
+            raise ValueError("storage")
+        self._storages[key] = entries * storage.width
+        if sum(self._storages.values()) > self._size:
+            raise ValueError("storages larger than the file")
+        return _Storage(storage.width, entries)
+
+    def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> InertTensor:
+        if not isinstance(storage, _Storage) or not _whole([offset, *shape, *stride]) or len(shape) != len(stride):
+            raise ValueError("tensor")
+        if storage.width * check_extent(storage.entries, offset, shape, stride) > self._size:
+            raise ValueError("tensor larger than the file")
+        return InertTensor()
+
+
+def check_extent(entries: int, offset: int, shape: Sequence[int], stride: Sequence[int]) -> int:
+    """Return how many entries a view of a storage shows, once it is known to lie inside.
+
+    Raises:
+        ValueError: it reaches beyond the storage.
+    """
+    count = math.prod(shape)
+    last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    if count and last >= entries:
+        raise ValueError("tensor beyond its storage")
+    return count
+
+
+def scan(stream: IO[bytes], size: int, where: Place, storages: dict[Any, int] | None = None) -> Findings:
+    """Look through the next pickle of a stream.
+
+    Args:
+        stream: Read from where it stands to the pickle's end.
+        size: Bytes of the whole file.
+        where: How messages begin.
+        storages: Collects the bytes of every storage, by key.
+
+    Raises:
+        InputError: the pickle is damaged, or names more memory than the file holds.
+    """
+    scanner = _Scanner(stream, size, {} if storages is None else storages)
+    try:
+        scanner.findings.value = scanner.load()
+    except Exception as error:
+        # A damaged or hostile pickle can make any Python error; names that need code explain most of them.
+        if not (scanner.findings.foreign or scanner.findings.kinds):
+            raise where.error("cannot be read: it is truncated or damaged, or of another kind") from error
+    scanner.findings.protocol = getattr(scanner, "proto", 0)
+    return scanner.findings
+
+
+def _whole(numbers: Sequence[Any]) -> bool:
+    return all(type(number) is int and number >= 0 for number in numbers)

@@ -1,1 +1,0 @@
-"""Bring an existing network in: a file for each format, none of which runs anything a file says."""

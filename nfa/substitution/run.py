@@ -1,0 +1,262 @@
+"""The functional test of the ansatz: other feature matrices in the place of a network's NFMs."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.run import audit as audit_of
+from nfa.common.checks import positive
+from nfa.common.errors import InputError
+from nfa.common.progress import progress
+from nfa.data.dataset import Dataset
+from nfa.features.polar import Polar, Spectral
+from nfa.formats.loading import load
+from nfa.network.forward import Forward, ForwardArgs
+from nfa.network.model import Model
+from nfa.network.preparing import prepare
+from nfa.probe import BATCH_SIZE, Probe, activations
+from nfa.substitution.agreement import Judge
+from nfa.substitution.substitution import ALL, COLUMNS, CONTROLS, Substitution
+
+ALPHAS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Powers of the AGOP that are tried where none are given."""
+
+DRAWS = 5
+"""Random matrices that are averaged over."""
+
+
+def substitute(
+    net: nn.Module | Model | Any,
+    data: Any,
+    audit: Audit | None = None,
+    init: nn.Module | Model | Any | None = None,
+    *,
+    layers: str | None = None,
+    alpha: float | Iterable[float] = ALPHAS,
+    draws: int = DRAWS,
+    seed: int = 0,
+    forward_args: ForwardArgs | None = None,
+    head: str | int | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Substitution:
+    """Put powers of the AGOP in the place of a network's NFMs, and see what it still does.
+
+    W becomes U_M M^(1/2), U_M the polar factor of W M^(1/2), M = AGOP^alpha at the NFM's Frobenius norm: the
+    weight nearest to W whose NFM is M. For M = NFM it is W itself. Each layer alone, then all together. The controls
+    live in W's row space too, and have the same norm: the projector on that space (what the directions U alone do),
+    init's NFM projected there, and random matrices of the NFM's spectrum there. What counts is the score above
+    the projector's.
+
+    A layer whose gradient is the same for every row (a head's for its logits) is left as it is: its AGOP is made of
+    weights alone.
+
+    Args:
+        net: As for `nfa.audit`; it comes back as it was.
+        data: As for `nfa.audit`. The AGOP is that of the train rows; outputs are compared and scored on the test
+            rows where the data have some, else on the part that the AGOP's rows are of.
+        audit: An audit of this network, which saves measuring again; also for other outputs than logits, other rows,
+            or random probes.
+        init: The same network before training; where an audit is given, it knows.
+        layers: A shell pattern of layer names; all (that the audit has) by default.
+        alpha: Powers of the AGOP, above 0.
+        draws: Random matrices to average over.
+        seed: Of the random matrices.
+        forward_args: As for `nfa.audit`.
+        head: As for `nfa.audit`.
+        batch_size: Samples at a time; no result depends on it.
+
+    Raises:
+        InputError: what `nfa.audit` raises; a power that is not above 0; an audit of another network, or without
+            a layer that was asked for; targets that do not fit the outputs.
+
+    >>> from nfa.network import MLP
+    >>> X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    >>> found = substitute(MLP(6, 8, 1, 2), X, alpha=0.5, draws=1)
+    >>> found.to_frame()[["name", "matrix"]].values.tolist()[:4]
+    [['layers.0', 'nfm'], ['layers.0', 'agop'], ['layers.0', 'projector'], ['layers.0', 'random']]
+    """
+    powers = _powers(alpha)
+    positive("draws", draws)
+    positive("seed", seed, least=0)
+    if audit is not None and init is not None:
+        raise InputError("init", "an audit is given, which knows its own; give init to nfa.audit")
+    model = load(net, argument="net")
+    if audit is None:
+        audit = audit_of(model, data, init, forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
+    shape = data.feature_shape if isinstance(data, Dataset) else None
+    ready, notes = prepare(model, data)
+    rows, part = _scored_rows(ready, audit.about["split"])
+    with Probe(Forward(model, forward_args, head, shape), rows) as probe:
+        places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
+        judge = Judge.of(probe, model, part, batch_size)
+        kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
+        kinds += [(control, math.nan) for control in CONTROLS]
+        if all(place.init is None for place in places):
+            kinds.remove(("init", math.nan))
+        table = _table(probe, places, kinds, judge, draws, seed, batch_size)
+    about = {
+        "model": audit.about["model"],
+        "data": audit.about["data"],
+        "split": audit.about["split"],
+        "outputs": audit.about["outputs"],
+        "rows": part,
+        "n": len(judge.f),
+        "metric": None if judge.score is None else judge.score.metric,
+        "baseline": None if judge.score is None else judge.score.baseline,
+        "score_before": judge.before,
+        "alpha": list(powers),
+        "draws": draws,
+        "seed": seed,
+        "skipped": audit.skipped,
+        "notes": [*model.notes, *notes],
+    }
+    return Substitution(about, tuple(table))
+
+
+def _powers(alpha: float | Iterable[float]) -> tuple[float, ...]:
+    try:
+        powers = tuple(float(each) for each in (alpha if isinstance(alpha, Iterable) else [alpha]))
+    except (TypeError, ValueError) as error:
+        raise InputError("alpha", f"got {alpha!r}, expected a power above 0, or several") from error
+    if not powers or not all(0 < power < math.inf for power in powers):
+        raise InputError("alpha", f"got {alpha!r}, expected a power above 0, or several")
+    return powers
+
+
+def _scored_rows(data: Any, measured: str) -> tuple[Any, str]:
+    if not isinstance(data, Dataset):
+        return data, "all"
+    part = "test" if "test" in data.split else measured if measured in data.split else "all"
+    return data.part(part), part
+
+
+def _chosen(probe: Probe, audit: Audit, pattern: str | None) -> list[Any]:
+    known = {layer["name"] for layer in audit}
+    chosen = probe.choose(pattern)
+    for layer in chosen:
+        if pattern is not None and layer.name not in known:
+            raise InputError("audit", f"it has no layer {layer.name!r}, which was asked for")
+    found = [layer for layer in chosen if layer.name in known]
+    if not found:
+        raise InputError("audit", f"of another network: it has {', '.join(known)}, none of which this one has")
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A layer, and the matrices that can take its NFM's place; `reason` says why none can."""
+
+    name: str
+    number: int
+    polar: Polar
+    agop: Spectral
+    init: Spectral | None
+    reason: str
+
+    def weight(self, matrix: str, alpha: float, seed: tuple[int, int]) -> Tensor | None:
+        """Return the weight (k x d, float64) that a matrix makes; None where the matrix is 0."""
+        polar = self.polar
+        if matrix == "nfm":
+            return polar.weight(polar.nfm)
+        if matrix == "agop":
+            M: Spectral | None = self.agop.scaled(1.0).power(alpha)
+        elif matrix == "random":
+            entropy = np.random.SeedSequence((*seed, self.number)).generate_state(1, np.uint64)
+            M = polar.random(torch.Generator().manual_seed(int(entropy[0])))
+        else:
+            M = polar.projector if matrix == "projector" else self.init
+        return None if M is None or M.rank == 0 else polar.weight(M.scaled(polar.nfm.size))
+
+
+def _place(layer: LayerAudit, weight: Tensor) -> _Place:
+    name = layer["name"]
+    if not layer.is_of(weight):
+        raise InputError("audit", f"of another network: its weight of layer {name} is not that of net")
+    polar = Polar(weight)
+    agop = polar.agop(layer.S)
+    init = None if layer.init_weight is None else polar.projected(layer.init_weight.T)
+    reason = ""
+    if polar.rank == 0:
+        reason = "the weight is zero"
+    elif agop.rank == 0:
+        reason = "dead: the outputs do not depend on this layer on any row"
+    elif layer["trivial"]:
+        reason = "trivial: its gradient is the same for every row, so its AGOP is made of weights alone"
+    return _Place(name, layer["layer"], polar, agop, init, reason)
+
+
+def _table(
+    probe: Probe,
+    places: list[_Place],
+    kinds: list[tuple[str, float]],
+    judge: Judge,
+    draws: int,
+    seed: int,
+    batch_size: int,
+) -> list[dict[str, Any]]:
+    live = [place.name for place in places if not place.reason]
+    # By name: which layers have another weight (none where one cannot have), and what there is to note.
+    units = [(place.name, [place.name] if place.name in live else [], place.reason) for place in places]
+    if len(live) > 1:
+        left = ", ".join(place.name for place in places if place.reason)
+        units.append((ALL, live, f"without {left}" if left else ""))
+    tables: list[list[dict[str, Any]]] = [[] for _ in units]
+    passes = sum(draws if matrix == "random" else 1 for matrix, _ in kinds) * sum(bool(names) for _, names, _ in units)
+    with progress("substituting", passes * len(judge.f)) as advance:
+        for matrix, alpha in kinds:
+            count = draws if matrix == "random" else 1
+            results: list[list[dict[str, Any]]] = [[] for _ in units]
+            for draw in range(count):
+                weights = {p.name: p.weight(matrix, alpha, (seed, draw)) for p in places if p.name in live}
+                for result, (_, names, _) in zip(results, units, strict=True):
+                    if names:
+                        new = {name: weights[name] for name in names}
+                        result.append(_result(probe, new, matrix, judge, batch_size, advance))
+            for table, result, (name, names, reason) in zip(tables, results, units, strict=True):
+                row = {"name": name, "layers": max(1, len(names)), "matrix": matrix, "alpha": alpha, "draws": count}
+                row |= {"score_before": judge.before} | _averaged(result)
+                notes = (reason, *dict.fromkeys(each["note"] for each in result), judge.note)
+                row["note"] = "; ".join(note for note in notes if note)
+                table.append({column: row.get(column, math.nan) for column in COLUMNS})
+    for table in tables:
+        floor = next(row["score"] for row in table if row["matrix"] == "projector")
+        for row in table:
+            row["above_projector"] = row["score"] - floor
+    return [row for table in tables for row in table]
+
+
+def _result(
+    probe: Probe,
+    weights: dict[str, Tensor | None],
+    matrix: str,
+    judge: Judge,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> dict[str, Any]:
+    """Return what a network does with other weights; None in the place of one stands for a matrix that is 0."""
+    new = {name: W for name, W in weights.items() if W is not None}
+    if missing := [name for name in weights if name not in new]:
+        advance(len(judge.f))
+        return {"note": f"{matrix} is 0 in the row space of {', '.join(missing)}"}
+    try:
+        outputs = activations(probe, (), new, batch_size, advance).outputs
+    except InputError as error:
+        # It ran with its own weights, so this is what these make of it: outputs beyond the range of its dtype.
+        return {"note": f"with these weights {error}"}
+    return judge.judged(outputs) | {"note": ""}
+
+
+def _averaged(results: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the means over draws, and the standard deviation of the score."""
+    if not results or not all("score" in result for result in results):
+        return {}
+    found = {key: float(np.mean([result[key] for result in results])) for key in results[0] if key != "note"}
+    if len(results) > 1:
+        found["score_std"] = float(np.std([result["score"] for result in results], ddof=1))
+    return found

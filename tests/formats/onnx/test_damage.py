@@ -1,0 +1,174 @@
+"""Damaged ONNX files: cut, with flipped bits, and whole ones whose fields mislead."""
+
+import random
+import time
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from damage import assert_survives
+from google.protobuf.descriptor import FieldDescriptor
+from onnx_files import Nested, draw, exported, node, written
+
+import nfa
+from nfa import InputError
+from nfa.formats.onnx.operators import OPERATORS
+
+
+def whole_file(tmp_path):
+    """A file with much that can break: names, shapes, constants, an ending."""
+    nodes = [
+        node("Constant", "", "shape", value_ints=[1, -1]),
+        node("Reshape", "x shape", "flat"),
+        node("Div", "flat most", "scaled"),
+        node("Gemm", "scaled one.weight one.bias", "a", transB=1, alpha=0.5),
+        node("BatchNormalization", "a scale shift mean variance", "n"),
+        node("Relu", "n", "b"),
+        node("Transpose", "two.weight", "t", perm=[1, 0]),
+        node("MatMul", "b t", "c"),
+        node("Clip", "c low", "d"),
+        node("Unsqueeze", "d axes", "e"),
+        node("Expand", "e wide", "f"),
+        node("ReduceMean", "f", "g", axes=[2], keepdims=0),
+        node("Softmax", "g", "y", axis=1),
+    ]
+    constants = {
+        "most": np.float32(2), "one.weight": draw(5, 6), "one.bias": draw(5), "scale": draw(5), "shift": draw(5),
+        "mean": draw(5), "variance": np.ones(5, np.float32), "two.weight": draw(3, 5), "low": np.float32(-9),
+        "axes": np.array([2]), "wide": np.array([1, 1, 4]),
+    }  # fmt: skip
+    return written(tmp_path / "whole.onnx", nodes, constants, [1, 2, 3]).read_bytes()
+
+
+def test_damaged_files(tmp_path):
+    whole = whole_file(tmp_path)
+    assert nfa.load(tmp_path / "whole.onnx").ending == "softmax"
+    assert_survives(whole, ".onnx", tmp_path, 200, d=6)
+
+
+ODD = {
+    FieldDescriptor.CPPTYPE_INT64: (0, 1, -1, 2, 7, 1000, 2**31, 2**40, 2**62, -(2**63)),
+    FieldDescriptor.CPPTYPE_INT32: (0, 1, -1, 2, 7, 1000, 2**31 - 1),
+    FieldDescriptor.CPPTYPE_ENUM: tuple(range(1, 12)),
+    FieldDescriptor.CPPTYPE_FLOAT: (0.0, 1.0, -1.0, 1e38, float("nan"), float("inf")),
+}
+"""What may stand in a field instead of what does."""
+
+
+def fields(message):
+    """Every number and text that a file says, as pairs of message and field."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            yield message, field
+            continue
+        for each in value if field.is_repeated else [value]:
+            yield from fields(each)
+
+
+def misleading(whole, count, seed):
+    """Yield whole files whose fields say something else: other sizes, other names, other operators, nothing."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        model = onnx.load_from_string(whole)
+        found = list(fields(model))
+        texts = [
+            *OPERATORS,
+            "",
+            "..",
+            "\n",
+            *(name for node in model.graph.node for name in (*node.input, *node.output)),
+        ]
+        for message, field in draw.sample(found, draw.choice((1, 1, 2, 3))):
+            values = getattr(message, field.name)
+            new = draw.choice(ODD.get(field.cpp_type, texts))
+            if field.type == FieldDescriptor.TYPE_BYTES:
+                new = draw.randbytes(draw.choice((0, 1, 8, 120)))
+            if not field.is_repeated:
+                setattr(message, field.name, new)
+            elif len(values) and draw.random() < 0.7:
+                values[draw.randrange(len(values))] = new
+            else:
+                values.append(new)
+        yield model.SerializeToString()
+
+
+def assert_survives_misleading(whole, folder, count, d, seed=0):
+    rows = torch.linspace(-1, 1, 3 * d).reshape(3, d)
+    path = folder / "misleading.onnx"
+    for content in misleading(whole, count, seed):
+        path.write_bytes(content)
+        try:
+            nfa.audit(nfa.load(path).net, rows)
+        except InputError as error:
+            message = str(error)
+            assert "\n" not in message
+            assert len(message) < 1000
+
+
+def test_misleading_files(tmp_path):
+    assert_survives_misleading(whole_file(tmp_path), tmp_path, 200, d=6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_many_damaged_files(seed, tmp_path):
+    assert_survives(whole_file(tmp_path), ".onnx", tmp_path, 3000, d=6, seed=seed)
+
+
+@pytest.mark.slow
+def test_many_misleading_files(tmp_path):
+    assert_survives_misleading(whole_file(tmp_path), tmp_path, 5000, d=6, seed=5)
+
+
+@pytest.mark.slow
+def test_many_damaged_exports(tmp_path):
+    for dynamo in (True, False):
+        whole = exported(Nested(), (3, 6), tmp_path / "net.onnx", dynamo).read_bytes()
+        assert_survives(whole, ".onnx", tmp_path, 1000, d=18, seed=4)
+        assert_survives_misleading(whole, tmp_path, 1000, d=18, seed=6)
+
+
+SIDE = {"side": np.array([8000, 8000]), "large": np.array([1, 1, 3000, 3000])}
+FULL = node("ConstantOfShape", "side", "m0")
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [FULL, *(node("MatMul", f"m{i} m{i}", f"m{i + 1}") for i in range(4))],
+        [FULL, *(node("Gemm", f"m{i} m{i}", f"m{i + 1}") for i in range(4))],
+        [FULL, *(node("Einsum", f"m{i} m{i}", f"m{i + 1}", equation="ij,jk->ik") for i in range(4))],
+        [FULL, *(node("Neg", f"m{i}", f"m{i + 1}") for i in range(60))],
+        [FULL, *(node("ReduceSum", "m0", f"m{i + 1}") for i in range(200))],
+        [FULL, *(node("Gemm", "x m0", f"m{i + 1}", alpha=1.5 + i) for i in range(60))],
+        [FULL, node("Sum", " ".join(["m0"] * 200), "m1")],
+        [node("ConstantOfShape", "large", "m0"), node("MaxPool", "m0", "m1", kernel_shape=[1500, 1500])],
+        [node("ConstantOfShape", "large", "m0"), node("Conv", "m0 m0", "m1", pads=[1000] * 4)],
+    ],
+    ids=["MatMul", "Gemm", "Einsum", "Neg", "ReduceSum", "alpha", "Sum", "MaxPool", "Conv"],
+)
+def test_a_small_file_takes_no_time(nodes, tmp_path):
+    ends = [name for each in nodes for name in each.output]
+    nodes = [*nodes, node("Sum", " ".join(ends), "all"), node("ReduceSum", "all", "one"), node("Add", "x one", "y")]
+    written(tmp_path / "a.onnx", nodes, SIDE, ["n", 6])
+    began = time.perf_counter()
+    with pytest.raises(InputError, match=r"takes too long|grow too large|would make"):
+        nfa.load(tmp_path / "a.onnx")
+    assert time.perf_counter() - began < 10
+
+
+def test_nor_do_its_rows(tmp_path):
+    nodes = [
+        node("ReduceMean", "x", "mean", axes=[1], keepdims=1),
+        node("Unsqueeze", "mean axes", "m"),
+        node("Expand", "m wide", "m0"),
+        *(node("MatMul", f"m{i} m{i}", f"m{i + 1}") for i in range(4)),
+        node("ReduceMean", "m4", "y", axes=[1], keepdims=0),
+    ]
+    constants = {"axes": np.array([2]), "wide": np.array([1, 8000, 8000])}
+    written(tmp_path / "a.onnx", nodes, constants, ["n", 6])
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="takes too long for a network of its size"):
+        nfa.load(tmp_path / "a.onnx")
+    assert time.perf_counter() - began < 10
