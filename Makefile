@@ -1,17 +1,26 @@
 # make demo: set up, train a network on real images, audit it.  make test: set up, then every check and test.
+# make quick: lint, types and a core of the tests, while you work.  make test-all: the slow tests too.
 # make paper: every table and figure of the README, in hours (it goes on where it stopped).  make paper-quick: all, small.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint fuzz paper paper-quick clean
+PYTEST := $(BIN)/python -m pytest -n 2
+
+.PHONY: demo test test-all quick lint fuzz paper paper-quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/nfa demo --out runs/demo
 
 test: lint paper-quick
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST) $(COVERAGE)
+
+test-all: lint paper-quick
+	$(PYTEST) -m ""
+
+quick: lint
+	$(PYTEST) -m core
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check nfa tests analyses figures

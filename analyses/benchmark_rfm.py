@@ -38,7 +38,6 @@ from nfa.rfm import RFMRegressor
 
 SIZES = ((4000, 784, 10, 3), (4000, 100, 2, 5), (2000, 20, 1, 5))
 LARGE_ROWS, LARGE = 50_000, (50, 1, 3)
-ASKED = {784: ">= 3", 100: ">= 2", 20: ">= 2"}
 RIDGE, ROUNDS, TEST, VALIDATION = 1e-3, 5, 1000, 100
 
 
@@ -106,7 +105,6 @@ def compare(n: int, d: int, c: int, updates: int, device: str) -> dict[str, floa
         "seconds": median(mine for mine, _, _ in rounds),
         "xRFM": median(other for _, other, _ in rounds),
         "times faster": median(other / mine for mine, other, _ in rounds),
-        "asked": ASKED.get(d, ""),
         "times the floor": median(mine / floor for mine, _, floor in rounds),
         "error": error(outputs["nfa"], Y.cpu(), n),
         "xRFM's error": error(outputs["xrfm"], Y.cpu(), n),
