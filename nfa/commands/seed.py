@@ -1,6 +1,6 @@
 """`nfa seed`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,8 +80,10 @@ def seed_command(
     if doubt is not None:
         notes.append(doubt.sentence)
     fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
+    # Targets without names of their own are told to outputs by the machines' network.
+    bare = replace(loaded.bare(), classes=None if rows.class_names else loaded.classes)
     machines = LayerwiseRFM.from_network(
-        loaded.bare(),
+        bare,
         fitted.X,
         fitted.y,
         None if before is None else before.bare(),
