@@ -95,6 +95,7 @@ def seed_command(
         random_state=seed,
     )
     table = machines.score_frame(held_out.X, held_out.y)
+    notes.extend(machines.targets_.notes)
     machines.audit_.about["notes"].extend(notes)
     machines.audit_.about["classes"] = list(loaded.classes or ())
     machines.audit_.save(out)

@@ -337,8 +337,10 @@ def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:
     labels = values if kind == "U" or numeric is not None else np.array([label_name(each) for each in values.tolist()])
     codes, unknown = codes_of(labels, names if numeric is None else numeric.tolist())
     order = np.array(names) if numeric is None else numeric
+    if not unknown and kind == "b" and numeric is None:
+        return Targets(values, order == "True", codes)
     if not unknown:
-        return Targets(values.astype(order.dtype) if kind == "f" else values, order, codes)
+        return Targets(labels.astype(order.dtype) if kind == "f" else labels, order, codes)
     whole = kind in "iub" or (kind == "f" and bool(np.isfinite(values).all() and (values == values.round()).all()))
     if kind == "f" and not (whole and numeric is not None):
         return None

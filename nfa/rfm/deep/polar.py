@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
 from nfa.audits.audit import Audit
-from nfa.data.labels import decoded, threshold_of
+from nfa.data.labels import decoded, target_array, threshold_of
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows
@@ -121,7 +121,8 @@ class PolarRFM:
         if self.classes_ is None:
             return float(r2_score(as_host(y), found))
         labels = np.asarray(as_host(y))
-        return float(accuracy_score(labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels, found))
+        one_hot = labels.ndim == 2 and labels.shape[1] > 1
+        return float(accuracy_score(labels.argmax(1) if one_hot else target_array(y), found))
 
     def _run(self, X: Any, layers: list[str]) -> Activations:
         return self._source.run(X, layers, {layer.name: layer.weight for layer in self.layers_[:-1]})

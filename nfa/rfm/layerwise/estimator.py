@@ -65,6 +65,7 @@ class LayerwiseRFM(BaseEstimator):
         notes_: By layer without a machine, or with something unusual, what it is, in words.
         audit_: The audit.
         classes_: The labels, for classes.
+        targets_: How y was read beside the network's outputs (`nfa.data.labels.Targets`).
 
     Source: arXiv:2212.13881, which trains an RFM from the identity; the layers' features are those of its ansatz.
 
@@ -170,8 +171,8 @@ class LayerwiseRFM(BaseEstimator):
         # Several rows for each sample have no target each.
         single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
         seen = network.seen(rows, single)
-        self._read: Targets = read_targets(y, network.model.answers(network.n_outputs))
-        self.classes_: NDArray[Any] | None = np.unique(self._read.values) if self._read.are_classes else None
+        self.targets_: Targets = read_targets(y, network.model.answers(network.n_outputs))
+        self.classes_: NDArray[Any] | None = np.unique(self.targets_.values) if self.targets_.are_classes else None
         self._y = self._targets(y, len(seen.outputs))
         self._H = seen.rows
         self.notes_: dict[str, str] = {}
@@ -223,7 +224,7 @@ class LayerwiseRFM(BaseEstimator):
         seen = self._network.seen(self._network.prepared(X), list(self._H))
         targets = self._targets(y, len(seen.outputs))
         kinds = [kind for kind in FEATURES if kind != "agop_centered" or self.features == kind]
-        score, why = self._network.score(seen.outputs, targets, self._read)
+        score, why = self._network.score(seen.outputs, targets, self.targets_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
         with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
@@ -294,10 +295,10 @@ class LayerwiseRFM(BaseEstimator):
 
     def _targets(self, y: Any, n: int) -> NDArray[Any]:
         """Return targets of the kind that `fit` saw: labels, or numbers."""
-        values, expected = target_array(y), self._read.values.shape[1:]
+        values, expected = target_array(y), self.targets_.values.shape[1:]
         if len(values) != n:
             raise InputError("y", f"{len(values)} targets, but X has {n} rows")
-        if not self._read.are_classes:
+        if not self.targets_.are_classes:
             if values.shape[1:] != expected:
                 raise InputError("y", f"shape {values.shape}, expected {('n', *expected)} as in fit")
             return as_numbers(values).astype(np.float64)

@@ -126,7 +126,7 @@ class Network:
         known = len(np.unique(fitted.values)) if fitted.are_classes else n_classes
         if known != n_classes:
             return found, f"y has {known} classes, but the network tells {n_classes} apart"
-        return found, ""
+        return found, "; ".join(fitted.notes)
 
 
 def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
