@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.data.labels import as_numbers, codes_of, target_array, unknown_classes
+from nfa.data.labels import codes_of, unknown_classes
+from nfa.data.targets import as_numbers, target_array
 
 
 @dataclass(frozen=True, eq=False)

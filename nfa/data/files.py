@@ -10,7 +10,7 @@ from nfa.common.checks import check_finite, existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.data.arrays import arrays_of
 from nfa.data.dataset import Dataset
-from nfa.data.labels import label_name, target_array
+from nfa.data.targets import label_name, target_array
 
 if TYPE_CHECKING:
     import pandas as pd

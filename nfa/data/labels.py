@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.common.shown import few
+from nfa.data.targets import as_numbers, column_of, label_name, target_array
 
 SHOWN_CLASSES = 20
 """Of more classes, only so many are named in a sentence."""
@@ -119,7 +117,7 @@ def read_targets(y: Any, answers: Answers) -> Targets:
         raise InputError("y", "empty, expected a label or number for each row")
     if answers.numbers and answers.n_outputs == 1:
         return Targets(as_numbers(values))
-    if answers.names is not None and (column := _column(values)).ndim == 1:
+    if answers.names is not None and (column := column_of(values)).ndim == 1:
         named = _named(column, answers.names)
         if named is not None:
             return named
@@ -139,63 +137,6 @@ def read_targets(y: Any, answers: Answers) -> Targets:
     return Targets(labels, np.arange(answers.n_classes), refusal=refusal)
 
 
-def target_array(y: Any) -> NDArray[Any]:
-    """Return targets as an array of truth values, whole numbers, real numbers or text, (n,) or (n, c).
-
-    Objects are what they hold, bytes are text, half precision is float32, and a column of labels is (n,).
-
-    Raises:
-        InputError: a value is missing, they are of several kinds or of none of these; several columns of anything but
-            real numbers.
-
-    >>> target_array(np.array([1, 2], dtype=object)).dtype.name, target_array([["a"], ["b"]]).shape
-    ('int64', (2,))
-    """
-    values: NDArray[Any]
-    if isinstance(y, Tensor):
-        y = y.detach().cpu()
-        values = (y.float() if y.dtype in (torch.float16, torch.bfloat16) else y).numpy()
-    else:
-        if hasattr(y, "isna"):
-            _check_present(np.asarray(y.isna()))
-        try:
-            values = np.asarray(y)
-            # NumPy writes a list of numbers and text as text.
-            values = (
-                np.asarray(y, dtype=object) if isinstance(y, (list, tuple)) and values.dtype.kind in "US" else values
-            )
-        except ValueError as error:
-            raise InputError("y", "a list of unequal parts, expected labels or numbers, (n,) or (n, c)") from error
-    if values.dtype.kind == "O":
-        values = _of_objects(values)
-    elif values.dtype.kind in "ST":
-        values = _text(values)
-    elif values.dtype == np.float16:
-        values = values.astype(np.float32)
-    if values.dtype.kind not in "biufU":
-        raise InputError("y", f"holds {values.dtype}, expected labels or numbers")
-    if values.dtype.kind == "f":
-        return values
-    values = _column(values)
-    _check_shape(values.dtype.kind, values.shape)
-    return values
-
-
-def target_tensor(y: Tensor) -> Tensor:
-    """Return a tensor of targets as class numbers (n,), int64, or real numbers (n,) or (n, c), on its device.
-
-    Raises:
-        InputError: whole numbers in several columns, which are neither; an entry that is not finite.
-    """
-    if y.is_floating_point():
-        check_finite("y", y)
-        return y
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    _check_shape("i", tuple(y.shape))
-    return y.long()
-
-
 def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None) -> NDArray[Any] | None:
     """Return what `target_array` gave as labels (n,), where they are classes of c outputs; None for numbers.
 
@@ -209,7 +150,7 @@ def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None
         return values
     if kind in "iu":
         return values if n_outputs > 1 or ending == "sigmoid" or np.isin(values, (0, 1)).all() else None
-    values = _column(values)
+    values = column_of(values)
     if values.ndim == 2:
         wide = values.shape[1] == n_outputs > 1
         one_hot = wide and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
@@ -217,18 +158,6 @@ def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None
     # A comparison with infinity, or NaN, is no reason to warn: who checks entries says so.
     whole = values.ndim == 1 and n_outputs > 1 and np.isfinite(values).all() and (values == values.round()).all()
     return values.astype(np.int64) if whole else None
-
-
-def label_name(label: Any) -> str:
-    """Return a label as text, as data sets call it: a whole number without a point.
-
-    >>> label_name(2.0), label_name(np.int64(3)), label_name(b"cat")
-    ('2', '3', 'cat')
-    """
-    value = label.item() if hasattr(label, "item") else label
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def codes_of(labels: NDArray[Any], order: Iterable[Any]) -> tuple[NDArray[np.int64], list[Any]]:
@@ -241,21 +170,6 @@ def codes_of(labels: NDArray[Any], order: Iterable[Any]) -> tuple[NDArray[np.int
     listed = labels.tolist()
     unknown = dict.fromkeys(label for label in listed if label not in known)
     return np.array([known.get(label, -1) for label in listed], dtype=np.int64), list(unknown)
-
-
-def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return labels called by numbers, or numbers, in floating point.
-
-    Raises:
-        InputError: a label is no number.
-    """
-    if values.dtype.kind == "f":
-        return values
-    try:
-        return values.astype(np.float64)
-    except ValueError as error:
-        shown = few(np.unique(values).tolist())
-        raise InputError("y", f"holds the labels {shown}, but mse needs numbers") from error
 
 
 def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
@@ -313,6 +227,7 @@ def threshold_of(f: Tensor, codes: Tensor | None, ending: str | None) -> float:
 
     It is 0 where nothing tells: for several outputs, and without class numbers.
 
+    >>> import torch
     >>> threshold_of(torch.tensor([[0.2], [0.9]]), torch.tensor([0, 1]), None)
     0.5
     """
@@ -324,10 +239,6 @@ def threshold_of(f: Tensor, codes: Tensor | None, ending: str | None) -> float:
 def decoded(f: Tensor, threshold: float = 0.0) -> Tensor:
     """Return the class numbers that outputs f (n x ... x c) answer with, n x ..."""
     return f.argmax(-1) if f.shape[-1] > 1 else (f[..., 0] > threshold).long()
-
-
-def _column(values: NDArray[Any]) -> NDArray[Any]:
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:
@@ -363,46 +274,3 @@ def _numeric(names: tuple[str, ...]) -> NDArray[Any] | None:
 def _sorted(labels: NDArray[Any], present: NDArray[Any]) -> Targets:
     codes = np.searchsorted(present, labels).astype(np.int64)
     return Targets(labels, present, codes, notes=(order_in_words(present.tolist()),))
-
-
-def _of_objects(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of objects as an array of what they are."""
-    import pandas as pd
-
-    _check_present(np.asarray(pd.isna(values)))
-    kinds = {_kind(value) for value in values.ravel().tolist()}
-    if kinds == {"text"}:
-        return _text(values)
-    for numbers, dtype in (({"bool"}, np.bool_), ({"bool", "int"}, np.int64), ({"bool", "int", "float"}, np.float64)):
-        if kinds <= numbers:
-            return values.astype(dtype)
-    raise InputError("y", f"labels of several kinds ({', '.join(sorted(kinds))}), expected those of one kind")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, (str, bytes)):
-        return "text"
-    if isinstance(value, (bool, np.bool_)):
-        return "bool"
-    if isinstance(value, Integral):
-        return "int"
-    return "float" if isinstance(value, Real) else type(value).__name__
-
-
-def _text(values: NDArray[Any]) -> NDArray[Any]:
-    names = [label_name(value) for value in values.ravel().tolist()]
-    return np.array(names, dtype=np.str_).reshape(values.shape)
-
-
-def _check_present(missing: NDArray[np.bool_]) -> None:
-    rows = missing.reshape(len(missing), -1).any(1) if missing.ndim else missing
-    if rows.any():
-        raise InputError("y", f"no value at row {int(rows.argmax())}")
-
-
-def _check_shape(kind: str, shape: tuple[int, ...]) -> None:
-    if kind != "f" and len(shape) != 1:
-        what = "text" if kind == "U" else "whole numbers"
-        raise InputError(
-            "y", f"{what} of shape {shape}; give class numbers (n,), or one-hot rows and real targets as real numbers"
-        )

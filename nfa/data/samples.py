@@ -19,7 +19,7 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
-from nfa.data.labels import target_array, target_tensor
+from nfa.data.targets import target_array, target_tensor
 
 GROUPS = 10
 """Groups of the delete-a-group jackknife."""

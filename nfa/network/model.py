@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling
-from nfa.data.labels import Answers, label_name
+from nfa.data.labels import Answers
+from nfa.data.targets import label_name
 
 
 @dataclass(frozen=True, eq=False)

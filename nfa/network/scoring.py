@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
-from nfa.data.labels import class_labels, decoded, out_of_range, target_array, thresholds
+from nfa.data.labels import class_labels, decoded, out_of_range, thresholds
 from nfa.data.samples import as_samples
+from nfa.data.targets import target_array
 from nfa.network.forward import Forward
 from nfa.network.model import Model, ended
 from nfa.network.preparing import encoded, prepare

@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
-from nfa.data.labels import Answers, class_labels, codes_of, read_targets, target_array
+from nfa.data.labels import Answers, class_labels, codes_of, read_targets
+from nfa.data.targets import target_array
 from nfa.network import Model, score, train
 from nfa.rfm import DeepRFM, LayerwiseRFM, RFMClassifier
 

@@ -18,7 +18,7 @@ from torch import nn
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
-from nfa.data.labels import label_name
+from nfa.data.targets import label_name
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
 

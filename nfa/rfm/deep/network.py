@@ -12,7 +12,8 @@ from nfa.audits.audit import Audit
 from nfa.common.checks import number, one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import few
-from nfa.data.labels import Targets, label_name, read_targets
+from nfa.data.labels import Targets, read_targets
+from nfa.data.targets import label_name
 from nfa.features.measuring import measure
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load

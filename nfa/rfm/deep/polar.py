@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
 from nfa.audits.audit import Audit
-from nfa.data.labels import decoded, target_array, threshold_of
+from nfa.data.labels import decoded, threshold_of
+from nfa.data.targets import target_array
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows

@@ -18,7 +18,8 @@ from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import number, one_of, output_folder, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
-from nfa.data.labels import Targets, as_numbers, read_targets, target_array
+from nfa.data.labels import Targets, read_targets
+from nfa.data.targets import as_numbers, target_array
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
