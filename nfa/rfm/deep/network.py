@@ -4,12 +4,16 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nfa.audits.audit import Audit
 from nfa.common.checks import number, one_of
 from nfa.common.errors import InputError
+from nfa.common.shown import few
+from nfa.data.labels import Targets, read_targets
+from nfa.data.targets import label_name
 from nfa.features.measuring import measure
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load
@@ -104,6 +108,28 @@ class Source:
                 raise InputError("features", f"the {features.upper()} of layer {layer.name} is 0 on X (a dead layer)")
             found[layer.name] = Seed(polar, M.power(power).scaled(polar.nfm.size))
         return found
+
+    def targets(self, y: Any, n_outputs: int) -> tuple[Targets, list[str]]:
+        """Return targets as they are read beside the network's outputs, and sentences on them.
+
+        Labels that the network does not know are allowed; text has to be told to outputs.
+
+        Raises:
+            InputError: another number of targets than rows; text that cannot be told; or as `read_targets`.
+        """
+        found = read_targets(y, self.model.answers(n_outputs))
+        if len(found.values) != self.n:
+            raise InputError("y", f"{len(found.values)} targets, but X has {self.n} rows")
+        if found.order is None:
+            return found, []
+        if found.refusal is not None and found.values.dtype.kind == "U" and self.model.classes is None:
+            raise found.refusal
+        present = np.unique(found.values)
+        notes = [*found.notes]
+        if set(present.tolist()) != set(found.order.tolist()):
+            had, known = (few([label_name(each) for each in some], 10) for some in (present, found.order))
+            notes.append(f"y has the classes {had}, unlike the network's outputs {known}.")
+        return found, notes
 
     def unusual(self, rows: Mapping[str, Tensor]) -> list[str]:
         """Return sentences on layers that are wider than there are samples, or that see the same for every sample."""

@@ -11,11 +11,12 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
 from nfa.audits.audit import Audit
+from nfa.data.labels import decoded, threshold_of
+from nfa.data.targets import target_array
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.network import Seed, Source, single_rows
-from nfa.rfm.deep.targets import targets_of
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
@@ -61,9 +62,7 @@ class NetworkHead:
     def answer(self, outputs: Tensor) -> NDArray[Any]:
         """Return labels or numbers from outputs (n, c)."""
         if self.classes is not None:
-            one = outputs.shape[1] == 1
-            chosen = (outputs[:, 0] > self.threshold).long() if one else outputs.argmax(1)
-            return np.asarray(self.classes[chosen.cpu().numpy()])
+            return np.asarray(self.classes[decoded(outputs, self.threshold).cpu().numpy()])
         numbers = ended(outputs, self.ending).cpu().numpy()
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
@@ -123,7 +122,8 @@ class PolarRFM:
         if self.classes_ is None:
             return float(r2_score(as_host(y), found))
         labels = np.asarray(as_host(y))
-        return float(accuracy_score(labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels, found))
+        one_hot = labels.ndim == 2 and labels.shape[1] > 1
+        return float(accuracy_score(labels.argmax(1) if one_hot else target_array(y), found))
 
     def _run(self, X: Any, layers: list[str]) -> Activations:
         return self._source.run(X, layers, {layer.name: layer.weight for layer in self.layers_[:-1]})
@@ -148,8 +148,8 @@ def polar_rfm(
     kept = source.copied()
     with source.probe(X) as probe:
         seeds = source.matrices(probe, features, power, audit)
-        targets = targets_of(source.model, y, source.n, probe.n_outputs)
-        kind = RFMRegressor if targets.answers is None else RFMClassifier
+        targets, said = source.targets(y, probe.n_outputs)
+        kind = RFMClassifier if targets.are_classes else RFMRegressor
         weights: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
         machines: dict[str, BaseRFM] = {}
@@ -178,23 +178,14 @@ def polar_rfm(
         )
         for layer in source.layers
     ]
-    numbers = None
-    if targets.answers is not None:
-        numbers = torch.from_numpy(np.unique(targets.values, return_inverse=True)[1])
+    numbers = torch.from_numpy(np.unique(targets.values, return_inverse=True)[1]) if targets.are_classes else None
+    codes = None if targets.codes is None else torch.from_numpy(targets.codes)
     table = _collapse([rows[name] for name in source.names], [seeds[name] for name in source.names], numbers)
-    notes = [*source.model.notes, *targets.notes, *source.unusual(rows)]
+    notes = [*source.model.notes, *said, *source.unusual(rows)]
     answering = machines.get(source.names[-1]) or NetworkHead(
-        targets.answers, _threshold(found.outputs, numbers, source.model.ending), source.model.ending
+        targets.order, threshold_of(found.outputs.cpu(), codes, source.model.ending), source.model.ending
     )
     return PolarRFM(kept, layers, answering, table, notes)
-
-
-def _threshold(f: Tensor, classes: Tensor | None, ending: str | None) -> float:
-    """Return above what a single output means the second class: as a logit 0, as a probability 0.5."""
-    if classes is None or f.shape[1] > 1 or ending is not None:
-        return 0.0
-    right = [int(((f[:, 0].cpu() > threshold) == (classes > 0)).sum()) for threshold in (0.0, 0.5)]
-    return 0.0 if right[0] >= right[1] else 0.5
 
 
 def _collapse(rows: list[Tensor], seeds: list[Seed], classes: Tensor | None) -> pd.DataFrame:

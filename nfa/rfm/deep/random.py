@@ -13,7 +13,6 @@ from nfa.rfm.deep.base import DeepRFM
 from nfa.rfm.deep.classifier import DeepRFMClassifier
 from nfa.rfm.deep.network import Source, single_rows
 from nfa.rfm.deep.regressor import DeepRFMRegressor
-from nfa.rfm.deep.targets import targets_of
 from nfa.rfm.deep.transport import carried
 
 TRANSPORTS = ("polar", "random")
@@ -35,11 +34,11 @@ def random_rfm(
     with source.probe(X) as probe:
         source.check_chain(probe)
         seeds = source.matrices(probe, features, power, audit)
-        targets = targets_of(source.model, y, source.n, probe.n_outputs)
+        targets, said = source.targets(y, probe.n_outputs)
         rows = activations(probe, source.names).rows
     if parameters["width"] is None:
         parameters |= {"width": [layer.weight.shape[1] for layer in source.layers[1:]]}
-    kind = DeepRFMRegressor if targets.answers is None else DeepRFMClassifier
+    kind = DeepRFMClassifier if targets.are_classes else DeepRFMRegressor
     model = kind(depth=len(source.layers), **parameters)
     shares: list[dict[str, Any]] = []
     matrices: list[Tensor] = []
@@ -56,5 +55,5 @@ def random_rfm(
     training = model._training(X, targets.values, None)
     model._stack(training.rows, model._targets(training.targets, learn=True), None, first)
     model.M_init = [M.cpu() for M in matrices]
-    model.carried_, model.notes_ = pd.DataFrame(shares), [*source.model.notes, *targets.notes, *source.unusual(rows)]
+    model.carried_, model.notes_ = pd.DataFrame(shares), [*source.model.notes, *said, *source.unusual(rows)]
     return model

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,6 +16,7 @@ from nfa.audits.run import audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import bars
+from nfa.data.labels import Targets
 from nfa.formats.loading import load
 from nfa.network.forward import Forward
 from nfa.network.model import Model
@@ -103,52 +104,29 @@ class Network:
             if not layer.is_of(own[one_of("audit", layer["name"], own)]):
                 raise InputError("audit", f"the weight of {layer['name']} is not the network's; audit this network")
 
-    def score(self, outputs: Tensor, y: NDArray[Any], classes: NDArray[Any] | None) -> tuple[Score | None, str]:
+    def score(self, outputs: Tensor, y: NDArray[Any], fitted: Targets) -> tuple[Score | None, str]:
         """Return the network's score, or None, and what is unusual about it, in words.
 
         Args:
             outputs: Shape (n, c).
             y: Their targets.
-            classes: The labels of the training rows; None for real targets.
+            fitted: The targets of the training rows, which say whether y is labels, and their order.
         """
         if not self.model.scored:
             return None, "the network's outputs cannot be compared with y"
-        answers = max(2, self.n_outputs)
-        values: Any = y
+        n_classes = self.model.answers(self.n_outputs).n_classes
         try:
-            if classes is not None and self.model.classes is not None:
-                (_, values), _ = prepare(replace(self.bare, classes=self.model.classes), (outputs, y))
-            elif classes is not None:
-                values = _numbered(y, classes, answers)
-            values = np.asarray(values)
-            targets = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+            targets = torch.from_numpy(fitted.codes_of(y) if fitted.are_classes else y)
             found = score_outputs(outputs, targets, ending=self.model.ending)
         except InputError as error:
             # Machines need no network whose classes are those of y.
             return None, f"the network's own error is undefined ({error})"
-        if (found.metric == "accuracy") != (classes is not None):
+        if (found.metric == "accuracy") != fitted.are_classes:
             return None, "the network's own error is of another kind than the machines'"
-        if classes is not None and len(classes) != answers:
-            return found, f"y has {len(classes)} classes, but the network tells {answers} apart"
-        return found, ""
-
-
-def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[np.int64]:
-    """Return numbers of the outputs that labels stand for: themselves, or for text their place among the classes.
-
-    Raises:
-        InputError: text that cannot be told to outputs.
-    """
-    # Objects are what they hold.
-    y, classes = (np.array(labels.tolist()) for labels in (y, classes))
-    if y.dtype.kind in "iub":
-        return y.astype(np.int64)
-    if len(classes) != answers:
-        raise InputError("y", f"has {len(classes)} classes called by text, but the network tells {answers} apart")
-    unknown = y[~np.isin(y, classes)]
-    if len(unknown):
-        raise InputError("y", f"holds the label {unknown[0].item()!r}, which the training rows lack")
-    return np.searchsorted(classes, y)
+        known = len(np.unique(fitted.values)) if fitted.are_classes else n_classes
+        if known != n_classes:
+            return found, f"y has {known} classes, but the network tells {n_classes} apart"
+        return found, "; ".join(fitted.notes)
 
 
 def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
