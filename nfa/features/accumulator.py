@@ -60,19 +60,19 @@ class UpperSums:
 
     def full(self, number: int) -> Tensor:
         """Return one of the sums as a whole matrix (k x k)."""
-        self._settle()
+        self._zero_unwritten()
         return self._whole([strip[number] for strip in self._strips])
 
     def total(self) -> Tensor:
         """Return the sum of all of them (k x k), in float64."""
-        self._settle()
+        self._zero_unwritten()
         return self._whole([sum_float64(strip) for strip in self._strips])
 
     def cpu(self) -> None:
         """Move to the CPU."""
         self._strips = [strip.cpu() for strip in self._strips]
 
-    def _settle(self) -> None:
+    def _zero_unwritten(self) -> None:
         """Zero the sums that nothing was added to."""
         for number, written in enumerate(self._written):
             if not written:
