@@ -93,6 +93,11 @@ class Spectral:
         """Return M times the number that gives its Frobenius norm the square root `size`; 0 stays 0."""
         return self if self.rank == 0 else replace(self, roots=self.roots / self.size * size)
 
+    def factor(self) -> Tensor:
+        """Return R (d x m, float64) with M = RR'."""
+        directions = self.vectors if self.basis is None else self.basis @ self.vectors
+        return directions * self.roots
+
     def power(self, alpha: float) -> "Spectral":
         """Return M^alpha on M's range.
 
