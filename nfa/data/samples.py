@@ -5,6 +5,7 @@ group, so that each group's rows lie together and a batch touches few groups. No
 that order.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -72,6 +73,12 @@ class ArraySamples:
         self.n: int | None = count(X)
         if self.y is not None and len(self.y) != self.n:
             raise InputError("data", f"X has {self.n} rows, y has {len(self.y)}")
+
+    def with_targets(self, y: Any) -> "ArraySamples":
+        """Return the same samples with other targets, or none; the inputs are not checked again."""
+        other = copy.copy(self)
+        other.y = None if y is None else target_tensor(_targets(y))
+        return other
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
+from nfa.features.polar import Polar
 from nfa.features.weight import CUTOFF, Weight, product, unit_of
 
 
@@ -41,7 +42,6 @@ class FactoredMatrix:
         # it (`relative_...`): its square may be beyond float64 where it is not.
         unit = 1.0 if S is None else unit_of(S)
         self._S = S if S is None or unit == 1.0 else S / unit
-        self._unit = unit
         self.scale = self.weight.unit * unit * self.weight.unit
 
     def __repr__(self) -> str:
@@ -69,19 +69,7 @@ class FactoredMatrix:
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
-        if self.S is None:
-            raise InputError("S", "only a matrix with an S of its own can be added to")
-        weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
-        ratio = self._unit / total._unit
-        B = (B / math.sqrt(total._unit)).to(weight.W.dtype)
-        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
-        BK = (B @ weight.basis).double()
-        total.core = self.core * ratio + BK.T @ BK
-        if weight.d >= weight.k:
-            total.compact = self.compact * ratio + B.T @ (B @ weight.gram)
-        else:
-            total.compact = total.core.to(weight.W.dtype)
-        return total
+        return _Raised(self, B)
 
     def trace(self) -> float:
         """Return tr M."""
@@ -171,19 +159,16 @@ class FactoredMatrix:
         return self.scale * values, self._lift(values, V)
 
     def power(self, alpha: float) -> "FactoredMatrix":
-        """Return M^alpha on M's range, factored over the same W.
+        """Return M^alpha on M's range.
 
-        With M = sum lam u u', u = W'SKv / lam: M^alpha = W' [SKV lam^(alpha-2) V'K'S] W, over lam above `CUTOFF`.
+        Eigenvalues at the level of rounding count as 0 (see `Polar`).
 
         Raises:
             InputError: alpha is not above 0.
         """
-        if not alpha > 0:
-            raise InputError("alpha", f"got {alpha}, expected a power above 0")
-        values, V = self.eigen
-        root = self._images(V) * values ** (alpha / 2 - 1)
-        # W here is divided by its unit, and so is what `power` returns once more: undo both.
-        return FactoredMatrix(self.weight, (self.scale**alpha / self.weight.unit**2) * (root @ root.T))
+        polar = Polar(self.weight.W)
+        M = polar.nfm if self._S is None else polar.agop(self._S)
+        return FactoredMatrix(self.scale ** (alpha / 2) * M.power(alpha).factor().T)
 
     def dense(self) -> Tensor:
         """Return the d x d matrix itself, float64."""
@@ -203,3 +188,33 @@ class FactoredMatrix:
 def sum_of_products(A: Tensor, B: Tensor) -> float:
     """Return the sum of A * B elementwise: rows in the tensors' dtype, their sum in float64."""
     return float(torch.linalg.vecdot(A, B).sum(dtype=torch.float64))
+
+
+class _Raised(FactoredMatrix):
+    """W'(S + B'B)W for a base W'SW: what is known of the base is raised by products with the low-rank B (c x k)."""
+
+    def __init__(self, base: FactoredMatrix, B: Tensor) -> None:
+        if base.S is None:
+            raise InputError("S", "only a matrix with an S of its own can be added to")
+        super().__init__(base.weight, base.S + B.T @ B)
+        self._base, self._added = base, B
+
+    @cached_property
+    def _B(self) -> Tensor:
+        return (self._added * (self.weight.unit / math.sqrt(self.scale))).to(self.weight.W.dtype)
+
+    @property
+    def _ratio(self) -> float:
+        return self._base.scale / self.scale
+
+    @cached_property
+    def core(self) -> Tensor:
+        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
+        BK = (self._B @ self.weight.basis).double()
+        return self._base.core * self._ratio + BK.T @ BK
+
+    @cached_property
+    def compact(self) -> Tensor:
+        if self.weight.d < self.weight.k:
+            return self.core.to(self.weight.W.dtype)
+        return self._base.compact * self._ratio + self._B.T @ (self._B @ self.weight.gram)

@@ -47,7 +47,8 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
     full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
         # In shares of the whole, so that no size of the gradients is too small or too large.
-        parts = [weight.compact(total.mul_(1 / (sums.draws * agop._unit))) for total in sums.group(group)]
+        share = weight.unit / agop.scale * weight.unit / sums.draws
+        parts = [weight.compact(total.mul_(share)) for total in sums.group(group)]
         T_g = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         inner.append(sum_of_products(N, T_g))
         cross.append(sum_of_products(A, T_g))

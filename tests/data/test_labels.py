@@ -171,8 +171,8 @@ def test_every_door_reads_the_same(name):
     assert scored == audit.score
     assert found.about["metric"] == scored.metric
     assert found.about["score_before"] == pytest.approx(scored.value)
-    notes = audit.about["notes"]
-    assert any(each.startswith(note) for each in notes) if note else notes == []
+    notes = audit.about.notes
+    assert any(each.startswith(note) for each in notes) if note else not notes
     if kind == "classes":
         assert scored.value == 1.0
         assert set(table["network_error"]) == {0.0}
@@ -215,7 +215,7 @@ def test_a_data_set_is_read_as_arrays_are(labels, ending):
     for data in ((X, y), nfa.Dataset(X, y), named):
         assert nfa.audit(model, data).score.metric == kind
     text = nfa.Dataset(X, codes, class_names=("spam", "ham"))
-    [note] = nfa.audit(model, text).about["notes"]
+    [note] = nfa.audit(model, text).about.notes
     assert note.startswith("Classes in the order of the data are outputs 0 to 1: spam, ham;")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nfa.audits.audit import Audit
 from nfa.data.labels import decoded, threshold_of
 from nfa.data.targets import target_array
-from nfa.network.model import ended
+from nfa.network.model import with_ending
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.network import Seed, Source, single_rows
@@ -63,7 +63,7 @@ class NetworkHead:
         """Return labels or numbers from outputs (n, c)."""
         if self.classes is not None:
             return np.asarray(self.classes[decoded(outputs, self.threshold).cpu().numpy()])
-        numbers = ended(outputs, self.ending).cpu().numpy()
+        numbers = with_ending(outputs, self.ending).cpu().numpy()
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

@@ -170,7 +170,7 @@ class LayerwiseRFM(BaseEstimator):
         if self.audit is not None:
             network.check_audit(self._layers, rows)
         # Several rows for each sample have no target each.
-        single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
+        single = [layer["name"] for layer in self._layers if layer["rows"] == found.about.n_samples]
         seen = network.seen(rows, single)
         self.targets_: Targets = read_targets(y, network.model.answers(network.n_outputs))
         self.classes_: NDArray[Any] | None = np.unique(self.targets_.values) if self.targets_.are_classes else None
