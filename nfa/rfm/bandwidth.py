@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nfa.rfm.kernels import Kernel
+from nfa.rfm.points import Points
 from nfa.rfm.scale import relative
 
 ROWS = 1000
@@ -12,10 +13,9 @@ ROWS = 1000
 
 def median_distance(
     kernel: Kernel,
-    rows: Tensor,
+    points: Points,
     weights: Tensor | None,
     generator: torch.Generator,
-    usual: Tensor | None = None,
 ) -> float:
     """Return the median distance over pairs of rows that differ; 1 where none do.
 
@@ -23,20 +23,20 @@ def median_distance(
 
     Args:
         kernel: Says which distance.
-        rows: Shape (n, d).
+        points: n points.
         weights: Shape (n,), or None for 1.
         generator: Draws `ROWS` of more rows.
-        usual: `Metric.usual` of the rows; None where they are as given.
 
     >>> from nfa.rfm.kernels import Laplace
-    >>> median_distance(Laplace(), torch.tensor([[0.0], [1.0], [3.0]]), None, torch.Generator())
+    >>> median_distance(Laplace(), Points(torch.tensor([[0.0], [1.0], [3.0]])), None, torch.Generator())
     2.0
     """
-    if len(rows) > ROWS:
-        drawn = torch.randperm(len(rows), generator=generator)[:ROWS].to(rows.device)
-        rows, weights = rows[drawn], None if weights is None else weights[drawn]
-    i, j = torch.triu_indices(len(rows), len(rows), 1, device=rows.device)
-    distances = kernel.distances(rows, usual)[i, j]
+    device = points.rows.device
+    if len(points) > ROWS:
+        drawn = torch.randperm(len(points), generator=generator)[:ROWS].to(device)
+        points, weights = points[drawn], None if weights is None else weights[drawn]
+    i, j = torch.triu_indices(len(points), len(points), 1, device=device)
+    distances = kernel.distances(points)[i, j]
     apart = distances > 0
     if weights is None:
         found = distances[apart]

@@ -6,8 +6,8 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
-from nfa.rfm import RFMRegressor, load, machine, moments
-from nfa.rfm.kernels import kernel_named
+from nfa.rfm import RFMRegressor, load, machine
+from nfa.rfm.kernels import kernel_named, radial
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
 
@@ -64,8 +64,8 @@ def off(found, expected):
 
 
 FORMS = {
-    "direct": {"_expanded": moments._direct},
-    "expanded": {"_direct": moments._expanded},
+    "direct": {"expanded": radial.direct},
+    "expanded": {"direct": radial.expanded},
     "cheaper": {},
 }
 
@@ -74,7 +74,7 @@ FORMS = {
 def form(request, monkeypatch):
     """Each of the two forms in the other's place, and both in their own."""
     for name, other in FORMS[request.param].items():
-        monkeypatch.setattr(moments, name, other)
+        monkeypatch.setattr(radial, name, other)
     return request.param
 
 
@@ -96,7 +96,7 @@ def test_agop_equals_automatic_differentiation(name, q, kind, c, monkeypatch):
     for found, at, weights, J in each_case(name, q, MATRICES[kind], c):
         for form in FORMS if found.kernel.radial else ["cheaper"]:
             for attribute, other in FORMS[form].items():
-                monkeypatch.setattr(moments, attribute, other)
+                monkeypatch.setattr(radial, attribute, other)
             for centered in (False, True):
                 expected = reference.average(J, weights, centered)
                 agop = found.agop(at, centered, weights=weights)
@@ -174,7 +174,7 @@ def test_pairs_at_hand_change_nothing():
     X, a = rows(), gaussian(31, 2, seed=5)
     for name, q in KERNELS:
         found, _ = machine_of(name, q, X, MATRICES["full"], a)
-        pairs = found.kernel.pairs(found.centers)
+        pairs = found.kernel.pairs(found.points)
         kept = pairs.values.clone()
         assert off(found.agop(pairs=pairs), found.agop()) < 1e-12
         assert torch.equal(pairs.values, kept)
@@ -233,7 +233,7 @@ def test_a_file_keeps_what_rounding_is_relative_to(tmp_path):
     model = RFMRegressor(n_iters=0, M_init=M).fit(np.concatenate([X, X[:9]]), gaussian(49, 1)[:, 0].numpy())
     model.save(tmp_path / "model.safetensors")
     other = load(tmp_path / "model.safetensors")
-    assert torch.equal(other.machine_.metric.usual, model.machine_.metric.usual)
+    assert torch.equal(other.machine_.metric.terms, model.machine_.metric.terms)
     parts = [other.agop(X[i : i + 1]) for i in range(40)]
     np.testing.assert_allclose(np.mean(parts, 0), model.agop(X), atol=1e-6 * model.agop(X).max())
 
