@@ -84,15 +84,13 @@ class Metric:
         return Points(self.rows(X), self.terms)
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64."""
-        outer, sums = moments.outer.double(), moments.sums.double()
-        root = self.root
-        if root is None:
-            return outer, sums
-        if root.ndim == 1:
-            return outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
-        outer = root @ outer @ root
-        return (outer + outer.T) / 2, sums @ root
+        """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""
+        outer, sums, root = moments.outer.double(), moments.sums.double(), self.root
+        if root is not None and root.ndim == 1:
+            outer, sums = outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
+        elif root is not None:
+            outer, sums = root @ outer @ root, sums @ root
+        return outer if outer.ndim == 1 else (outer + outer.T) / 2, sums
 
 
 def matrix_power(M: Tensor, alpha: float) -> Tensor:

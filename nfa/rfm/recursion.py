@@ -51,12 +51,12 @@ class Problem:
         """Return the problem; the origin is moved to the mean row where the kernel does not depend on it.
 
         Raises:
-            InputError: the rows are so far apart that their differences are no float64.
+            InputError: the rows are so large that their mean is no float64.
         """
         center = X.double().mean(0) if kernel.translation_invariant else X.new_zeros(X.shape[1], dtype=torch.float64)
         around = X - center
         if not bool(torch.isfinite(around).all()):
-            raise InputError("X", "differences between rows are beyond float64; expected smaller numbers")
+            raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
         unit, x_unit = power_of_two(Y), power_of_two(around)
         spread = around.div_(x_unit).square_().mean(0)
         return cls(X, (Y.double() / unit).to(X.dtype), weights, unit, center, x_unit, spread)

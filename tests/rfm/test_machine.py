@@ -249,3 +249,69 @@ def test_float32_keeps_its_digits_around_100_under_a_full_matrix(name):
     for at in (None, X[:50] + 0.5):
         exact = one.agop(at)
         assert np.linalg.norm(other.agop(at) - exact) < 1e-5 * np.linalg.norm(exact)
+
+
+def assert_feature_matrix(M):
+    np.testing.assert_array_equal(M, M.T)
+    values = np.linalg.eigvalsh(M)
+    assert values[0] >= -1e-12 * values[-1]
+
+
+@pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
+@pytest.mark.parametrize("gap", [0, 1e-7])
+@pytest.mark.parametrize(("n", "d", "c"), [(10, 20, 3), (10, 20, 1), (10, 8, 3), (40, 70, 3)])
+@pytest.mark.parametrize("ridge", [1e-3, 1e-8])
+@pytest.mark.parametrize("name", ["gaussian", "laplace"])
+def test_coefficients_that_nearly_cancel(name, ridge, n, d, c, gap):
+    """Rows that come twice, with other targets: their coefficients are opposite, and as large as the ridge is small."""
+    X, Y = gaussian(n, d), gaussian(n, c, seed=2)
+    X[n // 2 :] = X[: n // 2] + gap * gaussian(n // 2, d, seed=3)
+    model = RFMRegressor(name, ridge=ridge, n_iters=0).fit(X, Y)
+    a = model.machine_.a * model.machine_.unit
+    expected = reference.agop(name, X, X, a, torch.eye(d), model.bandwidth_)
+    # What autograd itself leaves of the digits of such coefficients.
+    share = 1e-11 + 1e-14 * float(a.abs().max()) * (1 if gap == 0 else 1e-2 / gap)
+    assert off(torch.from_numpy(model.agop()), expected) < share
+    updated = RFMRegressor(name, ridge=ridge, n_iters=1).fit(X, Y)
+    np.testing.assert_allclose(updated.M_, expected / expected.abs().max(), atol=2 * share)
+    for M in (model.agop(), updated.M_, updated.agop(), updated.agop(X[:3] + 1)):
+        assert_feature_matrix(M)
+
+
+@pytest.mark.parametrize("bandwidth", [0.1, 0.05])
+@pytest.mark.parametrize("scale", [1e-30, 1.0])
+@pytest.mark.parametrize("diag", [False, True])
+def test_a_kernel_that_hardly_reaches_from_row_to_row(diag, scale, bandwidth):
+    """Between rows it is 1e-22 and less, at a row 1: what a row has of itself must cancel to the last digit."""
+    for seed in range(5):
+        X, Y = gaussian(2, 8, seed=seed) * scale, gaussian(2, 3, seed=seed + 50)
+        model = RFMRegressor("gaussian", bandwidth=bandwidth, ridge=1e6, n_iters=1, diag=diag).fit(X, Y)
+        gap = (X[0] - X[1]) / scale
+        expected = gap**2 if diag else gap[:, None] * gap
+        np.testing.assert_allclose(model.M_, expected / expected.max(), atol=1e-9)
+        assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("L", [1e-45, 1e-8, 1e8, 1e45])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", ["laplace", "gaussian", "l1"])
+def test_bandwidths_far_from_the_rows_distances(name, dtype, L):
+    """Neither L^2 nor 1/L is a float32; gradients are over that unit."""
+    X, a = gaussian(9, 3, dtype=dtype), gaussian(9, 2, seed=5, dtype=dtype)
+    kernel = kernel_named(name)
+    metric = Problem.of(X, a, None, kernel).metric(torch.eye(3).double())
+    found = KernelMachine(kernel, metric, L, metric.rows(X), a)
+    assert torch.isfinite(found.predict(X)).all()
+    A, _ = found.agop_in_units()
+    assert torch.isfinite(A).all()
+    # Far below all distances the kernel is 1 at the centers; far above, 1 everywhere.
+    expected = a if L < 1 else a.sum(0).expand(9, 2)
+    torch.testing.assert_close(found.predict(X), expected, rtol=1e-5, atol=1e-5)
+    assert bool(A.any()) == (L > 1)
+
+
+def test_float32_squares_no_tiny_gradients():
+    """The kernel is 1e-30 between rows: its square is no float32."""
+    X, Y = torch.tensor([[0.0, 0.0], [8.0, 8.0]]).float(), torch.tensor([[1.0], [-1.0]])
+    model = RFMRegressor("gaussian", bandwidth=0.96, bandwidth_scale=None, n_iters=1).fit(X, Y)
+    np.testing.assert_allclose(model.M_, np.ones((2, 2)), rtol=1e-5)

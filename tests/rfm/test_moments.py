@@ -180,3 +180,38 @@ def test_operations_are_counted():
     for m, n, d, c in [(100, 100, 10, 3), (1000, 1000, 5, 1)]:
         for diag in (False, True):
             assert expanded_operations(m, n, d, c, diag, same=True) < expanded_operations(m, n, d, c, diag, same=False)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("diag", [False, True])
+def test_terms_that_cancel_take_the_direct_form(diag, same, monkeypatch):
+    """Copies of centers with opposite coefficients: multiplied out, their products would leave mere rounding."""
+    Z, a, made = gaussian(30, 20, seed=2), gaussian(30, 20, seed=3), []
+    Z[15:] = Z[:15]
+    large = a.clone()
+    large[:15] += 1e7 * gaussian(15, 20, seed=4)
+    large[15:] -= 1e7 * gaussian(15, 20, seed=4)
+    X, direct = Z if same else gaussian(30, 20), radial.direct
+    monkeypatch.setattr(radial, "direct", lambda *args: made.append(len(args[2].points)) or direct(*args))
+    kernel = kernel_named("gaussian")
+    moments_of(kernel, X, Z, a, 3.0, None, diag)
+    assert made == []
+    found = moments_of(kernel, X, Z, large, 3.0, None, diag)
+    assert made == [30]
+    assert_moments(found, *expected("gaussian", 1.0, X, Z, large, 3.0), 1e-6)
+
+
+def test_moments_in_different_units_add_up():
+    G = gaussian(6, 6, seed=8).reshape(6, 2, 3)
+    for sizes in ((1e-200, 1e-200), (1.0, 1e-160), (1e-160, 1.0), (1e160, 1e100), (0.0, 1e-170)):
+        one, two = (
+            Moments.of_gradients(size * part, None, diag=False) for size, part in zip(sizes, G.split(3), strict=True)
+        )
+        unit = max(sizes)
+        scaled = torch.cat([size / unit * part for size, part in zip(sizes, G.split(3), strict=True)])
+        whole, beside = one + two, one.beside(two)
+        share = whole.unit / unit
+        torch.testing.assert_close(whole.outer * share * share, torch.einsum("ncd,nce->de", scaled, scaled))
+        torch.testing.assert_close(whole.sums * share, scaled.sum(0))
+        torch.testing.assert_close(beside.outer, whole.outer)
+        assert beside.sums.shape == (4, 3)
