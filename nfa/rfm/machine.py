@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfa.rfm.kernels import Expansion, Kernel, Sample
-from nfa.rfm.metric import Metric
+from nfa.rfm.metric import Metric, semidefinite
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
 from nfa.rfm.points import Points
@@ -72,9 +72,10 @@ class KernelMachine:
         Args: as `agop_in_units`.
 
         Returns:
-            Float64, (d, d) or (d,), symmetric.
+            Float64, (d, d) or (d,), exactly symmetric, without eigenvalues below 0.
         """
         found, unit = self.agop_in_units(X, centered, diag, weights, pairs)
+        found = found.clamp(min=0) if found.ndim == 1 else semidefinite(found)
         # One at a time: the square of the unit may be no float64.
         return found * unit * unit
 

@@ -14,7 +14,7 @@ ROUNDED = 1e-4
 """A matrix with an eigenvalue below minus this share of the largest is not positive semidefinite. An AGOP computed in
 float32 may have smaller ones below 0; so may a matrix of d rows, by d roundings of its dtype, where that is more."""
 NEGATIVE = 1e-13
-"""Eigenvalues below minus this share of the largest are set to 0 in M itself."""
+"""Eigenvalues below minus this share of the largest are set to 0, in M and in an AGOP that is returned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,24 @@ def spectral_power(values: Tensor, V: Tensor, alpha: float) -> Tensor:
     V, values = V[:, kept], values[kept]
     power: Tensor = (V * values.pow(alpha)) @ V.T
     return (power + power.T) / 2
+
+
+def semidefinite(M: Tensor) -> Tensor:
+    """Return a symmetric matrix (d, d) without its eigenvalues below 0; M itself where there are none but by rounding.
+
+    >>> semidefinite(torch.tensor([[1.0, 0.0], [0.0, -1e-6]], dtype=torch.float64)).tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
+    """
+    size = M.diagonal().max()
+    if not bool(torch.isfinite(size)) or size <= 0:
+        return M
+    shape = M / size
+    # Far cheaper than an eigendecomposition, and mostly enough.
+    _, failed = torch.linalg.cholesky_ex(shape + NEGATIVE * torch.eye(len(M)).to(M))
+    if not bool(failed):
+        return M
+    values, V = torch.linalg.eigh(shape)
+    return size * spectral_power(values, V, 1.0)
 
 
 def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
