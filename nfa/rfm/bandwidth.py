@@ -1,14 +1,21 @@
-"""The median distance under the current M: the unit in which a bandwidth is given."""
+"""The median distance under the current M, the unit in which a bandwidth is given, and which bandwidths can be used."""
+
+import math
 
 import torch
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
 from nfa.rfm.scale import relative
 
 ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
+
+LEAST = 1e-50
+"""The least bandwidth, and over 1 the largest, where the rows' largest entry is 1. Beyond, all rows are the same to the
+kernel, or none are, and its gradients' squares leave float64."""
 
 
 def median_distance(
@@ -47,3 +54,28 @@ def median_distance(
     if not len(found) or share[-1] == 0:
         return 1.0
     return float(found[torch.searchsorted(share, share[-1:] / 2).clamp(max=len(found) - 1)])
+
+
+def check_bandwidth(kernel: Kernel, points: Points, L: float, length: float) -> None:
+    """Raise if a kernel cannot be computed.
+
+    Args:
+        kernel: The kernel.
+        points: The rows, scaled so that their largest entry is about 1.
+        L: The bandwidth in their units.
+        length: `Metric.length`.
+
+    Raises:
+        InputError: the bandwidth is so far from the rows' size, or the kernel so large, that its values or gradients
+            are no finite numbers of the rows' dtype.
+    """
+    if not (LEAST < L < 1 / LEAST and 0 < L * length < math.inf):
+        raise InputError(
+            "bandwidth",
+            f"{L * length:.3g} in the units of X under M, where rows are up to about {length:.3g} apart; "
+            f"expected between {LEAST:g} and {1 / LEAST:g} times as much, and a float64",
+        )
+    largest, digits = kernel.largest(points, L), torch.finfo(points.rows.dtype)
+    if not largest <= digits.max * digits.eps:
+        dtype = str(points.rows.dtype).removeprefix("torch.")
+        raise InputError("bandwidth", f"the kernel is as large as {largest:.3g}, beyond {dtype}; expected a larger one")

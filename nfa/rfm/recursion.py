@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.losses import weighted_mean
 from nfa.rfm.machine import KernelMachine
@@ -18,10 +18,6 @@ from nfa.rfm.scale import power_of_two
 from nfa.rfm.solving.blocks import solve_in_blocks
 from nfa.rfm.solving.choosing import MATRICES, Plan
 from nfa.rfm.solving.dense import solve_dense
-
-LEAST = 1e-50
-"""The least bandwidth, and over 1 the largest, where the rows' largest entry is 1. Beyond, all rows are the same to the
-kernel, or none are, and its gradients' squares leave float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,22 +198,12 @@ def fitted(
         L *= median_distance(recipe.kernel, points, problem.weights, generator)
     else:
         L /= metric.length
-    bandwidth = L * metric.length
-    if not (LEAST < L < 1 / LEAST and 0 < bandwidth < math.inf):
-        raise InputError(
-            "bandwidth",
-            f"{bandwidth:.3g} in the units of X under M, where rows are up to about {metric.length:.3g} apart; "
-            f"expected between {LEAST:g} and {1 / LEAST:g} times as much, and a float64",
-        )
+    check_bandwidth(recipe.kernel, points, L, metric.length)
     ridge = points.rows.new_full((len(points),), recipe.ridge)
     if problem.weights is not None:
         # Infinite, it would be no number in the solvers; so large, it leaves nothing of a row all the same.
         digits = torch.finfo(ridge.dtype)
         ridge = (ridge / problem.weights).clamp(max=digits.max * digits.eps)
-    largest = recipe.kernel.largest(points, L)
-    if not largest <= torch.finfo(ridge.dtype).max * torch.finfo(ridge.dtype).eps:
-        name = str(ridge.dtype).removeprefix("torch.")
-        raise InputError("bandwidth", f"the kernel is as large as {largest:.3g}, beyond {name}; expected a larger one")
     pairs = None
     if space is not None:
         distances, K, factor = space
@@ -227,7 +213,7 @@ def fitted(
         a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator)
     if not bool(torch.isfinite(a).all()):
         raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
-    machine = KernelMachine(recipe.kernel, metric, bandwidth, points.rows, a, problem.unit)
+    machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit)
     return Step(iteration, problem, machine, ridge, pairs)
 
 

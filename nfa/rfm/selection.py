@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import GIB, plan
 from nfa.rfm.solving.leave_one_out import leave_one_out
@@ -65,6 +65,9 @@ def ranked(
         loss: Of outputs in the units of the problem.
         seed: Draws `most` of more rows, and the median's rows.
         most: Rows to leave out; see `leave_one_out_rows`.
+
+    Raises:
+        InputError: a bandwidth that the kernel cannot be computed with.
     """
     generator = torch.Generator().manual_seed(seed)
     if len(problem.X) > most:
@@ -76,6 +79,7 @@ def ranked(
     found = []
     for recipe in recipes:
         L = recipe.bandwidth * (median if recipe.bandwidth_scale == "median" else 1 / metric.length)
+        check_bandwidth(kernel, points, L, metric.length)
         outputs = leave_one_out(kernel.value(pairs, L), problem.Y, problem.weights, ridges)
         for ridge, each in zip(ridges, outputs, strict=True):
             found.append(Ranked(replace(recipe, ridge=ridge), loss(each, problem.Y, problem.weights)))

@@ -6,6 +6,7 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
+from nfa import InputError
 from nfa.rfm import RFMRegressor, RFMRegressorCV, selection
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.losses import squared_loss
@@ -94,3 +95,10 @@ def test_more_updates_are_chosen_where_they_help():
     rows = np.random.default_rng(0).normal(size=(200, 20))
     options = {"kernels": ["laplace"], "bandwidths": [1.0], "ridges": [1e-3]}
     assert RFMRegressorCV(**options).fit(rows, np.sign(rows[:, 0]) * np.abs(rows[:, 1])).best_params_["n_iters"] >= 2
+
+
+def test_a_bandwidth_that_no_kernel_can_be_computed_with_is_refused_before_it_is_ranked():
+    problem = Problem.of(X.float(), Y, None, kernel_named("quadratic"))
+    tiny = Recipe(kernel_named("quadratic"), bandwidth=1e-12, bandwidth_scale=None)
+    with pytest.raises(InputError, match=r"bandwidth: the kernel is as large as .*, beyond float32"):
+        ranked(problem, IDENTITY, [tiny], RIDGES, squared_loss, 0, ROWS)

@@ -67,7 +67,7 @@ class Blocks:
                 other += block.T @ v
         return image
 
-    def own(self) -> Tensor:
+    def diagonal(self) -> Tensor:
         """Return the diagonal of K, (n,)."""
         return torch.cat([self._block(part, None).diagonal().clone() for part in self.points.split(ROWS)])
 
@@ -110,11 +110,11 @@ def solve_in_blocks(
     matrix = Blocks(kernel, points, L, side=math.isqrt(together))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
-        precondition = _preconditioner(matrix, own, ridge, plan, generator)
+        precondition = _preconditioner(matrix, diagonal, ridge, plan, generator)
         return _conjugate_gradients(lambda V: matrix.times(V) + ridge[:, None] * V, precondition, Y, rounding)
 
-    own = matrix.own()
-    largest = float(own.max())
+    diagonal = matrix.diagonal()
+    largest = float(diagonal.max())
     rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(points)) * largest
     a, left = attempt(ridge)
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
@@ -180,7 +180,7 @@ def _conjugate_gradients(
 
 
 def _preconditioner(
-    matrix: Blocks, own: Tensor, ridge: Tensor, plan: Plan, generator: torch.Generator
+    matrix: Blocks, diagonal: Tensor, ridge: Tensor, plan: Plan, generator: torch.Generator
 ) -> Callable[[Tensor], Tensor]:
     """Return the function that divides by B B' + D (Woodbury), in float64.
 
@@ -196,10 +196,10 @@ def _preconditioner(
     for start, across in matrix.against(drawn):
         part = torch.linalg.solve_triangular(factor, across.double().T, upper=False).T
         B[start : start + len(part)] = part
-    left = (own.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
+    left = (diagonal.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
     # Below the kernel's own rounding the approximation says nothing.
     digits = torch.finfo(ridge.dtype)
-    floor = digits.eps * math.sqrt(n) * float(own.max()) + digits.tiny
+    floor = digits.eps * math.sqrt(n) * float(diagonal.max()) + digits.tiny
     inverse = 1 / (ridge + left).clamp(min=floor)[:, None]
     inner = torch.eye(size, dtype=torch.float64, device=B.device)
     for part, scale in zip(B.split(ROWS), inverse.split(ROWS), strict=True):
