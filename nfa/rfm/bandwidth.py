@@ -1,21 +1,28 @@
-"""The median distance under the current M: the unit in which a bandwidth is given."""
+"""The median distance under the current M, the unit in which a bandwidth is given, and which bandwidths can be used."""
+
+import math
 
 import torch
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.rfm.kernels import Kernel
+from nfa.rfm.points import Points
 from nfa.rfm.scale import relative
 
 ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
 
+LEAST = 1e-50
+"""The least bandwidth, and over 1 the largest, where the rows' largest entry is 1. Beyond, all rows are the same to the
+kernel, or none are, and its gradients' squares leave float64."""
+
 
 def median_distance(
     kernel: Kernel,
-    rows: Tensor,
+    points: Points,
     weights: Tensor | None,
     generator: torch.Generator,
-    usual: Tensor | None = None,
 ) -> float:
     """Return the median distance over pairs of rows that differ; 1 where none do.
 
@@ -23,20 +30,20 @@ def median_distance(
 
     Args:
         kernel: Says which distance.
-        rows: Shape (n, d).
+        points: n points.
         weights: Shape (n,), or None for 1.
         generator: Draws `ROWS` of more rows.
-        usual: `Metric.usual` of the rows; None where they are as given.
 
     >>> from nfa.rfm.kernels import Laplace
-    >>> median_distance(Laplace(), torch.tensor([[0.0], [1.0], [3.0]]), None, torch.Generator())
+    >>> median_distance(Laplace(), Points(torch.tensor([[0.0], [1.0], [3.0]])), None, torch.Generator())
     2.0
     """
-    if len(rows) > ROWS:
-        drawn = torch.randperm(len(rows), generator=generator)[:ROWS].to(rows.device)
-        rows, weights = rows[drawn], None if weights is None else weights[drawn]
-    i, j = torch.triu_indices(len(rows), len(rows), 1, device=rows.device)
-    distances = kernel.distances(rows, usual)[i, j]
+    device = points.rows.device
+    if len(points) > ROWS:
+        drawn = torch.randperm(len(points), generator=generator)[:ROWS].to(device)
+        points, weights = points[drawn], None if weights is None else weights[drawn]
+    i, j = torch.triu_indices(len(points), len(points), 1, device=device)
+    distances = kernel.distances(points)[i, j]
     apart = distances > 0
     if weights is None:
         found = distances[apart]
@@ -47,3 +54,28 @@ def median_distance(
     if not len(found) or share[-1] == 0:
         return 1.0
     return float(found[torch.searchsorted(share, share[-1:] / 2).clamp(max=len(found) - 1)])
+
+
+def check_bandwidth(kernel: Kernel, points: Points, L: float, length: float) -> None:
+    """Raise if a kernel cannot be computed.
+
+    Args:
+        kernel: The kernel.
+        points: The rows, scaled so that their largest entry is about 1.
+        L: The bandwidth in their units.
+        length: `Metric.length`.
+
+    Raises:
+        InputError: the bandwidth is so far from the rows' size, or the kernel so large, that its values or gradients
+            are no finite numbers of the rows' dtype.
+    """
+    if not (LEAST < L < 1 / LEAST and 0 < L * length < math.inf):
+        raise InputError(
+            "bandwidth",
+            f"{L * length:.3g} in the units of X under M, where rows are up to about {length:.3g} apart; "
+            f"expected between {LEAST:g} and {1 / LEAST:g} times as much, and a float64",
+        )
+    largest, digits = kernel.largest(points, L), torch.finfo(points.rows.dtype)
+    if not largest <= digits.max * digits.eps:
+        dtype = str(points.rows.dtype).removeprefix("torch.")
+        raise InputError("bandwidth", f"the kernel is as large as {largest:.3g}, beyond {dtype}; expected a larger one")

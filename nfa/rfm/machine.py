@@ -1,15 +1,17 @@
 """A fitted kernel machine: predictions, gradients' averages."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from nfa.rfm.kernels import Kernel
-from nfa.rfm.metric import Metric
+from nfa.rfm.kernels import Expansion, Kernel, Sample
+from nfa.rfm.metric import Metric, semidefinite
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
-from nfa.rfm.scale import relative
+from nfa.rfm.points import Points
+from nfa.rfm.scale import power_of_two, relative
 from nfa.rfm.solving.choosing import ROWS
 
 
@@ -38,18 +40,24 @@ class KernelMachine:
         """The bandwidth in the metric's coordinates."""
         return self.bandwidth / self.metric.length
 
+    @cached_property
+    def points(self) -> Points:
+        """The centers, with the size of the terms that they were added up from."""
+        return Points(self.centers, self.metric.terms)
+
     def predict(self, X: Tensor) -> Tensor:
         """Return f(x) for rows x, shape (m, c)."""
-        rows, n = self.metric.rows(X), len(self.centers)
-        outputs = rows.new_empty(len(rows), self.a.shape[1])
-        step = min(len(rows), max(ROWS, BLOCK // n))
+        points, n = self.metric.points(X), len(self.centers)
+        outputs = points.rows.new_empty(len(points), self.a.shape[1])
+        step = min(len(points), max(ROWS, BLOCK // n))
         # Outputs first, then a block's memory for all (l1 makes its own): pieces in between would keep what is freed
         # from use.
-        space = rows.new_empty(step, n)
-        for x, part in zip(rows.split(step), outputs.split(step), strict=True):
-            distances = self.kernel.pairs(x, self.centers, space[: len(x)], self.metric.usual).values
-            torch.mm(self.kernel.value(distances, self.L, out=distances), self.a, out=part)
-        return outputs * self.unit
+        space = points.rows.new_empty(step, n)
+        for x, part in zip(points.split(step), outputs.split(step), strict=True):
+            values = self.kernel.pairs(x, self.points, space[: len(x)]).values
+            torch.mm(self.kernel.value(values, self.L, out=values), self.a, out=part)
+        # The unit may be more than a float32 can hold while the product is not.
+        return (outputs.double() * self.unit).to(outputs.dtype)
 
     def agop(
         self,
@@ -64,11 +72,12 @@ class KernelMachine:
         Args: as `agop_in_units`.
 
         Returns:
-            Float64, (d, d) or (d,).
+            Float64, (d, d) or (d,), exactly symmetric, without eigenvalues below 0.
         """
-        # One at a time: the square of either unit may be no float64.
-        found, x_unit = self.agop_in_units(X, centered, diag, weights, pairs), self.metric.unit
-        return found * self.unit / x_unit * self.unit / x_unit
+        found, unit = self.agop_in_units(X, centered, diag, weights, pairs)
+        found = found.clamp(min=0) if found.ndim == 1 else semidefinite(found)
+        # One at a time: the square of the unit may be no float64.
+        return found * unit * unit
 
     def agop_in_units(
         self,
@@ -77,8 +86,8 @@ class KernelMachine:
         diag: bool = False,
         weights: Tensor | None = None,
         pairs: Pairs | None = None,
-    ) -> Tensor:
-        """Return the AGOP of f / unit with respect to x / `metric.unit`, neither very large nor very small.
+    ) -> tuple[Tensor, float]:
+        """Return the AGOP over the square of a unit, so that it is neither very large nor very small, and the unit.
 
         Args:
             X: Shape (m, d); None for the rows the machine was fitted on.
@@ -88,36 +97,28 @@ class KernelMachine:
             pairs: The pairs of X and centers, where they are at hand.
 
         Returns:
-            Float64, (d, d) or (d,).
+            Float64, (d, d) or (d,), symmetric.
         """
-        rows = self.centers if X is None else self.metric.rows(X)
+        points = self.points if X is None else self.metric.points(X)
         only_diagonal = diag and (self.metric.root is None or self.metric.root.ndim == 1)
         # Weights around 1: their sum stays within the dtype's digits.
         shares = None if weights is None else relative(weights)
-        root = None if shares is None else (shares / shares.mean()).sqrt().to(rows.dtype)
-        step = len(rows) if pairs is not None else max(1, 8 * BLOCK // len(self.centers))
-        d = rows.shape[1]
-        outer = torch.zeros((d,) if only_diagonal else (d, d), dtype=torch.float64, device=rows.device)
-        sums = torch.zeros(self.a.shape[1], d, dtype=torch.float64, device=rows.device)
-        for start in range(0, len(rows), step):
+        root = None if shares is None else (shares / shares.mean()).sqrt().to(self.a.dtype)
+        a_unit = power_of_two(self.a)
+        f = Expansion(self.points, self.a / a_unit, self.L)
+        step = len(points) if pairs is not None else max(1, 8 * BLOCK // len(self.centers))
+        total = None
+        for start in range(0, len(points), step):
             block = slice(start, start + step)
-            x = rows if step >= len(rows) else rows[block]
-            found = self.kernel.moments(
-                x,
-                self.centers,
-                self.a,
-                self.L,
-                None if root is None else root[block],
-                only_diagonal,
-                pairs,
-                self.metric.usual,
-            )
-            outer += found.outer
-            sums += found.sums
-        mean = Moments(outer / len(rows), sums / len(rows))
+            some = points if step >= len(points) else points[block]
+            sample = Sample(some, None if root is None else root[block], pairs)
+            part = self.kernel.moments(f, sample, only_diagonal).double()
+            total = part if total is None else total + part
+        assert total is not None, "there are no rows to average over"
+        mean = Moments(total.outer / len(points), total.sums / len(points))
         if centered:
-            mean = Moments(mean.centered(torch.finfo(rows.dtype).eps), mean.sums)
+            mean = Moments(mean.centered(torch.finfo(self.a.dtype).eps), mean.sums)
         outer, _ = self.metric.pull(mean)
         if diag and outer.ndim == 2:
             outer = outer.diagonal()
-        return outer
+        return outer, total.unit * a_unit * self.unit / self.metric.unit

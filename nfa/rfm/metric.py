@@ -8,10 +8,13 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.rfm.moments import Moments
+from nfa.rfm.points import Points
 
 ROUNDED = 1e-4
-"""What an AGOP computed in float32 may be off by, as a share of its largest eigenvalue; d roundings of M's dtype may be
-more. An eigenvalue that is lower than minus that is no rounding: M is not positive semidefinite."""
+"""A matrix with an eigenvalue below minus this share of the largest is not positive semidefinite. An AGOP computed in
+float32 may have smaller ones below 0; so may a matrix of d rows, by d roundings of its dtype, where that is more."""
+NEGATIVE = 1e-13
+"""Eigenvalues below minus this share of the largest are set to 0, in M and in an AGOP that is returned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +22,12 @@ class Metric:
     """r^2 = (x - z)'M(x - z), by rows z = F (x - center) / unit with F = (M / size)^(1/2).
 
     Args:
-        M: Float64, (d, d), or (d,) for a diagonal matrix.
+        M: Float64, (d, d), or (d,) for a diagonal matrix; exactly symmetric and positive semidefinite.
         center: What is subtracted from every row, (d,); distances do not depend on it, rounding does.
         unit: What every entry is divided by, so that no square overflows.
         root: F, of M's shape; None for the identity.
         size: The largest entry of M.
-        usual: Mean squares of the terms that a coordinate of z is the sum of, (d,); None where z is no sum. F may
-            take away nearly all of them, so the rounding of z is relative to these, not to z.
+        terms: As of `Points`.
     """
 
     M: Tensor
@@ -33,7 +35,7 @@ class Metric:
     unit: float
     root: Tensor | None
     size: float
-    usual: Tensor | None = None
+    terms: Tensor | None = None
 
     @classmethod
     def of(cls, M: Tensor, center: Tensor, unit: float = 1.0, spread: Tensor | None = None) -> "Metric":
@@ -52,11 +54,13 @@ class Metric:
         if M.ndim == 2 and torch.equal(shape, torch.diag(shape.diagonal())):
             shape = shape.diagonal()
         if shape.ndim == 1:
-            root = None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt()
-        else:
-            root = matrix_power(shape, 0.5)
-        usual = None if root is None or root.ndim == 1 or spread is None else root.square() @ spread
-        return cls(M, center, unit, root, size, usual)
+            M = M if bool((shape >= 0).all()) else M.clamp(min=0)
+            return cls(M, center, unit, None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt(), size)
+        values, V = torch.linalg.eigh(shape)
+        root = spectral_power(values, V, 0.5)
+        if values[0] < -NEGATIVE * values[-1]:
+            M = size * spectral_power(values, V, 1.0)
+        return cls(M, center, unit, root, size, None if spread is None else root.square() @ spread)
 
     @property
     def shape(self) -> Tensor:
@@ -75,15 +79,18 @@ class Metric:
             rows = rows * self.root if self.root.ndim == 1 else rows @ self.root
         return rows.to(X.dtype)
 
+    def points(self, X: Tensor) -> Points:
+        """Return `rows`, with the size of the terms that they were added up from."""
+        return Points(self.rows(X), self.terms)
+
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Return the moments of gradients with respect to x / unit from those with respect to z, float64."""
-        outer, sums = moments.outer.double(), moments.sums.double()
-        root = self.root
-        if root is None:
-            return outer, sums
-        if root.ndim == 1:
-            return outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
-        return root @ outer @ root, sums @ root
+        """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""
+        outer, sums, root = moments.outer.double(), moments.sums.double(), self.root
+        if root is not None and root.ndim == 1:
+            outer, sums = outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
+        elif root is not None:
+            outer, sums = root @ outer @ root, sums @ root
+        return outer if outer.ndim == 1 else (outer + outer.T) / 2, sums
 
 
 def matrix_power(M: Tensor, alpha: float) -> Tensor:
@@ -97,10 +104,39 @@ def matrix_power(M: Tensor, alpha: float) -> Tensor:
     if M.ndim == 1:
         return M.clamp(min=0).pow(alpha)
     values, V = torch.linalg.eigh(M)
-    kept = values > len(M) * torch.finfo(M.dtype).eps * values[-1]
+    return spectral_power(values, V, alpha)
+
+
+def spectral_power(values: Tensor, V: Tensor, alpha: float) -> Tensor:
+    """Return V diag(values^alpha) V', exactly symmetric; eigenvalues up to d roundings of the largest count 0.
+
+    Args:
+        values: Eigenvalues, ascending, (d,).
+        V: Eigenvectors, (d, d).
+        alpha: The power.
+    """
+    kept = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
     V, values = V[:, kept], values[kept]
     power: Tensor = (V * values.pow(alpha)) @ V.T
-    return power
+    return (power + power.T) / 2
+
+
+def semidefinite(M: Tensor) -> Tensor:
+    """Return a symmetric matrix (d, d) without its eigenvalues below 0; M itself where there are none but by rounding.
+
+    >>> semidefinite(torch.tensor([[1.0, 0.0], [0.0, -1e-6]], dtype=torch.float64)).tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
+    """
+    size = M.diagonal().max()
+    if not bool(torch.isfinite(size)) or size <= 0:
+        return M
+    shape = M / size
+    # Far cheaper than an eigendecomposition, and mostly enough.
+    _, failed = torch.linalg.cholesky_ex(shape + NEGATIVE * torch.eye(len(M)).to(M))
+    if not bool(failed):
+        return M
+    values, V = torch.linalg.eigh(shape)
+    return size * spectral_power(values, V, 1.0)
 
 
 def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:

@@ -5,17 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nfa.rfm.points import Points
+
 TILE = 512
 """Rows of a tile: two tiles of distances stay in the processor's cache."""
 NEAR = 1e-4
 """Pairs with r^2 below this share of |x|^2 + |z|^2 are taken by difference: expanded squares lose their digits."""
-ROUNDING = 64
-"""Rows closer than this many roundings, in float64, of the terms that a product with M^(1/2) was the sum of are equal.
-
-Such a product may round equal rows apart. Rows as they are given count so many of their own length, as they may be
-products too (a deep machine's); in float64 as well, so that in float32 no two that differ are equal."""
-LAST = 2
-"""Roundings of a product's length, in its own dtype, that may lie between equal rows besides."""
 GATHERED = 1 << 22
 """Entries of rows gathered at once for such pairs."""
 
@@ -36,6 +31,12 @@ class Pairs:
     kernel: Tensor | None = None
     space: Tensor | None = None
 
+    @classmethod
+    def without_near(cls, values: Tensor) -> "Pairs":
+        """Return pairs of which none is listed as close."""
+        none = torch.empty(0, dtype=torch.long, device=values.device)
+        return cls(values, (none, none))
+
     def of(self, rows: Tensor) -> "Pairs":
         """Return the pairs of some points only, given by number, (k,)."""
         place = torch.full((len(self.values),), -1, device=rows.device)
@@ -45,41 +46,30 @@ class Pairs:
         return Pairs(self.values[rows], (i[i >= 0], j[i >= 0]), kernel)
 
 
-def lost(usual: Tensor) -> Tensor:
-    """Return how far rounding may carry each coordinate of a row, from `Metric.usual`, (d,)."""
-    return ROUNDING * torch.finfo(usual.dtype).eps * usual.sqrt()
-
-
-def last(dtype: torch.dtype, product: bool) -> float:
-    """Return how far equal rows may lie apart by their last digits, as a share of their length."""
-    return LAST * torch.finfo(dtype).eps if product else ROUNDING * torch.finfo(torch.float64).eps
-
-
-def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usual: Tensor | None = None) -> Pairs:
+def euclidean(X: Points, Z: Points | None = None, out: Tensor | None = None) -> Pairs:
     """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
 
-    r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel, so that rows which
-    are equal are at a distance of exactly 0, and no others but products' that are as good as equal. Rows should lie
-    around the origin.
+    r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel. Rows that are equal, up to
+    the rounding of the product that made them, are at a distance of exactly 0; no others are. Rows should lie around
+    the origin.
 
     Args:
-        X: Shape (m, d).
-        Z: Shape (n, d); None for X itself, which takes half the products.
+        X: m points.
+        Z: n points; None for X itself, which takes half the products.
         out: Where to put the distances, (m, n): memory in use is faster than new.
-        usual: `Metric.usual`, where the rows are products.
 
-    >>> euclidean(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
+    >>> euclidean(Points(torch.tensor([[0.0, 3.0], [4.0, 0.0]]))).values.tolist()
     [[0.0, 5.0], [5.0, 0.0]]
     """
     same = Z is None
     C = X if Z is None else Z
-    x2, c2 = (X * X).sum(1), (C * C).sum(1)
-    # Products may lie near the origin only because M has removed their length.
-    least = 0.0 if usual is None else float(lost(usual).square().sum())
-    typical, equal = c2.median(), last(X.dtype, usual is not None) ** 2
-    R = X.new_empty(len(X), len(C)) if out is None else out
-    left = torch.cat([X, x2[:, None], torch.ones_like(x2)[:, None]], 1)
-    right = torch.cat([-2 * C, torch.ones_like(c2)[:, None], c2[:, None]], 1)
+    x2, c2 = X.squares, C.squares
+    # A product's rows may lie near the origin only because M has removed their length.
+    least = 0.0 if C.rounding is None else float(C.rounding.square().sum())
+    equal = C.last_digits**2
+    R = X.rows.new_empty(len(X), len(C)) if out is None else out
+    left = torch.cat([X.rows, x2[:, None], torch.ones_like(x2)[:, None]], 1)
+    right = torch.cat([-2 * C.rows, torch.ones_like(c2)[:, None], c2[:, None]], 1)
     rows, columns = [], []
     for start in range(0, len(X), TILE):
         stop = min(start + TILE, len(X))
@@ -96,8 +86,8 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
             squares = x2[start + i] + c2[first + j]
             exact = tile[i, j] < NEAR * squares + least
             i, j, squares = i[exact], j[exact], squares[exact]
-            r2 = _by_difference(X, C, start + i, first + j)
-            distinct = r2 > equal * (squares + typical) + least
+            r2 = _by_difference(X.rows, C.rows, start + i, first + j)
+            distinct = r2 > equal * (squares + C.typical) + least
             tile[i, j] = r2 * distinct
             rows.append(start + i[distinct])
             columns.append(first + j[distinct])
@@ -107,8 +97,7 @@ def euclidean(X: Tensor, Z: Tensor | None = None, out: Tensor | None = None, usu
         if same:
             R[stop:, start:stop] = tile[:, stop - start :].T
     if not rows:
-        none = torch.empty(0, dtype=torch.long, device=X.device)
-        return Pairs(R, (none, none))
+        return Pairs.without_near(R)
     near = torch.cat(rows), torch.cat(columns)
     if same:
         # The tile on the diagonal holds both of (i, j) and (j, i), the others only one.
@@ -128,14 +117,14 @@ def _by_difference(X: Tensor, Z: Tensor, i: Tensor, j: Tensor) -> Tensor:
     return torch.cat(parts) if parts else X.new_empty(0)
 
 
-def manhattan(X: Tensor, Z: Tensor | None = None, usual: Tensor | None = None) -> Pairs:
-    """Return the l1 distances sum_k |x_k - z_k|, each by differences; `usual` is `Metric.usual`.
+def manhattan(X: Points, Z: Points | None = None) -> Pairs:
+    """Return the l1 distances sum_k |x_k - z_k|, each by differences.
 
-    >>> manhattan(torch.tensor([[0.0, 3.0], [4.0, 0.0]])).values.tolist()
+    >>> manhattan(Points(torch.tensor([[0.0, 3.0], [4.0, 0.0]]))).values.tolist()
     [[0.0, 7.0], [7.0, 0.0]]
     """
-    none = torch.empty(0, dtype=torch.long, device=X.device)
-    R = torch.cdist(X, X if Z is None else Z, p=1)
-    if usual is not None:
-        torch.nn.functional.threshold(R, float(lost(usual).sum()), 0.0, inplace=True)
-    return Pairs(R, (none, none))
+    C = X if Z is None else Z
+    R = torch.cdist(X.rows, C.rows, p=1)
+    if C.rounding is not None:
+        torch.nn.functional.threshold(R, float(C.rounding.sum()), 0.0, inplace=True)
+    return Pairs.without_near(R)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.losses import weighted_mean
 from nfa.rfm.machine import KernelMachine
@@ -44,11 +44,18 @@ class Problem:
 
     @classmethod
     def of(cls, X: Tensor, Y: Tensor, weights: Tensor | None, kernel: Kernel) -> "Problem":
-        """Return the problem; the origin is moved to the mean row where the kernel does not depend on it."""
+        """Return the problem; the origin is moved to the mean row where the kernel does not depend on it.
+
+        Raises:
+            InputError: the rows are so large that their mean is no float64.
+        """
         center = X.double().mean(0) if kernel.translation_invariant else X.new_zeros(X.shape[1], dtype=torch.float64)
-        unit, x_unit = power_of_two(Y), power_of_two(X - center.to(X.dtype))
-        spread = ((X - center) / x_unit).square().mean(0)
-        return cls(X, (Y / unit).to(X.dtype), weights, unit, center, x_unit, spread)
+        around = X - center
+        if not bool(torch.isfinite(around).all()):
+            raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
+        unit, x_unit = power_of_two(Y), power_of_two(around)
+        spread = around.div_(x_unit).square_().mean(0)
+        return cls(X, (Y.double() / unit).to(X.dtype), weights, unit, center, x_unit, spread)
 
     def fitted(self, rows: Tensor | None = None) -> "Problem":
         """Return those of some rows (None: of all) that a machine is fitted to: of weight above 0.
@@ -106,12 +113,21 @@ class Step:
         """Return the mean squared error on the rows fitted, over all targets.
 
         By what the machine predicts: not every system is solved to its last digit.
+
+        Raises:
+            InputError: a prediction is beyond the largest number of the dtype.
         """
         problem, a = self.problem, self.machine.a
         if self.pairs is None or self.pairs.kernel is None:
-            residual = problem.Y - replace(self.machine, unit=1.0).predict(problem.X)
+            outputs = replace(self.machine, unit=1.0).predict(problem.X)
+            residual = problem.Y - outputs
         else:  # the ridge is on the diagonal of the solver's matrix
             residual = problem.Y - self.pairs.kernel @ a + self.ridge[:, None] * a
+            outputs = problem.Y - residual
+        largest = float(torch.linalg.vector_norm(outputs, math.inf)) * problem.unit
+        if not largest <= torch.finfo(a.dtype).max:
+            name = str(a.dtype).removeprefix("torch.")
+            raise InputError("y", f"predictions are as large as {largest:.3g}, beyond {name}; expected smaller targets")
         square = (residual.double() ** 2).mean(1)
         return weighted_mean(square, problem.weights) * problem.unit * problem.unit
 
@@ -169,26 +185,35 @@ def fitted(
     generator: torch.Generator,
     space: tuple[Tensor, ...] | None,
 ) -> Step:
-    """Return the machine under one M; `space` is memory for the dense solver's `MATRICES`."""
+    """Return the machine under one M; `space` is memory for the dense solver's `MATRICES`.
+
+    Raises:
+        InputError: the bandwidth is so far from the rows' distances that nothing can be computed, or the system so near
+            to singular that its solution is not finite.
+    """
     metric = problem.metric(M)
-    rows = metric.rows(problem.X)
-    bandwidth = recipe.bandwidth
+    points = metric.points(problem.X)
+    L = recipe.bandwidth
     if recipe.bandwidth_scale == "median":
-        bandwidth *= metric.length * median_distance(recipe.kernel, rows, problem.weights, generator, metric.usual)
-    L = bandwidth / metric.length
-    ridge = rows.new_full((len(rows),), recipe.ridge)
+        L *= median_distance(recipe.kernel, points, problem.weights, generator)
+    else:
+        L /= metric.length
+    check_bandwidth(recipe.kernel, points, L, metric.length)
+    ridge = points.rows.new_full((len(points),), recipe.ridge)
     if problem.weights is not None:
         # Infinite, it would be no number in the solvers; so large, it leaves nothing of a row all the same.
-        digits = torch.finfo(rows.dtype)
+        digits = torch.finfo(ridge.dtype)
         ridge = (ridge / problem.weights).clamp(max=digits.max * digits.eps)
     pairs = None
     if space is not None:
         distances, K, factor = space
-        pairs = replace(recipe.kernel.pairs(rows, out=distances, usual=metric.usual), kernel=K, space=factor)
+        pairs = replace(recipe.kernel.pairs(points, out=distances), kernel=K, space=factor)
         a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, factor, problem.weights)
     else:
-        a = solve_in_blocks(recipe.kernel, rows, L, ridge, problem.Y, plan, generator, metric.usual)
-    machine = KernelMachine(recipe.kernel, metric, bandwidth, rows, a, problem.unit)
+        a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator)
+    if not bool(torch.isfinite(a).all()):
+        raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
+    machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit)
     return Step(iteration, problem, machine, ridge, pairs)
 
 
@@ -202,20 +227,18 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
     if recipe.agop_samples is not None and recipe.agop_samples < len(problem.X):
         drawn = torch.randperm(len(problem.X), generator=generator)[: recipe.agop_samples].to(problem.X.device)
         X, weights, pairs = problem.X[drawn], None if weights is None else weights[drawn], None
-    agop = step.machine.agop_in_units(X, recipe.center_grads, recipe.diag, weights, pairs)
+    agop, unit = step.machine.agop_in_units(X, recipe.center_grads, recipe.diag, weights, pairs)
     largest = float(agop.abs().max())
-    if largest == 0 or not math.isfinite(largest):
+    if not largest > 0:
         return step.machine.metric.M
     M = agop / largest
-    M = M.clamp(min=0) if M.ndim == 1 else (M + M.T) / 2
     if recipe.agop_power != 1:
         M = matrix_power(M, recipe.agop_power)
     if recipe.M_scale == "max":
         return M / M.abs().max()
     if recipe.M_scale == "trace":
         return M * (len(M) / (M.sum() if M.ndim == 1 else M.trace()))
-    scale = problem.unit / problem.x_unit
-    size = float(torch.tensor(largest * scale * scale, dtype=torch.float64).pow(recipe.agop_power))
+    size = float(torch.tensor(largest * unit * unit, dtype=torch.float64).pow(recipe.agop_power))
     if not torch.finfo(torch.float64).tiny < size < math.inf:
         raise InputError("M_scale", f"got None, but the AGOP's largest entry is {size:.3g}; expected 'max' or 'trace'")
     return M * size

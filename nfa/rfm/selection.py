@@ -15,19 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.rfm.bandwidth import median_distance
+from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import GIB, plan
 from nfa.rfm.solving.leave_one_out import leave_one_out
 
 ROWS = 2000
-"""Of more rows, as many drawn with the seed are left out one by one: an eigendecomposition takes n^3 operations, many
-times those of a fit, and the shortlist is judged on all rows anyway."""
+"""The most rows that are left out one by one; of more rows, as many are drawn with the seed. Leave-one-out takes an
+eigendecomposition, many times the work of a fit, and the shortlist is judged on all rows anyway."""
 MATRICES = 8
-"""Matrices of n x n in float64 that this holds at once, the eigendecomposition's own among them."""
-
+"""Matrices of n x n in float64 that leave-one-out holds at once, the eigendecomposition's own among them."""
 FIRST = 1
-"""Updates of M that every shortlisted recipe is given before the best of them goes on alone."""
+"""Updates of M that every shortlisted recipe is tried with. Only the best of them is tried with more."""
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Numbers of the rows to fit and of the rows to judge by."""
@@ -66,17 +65,21 @@ def ranked(
         loss: Of outputs in the units of the problem.
         seed: Draws `most` of more rows, and the median's rows.
         most: Rows to leave out; see `leave_one_out_rows`.
+
+    Raises:
+        InputError: a bandwidth that the kernel cannot be computed with.
     """
     generator = torch.Generator().manual_seed(seed)
     if len(problem.X) > most:
         problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:most].to(problem.X.device))
     metric, kernel = problem.metric(M), recipes[0].kernel
-    rows = metric.rows(problem.X)
-    pairs = kernel.pairs(rows, usual=metric.usual).values
-    median = median_distance(kernel, rows, problem.weights, generator, metric.usual)
+    points = metric.points(problem.X)
+    pairs = kernel.pairs(points).values
+    median = median_distance(kernel, points, problem.weights, generator)
     found = []
     for recipe in recipes:
         L = recipe.bandwidth * (median if recipe.bandwidth_scale == "median" else 1 / metric.length)
+        check_bandwidth(kernel, points, L, metric.length)
         outputs = leave_one_out(kernel.value(pairs, L), problem.Y, problem.weights, ridges)
         for ridge, each in zip(ridges, outputs, strict=True):
             found.append(Ranked(replace(recipe, ridge=ridge), loss(each, problem.Y, problem.weights)))
@@ -84,7 +87,7 @@ def ranked(
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class CrossValidation:
     """How well a path predicts rows it was not fitted on.
 
     Args:
@@ -135,10 +138,10 @@ class Tried:
     outputs: Tensor
 
 
-def tried_paths(judge: Judge, M: Tensor, ranking: Sequence[Ranked], max_iters: int) -> list[Tried]:
+def tried_paths(validation: CrossValidation, M: Tensor, ranking: Sequence[Ranked], max_iters: int) -> list[Tried]:
     """Return what became of shortlisted recipes: all are given `FIRST` updates, the best of them `max_iters`."""
-    found = [one for each in ranking for one in judge.path(M, each.recipe, min(FIRST, max_iters))]
+    found = [one for each in ranking for one in validation.path(M, each.recipe, min(FIRST, max_iters))]
     if max_iters > FIRST:
         leader = min(found, key=lambda one: one.loss).recipe
-        found += judge.path(M, leader, max_iters)[FIRST + 1 :]
+        found += validation.path(M, leader, max_iters)[FIRST + 1 :]
     return found

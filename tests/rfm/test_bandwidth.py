@@ -8,11 +8,12 @@ from rfm import kernel_reference as reference
 
 from nfa.rfm.bandwidth import ROWS, median_distance
 from nfa.rfm.kernels import KERNELS, Laplace, kernel_named
+from nfa.rfm.points import Points
 from nfa.rfm.recursion import Problem
 
 
 def median(rows, weights=None, name="laplace", seed=0):
-    return median_distance(kernel_named(name), rows, weights, torch.Generator().manual_seed(seed))
+    return median_distance(kernel_named(name), Points(rows), weights, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("n", [2, 3, 40, 41])
@@ -68,7 +69,7 @@ def test_more_rows_are_represented_by_some_of_them():
 def test_few_rows_draw_nothing():
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
-    median_distance(Laplace(), gaussian(ROWS, 2), None, generator)
+    median_distance(Laplace(), Points(gaussian(ROWS, 2)), None, generator)
     assert torch.equal(generator.get_state(), before)
 
 
@@ -84,5 +85,6 @@ def test_copies_that_a_product_rounds_apart_are_no_pair_that_differs(name):
     metric = Problem.of(X, X, None, kernel).metric(torch.eye(30, dtype=torch.float64) - 1 / 30)
     once = torch.cat([metric.rows(row[None]) for row in X])
     rows = torch.cat([*(metric.rows(X) for _ in range(3)), once])
-    found = median_distance(kernel, rows, None, torch.Generator(), metric.usual)
-    assert found == pytest.approx(median_distance(kernel, once, None, torch.Generator(), metric.usual), rel=1e-9)
+    found = median_distance(kernel, Points(rows, metric.terms), None, torch.Generator())
+    expected = median_distance(kernel, Points(once, metric.terms), None, torch.Generator())
+    assert found == pytest.approx(expected, rel=1e-9)

@@ -9,8 +9,8 @@ from helpers import gaussian
 from rfm import kernel_reference as reference
 
 from nfa import InputError
-from nfa.rfm import kernels
-from nfa.rfm.kernels import KERNELS, ExponentialPower, kernel_named
+from nfa.rfm.kernels import KERNELS, Expansion, ExponentialPower, Sample, base, kernel_named
+from nfa.rfm.points import Points
 
 NAMED = [(name, 1.0) for name in KERNELS] + [("power", 0.3), ("power", 1.7), ("power", 2.0)]
 RADIAL = [(name, q) for name, q in NAMED if name in ("laplace", "gaussian", "power")]
@@ -22,10 +22,10 @@ def test_values_are_those_of_the_formulas(name, q, dtype):
     X, Z, kernel = gaussian(12, 4, dtype=dtype), gaussian(7, 4, seed=2, dtype=dtype), kernel_named(name, q)
     Z[3] = X[5]
     for L in (0.3, 2.0):
-        K = kernel.value(kernel.pairs(X, Z).values, L)
+        K = kernel.value(kernel.pairs(Points(X), Points(Z)).values, L)
         assert K.dtype == dtype
         tolerance = 300 * torch.finfo(dtype).eps
-        for others, found in [(Z, K), (X, kernel.value(kernel.pairs(X).values, L))]:
+        for others, found in [(Z, K), (X, kernel.value(kernel.pairs(Points(X)).values, L))]:
             expected = reference.matrix(name, X, others, torch.eye(4), L, q).numpy()
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * expected.max())
 
@@ -33,9 +33,9 @@ def test_values_are_those_of_the_formulas(name, q, dtype):
 @pytest.mark.parametrize("tile", [1, 3, 512])
 @pytest.mark.parametrize(("name", "q"), NAMED)
 def test_values_leave_the_pairs_alone_and_take_lent_memory(name, q, tile, monkeypatch):
-    monkeypatch.setattr(kernels, "TILE", tile)
+    monkeypatch.setattr(base, "TILE", tile)
     kernel = kernel_named(name, q)
-    values = kernel.pairs(gaussian(8, 3)).values
+    values = kernel.pairs(Points(gaussian(8, 3))).values
     kept = values.clone()
     K, lent = kernel.value(values, 1.5), torch.full_like(values, torch.nan)
     assert torch.equal(values, kept)
@@ -49,7 +49,9 @@ def test_values_leave_the_pairs_alone_and_take_lent_memory(name, q, tile, monkey
 def derivative(kernel, t, L=1.0):
     """Of k(x, 0) at x = t, by the sums of gradients."""
     one = torch.ones(1, 1, dtype=t.dtype)
-    return torch.stack([kernel.moments(x * one, 0 * one, one, L, None, False).sums[0, 0] for x in t])
+    f = Expansion(Points(0 * one), one, L)
+    found = [kernel.moments(f, Sample(Points(x * one)), diag=False) for x in t]
+    return torch.stack([each.sums[0, 0].double() * each.unit for each in found])
 
 
 @pytest.mark.parametrize("L", [1.0, 0.2])
@@ -81,7 +83,7 @@ def test_slopes_at_zero_and_at_the_ends(name, q, dtype):
 @pytest.mark.parametrize(("name", "q"), NAMED)
 def test_kernel_matrices_are_positive_semidefinite(name, q):
     X, kernel = gaussian(40, 3), kernel_named(name, q)
-    values = torch.linalg.eigvalsh(kernel.value(kernel.pairs(X).values, 1.0))
+    values = torch.linalg.eigvalsh(kernel.value(kernel.pairs(Points(X)).values, 1.0))
     assert values[0] > -1e-12 * values[-1]
 
 
@@ -97,7 +99,7 @@ def test_distances_are_the_units_of_a_bandwidth():
     r = torch.cdist(X, X, compute_mode="donot_use_mm_for_euclid_dist")
     for name in KERNELS:
         expected = torch.cdist(X, X, p=1) if name == "l1" else r
-        torch.testing.assert_close(kernel_named(name).distances(X), expected)
+        torch.testing.assert_close(kernel_named(name).distances(Points(X)), expected)
 
 
 def test_names():

@@ -6,8 +6,8 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
-from nfa.rfm import RFMRegressor, load, machine, moments
-from nfa.rfm.kernels import kernel_named
+from nfa.rfm import RFMRegressor, load, machine
+from nfa.rfm.kernels import kernel_named, radial
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
 
@@ -64,8 +64,8 @@ def off(found, expected):
 
 
 FORMS = {
-    "direct": {"_expanded": moments._direct},
-    "expanded": {"_direct": moments._expanded},
+    "direct": {"expanded": radial.direct},
+    "expanded": {"direct": radial.expanded},
     "cheaper": {},
 }
 
@@ -74,7 +74,7 @@ FORMS = {
 def form(request, monkeypatch):
     """Each of the two forms in the other's place, and both in their own."""
     for name, other in FORMS[request.param].items():
-        monkeypatch.setattr(moments, name, other)
+        monkeypatch.setattr(radial, name, other)
     return request.param
 
 
@@ -96,7 +96,7 @@ def test_agop_equals_automatic_differentiation(name, q, kind, c, monkeypatch):
     for found, at, weights, J in each_case(name, q, MATRICES[kind], c):
         for form in FORMS if found.kernel.radial else ["cheaper"]:
             for attribute, other in FORMS[form].items():
-                monkeypatch.setattr(moments, attribute, other)
+                monkeypatch.setattr(radial, attribute, other)
             for centered in (False, True):
                 expected = reference.average(J, weights, centered)
                 agop = found.agop(at, centered, weights=weights)
@@ -174,7 +174,7 @@ def test_pairs_at_hand_change_nothing():
     X, a = rows(), gaussian(31, 2, seed=5)
     for name, q in KERNELS:
         found, _ = machine_of(name, q, X, MATRICES["full"], a)
-        pairs = found.kernel.pairs(found.centers)
+        pairs = found.kernel.pairs(found.points)
         kept = pairs.values.clone()
         assert off(found.agop(pairs=pairs), found.agop()) < 1e-12
         assert torch.equal(pairs.values, kept)
@@ -233,7 +233,7 @@ def test_a_file_keeps_what_rounding_is_relative_to(tmp_path):
     model = RFMRegressor(n_iters=0, M_init=M).fit(np.concatenate([X, X[:9]]), gaussian(49, 1)[:, 0].numpy())
     model.save(tmp_path / "model.safetensors")
     other = load(tmp_path / "model.safetensors")
-    assert torch.equal(other.machine_.metric.usual, model.machine_.metric.usual)
+    assert torch.equal(other.machine_.metric.terms, model.machine_.metric.terms)
     parts = [other.agop(X[i : i + 1]) for i in range(40)]
     np.testing.assert_allclose(np.mean(parts, 0), model.agop(X), atol=1e-6 * model.agop(X).max())
 
@@ -249,3 +249,69 @@ def test_float32_keeps_its_digits_around_100_under_a_full_matrix(name):
     for at in (None, X[:50] + 0.5):
         exact = one.agop(at)
         assert np.linalg.norm(other.agop(at) - exact) < 1e-5 * np.linalg.norm(exact)
+
+
+def assert_feature_matrix(M):
+    np.testing.assert_array_equal(M, M.T)
+    values = np.linalg.eigvalsh(M)
+    assert values[0] >= -1e-12 * values[-1]
+
+
+@pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
+@pytest.mark.parametrize("gap", [0, 1e-7])
+@pytest.mark.parametrize(("n", "d", "c"), [(10, 20, 3), (10, 20, 1), (10, 8, 3), (40, 70, 3)])
+@pytest.mark.parametrize("ridge", [1e-3, 1e-8])
+@pytest.mark.parametrize("name", ["gaussian", "laplace"])
+def test_coefficients_that_nearly_cancel(name, ridge, n, d, c, gap):
+    """Rows that come twice, with other targets: their coefficients are opposite, and as large as the ridge is small."""
+    X, Y = gaussian(n, d), gaussian(n, c, seed=2)
+    X[n // 2 :] = X[: n // 2] + gap * gaussian(n // 2, d, seed=3)
+    model = RFMRegressor(name, ridge=ridge, n_iters=0).fit(X, Y)
+    a = model.machine_.a * model.machine_.unit
+    expected = reference.agop(name, X, X, a, torch.eye(d), model.bandwidth_)
+    # What autograd itself leaves of the digits of such coefficients.
+    share = 1e-11 + 1e-14 * float(a.abs().max()) * (1 if gap == 0 else 1e-2 / gap)
+    assert off(torch.from_numpy(model.agop()), expected) < share
+    updated = RFMRegressor(name, ridge=ridge, n_iters=1).fit(X, Y)
+    np.testing.assert_allclose(updated.M_, expected / expected.abs().max(), atol=2 * share)
+    for M in (model.agop(), updated.M_, updated.agop(), updated.agop(X[:3] + 1)):
+        assert_feature_matrix(M)
+
+
+@pytest.mark.parametrize("bandwidth", [0.1, 0.05])
+@pytest.mark.parametrize("scale", [1e-30, 1.0])
+@pytest.mark.parametrize("diag", [False, True])
+def test_a_kernel_that_hardly_reaches_from_row_to_row(diag, scale, bandwidth):
+    """Between rows it is 1e-22 and less, at a row 1: what a row has of itself must cancel to the last digit."""
+    for seed in range(5):
+        X, Y = gaussian(2, 8, seed=seed) * scale, gaussian(2, 3, seed=seed + 50)
+        model = RFMRegressor("gaussian", bandwidth=bandwidth, ridge=1e6, n_iters=1, diag=diag).fit(X, Y)
+        gap = (X[0] - X[1]) / scale
+        expected = gap**2 if diag else gap[:, None] * gap
+        np.testing.assert_allclose(model.M_, expected / expected.max(), atol=1e-9)
+        assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("L", [1e-45, 1e-8, 1e8, 1e45])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", ["laplace", "gaussian", "l1"])
+def test_bandwidths_far_from_the_rows_distances(name, dtype, L):
+    """Neither L^2 nor 1/L is a float32; gradients are over that unit."""
+    X, a = gaussian(9, 3, dtype=dtype), gaussian(9, 2, seed=5, dtype=dtype)
+    kernel = kernel_named(name)
+    metric = Problem.of(X, a, None, kernel).metric(torch.eye(3).double())
+    found = KernelMachine(kernel, metric, L, metric.rows(X), a)
+    assert torch.isfinite(found.predict(X)).all()
+    A, _ = found.agop_in_units()
+    assert torch.isfinite(A).all()
+    # Far below all distances the kernel is 1 at the centers; far above, 1 everywhere.
+    expected = a if L < 1 else a.sum(0).expand(9, 2)
+    torch.testing.assert_close(found.predict(X), expected, rtol=1e-5, atol=1e-5)
+    assert bool(A.any()) == (L > 1)
+
+
+def test_float32_squares_no_tiny_gradients():
+    """The kernel is 1e-30 between rows: its square is no float32."""
+    X, Y = torch.tensor([[0.0, 0.0], [8.0, 8.0]]).float(), torch.tensor([[1.0], [-1.0]])
+    model = RFMRegressor("gaussian", bandwidth=0.96, bandwidth_scale=None, n_iters=1).fit(X, Y)
+    np.testing.assert_allclose(model.M_, np.ones((2, 2)), rtol=1e-5)

@@ -166,3 +166,17 @@ def test_the_M_of_a_machine_in_float32_can_start_another(kernel):
 def test_refusals(M, message):
     with pytest.raises(InputError, match=f"^{message}"):
         checked_matrix("M", M, 2)
+
+
+def test_what_is_below_zero_in_M_is_cut():
+    """An AGOP in float32 may have negative eigenvalues; M has none, and the others stay as they were."""
+    Q = torch.linalg.qr(gaussian(D, D))[0]
+    for low in (-1e-5, -1e-9):
+        M = (Q * torch.tensor([1.0, 0.5, 0.1, low], dtype=torch.float64)) @ Q.T
+        M = (M + M.T) / 2
+        found = Metric.of(M, torch.zeros(D, dtype=torch.float64)).M
+        assert torch.equal(found, found.T)
+        assert torch.linalg.eigvalsh(found)[0] > -1e-15
+        torch.testing.assert_close(found, M, rtol=0, atol=1.1 * abs(low))
+    found = Metric.of(torch.tensor([1.0, -1e-9]).double(), torch.zeros(2, dtype=torch.float64)).M
+    assert found.tolist() == [1, 0]

@@ -8,9 +8,20 @@ import torch
 from helpers import gaussian
 
 from nfa.rfm import RFMRegressor, pairs
-from nfa.rfm.pairs import NEAR, euclidean, manhattan
+from nfa.rfm.pairs import NEAR
+from nfa.rfm.points import Points
 
 EPS = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
+
+
+def euclidean(X, Z=None, out=None, terms=None):
+    return pairs.euclidean(Points(X, terms), None if Z is None else Points(Z, terms), out)
+
+
+def manhattan(X, Z=None):
+    return pairs.manhattan(Points(X), None if Z is None else Points(Z))
+
+
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 
 
@@ -64,7 +75,7 @@ def test_a_row_is_at_distance_zero_from_itself_and_its_copies(n, offset, dtype):
 def test_copies_stay_at_distance_zero_after_a_product(rank, offset, dtype):
     d = 23
     F, X = root(d, rank), gaussian(61, d, dtype=dtype) + offset
-    usual = F.square() @ X.double().square().mean(0)
+    terms = F.square() @ X.double().square().mean(0)
 
     def product(rows):
         return (rows.double() @ F).to(dtype)
@@ -72,12 +83,12 @@ def test_copies_stay_at_distance_zero_after_a_product(rank, offset, dtype):
     # Products of another number of rows may round otherwise.
     for some, others in [(X, X[:1]), (X, X[3:40]), (X[:7], torch.cat([X, X]))]:
         equal = (some[:, None] == others[None]).all(2)
-        assert torch.equal(euclidean(product(some), product(others), usual=usual).values == 0, equal)
+        assert torch.equal(euclidean(product(some), product(others), terms=terms).values == 0, equal)
     both = torch.cat([product(X), *(product(row[None]) for row in X)])
-    assert not euclidean(both, usual=usual).values[: len(X), len(X) :].diagonal().any()
-    assert not euclidean(both[: len(X)], both[len(X) :], usual=usual).values.diagonal().any()
+    assert not euclidean(both, terms=terms).values[: len(X), len(X) :].diagonal().any()
+    assert not euclidean(both[: len(X)], both[len(X) :], terms=terms).values.diagonal().any()
     last = both[: len(X)] * (1 + EPS[dtype])  # where the product's rounding met that of its dtype
-    assert not euclidean(both[: len(X)], last, usual=usual).values.diagonal().any()
+    assert not euclidean(both[: len(X)], last, terms=terms).values.diagonal().any()
 
 
 @pytest.mark.parametrize("product", [False, True])

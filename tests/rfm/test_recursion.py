@@ -260,3 +260,55 @@ def test_sizes_whose_squares_leave_float64(of, size, center_grads):
         np.testing.assert_allclose(found.predict(times[0]) / unit, expected.predict(X), rtol=1e-9)
     with pytest.raises(InputError, match=r"M_scale: got None, but .* largest entry is (inf|0|.*e-32.); expected"):
         RFMRegressor(**options, M_scale=None).fit(*times)
+
+
+@pytest.mark.parametrize(
+    ("options", "X", "y", "message"),
+    [
+        (
+            {"bandwidth": 1e-60},
+            [[0.0], [1.0]],
+            [0, 1],
+            r"bandwidth: 1e-60 in the units of X under M, where rows are up to",
+        ),
+        ({"bandwidth": 1e60}, [[0.0], [1.0]], [0, 1], r"bandwidth: 1e\+60 in the units of X under M"),
+        (
+            {"kernel": "quadratic", "bandwidth": 1e-12, "dtype": "float32"},
+            [[0.0], [1.0]],
+            [0, 1],
+            r"bandwidth: the kernel is as large as .*, beyond float32; expected a larger one",
+        ),
+        (
+            {},
+            [[1.6e308], [1.7e308]],
+            [0, 1],
+            "X: so large that the mean row is beyond float64; expected smaller numbers",
+        ),
+        (
+            {"dtype": "float32"},
+            [[0.0], [1.0]],
+            [1e200, 0],
+            r"y: predictions are as large as 9.99e\+199, beyond float32; expected smaller targets",
+        ),
+        (
+            {"kernel": "quadratic", "ridge": 1e-310},
+            [[0.0], [0.0]],
+            [1, 2],
+            "ridge: got 1e-310, of which coefficients are not finite; expected a larger one",
+        ),
+    ],
+)
+def test_what_has_no_finite_predictions_is_refused(options, X, y, message):
+    with pytest.raises(InputError, match=message):
+        RFMRegressor(**{"bandwidth_scale": None, "n_iters": 1} | options).fit(np.array(X), np.array(y, dtype=float))
+
+
+@pytest.mark.parametrize("factor", [3e38, 1e-38])
+def test_targets_at_the_ends_of_float32(factor):
+    """Their power of two is no float32."""
+    X, y = data()
+    X, y = X.astype(np.float32), np.sin(y)
+    one, other = (RFMRegressor(n_iters=1).fit(X, y * f) for f in (1.0, factor))
+    found = other.predict(X)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found / np.float64(factor), one.predict(X), atol=1e-4)

@@ -6,11 +6,12 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
+from nfa import InputError
 from nfa.rfm import RFMRegressor, RFMRegressorCV, selection
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.losses import squared_loss
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.selection import FIRST, ROWS, Judge, leave_one_out_rows, ranked, tried_paths
+from nfa.rfm.selection import FIRST, ROWS, CrossValidation, leave_one_out_rows, ranked, tried_paths
 from nfa.rfm.solving.choosing import GIB
 
 X, Y = gaussian(30, 3), gaussian(30, 2, seed=2)
@@ -68,7 +69,7 @@ def test_a_judged_path_is_that_of_estimators():
     splits = [(np.arange(20), np.arange(20, 30)), (np.arange(10, 30), np.arange(10))]
     told = []
     problem = Problem.of(X, 100 * Y, None, kernel_named("laplace"))
-    judge = Judge(problem, splits, squared_loss, 4.0, 0, told.append)
+    judge = CrossValidation(problem, splits, squared_loss, 4.0, 0, told.append)
     assert judge.judged.tolist() == [*range(20, 30), *range(10)]
     found = judge.path(IDENTITY, recipes()[1], 2)
     assert told == [1, 1]
@@ -80,7 +81,7 @@ def test_a_judged_path_is_that_of_estimators():
 
 def test_all_begin_and_the_best_goes_on():
     problem = Problem.of(X, X[:, :1] ** 2, None, kernel_named("laplace"))
-    judge = Judge(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, lambda steps: None)
+    judge = CrossValidation(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, lambda steps: None)
     ranking = ranked(problem, IDENTITY, recipes(), RIDGES, squared_loss, 0, ROWS)[:3]
     found = tried_paths(judge, IDENTITY, ranking, 4)
     begun, gone_on = found[: 3 * (FIRST + 1)], found[3 * (FIRST + 1) :]
@@ -94,3 +95,10 @@ def test_more_updates_are_chosen_where_they_help():
     rows = np.random.default_rng(0).normal(size=(200, 20))
     options = {"kernels": ["laplace"], "bandwidths": [1.0], "ridges": [1e-3]}
     assert RFMRegressorCV(**options).fit(rows, np.sign(rows[:, 0]) * np.abs(rows[:, 1])).best_params_["n_iters"] >= 2
+
+
+def test_a_bandwidth_that_no_kernel_can_be_computed_with_is_refused_before_it_is_ranked():
+    problem = Problem.of(X.float(), Y, None, kernel_named("quadratic"))
+    tiny = Recipe(kernel_named("quadratic"), bandwidth=1e-12, bandwidth_scale=None)
+    with pytest.raises(InputError, match=r"bandwidth: the kernel is as large as .*, beyond float32"):
+        ranked(problem, IDENTITY, [tiny], RIDGES, squared_loss, 0, ROWS)

@@ -28,7 +28,7 @@ from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.saved import Saved
 from nfa.rfm.seeds import first_matrix
-from nfa.rfm.selection import FIRST, Judge, Split, leave_one_out_rows, ranked, tried_paths
+from nfa.rfm.selection import FIRST, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
 
 DIAGONAL = ("l1", "power")
 """Kernels whose M is kept diagonal: the first for its cost, the second as it then adds most to what the others find."""
@@ -208,10 +208,10 @@ class BaseSearch(Saved, BaseEstimator):
                 train = problem.fitted(torch.arange(known, device=rows.device))
                 loss = partial(self._loss, problem.unit)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)
-                judge = Judge(problem, splits, loss, self.memory_budget, seed, advance)
-                paths = tried_paths(judge, M, ranking[:shortlist], max_iters)
-                targets = problem.Y[judge.judged].cpu().numpy()
-                shares = None if weights is None else weights[judge.judged].cpu().numpy()
+                held_out = CrossValidation(problem, splits, loss, self.memory_budget, seed, advance)
+                paths = tried_paths(held_out, M, ranking[:shortlist], max_iters)
+                targets = problem.Y[held_out.judged].cpu().numpy()
+                shares = None if weights is None else weights[held_out.judged].cpu().numpy()
                 shown = partial(self._shown_loss, problem.unit)
                 left_out += [named(kernel, each.recipe) | {"loss": shown(each.loss)} for each in ranking]
                 tried += [

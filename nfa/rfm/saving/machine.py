@@ -26,8 +26,8 @@ def tensors_of(machine: KernelMachine, weights: Tensor | None) -> tuple[dict[str
     if metric.root is not None:
         # An eigendecomposition elsewhere would give another one by rounding, and equal rows would not stay equal.
         found["root"] = metric.root
-    if metric.usual is not None:
-        found["usual"] = metric.usual
+    if metric.terms is not None:
+        found["usual"] = metric.terms
     if weights is not None:
         found["weights"] = weights
     transposed = [name for name, tensor in found.items() if tensor.ndim == 2 and not tensor.is_contiguous()]
@@ -67,8 +67,8 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     bandwidth, unit = above_zero(found, "bandwidth"), above_zero(found, "unit")
     # Copies, which torch aligns in memory: products may round otherwise where the file begins anywhere.
     placed = {name: tensor.to(place, copy=True) for name, tensor in tensors.items()}
-    root, usual = placed.get("root"), placed.get("usual")
-    metric = replace(metric, M=placed["M"], center=placed["center"], root=root, usual=usual)
+    root, terms = placed.get("root"), placed.get("usual")
+    metric = replace(metric, M=placed["M"], center=placed["center"], root=root, terms=terms)
     return KernelMachine(kernel, metric, bandwidth, placed["rows"], placed["coefficients"], unit)
 
 

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from nfa.rfm.kernels import Kernel
+from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import MATRICES, ROWS, Plan
 from nfa.rfm.solving.dense import SingularKernelWarning
 
@@ -19,9 +20,10 @@ LANDMARKS = 2500
 """Rows that the preconditioner knows the kernel by, at most."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Residual, as a share of the target's norm, at which the solution counts as found."""
-ROUNDINGS, SLACK = 4, 100
-"""A residual of so many roundings of a product with the kernel matrix (n of its entries with n numbers) is enough, as
-the next steps would hardly lower it; but never more than so many times the tolerance."""
+ROUNDINGS = 4
+"""A residual of this many roundings of a product with the kernel matrix is enough: more steps would hardly lower it."""
+SLACK = 100
+"""But a residual above this many times the tolerance is never enough."""
 STEPS = 300
 """The most products with the kernel matrix."""
 DRIFT = 10
@@ -34,31 +36,29 @@ DIVERGED = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The kernel matrix of rows, made anew where it is needed, a block of side x side at a time.
+    """The kernel matrix of some points. It is never whole: blocks of side x side are computed when they are needed.
 
     Args:
         kernel: The kernel.
-        rows: Shape (n, d).
+        points: n points.
         L: The bandwidth.
-        usual: `Metric.usual` of the rows; None where they are as given.
         side: Rows and columns of a block.
     """
 
     kernel: Kernel
-    rows: Tensor
+    points: Points
     L: float
-    usual: Tensor | None
     side: int
 
-    def _block(self, X: Tensor, Z: Tensor | None) -> Tensor:
-        """Return the kernel's values of rows X and Z (None: X itself)."""
-        pairs = self.kernel.pairs(X, Z, usual=self.usual).values
+    def _block(self, X: Points, Z: Points | None) -> Tensor:
+        """Return the kernel's values of points X and Z (None: X itself)."""
+        pairs = self.kernel.pairs(X, Z).values
         return self.kernel.value(pairs, self.L, out=pairs)
 
     def times(self, V: Tensor) -> Tensor:
         """Return K V, (n, c): K is symmetric, so that a block off its diagonal serves twice."""
         image = torch.zeros_like(V)
-        parts = list(zip(self.rows.split(self.side), V.split(self.side), image.split(self.side), strict=True))
+        parts = list(zip(self.points.split(self.side), V.split(self.side), image.split(self.side), strict=True))
         for number, (X, v, out) in enumerate(parts):
             out += self._block(X, None) @ v
             for Z, w, other in parts[:number]:
@@ -67,30 +67,29 @@ class Blocks:
                 other += block.T @ v
         return image
 
-    def own(self) -> Tensor:
+    def diagonal(self) -> Tensor:
         """Return the diagonal of K, (n,)."""
-        return torch.cat([self._block(part, None).diagonal().clone() for part in self.rows.split(ROWS)])
+        return torch.cat([self._block(part, None).diagonal().clone() for part in self.points.split(ROWS)])
 
     def among(self, drawn: Tensor) -> Tensor:
         """Return the part of K between drawn rows."""
-        return self._block(self.rows[drawn], None)
+        return self._block(self.points[drawn], None)
 
     def against(self, drawn: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Yield the part of K between all rows and drawn ones, `ROWS` at a time, with the first one's number."""
-        Z = self.rows[drawn]
-        for start in range(0, len(self.rows), ROWS):
-            yield start, self._block(self.rows[start : start + ROWS], Z)
+        Z = self.points[drawn]
+        for start in range(0, len(self.points), ROWS):
+            yield start, self._block(self.points[start : start + ROWS], Z)
 
 
 def solve_in_blocks(
     kernel: Kernel,
-    rows: Tensor,
+    points: Points,
     L: float,
     ridge: Tensor,
     Y: Tensor,
     plan: Plan,
     generator: torch.Generator,
-    usual: Tensor | None = None,
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y, by conjugate gradients; K is made anew, in blocks, for every product.
 
@@ -100,29 +99,28 @@ def solve_in_blocks(
 
     Args:
         kernel: The kernel.
-        rows: Shape (n, d).
+        points: n points.
         L: The bandwidth.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
         plan: Says what memory may be used.
         generator: Draws the preconditioner's rows.
-        usual: `Metric.usual` of the rows; None where they are as given.
     """
     together = min(TOGETHER, plan.budget // (4 * MATRICES * plan.itemsize))
-    matrix = Blocks(kernel, rows, L, usual, side=math.isqrt(together))
+    matrix = Blocks(kernel, points, L, side=math.isqrt(together))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
-        precondition = _preconditioner(matrix, own, ridge, plan, generator)
+        precondition = _preconditioner(matrix, diagonal, ridge, plan, generator)
         return _conjugate_gradients(lambda V: matrix.times(V) + ridge[:, None] * V, precondition, Y, rounding)
 
-    own = matrix.own()
-    largest = float(own.max())
-    rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(rows)) * largest
+    diagonal = matrix.diagonal()
+    largest = float(diagonal.max())
+    rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(points)) * largest
     a, left = attempt(ridge)
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
-    if left > 1 and asked <= len(rows) * torch.finfo(Y.dtype).eps * largest and asked < least:
+    if left > 1 and asked <= len(points) * torch.finfo(Y.dtype).eps * largest and asked < least:
         warnings.warn(
-            f"the kernel matrix of {len(rows):,} rows plus ridge is singular to conjugate gradients; took a ridge of "
+            f"the kernel matrix of {len(points):,} rows plus ridge is singular to conjugate gradients; took a ridge of "
             f"{least:.1e}. A larger ridge avoids this.",
             SingularKernelWarning,
             stacklevel=2,
@@ -182,26 +180,26 @@ def _conjugate_gradients(
 
 
 def _preconditioner(
-    matrix: Blocks, own: Tensor, ridge: Tensor, plan: Plan, generator: torch.Generator
+    matrix: Blocks, diagonal: Tensor, ridge: Tensor, plan: Plan, generator: torch.Generator
 ) -> Callable[[Tensor], Tensor]:
     """Return the function that divides by B B' + D (Woodbury), in float64.
 
     It takes away nearly all of what lies along the largest eigenvectors, which in float32 would leave mere rounding.
     """
-    n = len(matrix.rows)
+    n, device = len(matrix.points), ridge.device
     # B, and four matrices among the landmarks, take half of the budget at most: 8 m (n + 4 m) bytes.
     size = min(n, LANDMARKS, max(1, (math.isqrt(n * n + plan.budget) - n) // 8))
-    drawn = torch.randperm(n, generator=generator)[:size].to(matrix.rows.device)
+    drawn = torch.randperm(n, generator=generator)[:size].to(device)
     small = matrix.among(drawn).double()
-    factor = _factor(small, max(1e-6, 100 * torch.finfo(matrix.rows.dtype).eps))
+    factor = _factor(small, max(1e-6, 100 * torch.finfo(ridge.dtype).eps))
     B = ridge.new_empty(n, size, dtype=torch.float64)
     for start, across in matrix.against(drawn):
         part = torch.linalg.solve_triangular(factor, across.double().T, upper=False).T
         B[start : start + len(part)] = part
-    left = (own.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
+    left = (diagonal.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
     # Below the kernel's own rounding the approximation says nothing.
     digits = torch.finfo(ridge.dtype)
-    floor = digits.eps * math.sqrt(n) * float(own.max()) + digits.tiny
+    floor = digits.eps * math.sqrt(n) * float(diagonal.max()) + digits.tiny
     inverse = 1 / (ridge + left).clamp(min=floor)[:, None]
     inner = torch.eye(size, dtype=torch.float64, device=B.device)
     for part, scale in zip(B.split(ROWS), inverse.split(ROWS), strict=True):

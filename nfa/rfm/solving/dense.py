@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 NOISE = 8
-"""Roundings of the kernel matrix's entries, times the root of their number in a row, that its spectrum is known to."""
+"""Eigenvalues of an n x n kernel matrix are known up to this many times sqrt(n) roundings of its entries."""
 HEAVIEST = 1e6
-"""A row this many times as heavy as a usual one is met either way: in a singular system it counts as no heavier."""
+"""In a singular system no row counts as more than this many times the median weight: its target is met either way."""
 
 
 class SingularKernelWarning(UserWarning):
@@ -21,10 +21,12 @@ def solve_dense(
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y.
 
-    By Cholesky in K's dtype; where that is too short for it, in float64; where the matrix is singular to the rounding
-    of K's own entries, the solution of least norm, with a warning: what lies below that rounding, as of copies of a
-    row that came out differently in their last digit, is not divided by. It is taken of W^(1/2) (K + diag(ridge))
-    W^(1/2), so that copies that disagree are given their weighted mean, and rows of next to no weight change nothing.
+    By Cholesky in K's dtype, or in float64 where that is too short. Where the matrix is singular to the rounding of
+    K's own entries, a warning says so, and the solution of least norm is returned: eigenvalues below that rounding
+    are left out. An example is a row given twice, whose two rows of K differ in the last digit only.
+
+    The least norm is taken for W^(1/2) (K + diag(ridge)) W^(1/2), W the rows' weights. So equal rows with different
+    targets are predicted their weighted mean, and rows of almost no weight change nothing.
 
     Args:
         K: Symmetric, positive semidefinite, shape (n, n); the ridge is added to its diagonal in place, and stays.

@@ -87,7 +87,7 @@ def test_fourier_features_are_those_of_the_layers_own_kernel(name):
     layer = DeepRFMRegressor(2, 2000, name, **options).fit(X[:20], NUMBERS[:20]).layers_[0]
     phi = layer.feature_map(layer.rooted(unit_rows(torch.from_numpy(X[:20]))))
     machine = layer.machine
-    K = machine.kernel.value(machine.kernel.pairs(machine.centers).values, machine.L)
+    K = machine.kernel.value(machine.kernel.pairs(machine.points).values, machine.L)
     assert (phi @ phi.T - K).abs().mean() < 2 / 2000**0.5
 
 

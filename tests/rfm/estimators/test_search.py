@@ -130,7 +130,7 @@ def test_on_noise_no_score_is_better_than_chance():
 def accuracy_by_leave_one_out(model, labels):
     """What exact leave-one-out would report for the last machine, its M held fixed."""
     machine = model.machine_
-    K = machine.kernel.value(machine.kernel.pairs(machine.centers).values, machine.L)
+    K = machine.kernel.value(machine.kernel.pairs(machine.points).values, machine.L)
     inverse = torch.linalg.inv(K + model.ridge * torch.eye(len(K), dtype=K.dtype))
     targets = torch.eye(2, dtype=K.dtype)[torch.from_numpy(labels)]
     predicted = targets - (inverse @ targets) / inverse.diagonal()[:, None]

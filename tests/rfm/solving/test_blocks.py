@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from nfa import InputError
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import kernel_named
+from nfa.rfm.points import Points
 from nfa.rfm.solving import blocks
 from nfa.rfm.solving.blocks import Blocks, solve_in_blocks
 from nfa.rfm.solving.choosing import GIB, MATRICES, ROWS, Plan, plan
@@ -27,7 +28,9 @@ def solved(X, Y, name="laplace", ridge=1e-2, dtype=torch.float64, L=2.0, budget=
     n, kernel = len(X), kernel_named(name)
     ridge = torch.as_tensor(ridge, dtype=torch.float64).expand(n)
     limits = Plan(n, torch.finfo(dtype).bits // 8, budget or 8 * n * 8 * 100, dense=False)
-    a = solve_in_blocks(kernel, X.to(dtype), L, ridge.to(dtype), Y.to(dtype), limits, torch.Generator().manual_seed(0))
+    a = solve_in_blocks(
+        kernel, Points(X.to(dtype)), L, ridge.to(dtype), Y.to(dtype), limits, torch.Generator().manual_seed(0)
+    )
     assert a.dtype == dtype
     K = reference.matrix(name, X, X, torch.eye(X.shape[1]), L).numpy()
     exact = K @ np.linalg.lstsq(K + np.diag(ridge), Y.double().numpy(), rcond=1e-13)[0]
@@ -105,8 +108,10 @@ def test_a_smooth_kernel_in_float32_has_a_preconditioner(d):
     """All rows are landmarks; K's own rounding is more than its least eigenvalues."""
     X = gaussian(1500, d).float()
     Y, limits = X[:, :1].sin(), Plan(1500, 4, 1 << 30, dense=False)
-    a = solve_in_blocks(kernel_named("gaussian"), X, 3.0, torch.full((1500,), 1e-3), Y, limits, torch.Generator())
-    K = kernel_named("gaussian").value(kernel_named("gaussian").pairs(X).values, 3.0)
+    a = solve_in_blocks(
+        kernel_named("gaussian"), Points(X), 3.0, torch.full((1500,), 1e-3), Y, limits, torch.Generator()
+    )
+    K = kernel_named("gaussian").value(kernel_named("gaussian").pairs(Points(X)).values, 3.0)
     assert float((K @ a - Y).norm() / Y.norm()) < 0.02
 
 
@@ -120,7 +125,7 @@ def test_a_ridge_as_large_as_what_would_be_taken_is_kept(monkeypatch):
     X, Y, limits = gaussian(n, 2).float(), gaussian(n, 1).float(), Plan(n, 4, 1 << 26, dense=False)
     generator, ridge = torch.Generator().manual_seed(0), torch.full((n,), 1e-3)
     with pytest.warns(ConvergenceWarning, match="conjugate gradients left 2 times") as warned:
-        solve_in_blocks(kernel_named("laplace"), X, 1.0, ridge, Y, limits, generator)
+        solve_in_blocks(kernel_named("laplace"), Points(X), 1.0, ridge, Y, limits, generator)
     assert len(found) == len(warned) == 1
 
 
@@ -136,7 +141,7 @@ def test_a_column_of_tiny_targets_is_solved(dtype):
 @pytest.mark.parametrize("side", [1, 7, 64, 1000])
 def test_a_product_is_the_whole_matrix_s(side):
     X, V = smooth(200, c=3)
-    found = Blocks(kernel_named("laplace"), X, 2.0, None, side).times(V)
+    found = Blocks(kernel_named("laplace"), Points(X), 2.0, side).times(V)
     torch.testing.assert_close(found, reference.matrix("laplace", X, X, torch.eye(4), 2.0) @ V)
 
 
@@ -148,7 +153,7 @@ def test_a_largest_eigenvalue_of_many_ridges_takes_few_steps_in_float32(monkeypa
     X = gaussian(n, 20).float() * torch.tensor([1.0] + 19 * [0.02])
     Y = (X[:, :1] > 0).float()
     ridge, limits = torch.full((n,), 1e-4), Plan(n, 4, 1 << 30, dense=False)
-    solve_in_blocks(kernel_named("laplace"), X, 10.0, ridge, Y, limits, torch.Generator().manual_seed(0))
+    solve_in_blocks(kernel_named("laplace"), Points(X), 10.0, ridge, Y, limits, torch.Generator().manual_seed(0))
     assert len(products) < 60
 
 
@@ -183,16 +188,18 @@ def test_no_more_of_the_kernel_at_once_than_the_budget(monkeypatch):
     kernel = kernel_named("laplace")
     original = type(kernel).pairs
 
-    def counted(self, X, Z=None, out=None, usual=None):
+    def counted(self, X, Z=None, out=None):
         sizes.append((len(X), len(X if Z is None else Z)))
-        return original(self, X, Z, out, usual)
+        return original(self, X, Z, out)
 
     monkeypatch.setattr(type(kernel), "pairs", counted)
     for budget in (MATRICES * ROWS * n * 8, 16 << 20):
         sizes.clear()
         X, Y = smooth(n)
         limits = Plan(n, 8, budget, dense=False)
-        solve_in_blocks(kernel, X, 2.0, torch.full((n,), 0.1).double(), Y, limits, torch.Generator().manual_seed(0))
+        solve_in_blocks(
+            kernel, Points(X), 2.0, torch.full((n,), 0.1).double(), Y, limits, torch.Generator().manual_seed(0)
+        )
         # Distances, kernel and what is computed on the way.
         assert all(MATRICES * rows * columns * 8 <= budget / 2 for rows, columns in sizes)
         [m] = {columns for rows, columns in sizes if rows == ROWS != columns}

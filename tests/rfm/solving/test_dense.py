@@ -11,12 +11,13 @@ from sklearn.kernel_ridge import KernelRidge
 
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import KERNELS, kernel_named
+from nfa.rfm.points import Points
 from nfa.rfm.solving.dense import SingularKernelWarning, solve_dense
 
 
 def kernel_matrix(n=30, name="laplace", dtype=torch.float64):
     kernel = kernel_named(name)
-    return kernel.value(kernel.pairs(gaussian(n, 3, dtype=dtype)).values, 1.0)
+    return kernel.value(kernel.pairs(Points(gaussian(n, 3, dtype=dtype))).values, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -7,6 +7,7 @@ from helpers import gaussian
 from rfm import kernel_reference as reference
 
 from nfa.rfm.kernels import kernel_named
+from nfa.rfm.points import Points
 from nfa.rfm.solving.leave_one_out import leave_one_out
 
 KERNELS = [("laplace", 1.0), ("gaussian", 1.0), ("power", 0.5), ("power", 1.6), ("quadratic", 1.0), ("l1", 1.0)]
@@ -30,7 +31,7 @@ def test_it_equals_refitting_without_each_row(name, q, c, weighted):
     weights = 0.1 + gaussian(25, 1, seed=3)[:, 0].abs() if weighted else None
     ridges = [1e-4, 1e-2, 1.0, 100.0]
     K = reference.matrix(name, X, X, torch.eye(4), 2.0, q)
-    own = kernel.value(kernel.pairs(X).values, 2.0)
+    own = kernel.value(kernel.pairs(Points(X)).values, 2.0)
     kept = own.clone()
     for ridge, found in zip(ridges, leave_one_out(own, Y, weights, ridges), strict=True):
         expected = refitted(K, Y, ridge, weights)
@@ -43,7 +44,7 @@ def test_copies_answer_for_each_other():
     """A row of which another copy stays: predicted nearly without ridge."""
     X, Y = gaussian(10, 2), gaussian(10, 1, seed=2)
     kernel = kernel_named("laplace")
-    K = kernel.value(kernel.pairs(torch.cat([X, X])).values, 1.0)
+    K = kernel.value(kernel.pairs(Points(torch.cat([X, X]))).values, 1.0)
     [found] = leave_one_out(K, torch.cat([Y, Y]), None, [1e-6])
     np.testing.assert_allclose(found, torch.cat([Y, Y]), atol=1e-4)
     [expected] = [refitted(K, torch.cat([Y, Y]), 1e-6, None)]
@@ -65,7 +66,7 @@ def test_one_row_is_predicted_by_none():
 @pytest.mark.parametrize("name", ["laplace", "gaussian", "l1"])
 def test_float32(name):
     X, Y, kernel = gaussian(60, 4), gaussian(60, 2, seed=2), kernel_named(name)
-    K, ridges = kernel.value(kernel.pairs(X).values, 2.0), [1e-3, 1e-1, 10.0]
+    K, ridges = kernel.value(kernel.pairs(Points(X)).values, 2.0), [1e-3, 1e-1, 10.0]
     singles = leave_one_out(K.float(), Y.float(), None, ridges)
     for ridge, one, other in zip(ridges, leave_one_out(K, Y, None, ridges), singles, strict=True):
         assert other.dtype == torch.float32
@@ -79,7 +80,7 @@ def test_a_smooth_kernel_in_float32_under_a_small_ridge(weighted):
     X, kernel = gaussian(600, 3), kernel_named("gaussian")
     Y = torch.sin(X[:, :1]) + 0.1 * gaussian(600, 1, seed=2)
     weights = 0.5 + gaussian(600, 1, seed=3)[:, 0].abs() if weighted else None
-    K = kernel.value(kernel.pairs(X).values, 3.0).float()
+    K = kernel.value(kernel.pairs(Points(X)).values, 3.0).float()
     [exact] = leave_one_out(K.double(), Y, weights, [1e-3])
     [found] = leave_one_out(K, Y.float(), None if weights is None else weights.float(), [1e-3])
     assert found.dtype == torch.float32
