@@ -3,9 +3,11 @@
 import copy
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -15,21 +17,22 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.checks import number, one_of, output_folder, positive
+from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.labels import labels_of
+from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.layerwise.coordinates import Coordinates
-from nfa.rfm.layerwise.features import FEATURES, first_features
-from nfa.rfm.layerwise.machine import RFM, LayerMachine
-from nfa.rfm.layerwise.network import Network, chosen_layers
+from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine
+from nfa.rfm.layerwise.network import network_score
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
-from nfa.rfm.unusual import unusual_rows
+from nfa.rfm.network import Network, check_audit, single_rows, unusual_rows
+from nfa.rfm.start import LAYER_MATRICES, layer_matrix
 
 
 class LayerwiseRFM(BaseEstimator):
@@ -75,6 +78,13 @@ class LayerwiseRFM(BaseEstimator):
     >>> {name: machine.M_.shape for name, machine in model.machines_.items()}
     {'layers.0': (4, 4), 'layers.1': (8, 8)}
     """
+
+    _constraints: ClassVar[Constraints] = {
+        "features": among(LAYER_MATRICES),
+        "power": above_zero,
+        "n_iters": whole(0),
+        "random_state": whole(0),
+    }
 
     def __init__(
         self,
@@ -155,27 +165,26 @@ class LayerwiseRFM(BaseEstimator):
         Raises:
             InputError: as `from_network`.
         """
-        one_of("features", self.features, FEATURES)
-        number("power", self.power, above_zero=True)
-        positive("n_iters", self.n_iters, least=0)
-        positive("random_state", self.random_state, least=0)
-        self._network = network = Network(self.net, self.progress)
-        rows = network.prepared(X)
+        checked(self, self._constraints)
+        self._network = network = _kept(self.net, self.progress)
+        inputs = network.prepared(X)
         found = self.audit
         if found is None:
-            found = network.audited(rows, self.init, self.outputs, self.layers, self.random_state)
+            found = network.audit(inputs, self.init, self.outputs, self.layers, self.random_state)
         self.audit_: Audit = found
         self._layers = chosen_layers(found, self.layers)
         if self.audit is not None:
-            network.check_audit(self._layers, rows)
+            with network.probe(inputs) as probe:
+                check_audit(found, [layer["name"] for layer in self._layers], probe.layers)
         # Several rows for each sample have no target each.
         single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
-        seen = network.seen(rows, single)
-        labels = labels_of(y, network.n_outputs)
+        ran = network.run(inputs, single)
+        self._n_outputs = ran.outputs.shape[1]
+        labels = labels_of(y, self._n_outputs)
         self.classes_: NDArray[Any] | None = None if labels is None else np.unique(labels)
         self._y = np.asarray(as_host(y)) if labels is None else labels
-        self._y = self._targets(self._y, len(seen.outputs))
-        self._H = seen.rows
+        self._y = self._targets(self._y, len(ran.outputs))
+        self._H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
         with bars(self.progress), progress("fitting layers", len(self._layers)) as advance:
@@ -194,8 +203,8 @@ class LayerwiseRFM(BaseEstimator):
         """Return predictions of the machine of `layer`: labels, or numbers of y's shape."""
         check_is_fitted(self)
         name = self._answering()
-        seen = self._network.seen(self._network.prepared(X), [name])
-        return self._fitted[name][-1].predict(seen.rows[name])
+        rows = self._network.run(self._network.prepared(X), [name]).rows[name]
+        return self._fitted[name][-1].predict(single_rows(rows, name))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the accuracy of `predict`, or R^2 pooled over targets."""
@@ -222,16 +231,17 @@ class LayerwiseRFM(BaseEstimator):
             InputError: rows the network cannot take, or other targets than in `fit`.
         """
         check_is_fitted(self)
-        seen = self._network.seen(self._network.prepared(X), list(self._H))
-        targets = self._targets(y, len(seen.outputs))
-        kinds = [kind for kind in FEATURES if kind != "agop_centered" or self.features == kind]
-        score, why = self._network.score(seen.outputs, targets, self.classes_)
+        ran = self._network.run(self._network.prepared(X), list(self._H))
+        H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
+        targets = self._targets(y, len(ran.outputs))
+        kinds = [kind for kind in LAYER_MATRICES if kind != "agop_centered" or self.features == kind]
+        score, why = network_score(self._network.model, ran.outputs, targets, self.classes_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
         with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
             for layer in self._layers:
                 for kind in kinds:
-                    found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), seen.rows)
+                    found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), H)
                     advance(1)
         return pd.DataFrame(found, columns=COLUMNS)
 
@@ -278,7 +288,7 @@ class LayerwiseRFM(BaseEstimator):
             return "left out: several rows for each sample"
         if kind == self.features and name in self._fitted:
             return self._fitted[name]
-        start = first_features(layer, kind, self.power, self.random_state)
+        start = layer_matrix(layer, kind, self.power, self.random_state)
         return start.undefined or self._fits(self._H[name], start.M)
 
     def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[LayerMachine]:
@@ -303,7 +313,7 @@ class LayerwiseRFM(BaseEstimator):
             if values.shape[1:] != self._y.shape[1:]:
                 raise InputError("y", f"shape {values.shape}, expected {('n', *self._y.shape[1:])} as in fit")
             return values.astype(np.float64)
-        labels = labels_of(values, self._network.n_outputs)
+        labels = labels_of(values, self._n_outputs)
         if labels is None:
             raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
         return labels
@@ -316,3 +326,27 @@ class LayerwiseRFM(BaseEstimator):
         if name not in self.machines_:
             raise InputError("layer", f"{name} has no machine ({self.notes_.get(name, 'not among the layers chosen')})")
         return name
+
+
+def _kept(net: Any, bars: bool) -> Network:
+    """Return a network that does not change: a copy of the one handed in, or with a warning that one itself."""
+    network = Network(net, bars)
+    if isinstance(net, (str, os.PathLike)):
+        return network
+    try:
+        return network.copied()
+    except InputError as error:
+        warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=3)
+        return network
+
+
+def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
+    """Return the layers of an audit whose name matches a shell pattern (None: all).
+
+    Raises:
+        InputError: none does.
+    """
+    chosen = [layer for layer in found if pattern is None or fnmatchcase(layer["name"], pattern)]
+    if not chosen:
+        one_of("layers", str(pattern), [layer["name"] for layer in found])
+    return chosen

@@ -1,9 +1,6 @@
-"""What layerwise machines need of a network: its audit, and one pass for outputs and rows."""
+"""What a network's own outputs are worth on test rows, beside the machines'."""
 
-import os
-import warnings
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,126 +8,43 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.audits.audit import Audit, LayerAudit
-from nfa.audits.run import audit
-from nfa.common.checks import one_of
 from nfa.common.errors import InputError
-from nfa.common.progress import bars
-from nfa.formats.loading import load
-from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.network.scoring import Score, score_outputs
-from nfa.probe import Probe, activations
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What one pass of a network over X gave.
-
-    Args:
-        outputs: Its outputs, n x c.
-        rows: By layer, the rows h that reach it, n x d.
-    """
-
-    outputs: Tensor
-    rows: dict[str, Tensor]
-
-
-class Network:
-    """A loaded network, asked the same way whatever it came from.
+def network_score(
+    model: Model, outputs: Tensor, y: NDArray[Any], classes: NDArray[Any] | None
+) -> tuple[Score | None, str]:
+    """Return the network's score, or None, and what is unusual about it, in words.
 
     Args:
-        source: Anything `nfa.load` takes. A network is copied, so that what becomes of it later changes nothing; one
-            that cannot be copied is used as it is, with a warning.
-        bars: Whether progress may be shown.
-
-    Raises:
-        InputError: as `nfa.load`.
+        model: The network.
+        outputs: Shape (n, c).
+        y: Their targets.
+        classes: The labels of the training rows; None for real targets.
     """
-
-    def __init__(self, source: Any, bars: bool = True) -> None:
-        self.model: Model = load(source, argument="net")
-        if not isinstance(source, (str, os.PathLike)):
-            try:
-                self.model = self.model.copied()
-            except InputError as error:
-                warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=2)
-        self.bars = bars
-        # The same network for inputs that are prepared already.
-        self.bare = self.model.bare()
-        self.forward = Forward(self.bare)
-        self.n_outputs = 0
-
-    def prepared(self, X: Any) -> Any:
-        """Return inputs as the network wants them: columns by name, transformed, scaled."""
-        if isinstance(X, tuple):
-            raise InputError("X", "a tuple; hand over rows as X and targets as y")
-        return prepare(self.model, X)[0]
-
-    def audited(self, X: Any, init: Any, outputs: str, layers: str | None, seed: int) -> Audit:
-        """Return the audit of prepared inputs.
-
-        Raises:
-            InputError: no hidden layer; or as `nfa.audit`.
-        """
-        with Probe(self.forward, X) as probe:
-            if len(probe.layers) < 2:
-                raise InputError(
-                    "net",
-                    "it has no hidden layer, so that its only layer's inputs are X itself; fit an RFM to X instead",
-                )
-        before = None if init is None else load(init, argument="init")
-        with bars(self.bars):
-            return audit(self.bare, X, before, outputs, layers=layers, seed=seed, name=self.model.name)
-
-    def seen(self, X: Any, layers: list[str]) -> Seen:
-        """Run the network over prepared inputs, once."""
-        with bars(self.bars), Probe(self.forward, X) as probe:
-            found = activations(probe, layers)
-            self.n_outputs = probe.n_outputs
-        return Seen(found.outputs, {name: rows.squeeze(1) for name, rows in found.rows.items()})
-
-    def check_audit(self, layers: list[LayerAudit], X: Any) -> None:
-        """See that the layers of an audit are this network's.
-
-        Raises:
-            InputError: there is no such layer, or its weight is another.
-        """
-        with Probe(self.forward, X) as probe:
-            own = {each.name: each.weight for each in probe.layers}
-        for layer in layers:
-            if not layer.is_of(own[one_of("audit", layer["name"], own)]):
-                raise InputError("audit", f"the weight of {layer['name']} is not the network's; audit this network")
-
-    def score(self, outputs: Tensor, y: NDArray[Any], classes: NDArray[Any] | None) -> tuple[Score | None, str]:
-        """Return the network's score, or None, and what is unusual about it, in words.
-
-        Args:
-            outputs: Shape (n, c).
-            y: Their targets.
-            classes: The labels of the training rows; None for real targets.
-        """
-        if not self.model.scored:
-            return None, "the network's outputs cannot be compared with y"
-        answers = max(2, self.n_outputs)
-        values: Any = y
-        try:
-            if classes is not None and self.model.classes is not None:
-                (_, values), _ = prepare(replace(self.bare, classes=self.model.classes), (outputs, y))
-            elif classes is not None:
-                values = _numbered(y, classes, answers)
-            values = np.asarray(values)
-            targets = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iub" else values)
-            found = score_outputs(outputs, targets, ending=self.model.ending)
-        except InputError as error:
-            # Machines need no network whose classes are those of y.
-            return None, f"the network's own error is undefined ({error})"
-        if (found.metric == "accuracy") != (classes is not None):
-            return None, "the network's own error is of another kind than the machines'"
-        if classes is not None and len(classes) != answers:
-            return found, f"y has {len(classes)} classes, but the network tells {answers} apart"
-        return found, ""
+    if not model.scored:
+        return None, "the network's outputs cannot be compared with y"
+    answers = max(2, outputs.shape[1])
+    values: Any = y
+    try:
+        if classes is not None and model.classes is not None:
+            (_, values), _ = prepare(replace(model.bare(), classes=model.classes), (outputs, y))
+        elif classes is not None:
+            values = _numbered(y, classes, answers)
+        values = np.asarray(values)
+        targets = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+        found = score_outputs(outputs, targets, ending=model.ending)
+    except InputError as error:
+        # Machines need no network whose classes are those of y.
+        return None, f"the network's own error is undefined ({error})"
+    if (found.metric == "accuracy") != (classes is not None):
+        return None, "the network's own error is of another kind than the machines'"
+    if classes is not None and len(classes) != answers:
+        return found, f"y has {len(classes)} classes, but the network tells {answers} apart"
+    return found, ""
 
 
 def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[np.int64]:
@@ -149,15 +63,3 @@ def _numbered(y: NDArray[Any], classes: NDArray[Any], answers: int) -> NDArray[n
     if len(unknown):
         raise InputError("y", f"holds the label {unknown[0].item()!r}, which the training rows lack")
     return np.searchsorted(classes, y)
-
-
-def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
-    """Return the layers of an audit whose name matches a shell pattern (None: all).
-
-    Raises:
-        InputError: none does.
-    """
-    chosen = [layer for layer in found if pattern is None or fnmatchcase(layer["name"], pattern)]
-    if not chosen:
-        one_of("layers", str(pattern), [layer["name"] for layer in found])
-    return chosen

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfa.audits.audit import LayerAudit
 from nfa.network.scoring import Score
-from nfa.rfm.layerwise.machine import LayerMachine
+from nfa.rfm.layerwise.layer_machine import LayerMachine
 
 COLUMNS = (
     *("layer", "name", "d_in", "features", "n_iters"),

@@ -3,7 +3,7 @@
 import torch
 from helpers import gaussian
 
-from nfa.rfm.unusual import unusual_rows
+from nfa.rfm.network import unusual_rows
 
 DEAD = "sees the same for every sample: what comes before it is dead on X"
 

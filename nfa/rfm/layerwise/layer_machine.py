@@ -12,7 +12,6 @@ from nfa.features.similarity import cosine_of
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.layerwise.coordinates import Coordinates
-from nfa.rfm.layerwise.features import cosine_with
 
 RFM = RFMClassifier | RFMRegressor
 
@@ -46,3 +45,12 @@ class LayerMachine:
         if M is None:  # the identity
             return cosine_of(measured.trace(), float(measured.d), measured.square)
         return cosine_of(M.inner(measured), M.square, measured.square)
+
+
+def cosine_with(M: Tensor, measured: FactoredMatrix) -> float:
+    """Return the cosine of a feature matrix (d, d), float64, and a measured one; NaN where one of them is 0."""
+    # <M, W'SW> = <WM, SW>: k d^2 operations, and nothing of size d x d but M.
+    W = measured.weight.W.double()
+    SW = W if measured.S is None else measured.S.double() @ W
+    inner = float(((W @ M) * SW).sum()) * measured.weight.unit**2
+    return cosine_of(inner, float((M * M).sum()), measured.square)
