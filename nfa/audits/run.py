@@ -18,7 +18,7 @@ from nfa.features.measuring import Measured, measure
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
-from nfa.network.preparing import prepare
+from nfa.network.preparing import encoded, prepare
 from nfa.network.scoring import score
 from nfa.network.training import LOSSES, mean_loss
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
@@ -97,6 +97,10 @@ def audit(
     before = None if init is None else Forward(load(init, argument="init"), forward_args, head, shape)
     with Probe(forward, rows, outputs) as probe:
         chosen = probe.choose(layers)
+        if model.scored:
+            width = forward.width(probe.samples.first(2))
+            data, said = encoded(model, data, width)
+            rows, notes = _rows(data, split, samples, seed)[0], [*notes, *said]
         about = {
             "schema": SCHEMA,
             "nfa_version": _version(),

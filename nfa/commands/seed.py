@@ -1,6 +1,6 @@
 """`nfa seed`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,8 +80,10 @@ def seed_command(
     if doubt is not None:
         notes.append(doubt.sentence)
     fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
+    # Targets without names of their own are told to outputs by the machines' network.
+    bare = replace(loaded.bare(), classes=None if rows.class_names else loaded.classes)
     machines = LayerwiseRFM.from_network(
-        loaded.bare(),
+        bare,
         fitted.X,
         fitted.y,
         None if before is None else before.bare(),
@@ -93,6 +95,7 @@ def seed_command(
         random_state=seed,
     )
     table = machines.score_frame(held_out.X, held_out.y)
+    notes.extend(machines.targets_.notes)
     machines.audit_.about["notes"].extend(notes)
     machines.audit_.about["classes"] = list(loaded.classes or ())
     machines.audit_.save(out)

@@ -1,6 +1,6 @@
 """The one type of data set: rows, targets, names, and which rows are for what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,18 +9,8 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.common.shown import few
-
-
-def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
-    """Return what to raise at labels that are not among the names of a network's classes.
-
-    >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).problem
-    "classes 'yak', 'emu' are not among the network's: cat, dog"
-    """
-    unknown = [repr(label) for label in dict.fromkeys(labels)]
-    some = f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {few(unknown)} are"
-    return InputError("y", f"{some} not among the network's: {', '.join(names)}")
+from nfa.data.labels import codes_of, unknown_classes
+from nfa.data.targets import as_numbers, target_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +100,11 @@ class Dataset:
             object.__setattr__(self, "X", self.X.astype(np.float32))
         if self.y is not None and len(self.y) != len(self.X):
             raise InputError("data", f"X has {len(self.X)} rows, y has {len(self.y)}")
-        if self.y is not None and self.y.dtype.kind not in "f":
-            y = self.y[:, 0] if self.y.ndim == 2 and self.y.shape[1] == 1 else self.y
-            if y.dtype.kind not in "iub" or y.ndim != 1:
-                raise InputError("y", f"{y.dtype} of shape {y.shape}; give class numbers (n,) or real targets")
-            object.__setattr__(self, "y", y.astype(np.int64))
+        if self.y is not None and self.y.dtype.kind != "f":
+            y = target_array(self.y)
+            if y.dtype.kind == "U":
+                raise InputError("y", "holds text; give class numbers (n,) and class_names, or real targets")
+            object.__setattr__(self, "y", y if y.dtype.kind == "f" else y.astype(np.int64))
 
     def __repr__(self) -> str:
         """Say name, size and division in one line."""
@@ -198,11 +188,10 @@ class Dataset:
         """
         if self.y is None or not self.is_classification or self.class_names is None:
             return self
-        unknown = [self.class_names[number] for number in np.unique(self.y) if self.class_names[number] not in names]
+        codes, unknown = codes_of(np.array(self.class_names)[self.y], names)
         if unknown:
             raise unknown_classes(unknown, names)
-        numbers = np.array([names.index(name) if name in names else -1 for name in self.class_names])
-        return replace(self, y=numbers[self.y], class_names=names)
+        return replace(self, y=codes, class_names=names)
 
     def with_features(self, names: tuple[str, ...]) -> "Dataset":
         """Return the same set with its columns in the order of `names`; without names of its own, as it is.
@@ -221,20 +210,15 @@ class Dataset:
         return replace(self, X=self.X[:, order], feature_names=names)
 
     def with_real_targets(self) -> "Dataset":
-        """Return the same set with its classes' names, which must be numbers, as real targets.
+        """Return the same set with its classes, which must be called by numbers, as real targets.
 
         Raises:
             InputError: a class is not called by a number.
         """
-        if self.y is None or not self.is_classification or self.class_names is None:
+        if self.y is None or not self.is_classification:
             return self
-        try:
-            values = np.array([float(name) for name in self.class_names])
-        except ValueError as error:
-            raise InputError(
-                "loss", f"mse needs numbers, but {self.name} has classes {self.class_names[:3]}"
-            ) from error
-        return replace(self, y=values[self.y], class_names=None)
+        values = self.y if self.class_names is None else np.array(self.class_names)[self.y]
+        return replace(self, y=as_numbers(values), class_names=None)
 
     def part(self, name: str) -> "Dataset":
         """Return the rows of one part of the division ("all": every row) as a set of their own.

@@ -10,6 +10,7 @@ from nfa.common.checks import check_finite, existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.data.arrays import arrays_of
 from nfa.data.dataset import Dataset
+from nfa.data.targets import label_name, target_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,10 +100,11 @@ def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
 
 def _targets(values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return class numbers and names for labels, or real targets as they are."""
+    values = target_array(values)
     if values.dtype.kind == "f":
         return values.copy(), None
-    classes, numbers = np.unique(values.astype(str) if values.dtype.kind == "O" else values, return_inverse=True)
-    return numbers.astype(np.int64), tuple(str(c) for c in classes)
+    classes, numbers = np.unique(values, return_inverse=True)
+    return numbers.astype(np.int64), tuple(label_name(c) for c in classes)
 
 
 def _check_finite(data: Dataset) -> None:

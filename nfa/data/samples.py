@@ -19,9 +19,7 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
-
-TEXT = "OUST"
-"""The kinds of arrays whose entries count as text where they are targets."""
+from nfa.data.targets import target_array, target_tensor
 
 GROUPS = 10
 """Groups of the delete-a-group jackknife."""
@@ -70,7 +68,7 @@ class ArraySamples:
                 raise InputError(name, f"{x.dtype}, expected real numbers")
             check_finite(name, x, columns=columns)
         self.X = X
-        self.y = None if y is None else checked_targets(y)
+        self.y = None if y is None else target_tensor(y)
         self.n: int | None = count(X)
         if self.y is not None and len(self.y) != self.n:
             raise InputError("data", f"X has {self.n} rows, y has {len(self.y)}")
@@ -151,7 +149,7 @@ class StreamSamples:
             if count(x):
                 if y is not None and self.relabel is not None:
                     y = self.relabel(y)
-                yield x, None if y is None else checked_targets(y)
+                yield x, None if y is None else target_tensor(y)
 
     def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
         for name, leaf in leaves(x):
@@ -191,7 +189,7 @@ def as_samples(data: Any) -> Samples:
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
     inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
-    return ArraySamples(inputs, None if y is None else _as_tensor("y", y), columns)
+    return ArraySamples(inputs, None if y is None else _targets(y), columns)
 
 
 def _loaded(name: str, x: Any) -> Tensor:
@@ -200,11 +198,21 @@ def _loaded(name: str, x: Any) -> Tensor:
     return x
 
 
+def _targets(y: Any) -> Tensor:
+    """Return targets as a tensor; text, which only beside a network's outputs has another order, in sorted order."""
+    if isinstance(y, Tensor):
+        return y.detach()
+    values = target_array(y)
+    if values.dtype.kind == "U":
+        values = np.unique(values, return_inverse=True)[1]
+    return _shared(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+
+
 def _as_tensor(argument: str, values: Any) -> Tensor:
     """Return a tensor over the same memory where possible."""
     if isinstance(values, Tensor):
         return values.detach()
-    if hasattr(values, "columns") and argument != "y":
+    if hasattr(values, "columns"):
         for name, dtype in zip(values.columns, values.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "iufb":
                 raise InputError(argument, f"column {str(name)!r} holds {dtype}, expected numbers")
@@ -215,28 +223,10 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
         array = np.asarray(values)
     except ValueError as error:
         raise InputError(argument, "a list of unequal parts; hand over a pair (X, y) as a tuple") from error
-    if argument == "y" and array.dtype.kind in TEXT:
-        array = np.unique(array.astype(str), return_inverse=True)[1]
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
     return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
-
-
-def checked_targets(y: Tensor) -> Tensor:
-    """Return targets as class numbers (n,) or real numbers (n,) or (n, c).
-
-    Raises:
-        InputError: whole numbers in several columns, which are neither; an entry that is not finite.
-    """
-    if y.is_floating_point():
-        check_finite("y", y)
-        return y
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise InputError("y", f"whole numbers of shape {tuple(y.shape)}; give class numbers (n,) or real targets")
-    return y.long()
 
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:

@@ -104,6 +104,12 @@ class Forward:
             raise InputError("net", f"its output has shape {tuple(f.shape)} for {n} rows of data")
         return f
 
+    def width(self, inputs: Inputs) -> int:
+        """Return the number of outputs c, from a few samples."""
+        with torch.no_grad():
+            f = self(map_inputs(torch.clone, inputs))
+        return f.shape[-1] if f.ndim > 1 else 1
+
     def settle(self, inputs: Inputs) -> None:
         """Find out on a few samples how the network takes them.
 

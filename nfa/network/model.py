@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling
+from nfa.data.labels import Answers
+from nfa.data.targets import label_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,10 @@ class Model:
     transform: Callable[[Any], Any] | None = None
     scored: bool = True
     notes: tuple[str, ...] = ()
+
+    def answers(self, n_outputs: int) -> Answers:
+        """Return what is known of its outputs, for `nfa.data.labels.read_targets`."""
+        return Answers(n_outputs, self.ending, self.classes, self.settings.get("loss") == "mse")
 
     def bare(self) -> "Model":
         """Return the model for data that are prepared already (see `prepare`)."""
@@ -83,12 +89,6 @@ class Model:
             return replace(self, net=copy.deepcopy(self.net))
         except (RuntimeError, TypeError) as error:
             raise InputError("net", f"it cannot be copied: {error}") from error
-
-
-def label_name(label: Any) -> str:
-    """Return a label as text, as data sets call it: a whole number without a point."""
-    value = label.item() if hasattr(label, "item") else label
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def ended(f: Tensor, ending: str | None) -> Tensor:

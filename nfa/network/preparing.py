@@ -1,7 +1,6 @@
 """Bring data into the form that a loaded network was trained on, and say what was done."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,17 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
-from nfa.common.shown import few
-from nfa.data.dataset import Dataset, Scaling, unknown_classes
+from nfa.data.dataset import Dataset, Scaling
+from nfa.data.labels import not_told_apart, order_in_words, read_targets
 from nfa.data.samples import StreamSamples
-from nfa.network.model import Model, label_name
+from nfa.network.model import Model
 
 
 def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
-    """Return data as a network wants them: classes and columns by name, rows divided, inputs transformed and scaled.
+    """Return data as a network wants them: columns by name, rows divided, inputs transformed and scaled.
+
+    The classes of a `Dataset` with names are those of the network; other targets are `encoded` once the number of
+    outputs is known.
 
     Args:
         model: The network and what is known of its data; with nothing known, the data come back as they are.
@@ -39,9 +41,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     if isinstance(data, (DataLoader, TorchDataset)):
         if _scaling(model) is not None or model.transform is not None:
             raise InputError("data", "a loader's inputs cannot be prepared as this network needs; hand over arrays")
-        if model.classes is None:
-            return data, []
-        return StreamSamples(data, partial(_class_numbers, classes=model.classes)), []
+        return data, []
     X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
     if model.transform is None and model.features is not None and hasattr(X, "columns"):
         missing = [name for name in model.features if name not in X.columns]
@@ -49,32 +49,49 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
             raise InputError("data", f"no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
     X, said = _inputs(model, X)
-    if y is None:
-        return X, said
-    if model.classes is not None:
-        return (X, _class_numbers(y, model.classes)), said
-    if holds_text(y):
-        said.append(_sorted_order(tuple(np.unique(np.asarray(y).astype(str)))))
-    return (X, y), said
+    return (X if y is None else (X, y)), said
 
 
-def holds_text(y: Any) -> bool:
-    """Return whether targets are labels called by text.
+def encoded(model: Model, data: Any, n_outputs: int) -> tuple[Any, list[str]]:
+    """Return prepared data with their targets as class numbers (int64) or numbers; see `nfa.data.labels.read_targets`.
 
-    >>> holds_text(["a", "b"]), holds_text([1.5, 2.5]), holds_text(np.array([1.5, 2.5], dtype=object))
-    (True, False, False)
+    Args:
+        model: The network and what is known of its outputs.
+        data: What `prepare` returned.
+        n_outputs: Of the network.
+
+    Returns:
+        The data, and a sentence where an order of the labels was assumed.
+
+    Raises:
+        InputError: the targets do not fit the outputs.
+
+    >>> (_, y), _ = encoded(Model(torch.nn.Linear(2, 2), "net", classes=("b", "a")), (torch.zeros(2, 2), ["a", "b"]), 2)
+    >>> y.tolist()
+    [1, 0]
     """
-    if isinstance(y, torch.Tensor):
-        return False
-    if isinstance(y, (list, tuple)):
-        return len(y) > 0 and all(isinstance(label, str) for label in y)
-    labels = np.asarray(y)
-    objects = labels.dtype.kind == "O" and labels.size > 0
-    return labels.dtype.kind in "UST" or (objects and all(isinstance(each, str) for each in labels.flat))
+    answers = model.answers(n_outputs)
+    if isinstance(data, Dataset):
+        if data.y is None:
+            return data, []
+        # Where the classes have names, `prepare` has brought them into the order of the network's.
+        if data.class_names and model.classes is None and len(data.class_names) != answers.n_classes:
+            raise not_told_apart(len(data.class_names), answers.n_classes)
+        found = read_targets(data.y, replace(answers, names=None) if data.class_names else answers)
+        return replace(data, y=found.encoded()), list(found.notes)
+    if isinstance(data, (DataLoader, TorchDataset)):
+        if model.classes is None:
+            return data, []
+        return StreamSamples(data, lambda y: torch.from_numpy(read_targets(y, answers).encoded())), []
+    if not (isinstance(data, tuple) and len(data) == 2):
+        return data, []
+    X, y = data
+    if y is None:
+        return X, []
+    found = read_targets(y, answers)
+    return (X, found.encoded()), list(found.notes)
 
 
-SHOWN_CLASSES = 20
-"""Of more classes, only so many are named in a sentence."""
 MOST_CLASSES = 1_000_000
 """The largest class number that is taken for an output's number."""
 
@@ -85,16 +102,14 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = rows.with_real_targets()
     elif model.classes is not None and rows.class_names is not None:
         rows = rows.with_classes(model.classes)
-    elif model.classes is not None and rows.y is not None:
-        rows = replace(rows, y=np.asarray(_class_numbers(rows.y, model.classes)))
-    elif rows.class_names is not None and all(name.isdecimal() for name in rows.class_names):
-        # Classes called by whole numbers are the network's outputs of these numbers.
-        numbers = [int(name) for name in rows.class_names]
-        if max(numbers) > MOST_CLASSES:
-            raise InputError("y", f"{rows.name} has a class {max(numbers)}; no network has so many outputs")
-        rows = rows.with_classes(tuple(str(number) for number in range(1 + max(numbers))))
+    elif rows.class_names is not None and all(name.removeprefix("-").isdecimal() for name in rows.class_names):
+        # Classes called by whole numbers are these, as in an array.
+        numbers = np.array([int(name) for name in rows.class_names])
+        if numbers.max() > MOST_CLASSES:
+            raise InputError("y", f"{rows.name} has a class {numbers.max()}; no network has so many outputs")
+        rows = replace(rows, y=numbers[rows.y], class_names=None)
     elif rows.class_names is not None:
-        said.append(_sorted_order(rows.class_names))
+        said.append(order_in_words(rows.class_names))
     if model.features is not None:
         rows = rows.with_features(model.features)
     if model.split is not None and model.split["rows"] != rows.n:
@@ -112,13 +127,6 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = replace(rows, feature_names=None, feature_shape=None)
     X, done = _inputs(model, table)
     return (replace(rows, X=X) if done else rows), [*said, *done]
-
-
-def _sorted_order(names: tuple[str, ...]) -> str:
-    shown = few(list(names), SHOWN_CLASSES)
-    return (
-        f"Classes in sorted order are outputs 0 to {len(names) - 1}: {shown}; classes= (--classes) says another order."
-    )
 
 
 def _scaling(model: Model) -> Scaling | None:
@@ -141,35 +149,3 @@ def _inputs(model: Model, X: Any) -> tuple[Any, list[str]]:
 def _array(X: Any) -> NDArray[Any]:
     array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
-
-
-def _class_numbers(y: Any, classes: tuple[str, ...]) -> Any:
-    """Return targets as numbers of the network's classes; real targets stay as they are.
-
-    So do whole numbers where no class is called by a number: they are the outputs' own.
-    """
-    labels = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or labels.size == 0:
-        return y
-    values, numeric = _numbers(classes), labels.dtype.kind in "iufb"
-    known: dict[Any, int] = {name: number for number, name in enumerate(values if values and numeric else classes)}
-    names = labels.tolist() if values and numeric else [label_name(label) for label in labels.tolist()]
-    unknown = [label_name(label) for label, name in zip(labels.tolist(), names, strict=True) if name not in known]
-    if not unknown:
-        return torch.tensor([known[name] for name in names])
-    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
-    if labels.dtype.kind == "f" and not (whole and values):
-        return y
-    if whole and values is None and labels.min() >= 0 and labels.max() < len(classes):
-        return y
-    raise unknown_classes(unknown, classes)
-
-
-def _numbers(classes: tuple[str, ...]) -> list[float] | None:
-    """Return the classes' names as numbers; None where they are none."""
-    try:
-        return [float(name) for name in classes]
-    except ValueError:
-        return None

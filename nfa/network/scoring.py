@@ -3,14 +3,18 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
+from nfa.data.labels import class_labels, decoded, out_of_range, thresholds
 from nfa.data.samples import as_samples
+from nfa.data.targets import target_array
 from nfa.network.forward import Forward
-from nfa.network.model import ended
+from nfa.network.model import Model, ended
+from nfa.network.preparing import encoded, prepare
 
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
@@ -62,16 +66,16 @@ class Score:
         return 1.0 / self.n
 
 
-def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
+def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
     """Score a network on data with targets.
 
-    Classes are scored by accuracy: class numbers, and real targets that are one-hot rows (or, for several
-    outputs, whole numbers in one column). One output tells two classes apart, as a logit above 0 or as a
-    probability above 0.5, whichever is right more often. Everything else is scored by
-    R^2 = 1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending.
+    Classes (see `nfa.data.labels.read_targets`) are scored by accuracy. One output tells two classes apart, as a logit
+    above 0 or as a probability above 0.5, whichever is right more often. Everything else is scored by R^2 =
+    1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending.
 
     Args:
-        net: Called as it is: put it in evaluation mode first.
+        net: Called as it is: put it in evaluation mode first. Data come to a `Model` as they are for `nfa.audit`, to a
+            `Forward` with class numbers.
         data: Anything `as_samples` takes, with targets.
         rows: The name of these rows, for the record.
         batch_size: Rows at a time.
@@ -82,7 +86,13 @@ def score(net: nn.Module | Forward, data: Any, rows: str = "all", batch_size: in
     Raises:
         InputError: the targets do not fit the outputs.
     """
-    forward = net if isinstance(net, Forward) else Forward(net)
+    if not isinstance(net, Forward):
+        model = net if isinstance(net, Model) else Model(net, type(net).__name__)
+        net, data = Forward(model), prepare(model, data)[0] if isinstance(net, Model) else data
+        samples = as_samples(data)
+        net.settle(map_inputs(lambda x: x[:2].clone(), samples.first(2)))
+        data = encoded(model, data, net.width(samples.first(2)))[0]
+    forward = net
     tally: _Tally | None = None
     with torch.no_grad():
         for batch in as_samples(data).batches(batch_size):
@@ -130,9 +140,7 @@ class _Tally:
         self.n = 0
         self.are_classes = True
         self.misfit = ""
-        self.thresholds = (0.0,) if ending == "sigmoid" else (0.0, 0.5)
-        if threshold is not None:
-            self.thresholds = (threshold,)
+        self.thresholds = thresholds(ending) if threshold is None else (threshold,)
         self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64)
 
     def add(self, f: Tensor, y: Tensor) -> None:
@@ -157,23 +165,19 @@ class _Tally:
                 f"{target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
                 "(classes are whole numbers; without y an audit needs no targets)"
             )
-        classes = _classes(y, f, self.ending)
-        if classes is None or not self.are_classes:
+        labels = class_labels(target_array(y), f.shape[1], self.ending)
+        if labels is None or not self.are_classes:
             self.are_classes = False
             return
+        classes = torch.from_numpy(labels.astype(np.int64))
         if positions > 1:
             raise InputError("y", f"a class for each sample, but the network answers at {positions} positions")
         last = len(self.counts) - 1
         if int(classes.max()) > last or int(classes.min()) < 0:
-            raise InputError(
-                "y",
-                f"classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last} "
-                "(classes= says which output is whose)",
-            )
+            raise out_of_range(int(classes.min()), int(classes.max()), last + 1)
         self.counts += torch.bincount(classes, minlength=last + 1)
         for number, threshold in enumerate(self.thresholds):
-            guesses = f.argmax(1) if f.shape[1] > 1 else (f[:, 0] > threshold).long()
-            self.hits[number] += (guesses == classes).sum()
+            self.hits[number] += (decoded(f, threshold) == classes).sum()
 
     def score(self, rows: str) -> Score:
         """Return the score of all batches."""
@@ -187,14 +191,3 @@ class _Tally:
         spread = float((self.squares - self.total**2 / self.n).sum())
         value = 1 - float(self.residual.sum()) / spread if spread > 0 else float("nan")
         return Score("r2", value, 0.0, self.n, rows, constant)
-
-
-def _classes(y: Tensor, f: Tensor, ending: str | None) -> Tensor | None:
-    """Return targets as class numbers, where they are classes of the outputs f (n x c); None for real targets."""
-    c = f.shape[1]
-    if not y.is_floating_point():
-        return y if c > 1 or ending == "sigmoid" or set(y.unique().tolist()) <= {0, 1} else None
-    if y.ndim == 2 and y.shape[1] == c > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
-        return y.argmax(1)
-    column = y.ndim == 1 or y.shape[1:] == (1,)
-    return y.reshape(-1).long() if column and c > 1 and bool((y == y.round()).all()) else None

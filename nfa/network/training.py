@@ -19,6 +19,8 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.data.dataset import Dataset
+from nfa.data.labels import Answers, read_targets
+from nfa.network.forward import Forward
 from nfa.network.scoring import Score, score
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
 
     def value(f: Tensor, y: Tensor) -> Tensor:
         binary = loss == "cross_entropy" and f.shape[1] == 1
-        if loss != "mse" and (y.is_floating_point() or int(y.max()) >= (2 if binary else f.shape[1])):
+        most = Answers(f.shape[1]).n_classes if binary else f.shape[1]
+        if loss != "mse" and (y.is_floating_point() or int(y.max()) >= most):
             raise InputError("loss", f"{loss} needs class numbers below the number of outputs, {f.shape[1]}")
         if binary:
             return F.binary_cross_entropy_with_logits(f[:, 0], y.to(f.dtype))
@@ -134,6 +137,8 @@ def train(
         raise InputError("lr", f"got {lr}, expected a step above 0")
     if not 0 <= weight_decay < math.inf:
         raise InputError("weight_decay", f"got {weight_decay}, expected a decay of at least 0")
+    if loss == "mse" and data.is_classification:
+        data = data.with_real_targets()
     rows = data.part("train") if data.split else data
     validation = data.part("val") if "val" in data.split else None
     if keep == "best" and validation is None:
@@ -188,9 +193,11 @@ def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tenso
         return y
     if not rows.is_classification:
         raise InputError("loss", f"{loss} needs classes, but {rows.name} has real targets; use mse")
-    if rows.n_outputs > c:
+    # One output of a binary cross-entropy tells two classes apart.
+    answers = Answers(c)
+    if rows.n_outputs > (answers.n_classes if loss == "cross_entropy" else c):
         raise InputError("data", f"{rows.n_outputs} classes, but the network has {c} outputs")
-    return y
+    return torch.from_numpy(read_targets(rows.y, answers).encoded()).to(example.device)
 
 
 class _Run:
@@ -222,9 +229,9 @@ class _Run:
         return total / len(X)
 
     def record(self, epoch: int, loss: float, rows: Dataset, validation: Dataset | None, seconds: float) -> None:
-        row = {"epoch": epoch, "train_loss": loss, "train_score": _value(score(self.net, rows, "train"))}
+        row = {"epoch": epoch, "train_loss": loss, "train_score": _value(score(Forward(self.net), rows, "train"))}
         if validation is not None:
-            row["val_score"] = _value(score(self.net, validation, "val"))
+            row["val_score"] = _value(score(Forward(self.net), validation, "val"))
             if not self.best or row["val_score"] > max(past["val_score"] for past in self.history):
                 self.best = copy.deepcopy(self.net.state_dict())
         self.history.append(row | {"seconds": seconds})

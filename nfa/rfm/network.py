@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,6 +16,9 @@ from nfa.audits.run import audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import bars
+from nfa.common.shown import few
+from nfa.data.labels import Targets, read_targets
+from nfa.data.targets import label_name
 from nfa.formats.loading import load
 from nfa.network.forward import Forward
 from nfa.network.model import Model
@@ -117,6 +121,32 @@ class Network:
         with bars(self.bars):
             return audit(self.model.bare(), inputs, before, outputs, layers=layers, seed=seed, name=self.model.name)
 
+    def targets(self, y: Any, probe: Probe) -> tuple[Targets, list[str]]:
+        """Return targets as they are read beside the network's outputs, and sentences on them.
+
+        Labels that the network does not know are allowed; text has to be told to outputs.
+
+        Args:
+            y: Labels or numbers.
+            probe: An entered probe of the samples.
+
+        Raises:
+            InputError: another number of targets than samples; text that cannot be told; or as `read_targets`.
+        """
+        found = read_targets(y, self.model.answers(probe.n_outputs))
+        if len(found.values) != probe.samples.n:
+            raise InputError("y", f"{len(found.values)} targets, but X has {probe.samples.n} rows")
+        if found.order is None:
+            return found, []
+        if found.refusal is not None and found.values.dtype.kind == "U" and self.model.classes is None:
+            raise found.refusal
+        present = np.unique(found.values)
+        notes = [*found.notes]
+        if set(present.tolist()) != set(found.order.tolist()):
+            had, known = (few([label_name(each) for each in some], 10) for some in (present, found.order))
+            notes.append(f"y has the classes {had}, unlike the network's outputs {known}.")
+        return found, notes
+
 
 def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> None:
     """See that some layers of an audit are those of a network.
@@ -135,13 +165,6 @@ def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> 
             raise InputError("audit", f"it has no layer {name!r}, which the network has")
         if not audited[name].is_of(own[one_of("audit", name, own)].weight):
             raise InputError("audit", f"layer {name!r} has another weight than the network's; audit this network")
-
-
-def n_samples(probe: Probe) -> int:
-    """Return the number of samples of a probe of prepared inputs."""
-    n = probe.samples.n
-    assert n is not None, "only of what is read in batches it is not known, and that is not prepared"
-    return n
 
 
 def check_chain(probe: Probe) -> None:

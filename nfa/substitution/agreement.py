@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from nfa.data.labels import decoded, threshold_of
+from nfa.data.samples import Samples
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score_outputs
 from nfa.probe import Probe, activations
@@ -40,12 +42,13 @@ class Judge:
     note: str
 
     @classmethod
-    def of(cls, probe: Probe, model: Model, part: str, batch_size: int) -> "Judge":
+    def of(cls, probe: Probe, model: Model, samples: Samples, part: str, batch_size: int) -> "Judge":
         """Run the network as it is.
 
         Args:
             probe: An entered probe of the network and the rows.
             model: What is known of the network.
+            samples: The rows, with targets that are class numbers or numbers.
             part: The name of the rows.
             batch_size: Samples at a time.
 
@@ -54,7 +57,7 @@ class Judge:
         """
         f = activations(probe, batch_size=batch_size).outputs.cpu()
         shape = tuple(probe.forward(probe.samples.first(2)).shape[1:])
-        y, notes = _targets(probe, batch_size), []
+        y, notes = _targets(samples, batch_size), []
         if not model.scored:
             y, notes = None, ["no score: the network's outputs cannot be compared with targets"]
         elif y is None:
@@ -95,30 +98,20 @@ class Judge:
         c = self.shape[-1] if self.shape else 1
         if self.score is not None and self.score.metric != "accuracy":
             return None
-        if c > 1:
-            return f.reshape(len(f), -1, c).argmax(-1)
-        if self.score is None and self.ending is None:
+        if c == 1 and self.score is None and self.ending is None:
             return None
-        return f > self._threshold
+        return decoded(f.reshape(len(f), -1, c), self._threshold)
 
     @cached_property
     def _threshold(self) -> float:
-        """Above what a single output means the second class: as a logit 0, as a probability 0.5.
-
-        It is whichever made the network's own score.
-        """
-        return max((0.0, 0.5), key=self._hits) if self.f.shape[1] == 1 and self.ending is None else 0.0
-
-    def _hits(self, threshold: float) -> int:
-        if self.y is None:
-            return 0
-        return int(((self.f > threshold).flatten() == (self.y.flatten() > 0.5)).sum())
+        """Above what a single output means the second class: what made the network's own score."""
+        return threshold_of(self.f, self.y, self.ending)
 
 
-def _targets(probe: Probe, batch_size: int) -> Tensor | None:
+def _targets(samples: Samples, batch_size: int) -> Tensor | None:
     """Return the targets in the order of the samples."""
     found, order = [], []
-    for batch in probe.samples.batches(batch_size):
+    for batch in samples.batches(batch_size):
         if batch.y is None:
             return None
         found.append(batch.y.cpu())

@@ -15,11 +15,12 @@ from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.data.dataset import Dataset
+from nfa.data.samples import as_samples
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
-from nfa.network.preparing import prepare
+from nfa.network.preparing import encoded, prepare
 from nfa.probe import BATCH_SIZE, Probe, activations
 from nfa.substitution.agreement import Judge
 from nfa.substitution.substitution import ALL, COLUMNS, CONTROLS, Substitution
@@ -94,7 +95,10 @@ def substitute(
     rows, part = _scored_rows(ready, audit.about["split"])
     with Probe(Forward(model, forward_args, head, shape), rows) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
-        judge = Judge.of(probe, model, part, batch_size)
+        if model.scored:
+            ready, said = encoded(model, ready, probe.forward.width(probe.samples.first(2)))
+            rows, notes = _scored_rows(ready, audit.about["split"])[0], [*notes, *said]
+        judge = Judge.of(probe, model, as_samples(rows), part, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
         kinds += [(control, math.nan) for control in CONTROLS]
         if all(place.init is None for place in places):

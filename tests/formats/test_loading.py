@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.network import Model
-from nfa.network.preparing import prepare
+from nfa.network.preparing import encoded
 
 
 def test_a_factory_of_the_user_s_own(tmp_path, monkeypatch):
@@ -138,7 +138,7 @@ def test_only_text_is_noted_to_be_sorted_and_not_all_of_it():
     X, net = torch.randn(40, 3), nn.Linear(3, 1)
     real = np.linspace(0, 1, 40).astype(object)
     assert not any("sorted order" in note for note in nfa.audit(net, (X, real.tolist())).about["notes"])
-    [note] = prepare(Model(nn.Linear(3, 40), "net"), (X, [f"label {number}" for number in range(40)]))[1]
+    [note] = encoded(Model(nn.Linear(3, 40), "net"), (X, [f"label {number}" for number in range(40)]), 40)[1]
     assert "and 20 more" in note
     assert "label 39" not in note
     with pytest.raises(nfa.InputError, match=r"^y: a list of unequal parts"):

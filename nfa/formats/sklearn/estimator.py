@@ -18,6 +18,7 @@ from torch import nn
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
+from nfa.data.targets import label_name
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
 
@@ -129,7 +130,7 @@ def _from_perceptron(estimator: Any, argument: str) -> Model:
     classes = None
     several_labels = ending == "sigmoid" and outputs > 1
     if isinstance(estimator, MLPClassifier) and not several_labels and len(estimator.classes_) == max(2, outputs):
-        classes = tuple(str(name) for name in estimator.classes_)
+        classes = tuple(label_name(name) for name in estimator.classes_)
     name = type(estimator).__name__
     scored = estimator.out_activation_ != "exp"
     return Model(net, name, classes=classes, settings=settings, ending=ending, scored=scored, notes=tuple(notes))
@@ -163,7 +164,7 @@ def _from_skorch(net: Any, argument: str) -> Model:
     if not net.initialized_ or not isinstance(module, nn.Module):
         raise InputError(argument, f"this {type(net).__name__} is not initialized; call its fit or initialize first")
     classes = getattr(net, "classes_", None)
-    names = None if classes is None else tuple(str(name) for name in classes)
+    names = None if classes is None else tuple(label_name(name) for name in classes)
     return Model(module, type(net).__name__, classes=names)
 
 

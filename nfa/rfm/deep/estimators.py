@@ -16,14 +16,13 @@ from nfa.probe import activations
 from nfa.rfm.deep.base import TRANSPORTS, DeepRFM, Request
 from nfa.rfm.deep.feature_maps import FEATURE_MAPS, unit_rows
 from nfa.rfm.deep.stack import DeepLayer, FirstMatrix, stacked
-from nfa.rfm.deep.targets import targets_of
 from nfa.rfm.deep.transport import Carried
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.classifier import ClassifierRFM
 from nfa.rfm.estimators.fitting import Fitted
 from nfa.rfm.estimators.parameters import Constraints, among, anything, checked, whole
 from nfa.rfm.estimators.regressor import RegressorRFM
-from nfa.rfm.network import check_chain, n_samples, unusual_layers
+from nfa.rfm.network import check_chain, unusual_layers
 from nfa.rfm.start import weight_starts
 
 
@@ -203,10 +202,10 @@ def random_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     with network.probe(asked.inputs) as probe:
         check_chain(probe)
         starts = weight_starts(probe, asked.features, asked.power, asked.audit)
-        targets = targets_of(model, asked.y, n_samples(probe), probe.n_outputs)
+        targets, said = network.targets(asked.y, probe)
         rows = activations(probe, list(starts)).rows
         widths = [layer.weight.shape[1] for layer in probe.layers[1:]]
-    kind = DeepRFMRegressor if targets.answers is None else DeepRFMClassifier
+    kind = DeepRFMClassifier if targets.are_classes else DeepRFMRegressor
     if not issubclass(kind, cls):
         raise InputError("y", f"asks for a {kind.__name__}, not a {cls.__name__}; DeepRFM takes either")
     first = Carried(starts, rows, asked.transport_ridge)
@@ -220,7 +219,7 @@ def random_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     training = made._training(asked.X, targets.values, None)
     made._fit_from(training.rows, made._targets(training.targets, learn=True), None, first)
     made.M_init = [M.cpu() for M in first.matrices]
-    made.carried_, made.notes_ = first.table(), [*model.notes, *targets.notes, *unusual_layers(rows)]
+    made.carried_, made.notes_ = first.table(), [*model.notes, *said, *unusual_layers(rows)]
     return made
 
 

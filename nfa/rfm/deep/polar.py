@@ -11,16 +11,17 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.labels import decoded, threshold_of
+from nfa.data.targets import target_array
 from nfa.network.model import ended
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.base import TRANSPORTS, DeepRFM, Request
 from nfa.rfm.deep.collapse import LAST, collapse_rows
-from nfa.rfm.deep.targets import targets_of
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
-from nfa.rfm.network import Network, n_samples, single_rows, unusual_layers
+from nfa.rfm.network import Network, single_rows, unusual_layers
 from nfa.rfm.start import WeightStart, weight_starts
 
 SEVERAL = "several rows for each sample"
@@ -60,9 +61,7 @@ class NetworkHead:
     def answer(self, outputs: Tensor) -> NDArray[Any]:
         """Return labels or numbers from outputs (n, c)."""
         if self.classes is not None:
-            one = outputs.shape[1] == 1
-            chosen = (outputs[:, 0] > self.threshold).long() if one else outputs.argmax(1)
-            return np.asarray(self.classes[chosen.cpu().numpy()])
+            return np.asarray(self.classes[decoded(outputs, self.threshold).cpu().numpy()])
         numbers = ended(outputs, self.ending).cpu().numpy()
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
@@ -122,7 +121,8 @@ class PolarRFM(DeepRFM):
         if self.classes_ is None:
             return float(r2_score(as_host(y), found))
         labels = np.asarray(as_host(y))
-        return float(accuracy_score(labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels, found))
+        one_hot = labels.ndim == 2 and labels.shape[1] > 1
+        return float(accuracy_score(labels.argmax(1) if one_hot else target_array(y), found))
 
     def _run(self, X: Any, layers: list[str]) -> Activations:
         weights = {layer.name: layer.weight for layer in self.layers_[:-1]}
@@ -146,8 +146,8 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     kept = asked.network.copied()
     with asked.network.probe(asked.inputs) as probe:
         starts = weight_starts(probe, asked.features, asked.power, asked.audit)
-        targets = targets_of(model, asked.y, n_samples(probe), probe.n_outputs)
-        kind = RFMRegressor if targets.answers is None else RFMClassifier
+        targets, said = asked.network.targets(asked.y, probe)
+        kind = RFMClassifier if targets.are_classes else RFMRegressor
         weights: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
         machines: dict[str, SingleRFM] = {}
@@ -176,28 +176,19 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
             )
             for layer in probe.layers
         ]
-    numbers = None
-    if targets.answers is not None:
-        numbers = torch.from_numpy(np.unique(targets.values, return_inverse=True)[1])
+    numbers = torch.from_numpy(np.unique(targets.values, return_inverse=True)[1]) if targets.are_classes else None
     table = _collapse([rows[name] for name in starts], list(starts.values()), numbers)
-    notes = [*model.notes, *targets.notes, *unusual_layers({name: rows[name] for name in starts})]
+    notes = [*model.notes, *said, *unusual_layers({name: rows[name] for name in starts})]
     head: SingleRFM | NetworkHead
     if asked.head == "kernel":
         head = machines[layers[-1].name]
     else:
-        head = NetworkHead(targets.answers, _threshold(found.outputs, numbers, model.ending), model.ending)
+        codes = None if targets.codes is None else torch.from_numpy(targets.codes)
+        head = NetworkHead(targets.order, threshold_of(found.outputs.cpu(), codes, model.ending), model.ending)
     return PolarRFM(kept, layers, head, table, notes)
 
 
 TRANSPORTS["polar"] = polar_rfm
-
-
-def _threshold(f: Tensor, classes: Tensor | None, ending: str | None) -> float:
-    """Return above what a single output means the second class: as a logit 0, as a probability 0.5."""
-    if classes is None or f.shape[1] > 1 or ending is not None:
-        return 0.0
-    right = [int(((f[:, 0].cpu() > threshold) == (classes > 0)).sum()) for threshold in (0.0, 0.5)]
-    return 0.0 if right[0] >= right[1] else 0.5
 
 
 def _collapse(rows: list[Tensor], starts: list[WeightStart], classes: Tensor | None) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.labels import codes_of
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.losses import log_probabilities
@@ -32,13 +33,10 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
                 self.classes_ = np.unique(y)
             except TypeError as error:
                 raise InputError("y", "labels of kinds that cannot be sorted, expected those of one kind") from error
-        known = {label: number for number, label in enumerate(self.classes_.tolist())}
-        labels = y.tolist()
-        unknown = [label for label in labels if label not in known]
+        codes, unknown = codes_of(y, self.classes_.tolist())
         if unknown:
             raise InputError("validation", f"holds the label {unknown[0]!r}, which y does not")
-        numbers = np.array([known[label] for label in labels])
-        return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(numbers)]
+        return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(codes)]
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return the outputs, (n, c), that estimate probabilities; of two classes their log-odds, (n,)."""

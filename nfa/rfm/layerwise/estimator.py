@@ -20,17 +20,16 @@ from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
+from nfa.data.labels import Targets, read_targets
+from nfa.data.targets import as_numbers, target_array
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm.estimators.classifier import RFMClassifier
-from nfa.rfm.estimators.labels import labels_of
 from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.layerwise.coordinates import Coordinates
 from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine
-from nfa.rfm.layerwise.network import network_score
-from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
+from nfa.rfm.layerwise.table import COLUMNS, Test, error_of, network_score
 from nfa.rfm.network import Network, check_audit, single_rows, unusual_rows
 from nfa.rfm.start import LAYER_MATRICES, layer_matrix
 
@@ -180,10 +179,9 @@ class LayerwiseRFM(BaseEstimator):
         single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
         ran = network.run(inputs, single)
         self._n_outputs = ran.outputs.shape[1]
-        labels = labels_of(y, self._n_outputs)
-        self.classes_: NDArray[Any] | None = None if labels is None else np.unique(labels)
-        self._y = np.asarray(as_host(y)) if labels is None else labels
-        self._y = self._targets(self._y, len(ran.outputs))
+        self.targets_: Targets = read_targets(y, network.model.answers(self._n_outputs))
+        self.classes_: NDArray[Any] | None = np.unique(self.targets_.values) if self.targets_.are_classes else None
+        self._y = self._targets(y, len(ran.outputs))
         self._H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
@@ -235,7 +233,7 @@ class LayerwiseRFM(BaseEstimator):
         H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
         targets = self._targets(y, len(ran.outputs))
         kinds = [kind for kind in LAYER_MATRICES if kind != "agop_centered" or self.features == kind]
-        score, why = network_score(self._network.model, ran.outputs, targets, self.classes_)
+        score, why = network_score(self._network.model, ran.outputs, targets, self.targets_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
         with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
@@ -306,17 +304,17 @@ class LayerwiseRFM(BaseEstimator):
 
     def _targets(self, y: Any, n: int) -> NDArray[Any]:
         """Return targets of the kind that `fit` saw: labels, or numbers."""
-        values = np.asarray(as_host(y))
+        values, expected = target_array(y), self.targets_.values.shape[1:]
         if len(values) != n:
             raise InputError("y", f"{len(values)} targets, but X has {n} rows")
-        if self.classes_ is None:
-            if values.shape[1:] != self._y.shape[1:]:
-                raise InputError("y", f"shape {values.shape}, expected {('n', *self._y.shape[1:])} as in fit")
-            return values.astype(np.float64)
-        labels = labels_of(values, self._n_outputs)
-        if labels is None:
+        if not self.targets_.are_classes:
+            if values.shape[1:] != expected:
+                raise InputError("y", f"shape {values.shape}, expected {('n', *expected)} as in fit")
+            return as_numbers(values).astype(np.float64)
+        found = read_targets(y, self._network.model.answers(self._n_outputs))
+        if not found.are_classes:
             raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
-        return labels
+        return found.values
 
     def _answering(self) -> str:
         """Return the name of the layer that answers."""

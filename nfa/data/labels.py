@@ -1,0 +1,276 @@
+"""One rule for labels: which targets are classes, which output each label is, where a single output divides two."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.common.shown import few
+from nfa.data.targets import as_numbers, column_of, label_name, target_array
+
+SHOWN_CLASSES = 20
+"""Of more classes, only so many are named in a sentence."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is known of a network's outputs when its targets are read.
+
+    Args:
+        n_outputs: Outputs c; a single one tells two classes apart.
+        ending: "softmax" or "sigmoid" where that was taken off the network.
+        names: The labels in the order of the outputs, where they are known.
+        numbers: Whether a single output was trained on numbers, by squared error.
+    """
+
+    n_outputs: int
+    ending: str | None = None
+    names: tuple[str, ...] | None = None
+    numbers: bool = False
+
+    @property
+    def n_classes(self) -> int:
+        """The classes that the outputs tell apart."""
+        return max(2, self.n_outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets as they are read beside a network's outputs.
+
+    Args:
+        values: Labels (n,), or numbers (n,) or (n, c).
+        order: The labels that the outputs stand for; None for numbers.
+        codes: The output of each label, int64 (n,); None for numbers, and for labels that cannot be told to outputs.
+        refusal: Why they cannot be told.
+        notes: Sentences on an order that was assumed.
+    """
+
+    values: NDArray[Any]
+    order: NDArray[Any] | None = None
+    codes: NDArray[np.int64] | None = None
+    refusal: InputError | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether they are labels."""
+        return self.order is not None
+
+    def encoded(self) -> NDArray[Any]:
+        """Return class numbers (int64), or numbers (floating point).
+
+        Raises:
+            InputError: the labels cannot be told to outputs.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if self.codes is not None:
+            return self.codes
+        return self.values if self.values.dtype.kind == "f" else self.values.astype(np.float64)
+
+    def codes_of(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the outputs of other labels, in the order that was read here.
+
+        Raises:
+            InputError: the labels cannot be told to outputs, or there is one that no output stands for.
+        """
+        if self.refusal is not None or self.order is None:
+            raise self.refusal or InputError("y", "holds labels, expected numbers")
+        codes, unknown = codes_of(labels, self.order.tolist())
+        if unknown:
+            which = "the training rows lack" if self.notes else "no output of the network stands for"
+            raise InputError("y", f"holds the label {unknown[0]!r}, which {which}")
+        return codes
+
+
+def read_targets(y: Any, answers: Answers) -> Targets:
+    """Return what targets are beside a network's outputs: classes with their outputs, or numbers.
+
+    - *Classes* are text, truth values, whole numbers and one-hot rows, whole numbers kept as real ones for several
+      outputs, and whatever `names` holds. Whole numbers beside one output are classes where they are 0 and 1 or the
+      network ends in a sigmoid; otherwise, and where it was trained by squared error, they are numbers.
+    - *Outputs*: a label is the output of its name; without names a whole number is its own output's number, and text
+      counts in sorted order, where there are as many labels as the outputs tell apart. One output with a sigmoid has
+      two sides without numbers: two whole numbers are these in sorted order.
+
+    Args:
+        y: Labels or numbers, (n,), (n, 1) or (n, c): a list, an array, a tensor or a column.
+        answers: What is known of the outputs.
+
+    Raises:
+        InputError: a value is missing, labels are of several kinds, or whole numbers or text come in several columns.
+
+    >>> read_targets(["b", "a", "b"], Answers(2)).codes.tolist()
+    [1, 0, 1]
+    >>> read_targets([1, 2, 1], Answers(1, "sigmoid")).codes.tolist()
+    [0, 1, 0]
+    >>> read_targets([1, 2, 1], Answers(1)).are_classes
+    False
+    """
+    values = target_array(y)
+    if not values.size:
+        raise InputError("y", "empty, expected a label or number for each row")
+    if answers.numbers and answers.n_outputs == 1:
+        return Targets(as_numbers(values))
+    if answers.names is not None and (column := column_of(values)).ndim == 1:
+        named = _named(column, answers.names)
+        if named is not None:
+            return named
+    labels = class_labels(values, answers.n_outputs, answers.ending)
+    if labels is None:
+        return Targets(values)
+    present = np.unique(labels)
+    if labels.dtype.kind == "U":
+        if len(present) == answers.n_classes:
+            return _sorted(labels, present)
+        return Targets(labels, np.arange(answers.n_classes), refusal=not_told_apart(len(present), answers.n_classes))
+    if present[0] >= 0 and present[-1] < answers.n_classes:
+        return Targets(labels, np.arange(answers.n_classes), labels.astype(np.int64))
+    if answers.n_outputs == 1 and answers.ending == "sigmoid" and len(present) == 2:
+        return _sorted(labels, present)
+    refusal = out_of_range(int(present[0]), int(present[-1]), answers.n_classes)
+    return Targets(labels, np.arange(answers.n_classes), refusal=refusal)
+
+
+def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None) -> NDArray[Any] | None:
+    """Return what `target_array` gave as labels (n,), where they are classes of c outputs; None for numbers.
+
+    >>> class_labels(np.array([[0.0, 1.0], [1.0, 0.0]]), 2).tolist()
+    [1, 0]
+    >>> class_labels(np.array([0, 1, 7]), 1) is None
+    True
+    """
+    kind = values.dtype.kind
+    if kind in "bU":
+        return values
+    if kind in "iu":
+        return values if n_outputs > 1 or ending == "sigmoid" or np.isin(values, (0, 1)).all() else None
+    values = column_of(values)
+    if values.ndim == 2:
+        wide = values.shape[1] == n_outputs > 1
+        one_hot = wide and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
+        return values.argmax(1) if one_hot else None
+    # A comparison with infinity, or NaN, is no reason to warn: who checks entries says so.
+    whole = values.ndim == 1 and n_outputs > 1 and np.isfinite(values).all() and (values == values.round()).all()
+    return values.astype(np.int64) if whole else None
+
+
+def codes_of(labels: NDArray[Any], order: Iterable[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the place of each label in an order, -1 for those that are not in it, and these.
+
+    >>> codes_of(np.array(["b", "c", "a"]), ["a", "b"])
+    (array([ 1, -1,  0]), ['c'])
+    """
+    known = {label: number for number, label in enumerate(order)}
+    listed = labels.tolist()
+    unknown = dict.fromkeys(label for label in listed if label not in known)
+    return np.array([known.get(label, -1) for label in listed], dtype=np.int64), list(unknown)
+
+
+def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
+    """Return what to raise at labels that are not among the names of a network's classes.
+
+    >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).problem
+    "classes 'yak', 'emu' are not among the network's: cat, dog"
+    """
+    unknown = [repr(label) for label in dict.fromkeys(labels)]
+    some = f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {few(unknown)} are"
+    return InputError("y", f"{some} not among the network's: {', '.join(names)}")
+
+
+def not_told_apart(n_names: int, n_classes: int) -> InputError:
+    """Return what to raise at text that has another number of labels than the network tells apart."""
+    return InputError(
+        "y",
+        f"has {n_names} classes called by text, but the network tells {n_classes} apart "
+        "(classes= says which output is whose)",
+    )
+
+
+def out_of_range(low: int, high: int, n_classes: int) -> InputError:
+    """Return what to raise at whole numbers that are not the numbers of outputs."""
+    return InputError(
+        "y",
+        f"classes {low} to {high}, but the network has outputs 0 to {n_classes - 1} "
+        "(classes= says which output is whose)",
+    )
+
+
+def order_in_words(names: Iterable[Any]) -> str:
+    """Say which label was taken for which output, where nobody said their order.
+
+    >>> order_in_words(["ham", "spam"])
+    'Classes in sorted order are outputs 0 to 1: ham, spam; classes= (--classes) says another order.'
+    """
+    labels = list(names)
+    how = "sorted order" if labels == sorted(labels) else "the order of the data"
+    shown = few([label_name(label) for label in labels], SHOWN_CLASSES)
+    return f"Classes in {how} are outputs 0 to {len(labels) - 1}: {shown}; classes= (--classes) says another order."
+
+
+def thresholds(ending: str | None) -> tuple[float, ...]:
+    """Return what a single output f may have to be above for the second class: a logit 0, a probability 0.5.
+
+    >>> thresholds("sigmoid"), thresholds(None)
+    ((0.0,), (0.0, 0.5))
+    """
+    return (0.0,) if ending == "sigmoid" else (0.0, 0.5)
+
+
+def threshold_of(f: Tensor, codes: Tensor | None, ending: str | None) -> float:
+    """Return the one of `thresholds` that is right more often on outputs f (n x c).
+
+    It is 0 where nothing tells: for several outputs, and without class numbers.
+
+    >>> import torch
+    >>> threshold_of(torch.tensor([[0.2], [0.9]]), torch.tensor([0, 1]), None)
+    0.5
+    """
+    if codes is None or codes.is_floating_point() or f.shape[1] > 1:
+        return 0.0
+    return max(thresholds(ending), key=lambda threshold: int((decoded(f, threshold) == codes).sum()))
+
+
+def decoded(f: Tensor, threshold: float = 0.0) -> Tensor:
+    """Return the class numbers that outputs f (n x ... x c) answer with, n x ..."""
+    return f.argmax(-1) if f.shape[-1] > 1 else (f[..., 0] > threshold).long()
+
+
+def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:
+    """Return labels beside the names of the outputs; None where the names say nothing of them."""
+    kind = values.dtype.kind
+    numeric = None if kind == "U" else _numeric(names)
+    labels = values if kind == "U" or numeric is not None else np.array([label_name(each) for each in values.tolist()])
+    codes, unknown = codes_of(labels, names if numeric is None else numeric.tolist())
+    order = np.array(names) if numeric is None else numeric
+    if not unknown and kind == "b" and numeric is None:
+        return Targets(values, order == "True", codes)
+    if not unknown:
+        return Targets(labels.astype(order.dtype) if kind == "f" else labels, order, codes)
+    whole = kind in "iub" or (kind == "f" and bool(np.isfinite(values).all() and (values == values.round()).all()))
+    if kind == "f" and not (whole and numeric is not None):
+        return None
+    if kind != "U" and numeric is None and values.min() >= 0 and values.max() < len(names):
+        return Targets(values, np.arange(len(names)), values.astype(np.int64))
+    return Targets(values, order, refusal=unknown_classes([label_name(label) for label in unknown], names))
+
+
+def _numeric(names: tuple[str, ...]) -> NDArray[Any] | None:
+    """Return names as numbers, whole ones where all are; None where one is no number."""
+    try:
+        numbers = np.array([float(name) for name in names])
+    except ValueError:
+        return None
+    if not np.isfinite(numbers).all():
+        return None
+    return numbers.astype(np.int64) if (numbers == numbers.round()).all() else numbers
+
+
+def _sorted(labels: NDArray[Any], present: NDArray[Any]) -> Targets:
+    codes = np.searchsorted(present, labels).astype(np.int64)
+    return Targets(labels, present, codes, notes=(order_in_words(present.tolist()),))
