@@ -20,7 +20,7 @@ from nfa.rfm.deep.transport import Carried
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.classifier import ClassifierRFM
 from nfa.rfm.estimators.fitting import Fitted
-from nfa.rfm.estimators.parameters import Constraints, among, anything, checked, whole
+from nfa.rfm.estimators.parameters import Constraint, among, anything, checked, whole
 from nfa.rfm.estimators.regressor import RegressorRFM
 from nfa.rfm.network import check_chain, unusual_layers
 from nfa.rfm.start import weight_starts
@@ -31,7 +31,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
 
     layers_: list[DeepLayer]
     carried_: pd.DataFrame
-    _deep_constraints: ClassVar[Constraints] = {
+    _constraints: ClassVar[dict[str, Constraint]] = BaseRFM._constraints | {
         "depth": whole(1),
         "width": anything,  # one number, or as many as the depth wants
         "feature_map": among(FEATURE_MAPS),
@@ -107,7 +107,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
 
     def _fit_from(self, X: Tensor, Y: Tensor, weights: Tensor | None, first: FirstMatrix) -> None:
         """Fit the machines, each started from what its rows have as a first M."""
-        found, settings = checked(self, self._deep_constraints), self._settings()
+        found, settings = checked(self, self._constraints), self._settings()
         Y = Y.to(X.device)
         classes = Y.argmax(1) if is_classifier(self) else None
         self.layers_, self.collapse_ = stacked(

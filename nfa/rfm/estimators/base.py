@@ -15,7 +15,7 @@ from torch import Tensor
 from nfa.common.checks import check_finite
 from nfa.rfm.estimators.fitting import Fitted, Settings
 from nfa.rfm.estimators.parameters import (
-    Constraints,
+    Constraint,
     above_zero,
     among,
     anything,
@@ -40,7 +40,7 @@ IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
 class BaseRFM(BaseEstimator):
     """An estimator made of recursive feature machines; see `RFMRegressor` for the parameters."""
 
-    _constraints: ClassVar[Constraints] = {
+    _constraints: ClassVar[dict[str, Constraint]] = {
         "kernel": anything,  # which is known together with its exponent
         "exponent": not_negative,
         "bandwidth": above_zero,

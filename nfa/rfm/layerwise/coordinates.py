@@ -1,19 +1,23 @@
-"""Rows wider than there are rows, in as many coordinates as there are rows: nothing of size d x d is formed."""
+"""Coordinates for layers with more inputs than there are training rows.
+
+A machine on n rows of d > n entries depends on the rows' span alone. A row becomes n coordinates in it, and nothing of
+size d x d is formed.
+"""
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from nfa.common.errors import InputError
+from nfa.common.writing import replacing, write_tensors
 from nfa.features.factored import FactoredMatrix
 
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Coordinates of rows h in which a machine that starts from M starts from the identity, n entries at most.
+    """Coordinates of rows h, n at most, in which a machine that starts from M starts from the identity.
 
     With M = R'R, z = Rh and V an orthonormal basis (r x q) of what the training rows' z - center span: h becomes
     (V'(z - center), |z - center - VV'(z - center)|). Distances from training rows, whose last entry is 0, are those
@@ -72,10 +76,8 @@ class Coordinates:
             InputError: the file cannot be written.
         """
         found = {"factor": self.factor, "center": self.center, "basis": self.basis}
-        try:
-            save_file({name: t.contiguous() for name, t in found.items() if t is not None}, str(path))
-        except OSError as error:
-            raise InputError("folder", f"cannot write {path} ({error.strerror})") from error
+        with replacing("folder", Path(path)) as (new,):
+            write_tensors(new, {name: t for name, t in found.items() if t is not None})
 
 
 def factor_of(M: FactoredMatrix) -> Tensor:

@@ -3,15 +3,15 @@
 import json
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
 from nfa.common.checks import existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
+from nfa.common.writing import replacing, write_tensors
 from nfa.formats.nfa_file import read_safetensors
 from nfa.rfm.estimators.tables import device_of
 from nfa.rfm.saving.formats import FORMAT, upgraded
@@ -42,12 +42,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     check_is_fitted(model)
     parts, tensors = ENTRIES[name].parts(model)
     header = {"format": FORMAT, "nfa_version": version("nfa"), "class": name} | parts
-    # Copies: safetensors refuses tensors that share memory.
-    copies = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in tensors.items()}
-    try:
-        save_file(copies, str(path), metadata={KEY: json.dumps(header, allow_nan=False)})
-    except (OSError, SafetensorError) as error:
-        raise InputError("path", f"cannot write {path}: {error}") from error
+    text = json.dumps(header, allow_nan=False)
+    with replacing("path", Path(path)) as (new,):
+        write_tensors(new, tensors, {KEY: text})
 
 
 def load(path: str | os.PathLike[str], device: Any = None, expected: str | None = None) -> Any:

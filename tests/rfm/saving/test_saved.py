@@ -62,6 +62,18 @@ def test_regressors(kernel, dtype, options, tmp_path):
     assert again.get_params() == {**model.get_params(), "M_init": None}
 
 
+@pytest.mark.parametrize("scale", [1, 1e3])
+def test_a_matrix_that_leaves_little_of_the_rows(scale, tmp_path):
+    """Rows that are equal under M are so after reading, though their products with M^(1/2) round apart."""
+    direction = np.array([[1.0, 2.0, 3.0]])
+    away = scale * np.random.default_rng(0).normal(size=(50, 2)) @ [[2.0, -1.0, 0.0], [3.0, 0.0, -1.0]]
+    rows = np.concatenate([X + away, X - away])
+    model = RFMRegressor(n_iters=0, ridge=0.1, M_init=direction.T @ direction).fit(rows, np.tile(Y, 2))
+    model.save(tmp_path / "m")
+    assert_near(load(tmp_path / "m").predict(rows), model.predict(rows))
+    assert_near(load(tmp_path / "m").predict(NEW), model.predict(NEW))
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3,)])
 def test_targets_of_every_shape(shape, tmp_path):
     targets = np.random.default_rng(0).normal(size=(50, *shape))
