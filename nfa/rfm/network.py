@@ -1,8 +1,11 @@
 """The door from a network: whatever it came from, its layers, its audit, and the rows that reach its layers."""
 
 import copy
+import os
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from nfa.audits.audit import Audit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.run import audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
@@ -146,6 +149,30 @@ class Network:
             had, known = (few([label_name(each) for each in some], 10) for some in (present, found.order))
             notes.append(f"y has the classes {had}, unlike the network's outputs {known}.")
         return found, notes
+
+
+def kept_network(net: Any, bars: bool) -> Network:
+    """Return a network that does not change: a copy of the one handed in, or with a warning that one itself."""
+    network = Network(net, bars)
+    if isinstance(net, (str, os.PathLike)):
+        return network
+    try:
+        return network.copied()
+    except InputError as error:
+        warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=3)
+        return network
+
+
+def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
+    """Return the layers of an audit whose name matches a shell pattern (None: all).
+
+    Raises:
+        InputError: none does.
+    """
+    chosen = [layer for layer in found if pattern is None or fnmatchcase(layer["name"], pattern)]
+    if not chosen:
+        one_of("layers", str(pattern), [layer["name"] for layer in found])
+    return chosen
 
 
 def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> None:

@@ -108,25 +108,22 @@ class DeepRFM:
         if head is not None:
             one_of("head", head, HEADS)
         network = Network(net)
-        n_iters = positive("n_iters", n_iters, least=0)
-        return made(
-            cls,
-            Request(
-                network,
-                network.prepared(X),
-                X,
-                y,
-                features,
-                power,
-                audit,
-                head,
-                n_iters,
-                width,
-                feature_map,
-                transport_ridge,
-                parameters,
-            ),
+        asked = Request(
+            network=network,
+            inputs=network.prepared(X),
+            X=X,
+            y=y,
+            features=features,
+            power=power,
+            audit=audit,
+            head=head,
+            n_iters=positive("n_iters", n_iters, least=0),
+            width=width,
+            feature_map=feature_map,
+            transport_ridge=transport_ridge,
+            parameters=parameters,
         )
+        return made(cls, asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,7 +131,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
         return rows
 
     @property
-    def _answering(self) -> Fitted:
+    def _output_machine(self) -> Fitted:
         check_is_fitted(self, "layers_")
         return self.layers_[-1].fitted
 

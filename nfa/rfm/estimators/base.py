@@ -128,7 +128,7 @@ class BaseRFM(BaseEstimator):
             X: The rows to average over; None for the training rows, each by its weight.
             centered: Subtract from J its mean over rows.
         """
-        fitted = self._answering
+        fitted = self._output_machine
         return fitted.agop(None if X is None else self._rows(X), centered)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -159,33 +159,33 @@ class BaseRFM(BaseEstimator):
 
     @property
     @abstractmethod
-    def _answering(self) -> Fitted:
+    def _output_machine(self) -> Fitted:
         """The machine whose outputs are the estimator's; raises `NotFittedError` where there is none yet."""
 
     @property
     def machine_(self) -> KernelMachine:
         """The fitted kernel machine."""
-        return self._answering.machine
+        return self._output_machine.machine
 
     @property
     def M_(self) -> NDArray[np.float64]:
         """Its feature matrix, (d, d), or (d,) where M is kept diagonal."""
-        return self._answering.M
+        return self._output_machine.M
 
     @property
     def bandwidth_(self) -> float:
         """Its bandwidth L, in the units of its rows."""
-        return self._answering.machine.bandwidth
+        return self._output_machine.machine.bandwidth
 
     @property
     def history_(self) -> pd.DataFrame:
         """A row per iteration."""
-        return self._answering.history
+        return self._output_machine.history
 
     @property
     def solver_(self) -> str:
         """How it was fitted, in words."""
-        return self._answering.solver
+        return self._output_machine.solver
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:

@@ -39,6 +39,6 @@ class SingleRFM(BaseRFM):
         self.fitted_ = fitted(X, Y, weights, self._settings())
 
     @property
-    def _answering(self) -> Fitted:
+    def _output_machine(self) -> Fitted:
         check_is_fitted(self, "fitted_")
         return self.fitted_

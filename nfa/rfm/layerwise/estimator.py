@@ -1,11 +1,8 @@
 """A kernel machine on every layer's inputs, started from what an audit measured there."""
 
-import copy
 import os
 import re
-import warnings
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,23 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.checks import one_of, output_folder
+from nfa.common.checks import output_folder
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
 from nfa.data.labels import Targets, read_targets
 from nfa.data.targets import as_numbers, target_array
-from nfa.features.factored import FactoredMatrix
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.kernels import kernel_named
-from nfa.rfm.layerwise.coordinates import Coordinates
-from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine
+from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine, staged
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of, network_score
-from nfa.rfm.network import Network, check_audit, single_rows, unusual_rows
+from nfa.rfm.network import check_audit, chosen_layers, kept_network, single_rows, unusual_rows
 from nfa.rfm.start import LAYER_MATRICES, layer_matrix
 
 
@@ -165,7 +158,7 @@ class LayerwiseRFM(BaseEstimator):
             InputError: as `from_network`.
         """
         checked(self, self._constraints)
-        self._network = network = _kept(self.net, self.progress)
+        self._network = network = kept_network(self.net, self.progress)
         inputs = network.prepared(X)
         found = self.audit
         if found is None:
@@ -194,13 +187,13 @@ class LayerwiseRFM(BaseEstimator):
         self.coordinates_ = {name: each.coordinates for name, each in last.items() if each.coordinates is not None}
         if not self.machines_:
             raise InputError("features", f"no layer has a machine ({'; '.join(self.notes_.values())})")
-        self._answering()
+        self._predicting_layer()
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return predictions of the machine of `layer`: labels, or numbers of y's shape."""
         check_is_fitted(self)
-        name = self._answering()
+        name = self._predicting_layer()
         rows = self._network.run(self._network.prepared(X), [name]).rows[name]
         return self._fitted[name][-1].predict(single_rows(rows, name))
 
@@ -279,28 +272,20 @@ class LayerwiseRFM(BaseEstimator):
         if notes:
             self.notes_[name] = "; ".join(notes)
 
-    def _stages(self, layer: LayerAudit, kind: str) -> Iterable[LayerMachine] | str:
+    def _stages(self, layer: LayerAudit, features: str) -> Iterable[LayerMachine] | str:
         """Return a layer's machines after 0, 1, ... updates, or why there are none."""
         name = layer["name"]
         if name not in self._H:
             return "left out: several rows for each sample"
-        if kind == self.features and name in self._fitted:
+        if features == self.features and name in self._fitted:
             return self._fitted[name]
-        start = layer_matrix(layer, kind, self.power, self.random_state)
-        return start.undefined or self._fits(self._H[name], start.M)
-
-    def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[LayerMachine]:
-        """Fit a machine to a layer's inputs, and yield it after 0, 1, ... updates."""
-        estimator = RFMRegressor if self.classes_ is None else RFMClassifier
+        start = layer_matrix(layer, features, self.power, self.random_state)
+        if start.undefined:
+            return start.undefined
+        kind = RFMRegressor if self.classes_ is None else RFMClassifier
         names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
-        coordinates = None
-        if H.shape[1] > len(H) and kernel_named(self.kernel, self.exponent).radial:
-            coordinates = Coordinates.of(H, M)
-        start, rows = (M, H) if coordinates is None else (None, coordinates.rows(H))
-        machine = estimator(M_init=start, progress=False, **{name: getattr(self, name) for name in names})
-        for updates, fitted in enumerate(machine.staged_fit(rows, self._y)):
-            # A fitted estimator's parts are replaced, never changed.
-            yield LayerMachine(copy.copy(fitted), coordinates, M, updates)
+        machine = kind(progress=False, **{each: getattr(self, each) for each in names})
+        return staged(machine, self._H[name], self._y, start.M)
 
     def _targets(self, y: Any, n: int) -> NDArray[Any]:
         """Return targets of the kind that `fit` saw: labels, or numbers."""
@@ -316,35 +301,11 @@ class LayerwiseRFM(BaseEstimator):
             raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
         return found.values
 
-    def _answering(self) -> str:
-        """Return the name of the layer that answers."""
+    def _predicting_layer(self) -> str:
+        """Return the name of the layer whose machine predicts."""
         if self.layer is None:
             return list(self.machines_)[-1]
         name = str(self.audit_[self.layer]["name"])
         if name not in self.machines_:
             raise InputError("layer", f"{name} has no machine ({self.notes_.get(name, 'not among the layers chosen')})")
         return name
-
-
-def _kept(net: Any, bars: bool) -> Network:
-    """Return a network that does not change: a copy of the one handed in, or with a warning that one itself."""
-    network = Network(net, bars)
-    if isinstance(net, (str, os.PathLike)):
-        return network
-    try:
-        return network.copied()
-    except InputError as error:
-        warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=3)
-        return network
-
-
-def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
-    """Return the layers of an audit whose name matches a shell pattern (None: all).
-
-    Raises:
-        InputError: none does.
-    """
-    chosen = [layer for layer in found if pattern is None or fnmatchcase(layer["name"], pattern)]
-    if not chosen:
-        one_of("layers", str(pattern), [layer["name"] for layer in found])
-    return chosen

@@ -1,5 +1,7 @@
 """A layer's machine: fitted to the layer's rows, or to coordinates of rows that are wider than there are rows."""
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine_of
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.kernels import kernel_named
 from nfa.rfm.layerwise.coordinates import Coordinates
 
 RFM = RFMClassifier | RFMRegressor
@@ -45,6 +48,24 @@ class LayerMachine:
         if M is None:  # the identity
             return cosine_of(measured.trace(), float(measured.d), measured.square)
         return cosine_of(M.inner(measured), M.square, measured.square)
+
+
+def staged(machine: RFM, H: Tensor, y: NDArray[Any], start: FactoredMatrix | None) -> Iterator[LayerMachine]:
+    """Fit a machine to the rows that reach a layer, and yield it after 0, 1, ... updates of M.
+
+    Args:
+        machine: The estimator, whose first M is `start`.
+        H: The rows, n x d.
+        y: Their targets.
+        start: M before the first update; None for the identity.
+    """
+    coordinates = None
+    if H.shape[1] > len(H) and kernel_named(machine.kernel, machine.exponent).radial:
+        coordinates = Coordinates.of(H, start)
+    M, rows = (start, H) if coordinates is None else (None, coordinates.rows(H))
+    for updates, fitted in enumerate(machine.set_params(M_init=M).staged_fit(rows, y)):
+        # A fitted estimator's parts are replaced, never changed.
+        yield LayerMachine(copy.copy(fitted), coordinates, start, updates)
 
 
 def cosine_with(M: Tensor, measured: FactoredMatrix) -> float:
