@@ -6,7 +6,7 @@ from nfa.rfm.estimators.classifier_cv import RFMClassifierCV
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.regressor_cv import RFMRegressorCV
 from nfa.rfm.layerwise import LayerwiseRFM
-from nfa.rfm.saving.reading import load
+from nfa.rfm.saving.files import load, save
 
 __all__ = [
     "DeepRFM",
@@ -18,4 +18,5 @@ __all__ = [
     "RFMRegressor",
     "RFMRegressorCV",
     "load",
+    "save",
 ]

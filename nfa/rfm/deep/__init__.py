@@ -1,9 +1,8 @@
 """Deep recursive feature machines: one machine after the other, random features or a network's own between them."""
 
 from nfa.rfm.deep.base import DeepRFM
-from nfa.rfm.deep.classifier import DeepRFMClassifier
 from nfa.rfm.deep.collapse import neural_collapse
+from nfa.rfm.deep.estimators import DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.deep.polar import PolarRFM
-from nfa.rfm.deep.regressor import DeepRFMRegressor
 
 __all__ = ["DeepRFM", "DeepRFMClassifier", "DeepRFMRegressor", "PolarRFM", "neural_collapse"]

@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
-from nfa.audits.audit import Audit
+from nfa.common.errors import InputError
 from nfa.data.labels import decoded, threshold_of
 from nfa.data.targets import target_array
 from nfa.network.model import with_ending
 from nfa.probe import Activations, activations
+from nfa.rfm.deep.base import TRANSPORTS, DeepRFM, Request
 from nfa.rfm.deep.collapse import LAST, collapse_rows
-from nfa.rfm.deep.network import Seed, Source, single_rows
-from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
-
-HEADS = ("network", "kernel")
-"""What answers: the network's last linear layer, or a kernel machine on the rows that reach it."""
+from nfa.rfm.network import Network, single_rows, unusual_layers
+from nfa.rfm.start import WeightStart, weight_starts
 
 SEVERAL = "several rows for each sample"
 
@@ -42,7 +41,7 @@ class PolarLayer:
     name: str
     M: NDArray[np.float64]
     weight: Tensor
-    machine: BaseRFM | None
+    machine: SingleRFM | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +66,7 @@ class NetworkHead:
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 
-class PolarRFM:
+class PolarRFM(DeepRFM):
     """A network computed with weights U_M M^(1/2) in its hidden layers; what `from_network` returns for "polar".
 
     U_M is the polar factor of W M^(1/2), so that directions, biases, norms and activations stay the network's, and M =
@@ -84,19 +83,19 @@ class PolarRFM:
 
     def __init__(
         self,
-        source: Source,
+        network: Network,
         layers: list[PolarLayer],
-        head: BaseRFM | NetworkHead,
+        head: SingleRFM | NetworkHead,
         collapse: pd.DataFrame,
         notes: list[str],
     ) -> None:
-        self._source = source
+        self._network = network
         self.layers_, self.head_, self.collapse_, self.notes_ = layers, head, collapse, notes
 
     def __repr__(self) -> str:
         """Say of what it is made."""
         head = "its own" if isinstance(self.head_, NetworkHead) else type(self.head_).__name__
-        return f"PolarRFM({self._source.model.name}, {len(self.layers_)} layers, head: {head})"
+        return f"PolarRFM({self._network.model.name}, {len(self.layers_)} layers, head: {head})"
 
     @property
     def classes_(self) -> NDArray[Any] | None:
@@ -126,74 +125,78 @@ class PolarRFM:
         return float(accuracy_score(labels.argmax(1) if one_hot else target_array(y), found))
 
     def _run(self, X: Any, layers: list[str]) -> Activations:
-        return self._source.run(X, layers, {layer.name: layer.weight for layer in self.layers_[:-1]})
+        weights = {layer.name: layer.weight for layer in self.layers_[:-1]}
+        return self._network.run(self._network.prepared(X), layers, weights)
 
     def _last_rows(self, X: Any) -> Tensor:
         name = self.layers_[-1].name
         return single_rows(self._run(X, [name]).rows[name], name)
 
 
-def polar_rfm(
-    source: Source,
-    X: Any,
-    y: Any,
-    features: str,
-    power: float,
-    audit: Audit | None,
-    head: str,
-    n_iters: int,
-    parameters: dict[str, Any],
-) -> PolarRFM:
-    """Return a network's `PolarRFM`; see `DeepRFM.from_network`."""
-    kept = source.copied()
-    with source.probe(X) as probe:
-        seeds = source.matrices(probe, features, power, audit)
-        targets, said = source.targets(y, probe.n_outputs)
+def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
+    """Return a network's `PolarRFM`, whatever the class that was asked.
+
+    Raises:
+        InputError: as `DeepRFM.from_network`.
+    """
+    for name, value in (("width", asked.width), ("feature_map", asked.feature_map)):
+        if value is not None:
+            raise InputError(name, "only for transport='random'; 'polar' keeps the network's own")
+    model, n_iters = asked.network.model, asked.n_iters
+    kept = asked.network.copied()
+    with asked.network.probe(asked.inputs) as probe:
+        starts = weight_starts(probe, asked.features, asked.power, asked.audit)
+        targets, said = asked.network.targets(asked.y, probe)
         kind = RFMClassifier if targets.are_classes else RFMRegressor
         weights: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
-        machines: dict[str, BaseRFM] = {}
+        machines: dict[str, SingleRFM] = {}
         if n_iters == 0:
-            weights = {layer.name: seeds[layer.name].weight(layer.weight) for layer in source.layers[:-1]}
-            found = activations(probe, source.names, weights)
+            weights = {layer.name: starts[layer.name].weight(layer.weight) for layer in probe.layers[:-1]}
+            found = activations(probe, list(starts), weights)
             rows = found.rows
-        for layer in source.layers:
-            name, last = layer.name, layer is source.layers[-1]
+        for layer in probe.layers:
+            name, last = layer.name, layer is probe.layers[-1]
             if name not in rows:  # the layers before have changed, and with them these rows
                 found = activations(probe, [name], weights)
                 rows |= found.rows
-            if head == "kernel" if last else n_iters > 0:
-                machine = kind(**parameters | {"n_iters": n_iters, "M_init": seeds[name].dense})
+            if asked.head == "kernel" if last else n_iters > 0:
+                machine = kind(**asked.parameters | {"n_iters": n_iters, "M_init": starts[name].dense})
                 machines[name] = machine.fit(single_rows(rows[name], name), targets.values)
                 if n_iters > 0:
-                    seeds[name] = seeds[name].replaced(machine.machine_.metric)
+                    starts[name] = starts[name].replaced(machine.machine_.metric)
             if not last and name not in weights:
-                weights[name] = seeds[name].weight(layer.weight)
-    layers = [
-        PolarLayer(
-            layer.name,
-            seeds[layer.name].dense.numpy(),
-            weights.get(layer.name, layer.weight).clone(),
-            machines.get(layer.name),
-        )
-        for layer in source.layers
-    ]
+                weights[name] = starts[name].weight(layer.weight)
+        layers = [
+            PolarLayer(
+                layer.name,
+                starts[layer.name].dense.numpy(),
+                weights.get(layer.name, layer.weight).clone(),
+                machines.get(layer.name),
+            )
+            for layer in probe.layers
+        ]
     numbers = torch.from_numpy(np.unique(targets.values, return_inverse=True)[1]) if targets.are_classes else None
-    codes = None if targets.codes is None else torch.from_numpy(targets.codes)
-    table = _collapse([rows[name] for name in source.names], [seeds[name] for name in source.names], numbers)
-    notes = [*source.model.notes, *said, *source.unusual(rows)]
-    answering = machines.get(source.names[-1]) or NetworkHead(
-        targets.order, threshold_of(found.outputs.cpu(), codes, source.model.ending), source.model.ending
-    )
-    return PolarRFM(kept, layers, answering, table, notes)
+    table = _collapse([rows[name] for name in starts], list(starts.values()), numbers)
+    notes = [*model.notes, *said, *unusual_layers({name: rows[name] for name in starts})]
+    head: SingleRFM | NetworkHead
+    if asked.head == "kernel":
+        head = machines[layers[-1].name]
+    else:
+        codes = None if targets.codes is None else torch.from_numpy(targets.codes)
+        head = NetworkHead(targets.order, threshold_of(found.outputs.cpu(), codes, model.ending), model.ending)
+    return PolarRFM(kept, layers, head, table, notes)
 
 
-def _collapse(rows: list[Tensor], seeds: list[Seed], classes: Tensor | None) -> pd.DataFrame:
+TRANSPORTS["polar"] = polar_rfm
+
+
+def _collapse(rows: list[Tensor], starts: list[WeightStart], classes: Tensor | None) -> pd.DataFrame:
     """Return `collapse_`; the rows reaching the next layer are those that a layer makes."""
     table = []
-    for number, (H, seed) in enumerate(zip(rows, seeds, strict=True)):
+    for number, (H, start) in enumerate(zip(rows, starts, strict=True)):
         # R'h is M^(1/2)h, turned, which changes nothing.
-        rooted = H.double() @ seed.factor.to(H.device)
+        rooted = H.double() @ start.factor.to(H.device)
         following = LAST if number + 1 == len(rows) else rows[number + 1]
         places = [SEVERAL if isinstance(at, Tensor) and at.shape[1] > 1 else at for at in (H, rooted, following)]
         table += collapse_rows(number, [at[:, 0] if isinstance(at, Tensor) else at for at in places], classes)

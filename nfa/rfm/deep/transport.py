@@ -1,11 +1,18 @@
 """Carry a feature matrix from one set of features of some rows to another."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
+from nfa.common.checks import number
+from nfa.common.errors import InputError
 from nfa.features.polar import negligible
+from nfa.rfm.network import single_rows
+from nfa.rfm.start import WeightStart
 
 
 def carried(R: Tensor, H: Tensor, X: Tensor, ridge: float) -> tuple[Tensor, float]:
@@ -41,3 +48,39 @@ def carried(R: Tensor, H: Tensor, X: Tensor, ridge: float) -> tuple[Tensor, floa
     total = float((wanted**2).sum())
     residual = float(((wanted - U @ ((s * shrunk)[:, None] * found)) ** 2).sum())
     return Vt.T @ (shrunk[:, None] * found), 1 - residual / total if total > 0 else math.nan
+
+
+class Carried:
+    """The first M of each machine, as the machines' rows become known: a network's, carried to these rows.
+
+    Args:
+        starts: By the network's layer, its M.
+        rows: By the network's layer, the rows h that reach it, n x 1 x d.
+        ridge: Of the regression; see `carried`.
+
+    Attributes:
+        matrices: Those carried so far.
+
+    Raises:
+        InputError: a ridge below 0.
+    """
+
+    def __init__(self, starts: Mapping[str, WeightStart], rows: Mapping[str, Tensor], ridge: float) -> None:
+        self.matrices: list[Tensor] = []
+        self._starts, self._rows, self._ridge = starts, rows, number("transport_ridge", ridge)
+        self._names, self._shares = list(starts), list[dict[str, Any]]()
+
+    def __call__(self, place: int, x: Tensor) -> Tensor:
+        """Return the first M (p x p) of a machine on rows x (n x p)."""
+        name = self._names[place]
+        H = single_rows(self._rows[name], name)
+        TR, share = carried(self._starts[name].factor, H, x, self._ridge)
+        if not bool(TR.any()):
+            raise InputError("net", f"layer {name} sees the same for every sample (a dead layer); no M can be carried")
+        self._shares.append({"layer": place, "name": name, "share": share})
+        self.matrices.append(TR @ TR.T)
+        return self.matrices[-1]
+
+    def table(self) -> pd.DataFrame:
+        """Return for each layer the share of its M's variance that the machine's rows explain."""
+        return pd.DataFrame(self._shares)

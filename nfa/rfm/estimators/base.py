@@ -1,37 +1,62 @@
-"""What the regressor and the classifier share: parameters, fitting, what is known afterwards."""
+"""What all these estimators share: parameters, tables in and arrays out, and what is known of the fitted machine."""
 
+import os
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_array, check_random_state, check_X_y
+from sklearn.utils import Tags, check_array, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from nfa.common.checks import check_finite, number, one_of, positive
-from nfa.common.progress import progress
+from nfa.common.checks import check_finite
+from nfa.rfm.estimators.fitting import Fitted, Settings
+from nfa.rfm.estimators.parameters import (
+    Constraint,
+    above_zero,
+    among,
+    anything,
+    checked,
+    not_negative,
+    optional,
+    whole,
+)
 from nfa.rfm.estimators.tables import as_host, as_tensor, column_encoder, computing_dtype, device_of, encoded_from
 from nfa.rfm.estimators.training import Training, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
-from nfa.rfm.recursion import Problem, Recipe, recursion
-from nfa.rfm.saving.saved import Saved
-from nfa.rfm.seeds import first_matrix
-from nfa.rfm.solving.choosing import plan
+from nfa.rfm.recursion import Recipe
+from nfa.rfm.saving.files import load, save
 
-SCALES = ("max", "trace")
+IN_RECIPE = ("bandwidth", "bandwidth_scale", "ridge", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
+"""Parameters that a `Recipe` has under the same name."""
+IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
+"""Parameters that `Settings` have under the same name."""
 
 
-class BaseRFM(Saved, BaseEstimator):
-    """A recursive feature machine; see `RFMRegressor` and `RFMClassifier`."""
+class BaseRFM(BaseEstimator):
+    """An estimator made of recursive feature machines; see `RFMRegressor` for the parameters."""
 
-    machine_: KernelMachine
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        "kernel": anything,  # which is known together with its exponent
+        "exponent": not_negative,
+        "bandwidth": above_zero,
+        "bandwidth_scale": optional(among(["median"])),
+        "ridge": not_negative,
+        "n_iters": whole(0),
+        "M_init": anything,
+        "M_scale": optional(among(["max", "trace"])),
+        "diag": anything,
+        "center_grads": anything,
+        "agop_power": above_zero,
+        "agop_samples": optional(whole(1)),
+        "memory_budget": above_zero,
+        "random_state": anything,
+        "progress": anything,
+    }
     _y_checks: ClassVar[dict[str, bool]] = {}
 
     def __init__(
@@ -78,28 +103,6 @@ class BaseRFM(Saved, BaseEstimator):
         shown = str(super().__repr__(N_CHAR_MAX))
         return f"{shown}: {self.solver_}" if hasattr(self, "solver_") else shown
 
-    def _recipe(self) -> Recipe:
-        """Return the parameters of an iteration, checked."""
-        bandwidth, agop_power = (number(name, getattr(self, name), True) for name in ("bandwidth", "agop_power"))
-        number("memory_budget", self.memory_budget, above_zero=True)
-        if self.M_scale is not None:
-            one_of("M_scale", self.M_scale, SCALES)
-        if self.bandwidth_scale is not None:
-            one_of("bandwidth_scale", self.bandwidth_scale, ["median"])
-        if self.agop_samples is not None:
-            positive("agop_samples", self.agop_samples)
-        return Recipe(
-            kernel_named(self.kernel, number("exponent", self.exponent)),
-            bandwidth,
-            self.bandwidth_scale,
-            number("ridge", self.ridge),
-            self.M_scale,
-            self.diag,
-            self.center_grads,
-            agop_power,
-            self.agop_samples,
-        )
-
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to rows X (n x d) and targets y.
 
@@ -113,27 +116,91 @@ class BaseRFM(Saved, BaseEstimator):
             InputError: a parameter out of range, a column of dates, or a memory budget too small.
         """
         training = self._training(X, y, sample_weight).present()
-        return self._fit(training.rows, self._targets(training.targets, learn=True), training.weights)
+        self._fit(training.rows, self._targets(training.targets, learn=True), training.weights)
+        return self
 
-    def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
-        """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
+    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
+        """Return the average gradient outer product of the fitted machine, of M's shape, float64.
+
+        AGOP = mean over rows of J'J with J = df/dx; where a row is a training row, that pair counts 0.
 
         Args:
-            X: As for `fit`, as are the others.
-            y: Targets.
-            sample_weight: Weights.
-
-        >>> from nfa.rfm import RFMRegressor
-        >>> X = np.random.default_rng(0).normal(size=(30, 2))
-        >>> [one.machine_.metric.root is None for one in RFMRegressor(n_iters=1).staged_fit(X, X[:, 1])]
-        [True, False]
+            X: The rows to average over; None for the training rows, each by its weight.
+            centered: Subtract from J its mean over rows.
         """
-        training = self._training(X, y, sample_weight).present()
-        yield from self._stages(training.rows, self._targets(training.targets, learn=True), training.weights)
+        fitted = self._output_machine
+        return fitted.agop(None if X is None else self._rows(X), centered)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file; see `nfa.rfm.save`.
+
+        Raises:
+            InputError: as `nfa.rfm.save`.
+        """
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: Any = None) -> Self:
+        """Read what `save` wrote; see `nfa.rfm.load`.
+
+        Raises:
+            InputError: as `nfa.rfm.load`; or the file holds another class.
+        """
+        found: Self = load(path, device, cls.__name__)
+        return found
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
         """Return targets as numbers, (n, c), float64; `learn` what kind they are, otherwise hold them to it."""
+
+    @abstractmethod
+    def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
+        """Fit the machines to rows, targets and weights."""
+
+    @property
+    @abstractmethod
+    def _output_machine(self) -> Fitted:
+        """The machine whose outputs are the estimator's; raises `NotFittedError` where there is none yet."""
+
+    @property
+    def machine_(self) -> KernelMachine:
+        """The fitted kernel machine."""
+        return self._output_machine.machine
+
+    @property
+    def M_(self) -> NDArray[np.float64]:
+        """Its feature matrix, (d, d), or (d,) where M is kept diagonal."""
+        return self._output_machine.M
+
+    @property
+    def bandwidth_(self) -> float:
+        """Its bandwidth L, in the units of its rows."""
+        return self._output_machine.machine.bandwidth
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """A row per iteration."""
+        return self._output_machine.history
+
+    @property
+    def solver_(self) -> str:
+        """How it was fitted, in words."""
+        return self._output_machine.solver
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """The diagonal of M as shares of its trace: how much f varies along each column of X, (n_features_in_,).
+
+        Columns that one categorical column became count together.
+        """
+        return self._shares(self.M_)
+
+    def _settings(self) -> Settings:
+        """Return how a machine is fitted by these parameters, checked."""
+        found = checked(self, self._constraints)
+        kernel = kernel_named(found["kernel"], found["exponent"])
+        recipe = Recipe(kernel, **{name: found[name] for name in IN_RECIPE})
+        return Settings(recipe, **{name: found[name] for name in IN_SETTINGS})
 
     def _training(self, X: Any, y: Any, sample_weight: Any) -> Training:
         """Return rows, targets and weights, checked; learns the columns."""
@@ -165,51 +232,13 @@ class BaseRFM(Saved, BaseEstimator):
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return f(x) for each row, (m, c)."""
-        rows = self._rows(X)  # which checks that there is a machine
-        return self.machine_.predict(rows).cpu().numpy()
+        machine = self.machine_
+        return machine.predict(self._rows(X)).cpu().numpy()
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         found = as_tensor(values).to(self._device, self._dtype)
         check_finite("X", found)  # also what float32 cannot hold
         return found
-
-    def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Self:
-        """Run the recursion, and keep its last machine."""
-        for _ in self._stages(X, Y, weights):
-            pass
-        return self
-
-    def _stages(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Iterator[Self]:
-        """Run the recursion; keep each of its machines in turn, and yield the estimator."""
-        recipe, n_iters = self._recipe(), positive("n_iters", self.n_iters, least=0)
-        problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()
-        solver = plan(len(problem.X), X.element_size(), self.memory_budget)
-        self.solver_, self._weights = str(solver), problem.weights
-        M = first_matrix(self.M_init, X.shape[1], self.diag).to(X.device)
-        generator = torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31)))
-        rows = []
-        with progress("fitting", n_iters + 1) if self.progress else nullcontext(lambda steps: None) as advance:
-            for step in recursion(problem, M, recipe, solver, n_iters, generator):
-                rows.append(step.row(M))
-                M = step.machine.metric.M
-                advance(1)
-                yield self._keep(step.machine, pd.DataFrame(rows))
-
-    def _keep(self, machine: KernelMachine, history: pd.DataFrame) -> Self:
-        """Set what is known after fitting."""
-        self.machine_, self.history_ = machine, history
-        self.M_ = machine.metric.M.cpu().numpy()
-        self.bandwidth_ = machine.bandwidth
-        return self
-
-    @property
-    def feature_importances_(self) -> NDArray[np.float64]:
-        """The diagonal of M as shares of its trace: how much f varies along each column of X, (n_features_in_,).
-
-        Columns that one categorical column became count together.
-        """
-        check_is_fitted(self)
-        return self._shares(self.M_)
 
     def _shares(self, M: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the diagonal of an M on the (encoded) columns of X as shares of its trace."""
@@ -218,19 +247,6 @@ class BaseRFM(Saved, BaseEstimator):
             diagonal = np.bincount(encoded_from(self.encoder_), weights=diagonal, minlength=self.n_features_in_)
         total = diagonal.sum()
         return np.asarray(diagonal / total if total > 0 else diagonal, dtype=np.float64)
-
-    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
-        """Return the average gradient outer product of the fitted machine, of M's shape, float64.
-
-        AGOP = mean over rows of J'J with J = df/dx; where a row is a training row, that pair counts 0.
-
-        Args:
-            X: The rows to average over; None for the training rows, each by its weight.
-            centered: Subtract from J its mean over rows.
-        """
-        check_is_fitted(self)
-        rows, weights = (None, self._weights) if X is None else (self._rows(X), None)
-        return self.machine_.agop(rows, centered, self.M_.ndim == 1, weights).cpu().numpy()
 
     def __sklearn_tags__(self) -> Tags:
         """Dense numbers only."""

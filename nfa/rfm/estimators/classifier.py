@@ -12,21 +12,14 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.data.labels import codes_of
 from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.losses import log_probabilities
+from nfa.rfm.saving.registry import kept_in_files
+from nfa.rfm.saving.single import machine_parts, restored_machine
 
 
-class RFMClassifier(ClassifierMixin, BaseRFM):
-    """A recursive feature machine for classes: regression on one-hot targets, the largest output wins.
-
-    Parameters and attributes are those of `RFMRegressor`; besides, `classes_` holds the labels, sorted, of any type.
-
-    Source: arXiv:2212.13881, Algorithm 1 and its tabular experiments.
-
-    >>> X = np.random.default_rng(0).normal(size=(200, 5))
-    >>> model = RFMClassifier().fit(X, np.where(X[:, 0] > 0, "yes", "no"))
-    >>> model.predict([[3, 0, 0, 0, 0], [-3, 0, 0, 0, 0]]).tolist()
-    ['yes', 'no']
-    """
+class ClassifierRFM(ClassifierMixin, BaseRFM):
+    """What machines for classes have in common: targets are one-hot rows of sorted labels, the largest output wins."""
 
     classes_: NDArray[Any]
 
@@ -62,3 +55,18 @@ class RFMClassifier(ClassifierMixin, BaseRFM):
         """Return the outputs as probabilities, (n, c); see `nfa.rfm.losses.log_probabilities`."""
         outputs = self._outputs(X)
         return log_probabilities(torch.from_numpy(outputs)).exp().numpy()
+
+
+@kept_in_files(machine_parts, restored_machine)
+class RFMClassifier(ClassifierRFM, SingleRFM):
+    """A recursive feature machine for classes: regression on one-hot targets, the largest output wins.
+
+    Parameters and attributes are those of `RFMRegressor`; besides, `classes_` holds the labels, sorted, of any type.
+
+    Source: arXiv:2212.13881, Algorithm 1 and its tabular experiments.
+
+    >>> X = np.random.default_rng(0).normal(size=(200, 5))
+    >>> model = RFMClassifier().fit(X, np.where(X[:, 0] > 0, "yes", "no"))
+    >>> model.predict([[3, 0, 0, 0, 0], [-3, 0, 0, 0, 0]]).tolist()
+    ['yes', 'no']
+    """

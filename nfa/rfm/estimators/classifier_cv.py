@@ -7,13 +7,19 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from nfa.rfm.estimators.classifier import RFMClassifier
-from nfa.rfm.estimators.search import BaseSearch
+from nfa.rfm.estimators.search import BaseSearch, Criterion, of_best
 from nfa.rfm.losses import log_loss
+from nfa.rfm.saving.registry import kept_in_files
+from nfa.rfm.saving.search import restored_search, search_parts
 
 
+def _accuracy(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    return float(accuracy_score(targets.argmax(1), outputs.argmax(1), sample_weight=weights))
+
+
+@kept_in_files(search_parts, restored_search)
 class RFMClassifierCV(ClassifierMixin, BaseSearch):
     """An `RFMClassifier` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
 
@@ -26,22 +32,13 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
     (True, True)
     """
 
-    _estimator = RFMClassifier
-
-    @staticmethod
-    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        return log_loss(outputs * unit, targets * unit, weights)
-
-    @staticmethod
-    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        return float(accuracy_score(targets.argmax(1), outputs.argmax(1), sample_weight=weights))
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """The labels, sorted."""
-        check_is_fitted(self)
-        found: NDArray[Any] = self.best_estimator_.classes_
-        return found
+    searched = RFMClassifier
+    _criterion = Criterion(
+        loss=lambda unit, outputs, targets, weights: log_loss(outputs * unit, targets * unit, weights),
+        shown=lambda unit, loss: loss,
+        score=_accuracy,
+    )
+    classes_ = of_best("classes_", "The labels, sorted.")
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return the chosen machine's outputs; see `RFMClassifier`."""

@@ -9,10 +9,33 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_tensor
+from nfa.rfm.saving.registry import kept_in_files
+from nfa.rfm.saving.single import machine_parts, restored_machine
 
 
-class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
+class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
+    """What machines for numbers have in common: targets and predictions are of y's shape, (n,) or (n, c)."""
+
+    _y_checks: ClassVar = {"multi_output": True, "y_numeric": True}
+
+    def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
+        """Return targets as (n, c)."""
+        if learn:
+            self._target_shape = y.shape[1:]
+        elif y.shape[1:] != self._target_shape:
+            raise InputError("validation", f"targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
+        return as_tensor(y.reshape(len(y), -1).astype(np.float64))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions of y's shape, in the dtype of the computation."""
+        outputs = self._outputs(X)
+        return outputs.reshape(len(outputs), *self._target_shape)
+
+
+@kept_in_files(machine_parts, restored_machine)
+class RFMRegressor(RegressorRFM, SingleRFM):
     """Kernel ridge regression that learns its features: a recursive feature machine for one or many targets.
 
     f(x) = sum_i a_i k(x, x_i), (K + ridge I) a = y, with the kernel a function of r / L,
@@ -62,18 +85,3 @@ class RFMRegressor(MultiOutputMixin, RegressorMixin, BaseRFM):
     >>> int(model.feature_importances_.argmax())
     0
     """
-
-    _y_checks: ClassVar = {"multi_output": True, "y_numeric": True}
-
-    def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
-        """Return targets as (n, c)."""
-        if learn:
-            self._target_shape = y.shape[1:]
-        elif y.shape[1:] != self._target_shape:
-            raise InputError("validation", f"targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
-        return as_tensor(y.reshape(len(y), -1).astype(np.float64))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return predictions of y's shape, in the dtype of the computation."""
-        outputs = self._outputs(X)
-        return outputs.reshape(len(outputs), *self._target_shape)

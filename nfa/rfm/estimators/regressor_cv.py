@@ -5,13 +5,19 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from torch import Tensor
 
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.estimators.search import BaseSearch
+from nfa.rfm.estimators.search import BaseSearch, Criterion
 from nfa.rfm.losses import squared_loss
+from nfa.rfm.saving.registry import kept_in_files
+from nfa.rfm.saving.search import restored_search, search_parts
 
 
+def _r2(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    return float(r2_score(targets, outputs, sample_weight=weights)) if len(targets) > 1 else float("nan")
+
+
+@kept_in_files(search_parts, restored_search)
 class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     """An `RFMRegressor` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
 
@@ -56,16 +62,10 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     (0, True)
     """
 
-    _estimator = RFMRegressor
-
-    @staticmethod
-    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        return squared_loss(outputs, targets, weights)
-
-    @staticmethod
-    def _shown_loss(unit: float, loss: float) -> float:
-        return loss * unit * unit
-
-    @staticmethod
-    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        return float(r2_score(targets, outputs, sample_weight=weights)) if len(targets) > 1 else float("nan")
+    searched = RFMRegressor
+    _criterion = Criterion(
+        loss=lambda unit, outputs, targets, weights: squared_loss(outputs, targets, weights),
+        # It may be no float64 in the units of the targets.
+        shown=lambda unit, loss: loss * unit * unit,
+        score=_r2,
+    )

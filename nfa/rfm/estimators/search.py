@@ -1,9 +1,10 @@
 """Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
 
+import os
 import warnings
-from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -18,27 +19,81 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
-from nfa.common.checks import check_finite, number, positive
+from nfa.common.checks import check_finite, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
+from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.saving.saved import Saved
-from nfa.rfm.seeds import first_matrix
+from nfa.rfm.saving.files import load, save
 from nfa.rfm.selection import FIRST, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
+from nfa.rfm.start import first_matrix
 
 DIAGONAL = ("l1", "power")
 """Kernels whose M is kept diagonal: the first for its cost, the second as it then adds most to what the others find."""
 
 
-class BaseSearch(Saved, BaseEstimator):
-    """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`."""
+PASSED_ON = (
+    *("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype"),
+    *("random_state", "progress"),
+)
+"""Parameters that every machine of a search has as they are given."""
 
-    _estimator: ClassVar[Any]
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a search minimises, and what it reports.
+
+    Args:
+        loss: Of the targets' unit, outputs, targets and weights, both in that unit: what is minimised.
+        shown: The loss as the tables show it, in the units of the targets, from the unit and the loss.
+        score: Of outputs, targets and weights: what is reported.
+    """
+
+    loss: Callable[[float, Tensor, Tensor, Tensor | None], float]
+    shown: Callable[[float, float], float]
+    score: Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], float]
+
+
+def of_best(name: str, meaning: str) -> Any:
+    """Return the property that an attribute is the chosen machine's."""
+
+    def get(search: "BaseSearch") -> Any:
+        check_is_fitted(search)
+        return getattr(search.best_estimator_, name)
+
+    return property(get, doc=meaning)
+
+
+class BaseSearch(BaseEstimator):
+    """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`.
+
+    It has an estimator, the one it chose: `best_estimator_`, whose are all attributes but the tables of the search.
+    """
+
+    searched: ClassVar[type[SingleRFM]]
+    """The class of the machines among which it chooses."""
+    _criterion: ClassVar[Criterion]
+    _constraints: ClassVar[Constraints] = {
+        "kernels": list_of(anything),
+        "exponent": not_negative,
+        "bandwidths": list_of(anything),
+        "ridges": list_of(above_zero),
+        "max_iters": whole(0),
+        "shortlist": whole(1),
+    }
     best_estimator_: Any
+
+    solver_ = of_best("solver_", "How the machine that was chosen was fitted, in words.")
+    M_ = of_best("M_", "The feature matrix of the machine that was chosen.")
+    feature_importances_ = of_best("feature_importances_", "The diagonal of `M_` as shares of its trace, by column.")
+    history_ = of_best("history_", "A row per iteration of the machine that was chosen.")
+    n_features_in_ = of_best("n_features_in_", "The number of columns of X.")
+    feature_names_in_ = of_best("feature_names_in_", "The columns' names, where X had names.")
 
     def __init__(
         self,
@@ -106,7 +161,7 @@ class BaseSearch(Saved, BaseEstimator):
             ValueError: what scikit-learn's checks refuse.
             InputError: a parameter out of range, fewer than two rows or groups, held-out targets unlike y.
         """
-        template = self._estimator(**self._shared())
+        template = self.searched(**self._passed_on())
         given = template._training(X, y, sample_weight)
         training = given.present()
         rows, weights, known = training.rows, training.weights, len(training.rows)
@@ -123,16 +178,40 @@ class BaseSearch(Saved, BaseEstimator):
             if weights is not None:
                 weights = torch.cat([weights, weights.new_ones(len(rows) - known)])
         self._search(rows, Y, weights, known, splits)
-        self.best_estimator_ = self._estimator(**self._shared() | self.best_params_).fit(X, y, sample_weight)
-        self.n_features_in_ = self.best_estimator_.n_features_in_
-        if hasattr(self.best_estimator_, "feature_names_in_"):
-            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        self.best_estimator_ = self.searched(**self._passed_on() | self.best_params_).fit(X, y, sample_weight)
         return self
 
-    def _shared(self) -> dict[str, Any]:
+    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
+        """Return the average gradient outer product of the machine that was chosen; see `RFMRegressor`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.agop(X, centered=centered))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions of the machine that was chosen."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.predict(X))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file; see `nfa.rfm.save`.
+
+        Raises:
+            InputError: as `nfa.rfm.save`.
+        """
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: Any = None) -> Self:
+        """Read what `save` wrote; see `nfa.rfm.load`.
+
+        Raises:
+            InputError: as `nfa.rfm.load`; or the file holds another class.
+        """
+        found: Self = load(path, device, cls.__name__)
+        return found
+
+    def _passed_on(self) -> dict[str, Any]:
         """Return the parameters that every machine of the search has."""
-        names = ("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype")
-        return {name: getattr(self, name) for name in (*names, "random_state", "progress")}
+        return {name: getattr(self, name) for name in PASSED_ON}
 
     def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
         """Return rows and targets with the held-out ones behind them."""
@@ -147,7 +226,7 @@ class BaseSearch(Saved, BaseEstimator):
 
     def _splits(self, given: Training, groups: Any) -> list[Split]:
         """Return which of the rows that count are to fit and which to judge by, in turn."""
-        classes, numbers, targets = issubclass(self._estimator, ClassifierMixin), given.numbers, given.targets
+        classes, numbers, targets = issubclass(self.searched, ClassifierMixin), given.numbers, given.targets
         if classes:
             targets = np.unique(targets, return_inverse=True)[1]  # splitters know not every type of label
         if groups is not None:
@@ -180,25 +259,19 @@ class BaseSearch(Saved, BaseEstimator):
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             return list(StratifiedKFold(min(most, largest), shuffle=True, random_state=seed).split(targets, targets))
 
-    def _several(self, name: str) -> list[Any]:
-        """Return the candidates that a parameter lists."""
-        values = getattr(self, name)
-        if isinstance(values, str) or not isinstance(values, Iterable) or not (found := list(values)):
-            raise InputError(name, f"got {values!r}, expected a list of at least one")
-        return found
-
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
         """Set the tables of what was tried, and what is best."""
-        max_iters, shortlist = positive("max_iters", self.max_iters, least=0), positive("shortlist", self.shortlist)
-        kernel_named("power", number("exponent", self.exponent))  # which checks it
-        kernels, bandwidths = self._several("kernels"), self._several("bandwidths")
-        ridges = [number("ridges", ridge, above_zero=True) for ridge in self._several("ridges")]
+        found = checked(self, self._constraints)
+        kernel_named("power", found["exponent"])  # which checks it
+        bandwidths, ridges, max_iters = found["bandwidths"], found["ridges"], found["max_iters"]
         recipes = {
-            kernel: [self._machine(kernel, bandwidth)._recipe() for bandwidth in bandwidths] for kernel in kernels
+            kernel: [self._machine(kernel, bandwidth)._settings().recipe for bandwidth in bandwidths]
+            for kernel in found["kernels"]
         }
         seed = int(check_random_state(self.random_state).randint(2**31))
         most = leave_one_out_rows(self.memory_budget)
-        shortlist = min(shortlist, len(bandwidths) * len(ridges))
+        shortlist = min(found["shortlist"], len(bandwidths) * len(ridges))
+        criterion = self._criterion
         total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
         left_out, tried, losses = [], [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
@@ -206,18 +279,18 @@ class BaseSearch(Saved, BaseEstimator):
                 problem = Problem.of(rows, Y, weights, candidates[0].kernel)
                 M = first_matrix(self.M_init, rows.shape[1], candidates[0].diag).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
-                loss = partial(self._loss, problem.unit)
+                loss = partial(criterion.loss, problem.unit)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)
                 held_out = CrossValidation(problem, splits, loss, self.memory_budget, seed, advance)
                 paths = tried_paths(held_out, M, ranking[:shortlist], max_iters)
                 targets = problem.Y[held_out.judged].cpu().numpy()
                 shares = None if weights is None else weights[held_out.judged].cpu().numpy()
-                shown = partial(self._shown_loss, problem.unit)
+                shown = partial(criterion.shown, problem.unit)
                 left_out += [named(kernel, each.recipe) | {"loss": shown(each.loss)} for each in ranking]
                 tried += [
                     named(kernel, each.recipe)
                     | {"n_iters": each.n_iters, "loss": shown(each.loss)}
-                    | {"score": self._score(each.outputs.cpu().numpy(), targets, shares)}
+                    | {"score": criterion.score(each.outputs.cpu().numpy(), targets, shares)}
                     for each in paths
                 ]
                 losses += [each.loss for each in paths]
@@ -226,67 +299,14 @@ class BaseSearch(Saved, BaseEstimator):
         self.best_score_ = best["score"]
         self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
 
-    def _machine(self, kernel: str, bandwidth: float) -> BaseRFM:
-        machine: BaseRFM = self._estimator(
+    def _machine(self, kernel: str, bandwidth: float) -> SingleRFM:
+        return self.searched(
             kernel,
-            **self._shared(),
+            **self._passed_on(),
             exponent=self.exponent if kernel == "power" else 1.0,
             diag=self.diag or kernel in DIAGONAL,
             bandwidth=bandwidth,
         )
-        return machine
-
-    @staticmethod
-    @abstractmethod
-    def _loss(unit: float, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-        """Return what is minimised, of outputs and targets that were divided by a unit."""
-
-    @staticmethod
-    def _shown_loss(unit: float, loss: float) -> float:
-        """Return a loss as the tables show it, in the units of the targets; it may be no float64 there."""
-        return loss
-
-    @staticmethod
-    @abstractmethod
-    def _score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
-        """Return what is reported."""
-
-    @property
-    def solver_(self) -> str:
-        """How the machine that was chosen was fitted, in words."""
-        check_is_fitted(self)
-        return str(self.best_estimator_.solver_)
-
-    @property
-    def M_(self) -> NDArray[np.float64]:
-        """The feature matrix of the machine that was chosen."""
-        check_is_fitted(self)
-        found: NDArray[np.float64] = self.best_estimator_.M_
-        return found
-
-    @property
-    def feature_importances_(self) -> NDArray[np.float64]:
-        """The diagonal of `M_` as shares of its trace, for each column of X."""
-        check_is_fitted(self)
-        found: NDArray[np.float64] = self.best_estimator_.feature_importances_
-        return found
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """A row per iteration of the machine that was chosen."""
-        check_is_fitted(self)
-        found: pd.DataFrame = self.best_estimator_.history_
-        return found
-
-    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
-        """Return the average gradient outer product of the machine that was chosen; see `RFMRegressor`."""
-        check_is_fitted(self)
-        return np.asarray(self.best_estimator_.agop(X, centered=centered))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return predictions of the machine that was chosen."""
-        check_is_fitted(self)
-        return np.asarray(self.best_estimator_.predict(X))
 
 
 def named(kernel: str, recipe: Recipe) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Rows wider than there are rows, in as many coordinates as there are rows: nothing of size d x d is formed."""
+"""Coordinates for layers with more inputs than there are training rows.
+
+A machine on n rows of d > n entries depends on the rows' span alone. A row becomes n coordinates in it, and nothing of
+size d x d is formed.
+"""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +17,7 @@ from nfa.features.factored import FactoredMatrix
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Coordinates of rows h in which a machine that starts from M starts from the identity, n entries at most.
+    """Coordinates of rows h, n at most, in which a machine that starts from M starts from the identity.
 
     With M = R'R, z = Rh and V an orthonormal basis (r x q) of what the training rows' z - center span: h becomes
     (V'(z - center), |z - center - VV'(z - center)|). Distances from training rows, whose last entry is 0, are those

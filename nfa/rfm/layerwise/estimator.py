@@ -1,35 +1,30 @@
 """A kernel machine on every layer's inputs, started from what an audit measured there."""
 
-import copy
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.checks import number, one_of, output_folder, positive
+from nfa.common.checks import output_folder
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
 from nfa.data.labels import Targets, read_targets
 from nfa.data.targets import as_numbers, target_array
-from nfa.features.factored import FactoredMatrix
 from nfa.rfm.estimators.classifier import RFMClassifier
+from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.kernels import kernel_named
-from nfa.rfm.layerwise.coordinates import Coordinates
-from nfa.rfm.layerwise.features import FEATURES, first_features
-from nfa.rfm.layerwise.machine import RFM, LayerMachine
-from nfa.rfm.layerwise.network import Network, chosen_layers
-from nfa.rfm.layerwise.table import COLUMNS, Test, error_of
-from nfa.rfm.unusual import unusual_rows
+from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine, staged
+from nfa.rfm.layerwise.table import COLUMNS, Test, error_of, network_score
+from nfa.rfm.network import check_audit, chosen_layers, kept_network, single_rows, unusual_rows
+from nfa.rfm.start import LAYER_MATRICES, layer_matrix
 
 
 class LayerwiseRFM(BaseEstimator):
@@ -66,7 +61,6 @@ class LayerwiseRFM(BaseEstimator):
         notes_: By layer without a machine, or with something unusual, what it is, in words.
         audit_: The audit.
         classes_: The labels, for classes.
-        targets_: How y was read beside the network's outputs (`nfa.data.labels.Targets`).
 
     Source: arXiv:2212.13881, which trains an RFM from the identity; the layers' features are those of its ansatz.
 
@@ -76,6 +70,13 @@ class LayerwiseRFM(BaseEstimator):
     >>> {name: machine.M_.shape for name, machine in model.machines_.items()}
     {'layers.0': (4, 4), 'layers.1': (8, 8)}
     """
+
+    _constraints: ClassVar[Constraints] = {
+        "features": among(LAYER_MATRICES),
+        "power": above_zero,
+        "n_iters": whole(0),
+        "random_state": whole(0),
+    }
 
     def __init__(
         self,
@@ -156,26 +157,25 @@ class LayerwiseRFM(BaseEstimator):
         Raises:
             InputError: as `from_network`.
         """
-        one_of("features", self.features, FEATURES)
-        number("power", self.power, above_zero=True)
-        positive("n_iters", self.n_iters, least=0)
-        positive("random_state", self.random_state, least=0)
-        self._network = network = Network(self.net, self.progress)
-        rows = network.prepared(X)
+        checked(self, self._constraints)
+        self._network = network = kept_network(self.net, self.progress)
+        inputs = network.prepared(X)
         found = self.audit
         if found is None:
-            found = network.audited(rows, self.init, self.outputs, self.layers, self.random_state)
+            found = network.audit(inputs, self.init, self.outputs, self.layers, self.random_state)
         self.audit_: Audit = found
         self._layers = chosen_layers(found, self.layers)
         if self.audit is not None:
-            network.check_audit(self._layers, rows)
+            with network.probe(inputs) as probe:
+                check_audit(found, [layer["name"] for layer in self._layers], probe.layers)
         # Several rows for each sample have no target each.
         single = [layer["name"] for layer in self._layers if layer["rows"] == found.about.n_samples]
-        seen = network.seen(rows, single)
-        self.targets_: Targets = read_targets(y, network.model.answers(network.n_outputs))
+        ran = network.run(inputs, single)
+        self._n_outputs = ran.outputs.shape[1]
+        self.targets_: Targets = read_targets(y, network.model.answers(self._n_outputs))
         self.classes_: NDArray[Any] | None = np.unique(self.targets_.values) if self.targets_.are_classes else None
-        self._y = self._targets(y, len(seen.outputs))
-        self._H = seen.rows
+        self._y = self._targets(y, len(ran.outputs))
+        self._H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
         with bars(self.progress), progress("fitting layers", len(self._layers)) as advance:
@@ -187,15 +187,15 @@ class LayerwiseRFM(BaseEstimator):
         self.coordinates_ = {name: each.coordinates for name, each in last.items() if each.coordinates is not None}
         if not self.machines_:
             raise InputError("features", f"no layer has a machine ({'; '.join(self.notes_.values())})")
-        self._answering()
+        self._predicting_layer()
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return predictions of the machine of `layer`: labels, or numbers of y's shape."""
         check_is_fitted(self)
-        name = self._answering()
-        seen = self._network.seen(self._network.prepared(X), [name])
-        return self._fitted[name][-1].predict(seen.rows[name])
+        name = self._predicting_layer()
+        rows = self._network.run(self._network.prepared(X), [name]).rows[name]
+        return self._fitted[name][-1].predict(single_rows(rows, name))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the accuracy of `predict`, or R^2 pooled over targets."""
@@ -222,16 +222,17 @@ class LayerwiseRFM(BaseEstimator):
             InputError: rows the network cannot take, or other targets than in `fit`.
         """
         check_is_fitted(self)
-        seen = self._network.seen(self._network.prepared(X), list(self._H))
-        targets = self._targets(y, len(seen.outputs))
-        kinds = [kind for kind in FEATURES if kind != "agop_centered" or self.features == kind]
-        score, why = self._network.score(seen.outputs, targets, self.targets_)
+        ran = self._network.run(self._network.prepared(X), list(self._H))
+        H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
+        targets = self._targets(y, len(ran.outputs))
+        kinds = [kind for kind in LAYER_MATRICES if kind != "agop_centered" or self.features == kind]
+        score, why = network_score(self._network.model, ran.outputs, targets, self.targets_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
         with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
             for layer in self._layers:
                 for kind in kinds:
-                    found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), seen.rows)
+                    found += test.rows(layer, kind, self.n_iters, self._stages(layer, kind), H)
                     advance(1)
         return pd.DataFrame(found, columns=COLUMNS)
 
@@ -271,28 +272,20 @@ class LayerwiseRFM(BaseEstimator):
         if notes:
             self.notes_[name] = "; ".join(notes)
 
-    def _stages(self, layer: LayerAudit, kind: str) -> Iterable[LayerMachine] | str:
+    def _stages(self, layer: LayerAudit, features: str) -> Iterable[LayerMachine] | str:
         """Return a layer's machines after 0, 1, ... updates, or why there are none."""
         name = layer["name"]
         if name not in self._H:
             return "left out: several rows for each sample"
-        if kind == self.features and name in self._fitted:
+        if features == self.features and name in self._fitted:
             return self._fitted[name]
-        start = first_features(layer, kind, self.power, self.random_state)
-        return start.undefined or self._fits(self._H[name], start.M)
-
-    def _fits(self, H: Tensor, M: FactoredMatrix | None) -> Iterator[LayerMachine]:
-        """Fit a machine to a layer's inputs, and yield it after 0, 1, ... updates."""
-        estimator = RFMRegressor if self.classes_ is None else RFMClassifier
+        start = layer_matrix(layer, features, self.power, self.random_state)
+        if start.undefined:
+            return start.undefined
+        kind = RFMRegressor if self.classes_ is None else RFMClassifier
         names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
-        coordinates = None
-        if H.shape[1] > len(H) and kernel_named(self.kernel, self.exponent).radial:
-            coordinates = Coordinates.of(H, M)
-        start, rows = (M, H) if coordinates is None else (None, coordinates.rows(H))
-        machine = estimator(M_init=start, progress=False, **{name: getattr(self, name) for name in names})
-        for updates, fitted in enumerate(machine.staged_fit(rows, self._y)):
-            # A fitted estimator's parts are replaced, never changed.
-            yield LayerMachine(copy.copy(fitted), coordinates, M, updates)
+        machine = kind(progress=False, **{each: getattr(self, each) for each in names})
+        return staged(machine, self._H[name], self._y, start.M)
 
     def _targets(self, y: Any, n: int) -> NDArray[Any]:
         """Return targets of the kind that `fit` saw: labels, or numbers."""
@@ -303,13 +296,13 @@ class LayerwiseRFM(BaseEstimator):
             if values.shape[1:] != expected:
                 raise InputError("y", f"shape {values.shape}, expected {('n', *expected)} as in fit")
             return as_numbers(values).astype(np.float64)
-        found = read_targets(y, self._network.model.answers(self._network.n_outputs))
+        found = read_targets(y, self._network.model.answers(self._n_outputs))
         if not found.are_classes:
             raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
         return found.values
 
-    def _answering(self) -> str:
-        """Return the name of the layer that answers."""
+    def _predicting_layer(self) -> str:
+        """Return the name of the layer whose machine predicts."""
         if self.layer is None:
             return list(self.machines_)[-1]
         name = str(self.audit_[self.layer]["name"])

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nfa.audits.audit import LayerAudit
-from nfa.network.scoring import Score
-from nfa.rfm.layerwise.machine import LayerMachine
+from nfa.common.errors import InputError
+from nfa.data.labels import Targets
+from nfa.network.model import Model
+from nfa.network.scoring import Score, score_outputs
+from nfa.rfm.layerwise.layer_machine import LayerMachine
 
 COLUMNS = (
     *("layer", "name", "d_in", "features", "n_iters"),
@@ -34,6 +38,32 @@ def error_of(predicted: NDArray[Any], y: NDArray[Any], are_classes: bool) -> flo
     y = y.astype(np.float64)
     spread = float(((y - y.mean(0)) ** 2).sum())
     return float(((y - predicted) ** 2).sum()) / spread if spread > 0 else math.nan
+
+
+def network_score(model: Model, outputs: Tensor, y: NDArray[Any], fitted: Targets) -> tuple[Score | None, str]:
+    """Return a network's own score on test rows, or None, and what is unusual about it, in words.
+
+    Args:
+        model: The network.
+        outputs: Shape (n, c).
+        y: Their targets.
+        fitted: The targets of the training rows, which say whether y is labels, and their order.
+    """
+    if not model.scored:
+        return None, "the network's outputs cannot be compared with y"
+    n_classes = model.answers(outputs.shape[1]).n_classes
+    try:
+        targets = torch.from_numpy(fitted.codes_of(y) if fitted.are_classes else y)
+        found = score_outputs(outputs, targets, ending=model.ending)
+    except InputError as error:
+        # Machines need no network whose classes are those of y.
+        return None, f"the network's own error is undefined ({error})"
+    if (found.metric == "accuracy") != fitted.are_classes:
+        return None, "the network's own error is of another kind than the machines'"
+    known = len(np.unique(fitted.values)) if fitted.are_classes else n_classes
+    if known != n_classes:
+        return found, f"y has {known} classes, but the network tells {n_classes} apart"
+    return found, "; ".join(fitted.notes)
 
 
 @dataclass(frozen=True, eq=False)

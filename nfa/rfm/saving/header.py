@@ -11,12 +11,6 @@ from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
 
-FORMAT = 1
-"""The version of what the header holds."""
-KEY = "rfm"
-"""Where the header of a safetensors file keeps it."""
-NOT_KEPT = ("M_init", "device")
-"""Parameters that belong to the fit and the machine it ran on."""
 SIGNED, UNSIGNED = ("int8", "int16", "int32", "int64"), ("uint8", "uint16", "uint32", "uint64")
 DTYPES = ("bool", *SIGNED, *UNSIGNED, "float16", "float32", "float64", "object")
 """Types of labels and categories besides text; an object is text, a number, a truth value or None."""

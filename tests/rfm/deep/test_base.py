@@ -197,6 +197,16 @@ def test_there_are_no_stages_and_asking_for_them_changes_nothing(model):
     np.testing.assert_array_equal(model.predict(NEW), before)
 
 
+@pytest.mark.parametrize("transport", ["polar", "random"])
+@pytest.mark.parametrize("y", [LABELS, NUMBERS], ids=["classes", "numbers"])
+def test_what_comes_from_a_network_is_a_deep_machine(transport, y):
+    net = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3 if y is LABELS else 1))
+    model = DeepRFM.from_network(net.double(), X, y, transport=transport)
+    assert isinstance(model, DeepRFM)
+    assert model.predict(NEW).shape == (15,)
+    assert len(model.layers_) == 2
+
+
 def test_which_of_the_two_must_be_said():
     with pytest.raises(InputError, match="DeepRFM: is of two kinds, DeepRFMClassifier for classes"):
         DeepRFM(3)

@@ -19,7 +19,7 @@ import nfa
 from nfa import InputError
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm import RFMClassifier, RFMRegressor
-from nfa.rfm.estimators import base
+from nfa.rfm.estimators import fitting
 from nfa.rfm.solving.dense import SingularKernelWarning
 
 
@@ -308,7 +308,7 @@ def test_progress_is_shown_where_it_is_wanted(monkeypatch):
         told.append((label, total))
         yield told.append
 
-    monkeypatch.setattr(base, "progress", counted)
+    monkeypatch.setattr(fitting, "progress", counted)
     RFMRegressor(n_iters=2).fit(X, Y)
     assert told == [("fitting", 3), 1, 1, 1]
     RFMRegressor(n_iters=2, progress=False).fit(X, Y)

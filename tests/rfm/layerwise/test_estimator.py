@@ -16,7 +16,7 @@ from nfa.data import Scaling
 from nfa.network import Model
 from nfa.network.scoring import score
 from nfa.rfm import LayerwiseRFM, RFMClassifier, RFMRegressor, load
-from nfa.rfm.layerwise.network import Network
+from nfa.rfm.network import Network
 
 X = gaussian(80, 6).numpy()
 LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)
@@ -177,8 +177,8 @@ def test_progress_is_shown_where_it_is_wanted(wanted, monkeypatch, capsys):
 
 
 def test_activations_are_computed_once_for_training_rows_and_once_for_test_rows(monkeypatch):
-    calls, seen = [], Network.seen
-    monkeypatch.setattr(Network, "seen", lambda self, X, layers: calls.append(layers) or seen(self, X, layers))
+    calls, run = [], Network.run
+    monkeypatch.setattr(Network, "run", lambda self, X, layers: calls.append(layers) or run(self, X, layers))
     LayerwiseRFM.from_network(net(), X, LABELS, n_iters=1).score_frame(NEW, NEW_LABELS)
     assert calls == [["layers.0", "layers.1", "layers.2"]] * 2
 
@@ -362,7 +362,7 @@ REFUSED = {
     "a pair": (lambda: LayerwiseRFM.from_network(net(), (X, LABELS), LABELS), "X: a tuple"),
     "another network": (
         lambda: LayerwiseRFM.from_audit(nfa.audit(net(seed=4), X), net(), X, LABELS),
-        "audit: the weight of layers.0 is not the network's",
+        "audit: layer 'layers.0' has another weight than the network's",
     ),
     "targets": (
         lambda: LayerwiseRFM.from_network(net(1), X, VALUES).score_frame(NEW, NEW[:, :2]),

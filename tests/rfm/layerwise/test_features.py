@@ -11,7 +11,8 @@ from reference import gradient_outer_product, jacobians, power
 import nfa
 from nfa.features import FactoredMatrix
 from nfa.features.similarity import cosine
-from nfa.rfm.layerwise.features import cosine_with, first_features, rotated
+from nfa.rfm.layerwise.layer_machine import cosine_with
+from nfa.rfm.start import layer_matrix, rotated
 
 NET = nfa.MLP(7, [5, 9], n_outputs=3, activation="tanh", bias=True, seed=3).double()
 INIT = perturbed(NET)
@@ -32,14 +33,14 @@ def test_every_seed_is_the_dense_matrix(audit, number, alpha):
     if number < 2:
         expected["agop_centered"] = gradient_outer_product(J, centered=True)
     for kind, M in expected.items():
-        found = first_features(audit[number], kind, alpha, seed=0)
+        found = layer_matrix(audit[number], kind, alpha, seed=0)
         assert found.undefined == ""
         M = M if alpha == 1 else power(M, alpha)
         np.testing.assert_allclose(found.M.dense(), M, atol=1e-9 * np.abs(M).max(), err_msg=kind)
     values = np.linalg.eigvalsh(expected["agop"] if alpha == 1 else power(expected["agop"], alpha))
-    drawn = first_features(audit[number], "random", alpha, seed=0).M.dense()
+    drawn = layer_matrix(audit[number], "random", alpha, seed=0).M.dense()
     np.testing.assert_allclose(np.linalg.eigvalsh(drawn), values, atol=2e-6 * values[-1])
-    assert first_features(audit[number], "identity", alpha, seed=0).M is None
+    assert layer_matrix(audit[number], "identity", alpha, seed=0).M is None
 
 
 def test_random_features_depend_on_the_seed_alone():
@@ -49,9 +50,9 @@ def test_random_features_depend_on_the_seed_alone():
 
 
 def test_what_is_undefined_has_a_reason(audit):
-    assert "trivial" in first_features(audit[2], "agop_centered", 1.0, seed=0).undefined
+    assert "trivial" in layer_matrix(audit[2], "agop_centered", 1.0, seed=0).undefined
     without = nfa.audit(NET, X)
-    assert first_features(without[0], "init_nfm", 1.0, 0).undefined == "the network before training is not known"
+    assert layer_matrix(without[0], "init_nfm", 1.0, 0).undefined == "the network before training is not known"
 
 
 @pytest.mark.parametrize(("k", "d"), [(3, 6), (8, 5)])

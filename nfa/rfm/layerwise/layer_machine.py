@@ -1,5 +1,7 @@
 """A layer's machine: fitted to the layer's rows, or to coordinates of rows that are wider than there are rows."""
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +13,8 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine_of
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.kernels import kernel_named
 from nfa.rfm.layerwise.coordinates import Coordinates
-from nfa.rfm.layerwise.features import cosine_with
 
 RFM = RFMClassifier | RFMRegressor
 
@@ -46,3 +48,30 @@ class LayerMachine:
         if M is None:  # the identity
             return cosine_of(measured.trace(), float(measured.d), measured.square)
         return cosine_of(M.inner(measured), M.square, measured.square)
+
+
+def staged(machine: RFM, H: Tensor, y: NDArray[Any], start: FactoredMatrix | None) -> Iterator[LayerMachine]:
+    """Fit a machine to the rows that reach a layer, and yield it after 0, 1, ... updates of M.
+
+    Args:
+        machine: The estimator, whose first M is `start`.
+        H: The rows, n x d.
+        y: Their targets.
+        start: M before the first update; None for the identity.
+    """
+    coordinates = None
+    if H.shape[1] > len(H) and kernel_named(machine.kernel, machine.exponent).radial:
+        coordinates = Coordinates.of(H, start)
+    M, rows = (start, H) if coordinates is None else (None, coordinates.rows(H))
+    for updates, fitted in enumerate(machine.set_params(M_init=M).staged_fit(rows, y)):
+        # A fitted estimator's parts are replaced, never changed.
+        yield LayerMachine(copy.copy(fitted), coordinates, start, updates)
+
+
+def cosine_with(M: Tensor, measured: FactoredMatrix) -> float:
+    """Return the cosine of a feature matrix (d, d), float64, and a measured one; NaN where one of them is 0."""
+    # <M, W'SW> = <WM, SW>: k d^2 operations, and nothing of size d x d but M.
+    W = measured.weight.W.double()
+    SW = W if measured.S is None else measured.S.double() @ W
+    inner = float(((W @ M) * SW).sum()) * measured.weight.unit**2
+    return cosine_of(inner, float((M * M).sum()), measured.square)

@@ -9,7 +9,7 @@ from helpers import gaussian
 import nfa
 from nfa import FactoredMatrix, InputError
 from nfa.rfm import RFMRegressor
-from nfa.rfm.seeds import first_matrix
+from nfa.rfm.start import first_matrix
 
 F = gaussian(3, 3)
 M = F.T @ F

@@ -1,0 +1,100 @@
+"""One kernel machine, fitted by the recursion to rows and targets: what is asked for, and what comes of it."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from nfa.common.progress import progress
+from nfa.rfm.machine import KernelMachine
+from nfa.rfm.recursion import Problem, Recipe, recursion
+from nfa.rfm.solving.choosing import plan
+from nfa.rfm.start import first_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """How a machine is fitted; see `RFMRegressor` for the meaning of each.
+
+    Args:
+        recipe: What happens in an iteration.
+        n_iters: Updates of M.
+        M_init: The first M, as `nfa.rfm.start.first_matrix` takes it.
+        memory_budget: GiB.
+        random_state: A seed, or the `RandomState` to draw one from.
+        progress: Whether a bar may be shown.
+    """
+
+    recipe: Recipe
+    n_iters: int
+    M_init: Any
+    memory_budget: float
+    random_state: Any
+    progress: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted machine, and what is known of the fit.
+
+    Args:
+        machine: The machine.
+        history: A row per iteration; see `nfa.rfm.recursion.Step.row`.
+        solver: How it was fitted, in words.
+        weights: Of the training rows, (n,), each above 0; None for 1.
+    """
+
+    machine: KernelMachine
+    history: pd.DataFrame
+    solver: str
+    weights: Tensor | None
+
+    @cached_property
+    def M(self) -> NDArray[np.float64]:
+        """The feature matrix, (d, d) or (d,)."""
+        return self.machine.metric.M.cpu().numpy()
+
+    def agop(self, rows: Tensor | None, centered: bool) -> NDArray[np.float64]:
+        """Return the AGOP over some rows, or (None) over the training rows, each by its weight; of M's shape."""
+        weights = self.weights if rows is None else None
+        return self.machine.agop(rows, centered, self.M.ndim == 1, weights).cpu().numpy()
+
+
+def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: Settings) -> Iterator[Fitted]:
+    """Yield the machine after 0, 1, ..., n_iters updates of M.
+
+    Args:
+        X: Shape (n, d), on the device and in the dtype of the computation.
+        Y: Shape (n, c).
+        weights: Shape (n,), at least 0; None for 1.
+        settings: How.
+
+    Raises:
+        InputError: a first M that cannot be, or a memory budget too small.
+    """
+    recipe = settings.recipe
+    problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()
+    solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
+    M = first_matrix(settings.M_init, X.shape[1], recipe.diag).to(X.device)
+    generator = torch.Generator().manual_seed(int(check_random_state(settings.random_state).randint(2**31)))
+    rows, n_iters = [], settings.n_iters
+    with progress("fitting", n_iters + 1) if settings.progress else nullcontext(lambda steps: None) as advance:
+        for step in recursion(problem, M, recipe, solver, n_iters, generator):
+            rows.append(step.row(M))
+            M = step.machine.metric.M
+            advance(1)
+            yield Fitted(step.machine, pd.DataFrame(rows), str(solver), problem.weights)
+
+
+def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: Settings) -> Fitted:
+    """Return the machine after all updates; see `stages`."""
+    *_, last = stages(X, Y, weights, settings)
+    return last

@@ -1,0 +1,67 @@
+"""What an estimator's parameters may be: a table of constraints, by name, and one check of all of them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from nfa.common.checks import number, one_of, positive
+from nfa.common.errors import InputError
+
+Constraint = Callable[[str, Any], Any]
+"""Takes a parameter's name and its value; returns the value to compute with, or raises `InputError`."""
+Constraints = Mapping[str, Constraint]
+
+not_negative: Constraint = number
+above_zero: Constraint = partial(number, above_zero=True)
+
+
+def anything(name: str, value: Any) -> Any:
+    """Return the value: it is checked where it is used, beside the data."""
+    return value
+
+
+def whole(least: int) -> Constraint:
+    """Return the constraint that a value is a whole number of at least `least`."""
+    return partial(positive, least=least)
+
+
+def among(choices: Iterable[str]) -> Constraint:
+    """Return the constraint that a value is one of some names."""
+    return partial(one_of, choices=tuple(choices))
+
+
+def optional(constraint: Constraint) -> Constraint:
+    """Return the constraint that a value is None or satisfies another constraint."""
+
+    def check(name: str, value: Any) -> Any:
+        return None if value is None else constraint(name, value)
+
+    return check
+
+
+def list_of(constraint: Constraint) -> Constraint:
+    """Return the constraint that a value is a list of at least one, each of which satisfies another constraint."""
+
+    def check(name: str, value: Any) -> list[Any]:
+        if isinstance(value, str) or not isinstance(value, Iterable) or not (found := list(value)):
+            raise InputError(name, f"got {value!r}, expected a list of at least one")
+        return [constraint(name, each) for each in found]
+
+    return check
+
+
+def checked(estimator: Any, constraints: Constraints) -> dict[str, Any]:
+    """Return an estimator's parameters, each as its constraint returns it.
+
+    Args:
+        estimator: Has the parameters as attributes.
+        constraints: By name.
+
+    Raises:
+        InputError: a value does not satisfy its constraint.
+
+    >>> from types import SimpleNamespace
+    >>> checked(SimpleNamespace(ridge=1, dtype=None), {"ridge": not_negative, "dtype": optional(among(["float32"]))})
+    {'ridge': 1.0, 'dtype': None}
+    """
+    return {name: constraint(name, getattr(estimator, name)) for name, constraint in constraints.items()}

@@ -1,0 +1,78 @@
+"""Write a fitted estimator to a file, and read it back."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from nfa.common.checks import existing_file, one_of
+from nfa.common.errors import InputError
+from nfa.common.shown import shown
+from nfa.common.writing import replacing, write_tensors
+from nfa.formats.nfa_file import read_safetensors
+from nfa.rfm.estimators.tables import device_of
+from nfa.rfm.saving.formats import FORMAT, upgraded
+from nfa.rfm.saving.header import HeaderError, expect, typed
+from nfa.rfm.saving.registry import ENTRIES
+
+KEY = "rfm"
+"""Where the header of a safetensors file keeps what is said of the estimator, as JSON."""
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a safetensors file: parameters, training rows, coefficients, M.
+
+    The rows are in the coordinates of M, in the dtype of the computation. Of the parameters, those are kept that JSON
+    can hold, and neither `M_init` nor `device`; the others will have their default values. An estimator that chose its
+    parameters is kept with its tables and the machine it chose.
+
+    Args:
+        model: An `RFMClassifier`, `RFMRegressor`, `RFMClassifierCV` or `RFMRegressorCV`.
+        path: The file.
+
+    Raises:
+        InputError: another class, labels or categories of a type that is not kept, or the file cannot be written.
+    """
+    name = type(model).__name__
+    if name not in ENTRIES or ENTRIES[name].kind is not type(model):
+        raise InputError("model", f"{name} is none of {', '.join(sorted(ENTRIES))}; pickle it")
+    check_is_fitted(model)
+    parts, tensors = ENTRIES[name].parts(model)
+    header = {"format": FORMAT, "nfa_version": version("nfa"), "class": name} | parts
+    text = json.dumps(header, allow_nan=False)
+    with replacing("path", Path(path)) as (new,):
+        write_tensors(new, tensors, {KEY: text})
+
+
+def load(path: str | os.PathLike[str], device: Any = None, expected: str | None = None) -> Any:
+    """Read the estimator that `save` wrote, of whatever class; nothing in the file is executed.
+
+    Its predictions are those of the estimator that was saved, to 1e-6 of the largest (in float32, to its rounding).
+
+    Args:
+        path: The file.
+        device: Where to compute, also the estimator's parameter; None for the CPU, wherever it was fitted.
+        expected: The class it must be.
+
+    Raises:
+        InputError: the file is damaged, of another kind, or holds another class; or the device is not there.
+    """
+    file = existing_file("path", path)
+    tensors, metadata = read_safetensors(file, "path")
+    if KEY not in metadata:
+        raise InputError("path", f"{file} holds no recursive feature machine")
+    place = device_of(None, device)
+    try:
+        header, tensors = upgraded(json.loads(metadata[KEY]), tensors)
+        name = one_of("class", typed(header, "class", str), ENTRIES)
+        expect(expected in (None, name), f"holds an {name}, expected an {expected}")
+        entry = ENTRIES[name]
+        return entry.restore(entry.kind, header, tensors, place, device)
+    except (InputError, HeaderError) as error:
+        raise InputError("path", f"{file}: {shown(error, 300)}") from error
+    # Whatever a header of the wrong shape meets on its way into numpy, pandas, scikit-learn and torch.
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise InputError("path", f"the header of {file} does not fit its tensors") from error

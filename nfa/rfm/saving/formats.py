@@ -1,0 +1,39 @@
+"""The versions of the format, and how a file of an older one becomes one of the newest."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from nfa.common.checks import one_of
+from nfa.rfm.saving.header import Header, expect, typed
+
+FORMAT = 2
+"""The version that is written."""
+
+Upgrade = Callable[[Header, dict[str, Tensor]], tuple[Header, dict[str, Tensor]]]
+
+
+def upgraded(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[str, Tensor]]:
+    """Return a file's header and tensors as the newest version holds them.
+
+    Raises:
+        HeaderError: an unknown version.
+    """
+    found = typed(header, "format", int)
+    expect(found == FORMAT or found in UPGRADES, f"format {found}, expected one from {min(UPGRADES)} to {FORMAT}")
+    for version in range(found, FORMAT):
+        header, tensors = UPGRADES[version](header, tensors)
+    return header, tensors
+
+
+def _from_1(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[str, Tensor]]:
+    """Version 1 kept what follows from M as well, and some matrices transposed, so that no bit would differ."""
+    for name in typed(header, "transposed", list):
+        matrix = tensors[one_of("transposed", name, tensors)]
+        expect(matrix.ndim == 2, f"transposed: {name} is no matrix")
+        tensors[name] = matrix.T
+    return header, {name: tensor for name, tensor in tensors.items() if name not in ("root", "usual")}
+
+
+UPGRADES: dict[int, Upgrade] = {1: _from_1}
+"""By version, what makes a file of it one of the next."""

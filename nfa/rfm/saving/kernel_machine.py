@@ -1,0 +1,59 @@
+"""A kernel machine as tensors of a file, and back."""
+
+import torch
+from torch import Tensor
+
+from nfa.common.shown import shown
+from nfa.rfm.kernels import kernel_named
+from nfa.rfm.machine import KernelMachine
+from nfa.rfm.metric import Metric, checked_matrix
+from nfa.rfm.saving.header import Header, above_zero, expect, typed
+
+
+def tensors_of(machine: KernelMachine, weights: Tensor | None) -> dict[str, Tensor]:
+    """Return a machine's tensors: M and center (float64), rows in M's coordinates, coefficients, weights."""
+    metric = machine.metric
+    found = {"M": metric.M, "center": metric.center, "rows": machine.centers, "coefficients": machine.a}
+    return found if weights is None else found | {"weights": weights}
+
+
+def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
+    """Return the kernel machine, once its tensors are known to fit each other."""
+    names = {"M", "center", "rows", "coefficients"}
+    expect(names <= set(tensors) <= names | {"weights"}, f"holds the tensors {shown(sorted(tensors))}")
+    for name, tensor in tensors.items():
+        kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
+        expect(tensor.dtype in kinds, f"{name} is {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
+        expect(bool(torch.isfinite(tensor).all()), f"{name} holds NaN or infinity")
+    M, center, rows, a = (tensors[name] for name in ("M", "center", "rows", "coefficients"))
+    expect(rows.ndim == a.ndim == 2 and min(*rows.shape, *a.shape) > 0, "rows and coefficients are no tables")
+    (n, d), same = rows.shape, rows.dtype == a.dtype
+    expect(len(a) == n and same, f"coefficients of {len(a)} {a.dtype} rows, expected {n} of {rows.dtype}")
+    expect(center.shape == (d,), f"center: shape {tuple(center.shape)}, expected ({d},)")
+    checked_matrix("M", M, d)
+    exponent = float(typed(found, "exponent", float, int))
+    kernel = kernel_named(typed(found, "kernel", str), exponent)
+    bandwidth, unit = above_zero(found, "bandwidth"), above_zero(found, "unit")
+    metric = metric_of(M.to(place), center.to(place), above_zero(found, "x_unit"), rows.to(place))
+    return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit)
+
+
+def metric_of(M: Tensor, center: Tensor, unit: float, rows: Tensor) -> Metric:
+    """Return the metric of M, given rows z = F (x - center) / unit in its coordinates.
+
+    How far a row may be off by rounding depends on the x: they are F^+ z, but for what F takes away altogether.
+    """
+    metric = Metric.of(M, center, unit)
+    if metric.root is None or metric.root.ndim == 1:
+        return metric
+    spread = (rows.double() @ torch.linalg.pinv(metric.root, hermitian=True)).square().mean(0)
+    return Metric.of(M, center, unit, spread)
+
+
+def weights_of(weights: Tensor | None, machine: KernelMachine) -> Tensor | None:
+    """Return the training rows' weights on the machine's device."""
+    if weights is None:
+        return None
+    fits = weights.shape == (len(machine.a),) and weights.dtype == machine.a.dtype and bool((weights > 0).all())
+    expect(fits, f"weights: expected {len(machine.a)} numbers above 0, {machine.a.dtype}")
+    return weights.to(machine.a.device)

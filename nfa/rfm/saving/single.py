@@ -1,0 +1,150 @@
+"""An estimator of one machine as a header and tensors, and back."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+
+from nfa.common.checks import one_of
+from nfa.common.shown import shown
+from nfa.rfm.estimators.fitting import Fitted
+from nfa.rfm.estimators.tables import encoded_columns, encoder_of, name_of
+from nfa.rfm.saving.header import (
+    Header,
+    array_from_json,
+    array_to_json,
+    expect,
+    from_json,
+    table_from_json,
+    table_to_json,
+    to_json,
+    typed,
+)
+from nfa.rfm.saving.kernel_machine import machine_of, tensors_of, weights_of
+from nfa.rfm.saving.registry import Tensors
+
+NOT_KEPT = ("M_init", "device")
+"""Parameters that belong to the fit and the machine it ran on."""
+
+
+def machine_parts(model: Any) -> tuple[Header, Tensors]:
+    """Return a fitted `RFMRegressor` or `RFMClassifier` as what goes into the header, and tensors."""
+    fitted = fitted_header(model)
+    return {"parameters": fitted["parameters"], "search": None, "fitted": fitted}, fitted_tensors(model)
+
+
+def restored_machine(kind: Any, header: Header, tensors: Tensors, place: torch.device, device: Any) -> Any:
+    """Return the estimator of the parts that `machine_parts` gave."""
+    expect(typed(header, "search", dict, type(None)) is None, f"{kind.__name__} does not search")
+    model = unfitted(kind, header, device)
+    return restored(model, typed(header, "fitted", dict), tensors, place)
+
+
+def fitted_tensors(model: Any) -> Tensors:
+    """Return the tensors of a fitted estimator."""
+    return tensors_of(model.machine_, model.fitted_.weights)
+
+
+def kept_parameters(model: Any) -> Header:
+    """Return the parameters that JSON can hold."""
+    found = {}
+    for name, value in model.get_params(deep=False).items():
+        if name == "dtype" and value is not None:
+            value = name_of(value)
+        plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+        single = plain if isinstance(plain, (list, tuple)) else [plain]
+        if name not in NOT_KEPT and all(each is None or isinstance(each, (bool, int, float, str)) for each in single):
+            found[name] = [to_json(each) for each in plain] if single is plain else to_json(plain)
+    return found
+
+
+def unfitted(estimator: Any, header: Header, device: Any) -> Any:
+    """Return an estimator with the parameters that were kept."""
+    found = dict(typed(header, "parameters", dict))
+    known = set(estimator().get_params()) - set(NOT_KEPT)
+    for name, value in found.items():
+        one_of("parameters", name, known)
+        found[name] = tuple(from_json(each) for each in value) if isinstance(value, list) else from_json(value)
+    model = estimator(**found, device=device)
+    if hasattr(model, "_settings"):
+        model._settings()  # which checks them
+    return model
+
+
+def fitted_header(model: Any) -> Header:
+    """Return what a fitted machine's tensors do not say."""
+    machine, encoder = model.machine_, model.encoder_
+    names = getattr(model, "feature_names_in_", None)
+    classes = getattr(model, "classes_", None)
+    return {
+        "parameters": kept_parameters(model),
+        "kernel": machine.kernel.name,
+        "exponent": float(machine.kernel.exponent),
+        "bandwidth": float(machine.bandwidth),
+        "unit": float(machine.unit),
+        "x_unit": float(machine.metric.unit),
+        "n_features": int(model.n_features_in_),
+        "features": None if names is None else names.tolist(),
+        "encoder": None if encoder is None else _encoder(encoder),
+        "classes": None if classes is None else array_to_json("classes_", classes),
+        "target_shape": None if classes is not None else list(model._target_shape),
+        "history": table_to_json(model.history_),
+        "solver": model.solver_,
+    }
+
+
+def _encoder(encoder: ColumnTransformer) -> list[Header]:
+    """Return the numbers of the columns that are one-hot encoded, with their categories."""
+    categories = encoder.named_transformers_["categories"].categories_
+    pairs = zip(encoded_columns(encoder), categories, strict=True)
+    return [{"column": number} | array_to_json(f"categories of column {number}", values) for number, values in pairs]
+
+
+def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -> Any:
+    """Return an estimator of one machine, fitted."""
+    machine = machine_of(found, tensors, place)
+    weights = weights_of(tensors.get("weights"), machine)
+    d, c = machine.centers.shape[1], machine.a.shape[1]
+    names = typed(found, "features", list, type(None))
+    n_features = typed(found, "n_features", int)
+    encoder = typed(found, "encoder", list, type(None))
+    fits = 0 < n_features <= d and (encoder is not None or n_features == d)
+    expect(fits, f"n_features: got {n_features}, but M has {d}")
+    model.n_features_in_ = n_features
+    if names is not None:
+        fits = all(isinstance(name, str) for name in names) and len(set(names)) == len(names) == n_features
+        expect(fits, f"features: expected {n_features} different names")
+        model.feature_names_in_ = np.array(names, dtype=object)
+    model.encoder_ = None if encoder is None else _encoder_restored(encoder, names, n_features, d)
+    classes, shape = (typed(found, key, kind, type(None)) for key, kind in (("classes", dict), ("target_shape", list)))
+    if is_classifier(model):
+        expect(classes is not None, "classes: none, but it is a classifier")
+        model.classes_ = array_from_json("classes", classes)
+        ascending = len(model.classes_) == c and bool((model.classes_[:-1] < model.classes_[1:]).all())
+        expect(ascending, f"classes: expected {c} different ones, sorted")
+    else:
+        expect(shape in ([c], []) and (shape or c == 1), f"target_shape: got {shown(shape)}, but there are {c} outputs")
+        model._target_shape = tuple(shape)
+    solver = shown(typed(found, "solver", str), 200)
+    model._device, model._dtype = place, machine.centers.dtype
+    model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights)
+    return model
+
+
+def _encoder_restored(found: list[Any], names: list[str] | None, n_features: int, d: int) -> ColumnTransformer:
+    """Return the transformer of known categories, fitted on a frame of one row."""
+    columns = [typed(each, "column", int) for each in found]
+    categories = [array_from_json("categories", each) for each in found]
+    width = n_features - len(columns) + sum(len(values) for values in categories)
+    expect(width == d, f"encoder: makes {width} columns, but M has {d}")
+    expect(len(columns) == len(set(columns)) and all(len(each) for each in categories), "encoder: an empty column")
+    expect(all(0 <= column < n_features for column in columns), f"encoder: columns {shown(columns)} of {n_features}")
+    known = dict(zip(columns, categories, strict=True))
+    row = {number: known[number][:1] if number in known else np.zeros(1) for number in range(n_features)}
+    frame = pd.DataFrame(row)
+    if names is not None:
+        frame.columns = pd.Index(names)
+    return encoder_of(columns, categories).fit(frame)

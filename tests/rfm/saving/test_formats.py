@@ -1,0 +1,47 @@
+"""Files of every version of the format, written by the code of their time, are read and predict the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import save_file
+
+from nfa import InputError
+from nfa.formats.nfa_file import read_safetensors
+from nfa.rfm import load
+from nfa.rfm.saving.files import KEY
+
+FILES = Path(__file__).parents[2] / "files"
+EXPECTED = json.loads((FILES / "expected-1.json").read_text())
+NEW = np.array(EXPECTED["rows"])
+TABLE = pd.DataFrame(NEW, columns=["u", "v", "w"]).assign(kind=EXPECTED["kind"])
+
+
+def predictions(model, name):
+    if name == "classifier":
+        assert model.predict(TABLE).tolist() == EXPECTED["classes"]
+        return model.predict_proba(TABLE)
+    return model.predict(NEW.astype(np.float32) if name == "regressor" else NEW)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", ["regressor", "classifier", "search"])
+def test_kept_files_predict_what_their_machines_did(name, version, tmp_path):
+    expected = np.array(EXPECTED[name])
+    model = load(FILES / f"machine-{version}-{name}.safetensors")
+    np.testing.assert_allclose(predictions(model, name), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    model.save(tmp_path / "again")
+    again = predictions(load(tmp_path / "again"), name)
+    np.testing.assert_allclose(again, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("transposed", [["secret"], ["center"], "M", None])
+def test_what_version_1_says_of_its_matrices_is_held_against_them(transposed, tmp_path):
+    tensors, metadata = read_safetensors(FILES / "machine-1-regressor.safetensors", "path")
+    header = json.loads(metadata[KEY]) | {"transposed": transposed}
+    save_file(tensors, tmp_path / "lies", metadata={KEY: json.dumps(header)})
+    with pytest.raises(InputError, match=r"^path: .*transposed: ") as refused:
+        load(tmp_path / "lies")
+    assert "\n" not in str(refused.value)

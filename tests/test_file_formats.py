@@ -1,0 +1,31 @@
+"""A network and an audit written by the code of the first version are read, and are what they were."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import nfa
+
+FILES = Path(__file__).parent / "files"
+EXPECTED = json.loads((FILES / "expected-1.json").read_text())
+
+
+def test_a_network_of_schema_1():
+    model = nfa.load(FILES / "network-1.safetensors")
+    assert (model.features, model.classes) == (("u", "v", "w"), ("no", "yes"))
+    assert (model.split["rows"], model.settings["loss"]) == (12, "cross_entropy")
+    inputs = model.scaling.apply(np.array(EXPECTED["rows"], dtype=np.float32))
+    outputs = model.net(torch.from_numpy(inputs)).detach()
+    np.testing.assert_allclose(outputs, EXPECTED["network"], rtol=1e-5, atol=1e-6)
+
+
+def test_an_audit_of_schema_1():
+    audit = nfa.Audit.load(FILES / "audit-1")
+    assert [layer["name"] for layer in audit] == EXPECTED["audit"]["name"]
+    assert [layer["cosine"] for layer in audit] == EXPECTED["audit"]["cosine"]
+    assert audit.score.metric == "accuracy"
+    for layer in audit:
+        N, A = (matrix.dense() for matrix in (layer.nfm, layer.agop))
+        np.testing.assert_allclose(float((N * A).sum() / (N.norm() * A.norm())), layer["cosine"], rtol=1e-5)
