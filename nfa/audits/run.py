@@ -12,6 +12,7 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import in_words
+from nfa.data.pairs import paired
 from nfa.features.columns import layer_columns
 from nfa.features.fact import fact_columns
 from nfa.features.measuring import Measured, measure
@@ -161,7 +162,7 @@ def _rows(data: Any, split: str, samples: int | None, seed: int) -> tuple[Any, s
 
 def _columns(model: Model, data: Any) -> list[str]:
     """Return the names of a data frame's columns in the order in which the network takes them; none of other data."""
-    X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
+    X, _ = paired(data)
     if model.transform is not None or not hasattr(X, "columns"):
         return []
     return [str(name) for name in (X.columns if model.features is None else model.features)]

@@ -67,7 +67,7 @@ def read_delimited(file: Path, target: str | None = None, max_memory: float | No
             except _DecimalCommaError:
                 return _Reader(place, text, separator, target, comma=True).table()
         except csv.Error as error:
-            raise place.because(f"a row cannot be read: {error}; quotes must be closed") from error
+            raise place.because(f"a row cannot be read: {shown(error)}; quotes must be closed") from error
 
 
 class _DecimalCommaError(Exception):

@@ -5,6 +5,7 @@ group, so that each group's rows lie together and a batch touches few groups. No
 that order.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
+from nfa.data.loaders import items, loader_of
+from nfa.data.pairs import paired
 
 TEXT = "OUST"
 """The kinds of arrays whose entries count as text where they are targets."""
@@ -94,12 +97,23 @@ class StreamSamples:
     """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
 
     def __init__(
-        self, loader: "DataLoader[Any] | TorchDataset[Any]", relabel: Callable[[Tensor], Tensor] | None = None
+        self,
+        loader: "DataLoader[Any] | TorchDataset[Any]",
+        relabel: Callable[[Tensor], Tensor] | None = None,
+        in_order: bool = False,
     ) -> None:
-        """Keep the loader (for a torch data set, make one), and what targets go through; nothing is read yet."""
-        self.loader = loader if isinstance(loader, DataLoader) else DataLoader(loader, batch_size=256)
+        """Keep the loader (for a torch data set, make one); nothing is read yet.
+
+        Args:
+            loader: What yields the samples.
+            relabel: What targets go through.
+            in_order: Whether every pass has to yield the same samples in the same order.
+        """
+        self.loader = loader_of(loader)
         self.relabel = relabel
+        self.in_order = in_order
         self.n: int | None = None
+        self._seen: bytes | None = None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in the loader's order, the loader's batches joined and cut to `batch_size`."""
@@ -135,27 +149,28 @@ class StreamSamples:
         raise InputError("data", "empty, the loader yields no samples")
 
     def _items(self) -> Iterator[tuple[Inputs, Tensor | None]]:
-        for item in self.loader:
-            given, y = item, None
-            if isinstance(item, (tuple, list)):
-                if len(item) > 2:
-                    raise InputError(
-                        "data",
-                        f"the loader yields {len(item)} things, expected x, (x, y), or ((x1, x2, ...), y) for "
-                        "several inputs",
-                    )
-                given, y = item[0], item[1] if len(item) > 1 else None
-            x = as_inputs(given, _loaded)
-            if y is not None and not isinstance(y, Tensor):
-                raise InputError("data", f"the loader yields targets of type {type(y).__name__}, expected tensors")
-            if count(x):
-                if y is not None and self.relabel is not None:
-                    y = self.relabel(y)
-                yield x, None if y is None else checked_targets(y)
+        """Yield checked inputs and targets, batch by batch."""
+        start = 0
+        digest = hashlib.blake2b()
+        for x, y in items(self.loader):
+            for name, leaf in leaves(x):
+                check_finite(name, leaf, first_row=start)
+            if y is not None:
+                y = checked_targets(y if self.relabel is None else self.relabel(y), start)
+            if self.in_order:
+                for leaf in (*(leaf for _, leaf in leaves(x)), *([] if y is None else [y])):
+                    digest.update(leaf.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            start += count(x)
+            yield x, y
+        if self.n not in (None, start):
+            raise InputError("data", f"the loader yields {start} samples, and {self.n} in an earlier pass")
+        if self.in_order and self._seen not in (None, digest.digest()):
+            raise InputError(
+                "data", "the loader yields other samples in each pass, or in another order, here without shuffle=True"
+            )
+        self._seen = digest.digest()
 
     def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
-        for name, leaf in leaves(x):
-            check_finite(name, leaf, first_row=start)
         numbers = torch.arange(start, start + count(x))
         order = (numbers % GROUPS).argsort(stable=True)
         return Batch(taken(x, order), None if y is None else y[order], numbers[order])
@@ -165,16 +180,19 @@ def as_samples(data: Any) -> Samples:
     """Return a reader of samples for tensors, arrays, tables, (X, y) pairs, a `Dataset` or a loader.
 
     Args:
-        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a dict of tensors or
-            arrays (several inputs), a pair (X, y) of any of these and targets, where X may also be a tuple
-            of several inputs; an `nfa.data.Dataset` (all its rows), a torch `Dataset` or a torch
-            `DataLoader` (one that yields its samples in the same order each time).
+        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a list of rows, a dict of
+            tensors or arrays (several inputs); a pair (X, y), X any of these or a tuple of several inputs, y the
+            targets or None (see `nfa.data.pairs.paired`: a tuple of two is always such a pair); an
+            `nfa.data.Dataset` (all its rows); a torch `Dataset` or `DataLoader`, which yields x, (x, y) or
+            ((x1, x2, ...), y).
 
     Raises:
         InputError: the type is none of these, the data are empty, not numbers, or not finite.
 
     >>> as_samples(np.zeros((5, 2), dtype=np.float32)).n
     5
+    >>> as_samples(((torch.zeros(4, 2), torch.zeros(4, 3)), None)).n
+    4
     >>> as_samples(({"left": torch.zeros(4, 2), "right": torch.zeros(4, 3)}, torch.zeros(4))).n
     4
     """
@@ -185,19 +203,18 @@ def as_samples(data: Any) -> Samples:
         return ArraySamples(_shared(data.X), targets, data.feature_names)
     if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
-    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    if isinstance(data, tuple) and len(data) != 2:
-        raise InputError("data", f"a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")
+    X, y = paired(data)
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
     inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
     return ArraySamples(inputs, None if y is None else _as_tensor("y", y), columns)
 
 
-def _loaded(name: str, x: Any) -> Tensor:
-    if not isinstance(x, Tensor):
-        raise InputError(name, f"the loader yields {type(x).__name__}, expected tensors")
-    return x
+def in_order(data: Any) -> Any:
+    """Return data whose samples come in one order; where a loader changes it, its second pass is refused."""
+    if isinstance(data, StreamSamples):
+        return StreamSamples(data.loader, data.relabel, in_order=True)
+    return StreamSamples(data, in_order=True) if isinstance(data, (DataLoader, TorchDataset)) else data
 
 
 def _as_tensor(argument: str, values: Any) -> Tensor:
@@ -214,7 +231,7 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise InputError(argument, "a list of unequal parts; hand over a pair (X, y) as a tuple") from error
+        raise InputError(argument, "a list of unequal parts; hand over rows, or a pair (X, y) as a tuple") from error
     if argument == "y" and array.dtype.kind in TEXT:
         array = np.unique(array.astype(str), return_inverse=True)[1]
     if array.dtype.kind not in "iufb":
@@ -223,14 +240,14 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
     return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
 
 
-def checked_targets(y: Tensor) -> Tensor:
-    """Return targets as class numbers (n,) or real numbers (n,) or (n, c).
+def checked_targets(y: Tensor, first_row: int = 0) -> Tensor:
+    """Return targets as class numbers (n,) or real numbers (n,) or (n, c), the first one that of row `first_row`.
 
     Raises:
         InputError: whole numbers in several columns, which are neither; an entry that is not finite.
     """
     if y.is_floating_point():
-        check_finite("y", y)
+        check_finite("y", y, first_row)
         return y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]

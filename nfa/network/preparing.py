@@ -1,5 +1,6 @@
 """Bring data into the form that a loaded network was trained on, and say what was done."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,8 @@ from torch.utils.data import Dataset as TorchDataset
 from nfa.common.errors import InputError
 from nfa.common.shown import few
 from nfa.data.dataset import Dataset, Scaling, unknown_classes
-from nfa.data.samples import StreamSamples
+from nfa.data.pairs import paired
+from nfa.data.samples import ArraySamples, StreamSamples
 from nfa.network.model import Model, label_name
 
 
@@ -36,13 +38,17 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     """
     if isinstance(data, Dataset):
         return _prepared_set(model, data)
+    if isinstance(data, (ArraySamples, StreamSamples)):
+        return data, []
     if isinstance(data, (DataLoader, TorchDataset)):
         if _scaling(model) is not None or model.transform is not None:
             raise InputError("data", "a loader's inputs cannot be prepared as this network needs; hand over arrays")
         if model.classes is None:
             return data, []
         return StreamSamples(data, partial(_class_numbers, classes=model.classes)), []
-    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    X, y = paired(data)
+    if isinstance(X, (Mapping, tuple)) and (model.transform is not None or _scaling(model) is not None):
+        raise InputError("data", "several inputs cannot be prepared as this network needs; it was trained on one")
     if model.transform is None and model.features is not None and hasattr(X, "columns"):
         missing = [name for name in model.features if name not in X.columns]
         if missing:
@@ -50,7 +56,8 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         X = X[list(model.features)]
     X, said = _inputs(model, X)
     if y is None:
-        return X, said
+        # Several inputs in a tuple are told from a pair by being part of one.
+        return ((X, None) if isinstance(X, tuple) else X), said
     if model.classes is not None:
         return (X, _class_numbers(y, model.classes)), said
     if holds_text(y):

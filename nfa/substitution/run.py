@@ -15,6 +15,7 @@ from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.data.dataset import Dataset
+from nfa.data.samples import in_order
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
@@ -58,8 +59,8 @@ def substitute(
 
     Args:
         net: As for `nfa.audit`; it comes back as it was.
-        data: As for `nfa.audit`. The AGOP is that of the train rows; outputs are compared and scored on the test
-            rows where the data have some, else on the part that the AGOP's rows are of.
+        data: As for `nfa.audit`; a loader must not shuffle. The AGOP is that of the train rows; outputs are compared
+            and scored on the test rows where the data have some, else on the part that the AGOP's rows are of.
         audit: An audit of this network, which saves measuring again; also for other outputs than logits, other rows,
             or random probes.
         init: The same network before training; where an audit is given, it knows.
@@ -92,7 +93,7 @@ def substitute(
     shape = data.feature_shape if isinstance(data, Dataset) else None
     ready, notes = prepare(model, data)
     rows, part = _scored_rows(ready, audit.about["split"])
-    with Probe(Forward(model, forward_args, head, shape), rows) as probe:
+    with Probe(Forward(model, forward_args, head, shape), in_order(rows)) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
         judge = Judge.of(probe, model, part, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
