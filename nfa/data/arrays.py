@@ -110,14 +110,14 @@ class _Member:
             version = np.lib.format.read_magic(stream)
             readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, self.columns_first, self.dtype = readers[version](stream)
-        self.shape = tuple(int(length) for length in shape)
+        self.shape = tuple(shape)
         if self.dtype.hasobject:
             raise _unreadable(file, "it holds Python objects")
         if self.dtype.kind not in KINDS or self.dtype.itemsize == 0:
             raise self.place.error(f"holds {self.dtype}, expected numbers")
         self.count = math.prod(self.shape)
         stated, there = self.count * self.dtype.itemsize, size - stream.tell()
-        if min(self.shape, default=1) < 0 or stated != there:
+        if any(isinstance(length, bool) or length < 0 for length in self.shape) or stated != there:
             got = f"{self.shape} of {self.dtype} need {stated} bytes, it has {there}"
             raise _unreadable(file, f"it is truncated or of another kind ({got})")
 

@@ -166,7 +166,8 @@ class StreamSamples:
             raise InputError("data", f"the loader yields {start} samples, and {self.n} in an earlier pass")
         if self.in_order and self._seen not in (None, digest.digest()):
             raise InputError(
-                "data", "the loader yields other samples in each pass, or in another order, here without shuffle=True"
+                "data",
+                "the loader brings other samples in each pass, or another order; this needs a loader without shuffle=True",
             )
         self._seen = digest.digest()
 

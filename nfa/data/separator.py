@@ -41,7 +41,8 @@ def separator_of(place: Place, text: str) -> tuple[str, str]:
         return stated[1], text[stated.end() :]
     sample = _sample(text)
     found = {each: _widths(sample, each) for each in (*SEPARATORS, " ")}
-    possible = [each for each in SEPARATORS if (found[each] or [0])[0] > 1]
+    bare = re.sub(r'"[^"]*"', "", sample.partition("\n")[0])
+    possible = [each for each in SEPARATORS if each in bare and (found[each] or [0])[0] > 1]
     even = [each for each in found if len(set(found[each])) == 1 and found[each][0] > 1]
     if len(possible) == 1:
         return possible[0], text

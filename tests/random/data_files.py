@@ -46,7 +46,8 @@ def made(path, kind, target, whole, content):
             data = nfa.load_data(path, target)
         except nfa.InputError as error:
             message = str(error)
-            assert message.isprintable() and len(message) < 3000, f"no line: {message[:3000]!r}"
+            assert message.isprintable(), f"no line: {message!r}"
+            assert len(message) < 3000, "no short line"
             assert not whole, f"refused: {message}"
             return kind
         right = content()
