@@ -167,7 +167,7 @@ class StreamSamples:
         if self.in_order and self._seen not in (None, digest.digest()):
             raise InputError(
                 "data",
-                "the loader brings other samples in each pass, or another order; this needs a loader without shuffle=True",
+                "the loader brings other samples in each pass, or another order; make it without shuffle=True",
             )
         self._seen = digest.digest()
 
