@@ -136,6 +136,8 @@ class Dataset:
             if y.dtype.kind not in "iub" or y.ndim != 1:
                 raise InputError("y", f"{y.dtype} of shape {y.shape}; give class numbers (n,) or real targets")
             object.__setattr__(self, "y", y.astype(np.int64))
+        elif self.y is not None:
+            object.__setattr__(self, "y", as_floats(self.y))
 
     def __repr__(self) -> str:
         """Say name, size and division in one line."""

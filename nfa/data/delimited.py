@@ -93,8 +93,7 @@ class _Reader:
         self.padded = self.width > 1 and not names[-1]
         names = names[self.index : self.width - self.padded]
         if all(name in MISSING or NUMBER.fullmatch(name) for name in names):
-            some = ", ".join(shown(name, 20) for name in names[:3])
-            raise place.error(f"begins with a line of numbers ({some}), expected the names of columns; add a header")
+            raise self._no_header(names)
         self.label = checked_names(place, names, target)
         self.names = [name for number, name in enumerate(names) if number != self.label]
         self.target = target or ""
@@ -127,6 +126,8 @@ class _Reader:
             if count != row + 1:
                 raise no_number(self.place, self.names[column], "truth values and numbers")
         y = None if self.label is None else self._targets()
+        if self.target in self.labels and all(map(NUMBER.fullmatch, self.names)):
+            raise self._no_header(self.names)
         if self.comma and not self.unambiguous and self.ambiguous is not None:
             field, row = self.ambiguous
             raise self.place.because(
@@ -134,6 +135,10 @@ class _Reader:
             )
         X = np.frombuffer(self.numbers, np.float64) if self.names else np.empty(0)
         return Table(tuple(self.names), X.reshape(-1, len(self.names)) if self.names else X.reshape(row + 1, 0), y)
+
+    def _no_header(self, first: list[str]) -> InputError:
+        some = ", ".join(shown(name, 20) for name in first[:3])
+        return self.place.error(f"begins with a line of numbers ({some}), expected the names of columns; add a header")
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the numbers and fields of rows, without index and padding."""

@@ -238,7 +238,7 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
-    return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
+    return _shared(array)
 
 
 def checked_targets(y: Tensor, first_row: int = 0) -> Tensor:
@@ -258,8 +258,17 @@ def checked_targets(y: Tensor, first_row: int = 0) -> Tensor:
 
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return a tensor over the array's memory; a copy where torch could write to what may not be written."""
-    array = np.ascontiguousarray(array)
+    """Return a tensor over the array's memory; a copy where torch could write there, or has no such dtype.
+
+    Whole numbers become int64; beyond it, and of more than 64 bits, numbers become the nearest of float64.
+    """
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    if kind in "ib" or (kind == "u" and (size < 8 or array.max(initial=0) < 1 << 63)):
+        dtype = np.dtype(np.int64)
+    elif kind == "f" and size <= 8:
+        dtype = array.dtype.newbyteorder("=")
+    array = np.ascontiguousarray(array.astype(dtype, copy=False))
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

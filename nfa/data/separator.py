@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from nfa.common.errors import Place
 
@@ -16,8 +17,8 @@ CHARACTERS = 1 << 20
 """Lines are looked at until there were so many characters."""
 
 
-def fields(text: str, separator: str) -> "csv._reader":  # type: ignore[name-defined]
-    """Return a reader of the rows of a text; blanks around a separator do not count, several are one separator."""
+def fields(text: str, separator: str) -> Any:
+    """Return a `csv.reader` of a text; blanks after a separator do not count, and several of them are one separator."""
     lines: Iterator[str] = io.StringIO(text, newline="")
     if separator == " ":
         lines = (line.rstrip() + "\n" for line in lines)

@@ -14,6 +14,7 @@ import nfa
 from nfa import InputError, load_data
 from nfa.cli import app
 from nfa.common.budget import GIB, Budget
+from nfa.data import as_samples
 
 
 def header(shape, descr="<f4", fortran=False):
@@ -91,6 +92,12 @@ def test_no_number_is_read_as_another(tmp_path):
         np.save(tmp_path / "t.npy", np.array([[value, 1]], dtype))
         assert load_data(tmp_path / "t.npy").X[0, 0] == value
     assert nfa.Dataset(np.array([[2**24 + 1]]), None).X[0, 0] == 2**24 + 1
+    for dtype, value in ((">f8", 0.1), ("g", 0.1), (">i4", 7), ("<u8", 2**63), (">u8", 2**64 - 2**12)):
+        array = np.array([[value, 1]], dtype)
+        (batch,) = as_samples((array, array[:, 0])).batches(5)
+        assert batch.x[0, 0].item() == batch.y[0].item() == value
+    y = nfa.Dataset(np.eye(2), np.array([0.1, 1], ">f8")).y
+    assert (y.dtype, y[0]) == (np.float64, 0.1)
 
 
 @pytest.mark.parametrize(

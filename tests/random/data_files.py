@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import nfa
+from nfa.data import load_data
 
 
 class Made(NamedTuple):
@@ -43,7 +44,7 @@ def made(path, kind, target, whole, content):
 
     def judge():
         try:
-            data = nfa.load_data(path, target)
+            data = load_data(path, target)
         except nfa.InputError as error:
             message = str(error)
             assert message.isprintable(), f"no line: {message!r}"
