@@ -56,10 +56,13 @@ def read_delimited(file: Path, target: str | None = None, max_memory: float | No
     """
     place = Place("data", file.name)
     with opened("data", file) as handle:
+        budget = Budget.of_file(handle.seek(0, 2), max_memory, REMEDY)
+        budget.hold(place, 2 * handle.tell())
+        handle.seek(0)
         raw = handle.read()
         separator, text = separator_of(place, decoded(place, raw))
         entries = text.count(separator) + text.count("\n") + text.count("\r") + 1
-        Budget.of_file(len(raw), max_memory, REMEDY).hold(place, len(raw) + len(text) + 8 * entries)
+        budget.hold(place, len(raw) + len(text) + 8 * entries)
         del raw
         try:
             try:
@@ -80,8 +83,7 @@ class _Reader:
     def __init__(self, place: Place, text: str, separator: str, target: str | None, comma: bool) -> None:
         self.place, self.separator, self.comma = place, separator, comma
         self.rows = fields(text, separator)
-        # Python reads digits of any script, and an underscore between two.
-        self.plain = text.isascii() and "_" not in text
+        self.plain = _plain(text)
         header = next((row for row in self.rows if "".join(row).strip()), None)
         if header is None:
             raise place.error("is empty, it has no rows")
@@ -115,7 +117,7 @@ class _Reader:
             if self.comma:
                 self._weigh(row, entries)
             try:
-                if self.comma or not self.plain:
+                if self.comma or not (self.plain or _plain("".join(entries))):
                     raise ValueError("to be read one by one")
                 self.numbers.extend(list(map(float, entries)))
             except ValueError:
@@ -220,6 +222,11 @@ class _Reader:
             row = next(row for row, label in enumerate(self.labels) if not pattern.fullmatch(label))
             held = f"{shown(self.labels[row])!r} at row {row}, and real numbers"
             raise InputError("target", f"column {shown(self.target)!r} holds {held}; {ADVICE}")
+
+
+def _plain(text: str) -> bool:
+    """Whether text lacks what only Python takes for a part of a number: digits of other scripts, underscores."""
+    return text.isascii() and "_" not in text
 
 
 def _many(count: int, what: str) -> str:

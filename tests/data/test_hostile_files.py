@@ -53,6 +53,16 @@ def test_a_parquet_of_one_value_often(tmp_path):
         load_data(tmp_path / "t.parquet")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "npy"])
+def test_a_file_with_a_hole_larger_than_memory(tmp_path, suffix):
+    path = tmp_path / f"t.{suffix}"
+    content = header((1 << 38, 4))
+    path.write_bytes(content)
+    os.truncate(path, len(content) + (1 << 42))
+    with pytest.raises(InputError, match=rf"t.{suffix} takes .* GiB in memory, more than the budget"):
+        load_data(path)
+
+
 def test_the_budget_grows_with_the_file():
     assert Budget.of_file(10).most == GIB // 4
     assert Budget.of_file(1 << 23).most == GIB // 2
