@@ -7,6 +7,7 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import in_words
+from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, Samples, as_samples
 from nfa.network.model import Model
 from nfa.network.preparing import encoded, prepare
@@ -52,8 +53,8 @@ class Rows:
             apart = self.scored is not self.measured
             scored = _with_targets(self.scored, data.part(self.scored_split).y) if apart else measured
         else:
-            pair = isinstance(data, tuple) and isinstance(self.measured, ArraySamples)
-            measured = scored = _with_targets(self.measured, data[1]) if pair else as_samples(data)
+            in_memory = isinstance(self.measured, ArraySamples)
+            measured = scored = _with_targets(self.measured, paired(data)[1]) if in_memory else as_samples(data)
         return replace(self, measured=measured, scored=scored, notes=(*self.notes, *said), prepared=data)
 
 
@@ -100,7 +101,7 @@ def _with_targets(samples: Samples, y: Any) -> Samples:
 
 def _columns(model: Model, data: Any) -> tuple[str, ...]:
     """Return the names of a data frame's columns in the order in which the network takes them; none of other data."""
-    X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
+    X, _ = paired(data)
     if model.transform is not None or not hasattr(X, "columns"):
         return ()
     return tuple(str(name) for name in (X.columns if model.features is None else model.features))

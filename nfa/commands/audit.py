@@ -10,6 +10,7 @@ from nfa.commands.options import (
     DeviceOption,
     DownloadOption,
     FolderOption,
+    MemoryOption,
     OutOption,
     SeedOption,
     TargetOption,
@@ -52,6 +53,7 @@ def audit_command(
     loss: Annotated[str | None, typer.Option(help="mse, onehot_mse or cross_entropy: adds the fact_ columns.")] = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
+    max_memory: MemoryOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
@@ -64,7 +66,7 @@ def audit_command(
     output_folder("out", out)
     loaded = load_network(model, "model", activation, architecture, classes)
     before = None if init is None else load_network(init, "init", activation, architecture)
-    rows = load_data(data, target, folder, download)
+    rows = load_data(data, target, folder, download, max_memory)
     for each in (loaded, before):
         if each is not None:
             move(each.net, device)

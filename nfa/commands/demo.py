@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from nfa.commands.options import DataArgument, DownloadOption, FolderOption, OutOption, SeedOption, TargetOption
+from nfa.commands.options import (
+    DataArgument,
+    DownloadOption,
+    FolderOption,
+    MemoryOption,
+    OutOption,
+    SeedOption,
+    TargetOption,
+)
 from nfa.commands.printing import finish
 from nfa.commands.train import train_network
 
@@ -13,13 +21,14 @@ def demo_command(
     target: TargetOption = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
+    max_memory: MemoryOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Train a network on a built-in set or a file, audit it against its initialisation, and say what it learned."""
     from nfa.audits.run import audit
     from nfa.data import load_data
 
-    rows = load_data(data, target, folder, download)
+    rows = load_data(data, target, folder, download, max_memory)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
     settings = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
     # About 150,000 samples seen, whatever the set's size: enough to leave so small an initialisation.

@@ -21,6 +21,15 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder fo
 TargetOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that is y, in a table.")]
 FolderOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a picture set lies.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Download a picture set that is not there.")]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory",
+        metavar="GIB",
+        help="What the data of a file may take; by default 64 times its size, at least 0.25, at most half of the "
+        "memory.",
+    ),
+]
 ClassesOption = Annotated[
     str | None,
     typer.Option(metavar="LABELS", help="The labels in the order of the network's outputs, with commas between."),

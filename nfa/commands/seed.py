@@ -11,6 +11,7 @@ from nfa.commands.options import (
     DeviceOption,
     DownloadOption,
     FolderOption,
+    MemoryOption,
     OutOption,
     SeedOption,
     TargetOption,
@@ -53,6 +54,7 @@ def seed_command(
     ),
     folder: FolderOption = None,
     download: DownloadOption = False,
+    max_memory: MemoryOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
 ) -> None:
@@ -70,7 +72,7 @@ def seed_command(
     for each in (loaded, before):
         if each is not None:
             move(each.net, device)
-    rows, notes = prepare(loaded, load_data(data, target, folder, download))
+    rows, notes = prepare(loaded, load_data(data, target, folder, download, max_memory))
     if rows.y is None:
         raise InputError("data", f"{rows.name} has no targets to fit machines to")
     as_in_training = loaded.split is not None and loaded.split["rows"] == rows.n and "test" in rows.split

@@ -10,6 +10,7 @@ from nfa.commands.options import (
     DeviceOption,
     DownloadOption,
     FolderOption,
+    MemoryOption,
     OutOption,
     SeedOption,
     TargetOption,
@@ -49,6 +50,7 @@ def train_command(
     target: TargetOption = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
+    max_memory: MemoryOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
 ) -> None:
@@ -59,7 +61,7 @@ def train_command(
     from nfa.data import load_data
 
     sizes = _widths(width)
-    rows = load_data(data, target, folder, download)
+    rows = load_data(data, target, folder, download, max_memory)
     settings = {
         "loss": loss,
         "optimizer": optimizer,

@@ -3,16 +3,23 @@
 import difflib
 import math
 import os
+import stat
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nfa.common.errors import InputError, Place
+from nfa.common.shown import few, shown
 from nfa.common.writing import unused_name
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MOST_COMPARED = 1000
+"""Names among which the nearest to an unknown one is looked for."""
+MOST_NAMED = 100
+"""Names that a message lists."""
 
 FINITE_CHUNK = 1 << 22
 """Entries looked at together by `check_finite`, so that the check needs no copy of the whole array."""
@@ -34,10 +41,11 @@ def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
     known = list(choices)
     if value in known:
         return value
-    by_lower = {choice.lower(): choice for choice in known}
+    # Among very many, the nearest takes minutes to find.
+    by_lower = {choice.lower(): choice for choice in known[:MOST_COMPARED]}
     near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
-    hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-    raise InputError(argument, f"{value!r} is unknown{hint} (known: {', '.join(known)})")
+    hint = f"; did you mean {shown(by_lower[near[0]])!r}?" if near else ""
+    raise InputError(argument, f"{shown(value)!r} is unknown{hint} (known: {few(known, MOST_NAMED)})")
 
 
 def positive(argument: str, value: Any, least: int = 1) -> int:
@@ -103,7 +111,7 @@ def check_finite(
         value = float(table[start + row, column])
         where = f"row {first_row + start + row}"
         if values.ndim > 1:
-            where += f", column {columns[column]!r}" if columns else f", column {column}"
+            where += f", column {shown(columns[column])!r}" if columns else f", column {column}"
         place = argument if isinstance(argument, Place) else Place(argument)
         raise place.because(f"{value} at {where}; every entry must be finite")
 
@@ -129,13 +137,19 @@ def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
     """Return `path` if it is a file that holds something.
 
     Raises:
-        InputError: it is missing, a folder, or empty.
+        InputError: it is missing, a folder, a pipe or a device, empty, or cannot be looked at.
     """
     file = Path(path)
-    if not file.exists():
-        raise InputError(argument, f"no such file: {file}")
-    if not file.is_file():
-        raise InputError(argument, f"{file} is not a file")
-    if file.stat().st_size == 0:
-        raise InputError(argument, f"{file} is empty")
+    name = shown(file, 300)
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(argument, f"no such file: {name}") from error
+    except (OSError, ValueError) as error:
+        # A name that is too long, a folder that may not be read, links in a circle, a zero byte in a name.
+        raise InputError(argument, f"cannot read {name} ({getattr(error, 'strerror', None) or error})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(argument, f"{name} is not a file")
+    if found.st_size == 0:
+        raise InputError(argument, f"{name} is empty")
     return file

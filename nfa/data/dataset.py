@@ -9,8 +9,27 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.shown import shown
 from nfa.data.labels import codes_of, unknown_classes
 from nfa.data.targets import as_numbers, target_array
+
+WHOLE = 1 << 24
+"""Up to it float32 holds every whole number."""
+
+
+def as_floats(X: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as float32 where that holds each of them exactly, else as the nearest in float64.
+
+    >>> as_floats(np.array([1, 2])).dtype, as_floats(np.array([1, 16777217])).dtype
+    (dtype('float32'), dtype('float64'))
+    """
+    if X.dtype.kind not in "iufb":
+        raise InputError("data", f"X holds {X.dtype}, expected numbers")
+    if X.dtype.kind in "iu" and X.size and X.dtype.itemsize > 2:
+        narrow = int(X.min()) >= -WHOLE and int(X.max()) <= WHOLE
+    else:
+        narrow = X.dtype.kind != "f" or X.dtype.itemsize <= 4
+    return X.astype(np.float32 if narrow else np.float64, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,20 +110,24 @@ class Dataset:
     PARTS = ("train", "val", "test")
 
     def __post_init__(self) -> None:
-        """Check the shapes; integer features are cast to float32."""
+        """Check the shapes; features become float32 where that holds them exactly, else float64."""
         if self.X.ndim != 2:
             raise InputError("data", f"X has shape {self.X.shape}, expected (rows, features)")
         if 0 in self.X.shape:
             raise InputError("data", f"empty, X has shape {self.X.shape}")
-        if self.X.dtype not in (np.float32, np.float64):
-            object.__setattr__(self, "X", self.X.astype(np.float32))
-        if self.y is not None and len(self.y) != len(self.X):
-            raise InputError("data", f"X has {len(self.X)} rows, y has {len(self.y)}")
+        object.__setattr__(self, "X", as_floats(self.X))
+        if self.y is not None and (self.y.ndim == 0 or len(self.y) != len(self.X)):
+            rows = len(self.y) if self.y.ndim else "none"
+            raise InputError("data", f"X has {len(self.X)} rows, y has {rows}")
+        if self.y is not None and (self.y.ndim > 2 or self.y.size == 0):
+            raise InputError("y", f"shape {self.y.shape}, expected (rows,) or (rows, targets)")
         if self.y is not None and self.y.dtype.kind != "f":
             y = target_array(self.y)
             if y.dtype.kind == "U":
                 raise InputError("y", "holds text; give class numbers (n,) and class_names, or real targets")
-            object.__setattr__(self, "y", y if y.dtype.kind == "f" else y.astype(np.int64))
+            object.__setattr__(self, "y", as_floats(y) if y.dtype.kind == "f" else y.astype(np.int64))
+        elif self.y is not None:
+            object.__setattr__(self, "y", as_floats(self.y))
 
     def __repr__(self) -> str:
         """Say name, size and division in one line."""
@@ -201,12 +224,15 @@ class Dataset:
         """
         if self.feature_names is None or self.feature_names == names:
             return self
-        missing = [name for name in names if name not in self.feature_names]
-        spare = [name for name in self.feature_names if name not in names]
+        numbers, wanted = {name: number for number, name in enumerate(self.feature_names)}, set(names)
+        missing = [name for name in names if name not in numbers]
+        spare = [name for name in self.feature_names if name not in wanted]
         if missing or spare:
             which, column = ("no", missing[0]) if missing else ("a", spare[0])
-            raise InputError("data", f"{self.name} has {which} column {column!r}, unlike the network's training data")
-        order = [self.feature_names.index(name) for name in names]
+            raise InputError(
+                "data", f"{self.name} has {which} column {shown(column)!r}, unlike the network's training data"
+            )
+        order = [numbers[name] for name in names]
         return replace(self, X=self.X[:, order], feature_names=names)
 
     def with_real_targets(self) -> "Dataset":

@@ -1,7 +1,7 @@
 """The user's own files: .npz, .npy, .csv and .parquet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,42 +10,53 @@ from nfa.common.checks import check_finite, existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.data.arrays import arrays_of
 from nfa.data.dataset import Dataset
+from nfa.data.delimited import read_delimited
+from nfa.data.parquet import read_parquet
 from nfa.data.targets import label_name, target_array
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
 
 
-def load_file(path: str | Path, target: str | None = None) -> Dataset:
-    """Read a data set from a file; nothing in it is executed.
+def load_file(path: str | Path, target: str | None = None, max_memory: float | None = None) -> Dataset:
+    """Read a data set from a file; nothing in it is executed, and no number is read as another.
+
+    Whole numbers become float32 where that holds each of them exactly, else float64; other numbers keep their dtype, in
+    a table float64.
 
     Args:
         path: `.npz` with `X` (n x d) and optionally `y`; `.npy` with X; `.csv` or `.parquet` with a named
             column for each feature.
         target: The column that is y, in a table. Without it a table has no y.
+        max_memory: GiB that the data may take. Without it, 64 times what the file takes on disk, at least a quarter
+            GiB, at most half of the machine's memory.
 
     Raises:
-        InputError: the file is missing, empty, truncated or of another kind; a feature is no number; an
-            entry is missing or not finite; there is no such column.
+        InputError: the file is missing, empty, truncated, of another kind, larger than the budget, or changes while
+            it is read; a feature is no number, or could be two; an entry is missing or not finite; there is no such
+            column.
     """
     file = existing_file("data", path)
     one_of("data: the file's suffix", file.suffix.lower(), SUFFIXES)
     if file.suffix.lower() in (".npz", ".npy"):
         if target is not None:
             raise InputError("target", f"{file.name} has no named columns; an .npz keeps its targets in 'y'")
-        return _from_arrays(file)
-    return _from_table(file, target)
+        return _from_arrays(file, max_memory)
+    table = (read_delimited if file.suffix.lower() == ".csv" else read_parquet)(file, target, max_memory)
+    y, classes = (None, None) if table.y is None else _targets(table.y)
+    data = Dataset(table.X, y, name=file.name, feature_names=table.names, class_names=classes)
+    _check_finite(data)
+    return data
 
 
-def _from_arrays(file: Path) -> Dataset:
-    arrays = arrays_of(file, "X")
+def _from_arrays(file: Path, max_memory: float | None) -> Dataset:
+    arrays = arrays_of(file, ["X"], ["y"], max_memory)
     X = arrays["X"]
     if X.dtype.kind not in "iufb":
         raise InputError("data", f"X in {file.name} holds {X.dtype}, expected numbers")
+    if X.ndim < 2 or X.size == 0:
+        raise InputError("data", f"X in {file.name} has shape {X.shape}, expected (rows, features), none of them 0")
+    y, classes = _array_targets(file.name, arrays["y"], len(X)) if "y" in arrays else (None, None)
     shape = X.shape[1:] if X.ndim > 2 else None
-    y, classes = _targets(arrays["y"]) if "y" in arrays else (None, None)
     data = Dataset(
         X.reshape(len(X), -1) if X.ndim > 2 else X,
         y,
@@ -57,45 +68,15 @@ def _from_arrays(file: Path) -> Dataset:
     return data
 
 
-def _from_table(file: Path, target: str | None) -> Dataset:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(file) if file.suffix.lower() == ".csv" else pd.read_parquet(file)
-    except ImportError as error:
-        raise InputError("data", ".parquet files need pyarrow: pip install 'nfa[parquet]'") from error
-    except (ValueError, OSError, UnicodeDecodeError, MemoryError) as error:
-        raise InputError("data", f"cannot read {file} as {file.suffix}: it is truncated or of another kind") from error
-    if len(table) == 0:
-        raise InputError("data", f"{file} is empty, it has no rows")
-    return from_frame(table, target, file.name)
-
-
-def from_frame(table: "pd.DataFrame", target: str | None, name: str) -> Dataset:
-    """Turn a pandas data frame into a data set; `target` names the column that is y.
-
-    Raises:
-        InputError: a feature is no number, an entry is missing or not finite, there is no such column.
-    """
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    table = table.rename(columns=str)
-    y, classes = None, None
-    if target is not None:
-        one_of("target", target, table.columns)
-        column = table.pop(target)
-        if column.isna().any():
-            raise InputError("target", f"column {target!r} has no value at row {int(column.isna().argmax())}")
-        y, classes = _targets(column.to_numpy())
-    for feature, dtype in table.dtypes.items():
-        if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
-            raise InputError(
-                "data", f"column {feature!r} holds {dtype}, expected numbers; encode it, drop it, or make it the target"
-            )
-    X = table.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    data = Dataset(X, y, name=name, feature_names=tuple(table.columns), class_names=classes)
-    _check_finite(data)
-    return data
+def _array_targets(name: str, y: NDArray[Any], rows: int) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    if y.ndim not in (1, 2) or len(y) != rows or y.size == 0:
+        raise InputError("data", f"y in {name} has shape {y.shape}, expected {rows} targets, one for each row of X")
+    if y.dtype.kind == "S":
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError("data", f"y in {name} holds text that is not in UTF-8") from error
+    return _targets(y)
 
 
 def _targets(values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None]:

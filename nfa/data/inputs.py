@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.pairs import paired
 
 Inputs = Tensor | dict[str, Tensor] | tuple[Tensor, ...]
 """One input (n x ...), or several of the same n."""
@@ -19,18 +20,23 @@ def in_words(data: Any) -> str:
 
     >>> in_words((torch.zeros(3, 2), torch.zeros(3))), in_words({"left": torch.zeros(3, 2)})
     ('a tensor with targets', 'several inputs')
+    >>> in_words(((torch.zeros(3, 2), torch.zeros(3, 1)), None))
+    'several inputs'
     """
     if isinstance(data, Dataset):
         return data.name
-    if isinstance(data, tuple) and len(data) == 2:
-        return f"{in_words(data[0])} with targets"
+    X, y = paired(data)
+    if X is not data or y is not None:
+        # Within a pair a tuple is several inputs.
+        inputs = "several inputs" if isinstance(X, (Mapping, tuple)) else in_words(X)
+        return inputs if y is None else f"{inputs} with targets"
     if hasattr(data, "columns"):
         return "a data frame"
     kinds: list[tuple[Any, str]] = [
         (Tensor, "a tensor"),
         (np.ndarray, "an array"),
         (list, "a list"),
-        ((Mapping, tuple), "several inputs"),
+        (Mapping, "several inputs"),
     ]
     return next((words for kind, words in kinds if isinstance(data, kind)), type(data).__name__)
 

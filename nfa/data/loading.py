@@ -20,6 +20,7 @@ def load_data(
     target: str | None = None,
     folder: str | os.PathLike[str] | None = None,
     download: bool = False,
+    max_memory: float | None = None,
 ) -> Dataset:
     """Load a data set by name or from a file.
 
@@ -28,6 +29,8 @@ def load_data(
         target: The column that is y in a table, or CelebA's attribute.
         folder: Where a picture set lies (see `load_vision`).
         download: Whether a picture set may be downloaded.
+        max_memory: GiB that the data of a file may take; by default 64 times what it takes on disk, at least a quarter
+            GiB, at most half of the machine's memory.
 
     Raises:
         InputError: the name is unknown (the nearest is suggested), or the source cannot be used.
@@ -35,13 +38,22 @@ def load_data(
     >>> load_data("digits")
     Dataset('digits', n=1797, d=64, outputs=10, rows: not divided)
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise InputError("data", f"got {type(source).__name__}, expected a name or the path of a file")
     text = os.fspath(source)
-    if Path(text).suffix.lower() in SUFFIXES or (text not in NAMES and Path(text).exists()):
-        return load_file(text, target)
+    if Path(text).suffix.lower() in SUFFIXES or (text not in NAMES and _exists(text)):
+        return load_file(text, target, max_memory)
     name = one_of("data", text, NAMES)
     if name == "digits":
         return _digits(target)
     return load_vision(name, folder, download, target)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:
+        return False  # too long for a name of a file
 
 
 def _digits(target: str | None) -> Dataset:

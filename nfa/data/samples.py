@@ -6,6 +6,7 @@ that order.
 """
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
+from nfa.data.loaders import items, loader_of
+from nfa.data.pairs import paired
 from nfa.data.targets import target_array, target_tensor
 
 GROUPS = 10
@@ -99,12 +102,23 @@ class StreamSamples:
     """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
 
     def __init__(
-        self, loader: "DataLoader[Any] | TorchDataset[Any]", relabel: Callable[[Tensor], Tensor] | None = None
+        self,
+        loader: "DataLoader[Any] | TorchDataset[Any]",
+        relabel: Callable[[Tensor], Tensor] | None = None,
+        in_order: bool = False,
     ) -> None:
-        """Keep the loader (for a torch data set, make one), and what targets go through; nothing is read yet."""
-        self.loader = loader if isinstance(loader, DataLoader) else DataLoader(loader, batch_size=256)
+        """Keep the loader (for a torch data set, make one); nothing is read yet.
+
+        Args:
+            loader: What yields the samples.
+            relabel: What targets go through.
+            in_order: Whether every pass has to yield the same samples in the same order.
+        """
+        self.loader = loader_of(loader)
         self.relabel = relabel
+        self.in_order = in_order
         self.n: int | None = None
+        self._seen: bytes | None = None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in the loader's order, the loader's batches joined and cut to `batch_size`."""
@@ -140,27 +154,29 @@ class StreamSamples:
         raise InputError("data", "empty, the loader yields no samples")
 
     def _items(self) -> Iterator[tuple[Inputs, Tensor | None]]:
-        for item in self.loader:
-            given, y = item, None
-            if isinstance(item, (tuple, list)):
-                if len(item) > 2:
-                    raise InputError(
-                        "data",
-                        f"the loader yields {len(item)} things, expected x, (x, y), or ((x1, x2, ...), y) for "
-                        "several inputs",
-                    )
-                given, y = item[0], item[1] if len(item) > 1 else None
-            x = as_inputs(given, _loaded)
-            if y is not None and not isinstance(y, Tensor):
-                raise InputError("data", f"the loader yields targets of type {type(y).__name__}, expected tensors")
-            if count(x):
-                if y is not None and self.relabel is not None:
-                    y = self.relabel(y)
-                yield x, None if y is None else target_tensor(y)
+        """Yield checked inputs and targets, batch by batch."""
+        start = 0
+        digest = hashlib.blake2b()
+        for x, y in items(self.loader):
+            for name, leaf in leaves(x):
+                check_finite(name, leaf, first_row=start)
+            if y is not None:
+                y = target_tensor(y if self.relabel is None else self.relabel(y), start)
+            if self.in_order:
+                for leaf in (*(leaf for _, leaf in leaves(x)), *([] if y is None else [y])):
+                    digest.update(leaf.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            start += count(x)
+            yield x, y
+        if self.n not in (None, start):
+            raise InputError("data", f"the loader yields {start} samples, and {self.n} in an earlier pass")
+        if self.in_order and self._seen not in (None, digest.digest()):
+            raise InputError(
+                "data",
+                "the loader brings other samples in each pass, or another order; make it without shuffle=True",
+            )
+        self._seen = digest.digest()
 
     def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
-        for name, leaf in leaves(x):
-            check_finite(name, leaf, first_row=start)
         numbers = torch.arange(start, start + count(x))
         order = (numbers % GROUPS).argsort(stable=True)
         return Batch(taken(x, order), None if y is None else y[order], numbers[order])
@@ -170,16 +186,19 @@ def as_samples(data: Any) -> Samples:
     """Return a reader of samples for tensors, arrays, tables, (X, y) pairs, a `Dataset` or a loader.
 
     Args:
-        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a dict of tensors or
-            arrays (several inputs), a pair (X, y) of any of these and targets, where X may also be a tuple
-            of several inputs; an `nfa.data.Dataset` (all its rows), a torch `Dataset` or a torch
-            `DataLoader` (one that yields its samples in the same order each time).
+        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a list of rows, a dict of
+            tensors or arrays (several inputs); a pair (X, y), X any of these or a tuple of several inputs, y the
+            targets or None (see `nfa.data.pairs.paired`: a tuple of two is always such a pair); an
+            `nfa.data.Dataset` (all its rows); a torch `Dataset` or `DataLoader`, which yields x, (x, y) or
+            ((x1, x2, ...), y).
 
     Raises:
         InputError: the type is none of these, the data are empty, not numbers, or not finite.
 
     >>> as_samples(np.zeros((5, 2), dtype=np.float32)).n
     5
+    >>> as_samples(((torch.zeros(4, 2), torch.zeros(4, 3)), None)).n
+    4
     >>> as_samples(({"left": torch.zeros(4, 2), "right": torch.zeros(4, 3)}, torch.zeros(4))).n
     4
     """
@@ -190,19 +209,18 @@ def as_samples(data: Any) -> Samples:
         return ArraySamples(_shared(data.X), targets, data.feature_names)
     if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
-    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    if isinstance(data, tuple) and len(data) != 2:
-        raise InputError("data", f"a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs")
+    X, y = paired(data)
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
     inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
     return ArraySamples(inputs, None if y is None else _targets(y), columns)
 
 
-def _loaded(name: str, x: Any) -> Tensor:
-    if not isinstance(x, Tensor):
-        raise InputError(name, f"the loader yields {type(x).__name__}, expected tensors")
-    return x
+def in_order(data: Any) -> Any:
+    """Return data whose samples come in one order; where a loader changes it, its second pass is refused."""
+    if isinstance(data, StreamSamples):
+        return StreamSamples(data.loader, data.relabel, in_order=True)
+    return StreamSamples(data, in_order=True) if isinstance(data, (DataLoader, TorchDataset)) else data
 
 
 def _targets(y: Any) -> Tensor:
@@ -212,7 +230,7 @@ def _targets(y: Any) -> Tensor:
     values = target_array(y)
     if values.dtype.kind == "U":
         values = np.unique(values, return_inverse=True)[1]
-    return _shared(values.astype(np.int64) if values.dtype.kind in "iub" else values)
+    return _shared(values)
 
 
 def _as_tensor(argument: str, values: Any) -> Tensor:
@@ -229,16 +247,25 @@ def _as_tensor(argument: str, values: Any) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise InputError(argument, "a list of unequal parts; hand over a pair (X, y) as a tuple") from error
+        raise InputError(argument, "a list of unequal parts; hand over rows, or a pair (X, y) as a tuple") from error
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
-    return _shared(array.astype(np.int64) if array.dtype.kind in "iub" else array)
+    return _shared(array)
 
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return a tensor over the array's memory; a copy where torch could write to what may not be written."""
-    array = np.ascontiguousarray(array)
+    """Return a tensor over the array's memory; a copy where torch could write there, or has no such dtype.
+
+    Whole numbers become int64; beyond it, and of more than 64 bits, numbers become the nearest of float64.
+    """
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    if kind in "ib" or (kind == "u" and (size < 8 or array.max(initial=0) < 1 << 63)):
+        dtype = np.dtype(np.int64)
+    elif kind == "f" and size <= 8:
+        dtype = array.dtype.newbyteorder("=")
+    array = np.ascontiguousarray(array.astype(dtype, copy=False))
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

@@ -55,14 +55,16 @@ def target_array(y: Any) -> NDArray[Any]:
     return values
 
 
-def target_tensor(y: Tensor) -> Tensor:
+def target_tensor(y: Tensor, first_row: int = 0) -> Tensor:
     """Return a tensor of targets as class numbers (n,), int64, or real numbers (n,) or (n, c), on its device.
+
+    `first_row` is the number of its first row, for messages.
 
     Raises:
         InputError: whole numbers in several columns, which are neither; an entry that is not finite.
     """
     if y.is_floating_point():
-        check_finite("y", y)
+        check_finite("y", y, first_row)
         return y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]

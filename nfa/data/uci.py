@@ -92,7 +92,7 @@ def read_uci(folder: str | os.PathLike[str], name: str) -> UciSet:
 
 def _from_npz(file: Path, name: str) -> UciSet:
     existing_file("data", file)
-    arrays = arrays_of(file, "X", "y", *PARTS)
+    arrays = arrays_of(file, ["X", "y", *PARTS], ["n_classes"])
     X = arrays["X"]
     if X.ndim != 2 or X.dtype.kind not in "iufb":
         raise InputError("data", f"X in {file.name} is {X.dtype} of shape {X.shape}, expected n x d numbers")

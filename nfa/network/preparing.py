@@ -1,5 +1,6 @@
 """Bring data into the form that a loaded network was trained on, and say what was done."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch.utils.data import Dataset as TorchDataset
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset, Scaling
 from nfa.data.labels import not_told_apart, order_in_words, read_targets
-from nfa.data.samples import StreamSamples
+from nfa.data.pairs import paired
+from nfa.data.samples import ArraySamples, StreamSamples
 from nfa.network.model import Model
 
 
@@ -38,18 +40,23 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     """
     if isinstance(data, Dataset):
         return _prepared_set(model, data)
+    if isinstance(data, (ArraySamples, StreamSamples)):
+        return data, []
     if isinstance(data, (DataLoader, TorchDataset)):
         if _scaling(model) is not None or model.transform is not None:
             raise InputError("data", "a loader's inputs cannot be prepared as this network needs; hand over arrays")
         return data, []
-    X, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    X, y = paired(data)
+    if isinstance(X, (Mapping, tuple)) and (model.transform is not None or _scaling(model) is not None):
+        raise InputError("data", "several inputs cannot be prepared as this network needs; it was trained on one")
     if model.transform is None and model.features is not None and hasattr(X, "columns"):
         missing = [name for name in model.features if name not in X.columns]
         if missing:
             raise InputError("data", f"no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
     X, said = _inputs(model, X)
-    return (X if y is None else (X, y)), said
+    # Several inputs in a tuple are told from a pair by being part of one.
+    return (X if y is None and not isinstance(X, tuple) else (X, y)), said
 
 
 def encoded(model: Model, data: Any, n_outputs: int) -> tuple[Any, list[str]]:
@@ -83,11 +90,9 @@ def encoded(model: Model, data: Any, n_outputs: int) -> tuple[Any, list[str]]:
         if model.classes is None:
             return data, []
         return StreamSamples(data, lambda y: torch.from_numpy(read_targets(y, answers).encoded())), []
-    if not (isinstance(data, tuple) and len(data) == 2):
-        return data, []
-    X, y = data
+    X, y = paired(data)
     if y is None:
-        return X, []
+        return data, []
     found = read_targets(y, answers)
     return (X, found.encoded()), list(found.notes)
 

@@ -15,6 +15,7 @@ from nfa.audits.run import Settings, audit_rows, with_targets
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
+from nfa.data.samples import in_order
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load
 from nfa.network.forward import ForwardArgs
@@ -57,8 +58,8 @@ def substitute(
 
     Args:
         net: As for `nfa.audit`; it comes back as it was.
-        data: As for `nfa.audit`. The AGOP is that of the train rows; outputs are compared and scored on the test
-            rows where the data have some, else on the part that the AGOP's rows are of.
+        data: As for `nfa.audit`; a loader must not shuffle. The AGOP is that of the train rows; outputs are compared
+            and scored on the test rows where the data have some, else on the part that the AGOP's rows are of.
         audit: An audit of this network, which saves measuring again; also for other outputs than logits, other rows,
             or random probes.
         init: The same network before training; where an audit is given, it knows.
@@ -90,7 +91,7 @@ def substitute(
     rows = with_targets(model, _rows(model, data, "train" if audit is None else audit.about.split), settings)
     if audit is None:
         audit = audit_rows(model, rows, None if init is None else load(init, argument="init"), settings)
-    with Probe(settings.forward(model, rows), rows.scored) as probe:
+    with Probe(settings.forward(model, rows), in_order(rows.scored)) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
         reference = Reference.of(probe, model, rows.scored_split, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]

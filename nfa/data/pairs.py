@@ -1,0 +1,74 @@
+"""What a pair means: (inputs, targets), wherever data come from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nfa.common.errors import InputError
+
+
+def paired(data: Any) -> tuple[Any, Any]:
+    """Return data in memory as (inputs, targets); targets may be None.
+
+    A tuple of two is (inputs, targets), whatever its parts are; one of a single part is inputs alone. Several
+    inputs are a dict by name, or a tuple inside of a pair: ((A, B), y), or ((A, B), None) without targets. A list
+    holds rows, unless it is a pair that cannot be rows: [table of rows, targets].
+
+    Raises:
+        InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples.
+
+    >>> paired((("A", "B"), None))
+    (('A', 'B'), None)
+    >>> paired([[1.0, 2.0], [3.0, 4.0]])
+    ([[1.0, 2.0], [3.0, 4.0]], None)
+    """
+    if isinstance(data, tuple):
+        if len(data) > 2 or not data:
+            raise InputError(
+                "data",
+                f"a tuple of {len(data)}; hand over (X, y), or ((X1, X2, ...), y) for several inputs (y may be None)",
+            )
+        return _two(data)
+    if isinstance(data, list) and len(data) == 2 and _holds_rows(data[0]):
+        if _holds_rows(data[1]) and np.shape(data[0]) == np.shape(data[1]):
+            raise InputError(
+                "data",
+                "a list of two tables of one shape; hand over a tuple (X, y) for inputs and targets, ((A, B), None) "
+                "for two inputs, torch.stack(list) for two samples",
+            )
+        return _two(data)
+    return data, None
+
+
+def paired_batch(batch: Any) -> tuple[Any, Any]:
+    """Return what a loader yields as (inputs, targets): as `paired`, but lists are tuples, as torch collates them.
+
+    Raises:
+        InputError: more than two things.
+    """
+    if not isinstance(batch, (tuple, list)):
+        return batch, None
+    if len(batch) > 2 or not batch:
+        raise InputError(
+            "data",
+            f"the loader yields {len(batch)} things, expected x, (x, y), or ((x1, x2, ...), y) for several inputs "
+            "(y may be None)",
+        )
+    return _two(batch)
+
+
+def _two(parts: tuple[Any, ...] | list[Any]) -> tuple[Any, Any]:
+    return parts[0], parts[1] if len(parts) > 1 else None
+
+
+def _holds_rows(part: Any) -> bool:
+    """Whether a part of a list is inputs of several samples, or several inputs."""
+    if isinstance(part, tuple):
+        return any(isinstance(each, (Tensor, np.ndarray)) and each.ndim > 0 for each in part)
+    return (
+        isinstance(part, Mapping)
+        or hasattr(part, "columns")
+        or (isinstance(part, (Tensor, np.ndarray)) and part.ndim > 1)
+    )

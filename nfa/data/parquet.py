@@ -1,0 +1,144 @@
+"""Tables in parquet files, whose columns state their types."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfa.common.budget import Budget
+from nfa.common.errors import InputError, Place
+from nfa.common.opened import opened
+from nfa.common.shown import shown
+from nfa.data.arrays import REMEDY
+from nfa.data.table import Table, checked_names, no_number, no_value
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_parquet(file: Path, target: str | None = None, max_memory: float | None = None) -> Table:
+    """Read a table; an index that pandas wrote with it is left out.
+
+    Args:
+        file: A path.
+        target: The column that is y; it may hold text.
+        max_memory: GiB that the table may take.
+
+    Raises:
+        InputError: pyarrow is not installed; the file is no parquet, damaged, or larger than the budget; a feature
+            is no number.
+    """
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError("data", ".parquet files need pyarrow: pip install 'nfa[parquet]'") from error
+    place = Place("data", file.name)
+    with opened("data", file) as handle:
+        try:
+            return _read(place, handle, pq, target, max_memory)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            # Arrow raises exceptions of many kinds on a damaged file; all mean this.
+            raise InputError(
+                "data", f"cannot read {file.name} as .parquet: it is truncated or of another kind"
+            ) from error
+
+
+def _read(place: Place, handle: BinaryIO, pq: Any, target: str | None, max_memory: float | None) -> Table:
+    size = handle.seek(0, 2)
+    handle.seek(0)
+    source = pq.ParquetFile(handle)
+    schema, stated = source.schema_arrow, source.metadata
+    left_out = {each for each in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(each, str)}
+    kept = [number for number, name in enumerate(schema.names) if name not in left_out]
+    names = [schema.names[number] for number in kept]
+    label = checked_names(place, names, target)
+    for number in (kept[each] for each in range(len(kept)) if each != label):
+        if not _is_number(schema.field(number).type):
+            raise no_number(place, schema.names[number], shown(schema.field(number).type))
+    if label is not None and not (_is_number(kind := schema.field(kept[label]).type) or _is_text(kind)):
+        held = shown(kind)
+        raise InputError("target", f"column {shown(target)!r} holds {held}, expected numbers or text")
+    groups = [stated.row_group(number) for number in range(stated.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    budget = Budget.of_file(size, max_memory, REMEDY)
+    budget.hold(place, max(0, unpacked) + 16 * max(1, len(kept)) * stated.num_rows)
+    if stated.num_rows == 0:
+        raise place.error("is empty, it has no rows")
+    # Texts stay in the dictionary in which a file may keep them: written out they could be of any size.
+    texts = [field.name for field in schema if _is_text(field.type)]
+    handle.seek(0)
+    source = pq.ParquetFile(handle, read_dictionary=texts, page_checksum_verification=True)
+    table = source.read(columns=None, use_threads=False)
+    table.validate(full=True)
+    if table.num_rows != stated.num_rows:
+        raise place.error(f"says that it has {stated.num_rows} rows, but it has {table.num_rows}")
+    X = np.empty((table.num_rows, len(kept) - (label is not None)))
+    columns = iter(range(X.shape[1]))
+    y = None
+    for each, number in enumerate(kept):
+        if each == label:
+            y = _targets(table.column(number), str(target))
+        else:
+            X[:, next(columns)] = _numbers(table.column(number))
+    return Table(tuple(name for each, name in enumerate(names) if each != label), X, y)
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    """Return the type of values, which a dictionary may hold."""
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    kind = _plain(kind)
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    return any(test(_plain(kind)) for test in (types.is_string, types.is_large_string, types.is_string_view))
+
+
+def _numbers(column: "pa.ChunkedArray[Any]") -> NDArray[np.float64]:
+    """Return the values of a column, each the nearest in float64; NaN where there is none."""
+    import pyarrow as pa
+
+    kind = _plain(column.type)
+    if pa.types.is_decimal(kind):
+        # Arrow's own way from decimals to float64 is not the nearest for every value.
+        return np.array([np.nan if value is None else float(value) for value in column.to_pylist()])
+    values: Any = column.cast(kind) if kind != column.type else column
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if values.null_count:
+        missing = values.is_null().to_numpy()
+        found: NDArray[np.float64] = (
+            values.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy().astype(np.float64)
+        )
+        found[missing] = np.nan
+        return found
+    return np.asarray(values.to_numpy(), np.float64)
+
+
+def _targets(column: "pa.ChunkedArray[Any]", target: str) -> NDArray[Any]:
+    import pyarrow as pa
+
+    if column.null_count:
+        raise no_value(target, int(column.is_null().to_numpy().argmax()))
+    kind = _plain(column.type)
+    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+        found = _numbers(column)
+        if np.isnan(found).any():
+            raise no_value(target, int(np.isnan(found).argmax()))
+        return found
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return np.asarray((column.cast(kind) if kind != column.type else column).to_numpy())
+    return np.array(column.to_pylist(), object)
