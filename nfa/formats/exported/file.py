@@ -18,7 +18,6 @@ from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
 from nfa.formats.archive import open_archive, root_of
 from nfa.formats.exported.check import check_program
-from nfa.formats.exported.net import ExportedNet
 from nfa.formats.exported.program import parse_program
 from nfa.formats.exported.tensors import read_pickled_tensors, read_tensors
 from nfa.formats.weights.pickled import scan
@@ -59,7 +58,7 @@ def read_pt2(file: Path, argument: str) -> Model:
             if version != SCHEMA:
                 raise where.error(f"has schema version {shown(version)}, expected {SCHEMA}; export it anew")
             program = parse_program(document["graph_module"], where)
-            net = ExportedNet(program, tensors).eval()
+            net = program.network(tensors)
         except InputError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
