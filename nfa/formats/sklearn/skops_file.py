@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
+import skops.io
+from sklearn.exceptions import InconsistentVersionWarning
+
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
+from nfa.formats.sklearn.estimator import from_estimator
 from nfa.network.model import Model
 
 TRUSTED = {
@@ -47,21 +51,9 @@ def read_skops(file: Path, argument: str) -> Model:
         argument: What messages call it.
 
     Raises:
-        InputError: skops is missing, the file is damaged, names other types, would fill the memory, or holds
+        InputError: the file is damaged, names other types, would fill the memory, or holds
             no network.
     """
-    needs = InputError(argument, ".skops files need skops 0.16 or later: pip install 'nfa[skops]'")
-    try:
-        import skops.io
-    except ImportError as error:
-        raise needs from error
-    # What may be built before skops asks was looked through in 0.16; earlier ones are known to have asked for less.
-    if [int(part) for part in skops.__version__.split(".")[:2]] < [0, 16]:
-        raise needs
-    from sklearn.exceptions import InconsistentVersionWarning
-
-    from nfa.formats.sklearn.estimator import from_estimator
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
