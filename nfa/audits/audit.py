@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nfa.common.checks import existing_file, one_of, output_folder
 from nfa.common.errors import InputError
+from nfa.common.shown import printable_lines
 from nfa.features.columns import COLUMNS
 from nfa.features.fact import FACT_COLUMNS
 from nfa.features.factored import FactoredMatrix
@@ -121,7 +122,8 @@ class Audit:
             head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
-        return head + "\n" + self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)
+        table = self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)
+        return printable_lines(f"{head}\n{table}")
 
     @property
     def score(self) -> Score | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from nfa.common.shown import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -32,7 +34,6 @@ def finish(result: "Audit", out: Path, report: bool) -> None:
 
 
 def _table(result: "Audit") -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     # Headings and the way from a row to each cell.
@@ -53,14 +54,21 @@ def _table(result: "Audit") -> None:
     }
     about = result.about
     table = Table(
-        title=escape(f"NFM against AGOP of {about['model']}, {result.rows} of {about['data']}"),
+        title=cell(f"NFM against AGOP of {about['model']}, {result.rows} of {about['data']}"),
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
     for heading in shown:
         table.add_column(heading, justify="left" if heading in ("layer", "remark") else "right")
     for layer in result:
-        table.add_row(*(escape(cell(layer.row)) for cell in shown.values()))
+        table.add_row(*(cell(text(layer.row)) for text in shown.values()))
     show(table)
+
+
+def cell(text: str) -> str:
+    """Return the text of a table's cell as rich takes it, whatever names it holds."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def _number(value: float) -> str:
@@ -75,5 +83,5 @@ def show(table: "Table") -> None:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence."""
-    typer.echo(sentence)
+    """Print a sentence; names in it may be anybody's."""
+    typer.echo(printable(sentence))

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nfa.common.errors import InputError, Place
+from nfa.common.shown import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LONGEST_PATH = 255
+"""Characters of a path that a message repeats."""
 
 FINITE_CHUNK = 1 << 22
 """Entries looked at together by `check_finite`, so that the check needs no copy of the whole array."""
@@ -128,13 +132,16 @@ def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
     """Return `path` if it is a file that holds something.
 
     Raises:
-        InputError: it is missing, a folder, or empty.
+        InputError: it is missing, a folder, or empty, or its name is none that the file system takes.
     """
     file = Path(path)
-    if not file.exists():
-        raise InputError(argument, f"no such file: {file}")
-    if not file.is_file():
-        raise InputError(argument, f"{file} is not a file")
-    if file.stat().st_size == 0:
-        raise InputError(argument, f"{file} is empty")
+    try:
+        if not file.exists():
+            raise InputError(argument, f"no such file: {shown(file, LONGEST_PATH)}")
+        if not file.is_file():
+            raise InputError(argument, f"{shown(file, LONGEST_PATH)} is not a file")
+        if file.stat().st_size == 0:
+            raise InputError(argument, f"{shown(file, LONGEST_PATH)} is empty")
+    except OSError as error:  # such as a name that is too long for the file system
+        raise InputError(argument, f"cannot open {shown(file)} ({error.strerror})") from error
     return file

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from nfa.common.checks import existing_file
+from nfa.common.checks import LONGEST_PATH, existing_file
 from nfa.common.errors import InputError
 from nfa.formats.factory import from_factory
 from nfa.formats.readers import Refusal, format_of, refuse_given, suffixes
@@ -62,7 +62,7 @@ def _load(source: Any, activation: str | None, model: str | nn.Module | None, ar
     refuse_given(given, f"only for files of weights ({suffixes('activation')}), not for {text}")
     if known is not None:
         return known.read(existing_file(argument, text), argument)
-    if Path(text).exists() or ":" not in text:
+    if ":" not in text or len(text) > LONGEST_PATH or Path(text).exists():
         existing_file(argument, text)
         raise InputError(argument, f"{text} is of no format that is read ({suffixes()}, or package.module:factory)")
     return Model(from_factory(text, argument).eval(), text)

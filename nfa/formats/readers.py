@@ -75,7 +75,10 @@ class Reader:
             self.requires.check(file.suffix.lower(), argument)
         module, _, name = self.function.partition(":")
         function: Callable[..., Model] = getattr(importlib.import_module(module), name)
-        return function(file, argument, **given)
+        try:
+            return function(file, argument, **given)
+        except MemoryError as error:
+            raise InputError(argument, f"{file} takes more memory to read than there is") from error
 
 
 @dataclass(frozen=True)

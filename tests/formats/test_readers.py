@@ -24,7 +24,7 @@ def test_messages_list_what_the_table_reads(tmp_path, monkeypatch):
     with pytest.raises(nfa.InputError, match=re.escape(f"({suffixes()}, or package.module:factory)")):
         nfa.load(tmp_path / "net.h5")
     monkeypatch.setattr("nfa.formats.readers.FORMATS", (Reader((".h5",), "nfa.formats.onnx.file:read_onnx"), *FORMATS))
-    with pytest.raises(nfa.InputError, match="cannot read .* as ONNX"):
+    with pytest.raises(nfa.InputError, match=r"cannot read .* as ONNX"):
         nfa.load(tmp_path / "net.h5")
 
 

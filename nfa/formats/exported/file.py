@@ -16,7 +16,7 @@ from torch import Tensor
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
-from nfa.formats.archive import open_archive, root_of
+from nfa.formats.archive import content_of, open_archive, root_of
 from nfa.formats.exported.check import check_program
 from nfa.formats.exported.program import parse_program
 from nfa.formats.exported.tensors import read_pickled_tensors, read_tensors
@@ -50,7 +50,8 @@ def read_pt2(file: Path, argument: str) -> Model:
             differently alone and among others.
     """
     where = Place(argument, str(file))
-    with file.open("rb") as stream, open_archive(stream, file.stat().st_size, where) as archive:
+    content = content_of(file, where)
+    with open_archive(io.BytesIO(content), len(content), where) as archive:
         try:
             document, tensors, raw = _read(archive, where)
             _refuse_code(archive, raw, where)

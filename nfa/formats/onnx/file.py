@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError, Place
+from nfa.formats.archive import content_of
 from nfa.formats.graph.budget import Budget
 from nfa.formats.graph.check import ROWS, check_rows
 from nfa.formats.graph.net import GraphNet
@@ -43,8 +44,9 @@ def read_onnx(file: Path, argument: str) -> Model:
             by row.
     """
     proto = onnx.ModelProto()
+    content = content_of(file, Place(argument, str(file)))
     try:
-        proto.ParseFromString(file.read_bytes())
+        proto.ParseFromString(content)
     except Exception as error:  # protobuf's errors are kinds of its own, which change with its version
         raise InputError(argument, f"cannot read {file} as ONNX: it is truncated or of another kind") from error
     document = Document(proto, file.parent, Place(argument, str(file)))

@@ -12,8 +12,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import skops.io
 from sklearn.exceptions import InconsistentVersionWarning
 
-from nfa.common.errors import InputError
+from nfa.common.errors import InputError, Place
 from nfa.common.shown import shown
+from nfa.formats.archive import content_of
 from nfa.formats.sklearn.estimator import from_estimator
 from nfa.network.model import Model
 
@@ -86,12 +87,13 @@ def _checked_copy(file: Path, argument: str) -> bytes:
 
     What skops reads is this copy, so that no size that a file claims for itself is believed twice.
     """
-    limit = max(ALWAYS, INFLATION * file.stat().st_size)
+    whole = content_of(file, Place(argument, str(file)))
+    limit = max(ALWAYS, INFLATION * len(whole))
     bomb = InputError(argument, f"{file} would need over {limit >> 20} MiB, many times its own size; it is not read")
     copy = io.BytesIO()
     sizes: dict[str, int] = {}
     schema, total = b"", 0
-    with ZipFile(file) as source, ZipFile(copy, "w") as target:
+    with ZipFile(io.BytesIO(whole)) as source, ZipFile(copy, "w") as target:
         for member in source.infolist():
             # Other methods inflate a piece without a bound.
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nfa.common.errors import Place
 from nfa.formats.factory import from_factory
+from nfa.formats.names import check_depth
 from nfa.formats.nfa_file import from_nfa, read_safetensors
 from nfa.formats.readers import refuse_given
 from nfa.formats.weights.state_dict import build
@@ -53,6 +54,7 @@ def _network(
     model: str | nn.Module | None,
     ordered: bool,
 ) -> Model:
+    check_depth(tensors, Place(argument, str(file)))
     # A copy: the same object may be named for a network's file and for that of its initialisation.
     net = from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
     built, notes = build(tensors, Place(argument, str(file)), activation, net, ordered)

@@ -1,5 +1,6 @@
 """Files of torch.save: the tensors of a state dict, and nothing that would have to be run."""
 
+import io
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from nfa.common.errors import Place
 from nfa.common.shown import few, shown
-from nfa.formats.archive import is_zip, open_archive, root_of
+from nfa.formats.archive import content_of, is_zip, open_archive, root_of
 from nfa.formats.names import without_prefixes
 from nfa.formats.weights.pickled import Findings, scan
 
@@ -42,8 +43,8 @@ def read_state_dict(file: Path, argument: str) -> dict[str, Tensor]:
         InputError: the file is damaged, needs code to be opened, is TorchScript, or holds no tensors.
     """
     where = Place(argument, str(file))
-    with file.open("rb") as stream:
-        content = load_pickled(stream, file.stat().st_size, where)
+    whole = content_of(file, where)
+    content = load_pickled(io.BytesIO(whole), len(whole), where)
     place, tensors = _tensors(content, where)
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
