@@ -36,6 +36,9 @@ skops writes and builds it: plain values and functions of numbers, which do noth
 INFLATION, ALWAYS = 100, 64 << 20
 """How many times its own size a file may need in memory; so many bytes it may always need."""
 
+NAMED, LONGEST_TYPE = 5, 150
+"""Types that a refusal names, and characters of each."""
+
 CHUNK = 1 << 20
 """Bytes inflated at a time."""
 
@@ -62,7 +65,8 @@ def read_skops(file: Path, argument: str) -> Model:
             unknown = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
             if unknown:
                 # As ASCII literals, since names may hold anything.
-                names = ", ".join(ascii(name)[1:-1] for name in sorted(unknown))
+                first = [shown(ascii(name)[1:-1], LONGEST_TYPE) for name in sorted(unknown)[:NAMED]]
+                names = ", ".join(first) + (f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else "")
                 raise InputError(
                     argument,
                     f"{file} names types that are neither scikit-learn's estimators nor plain values, so "

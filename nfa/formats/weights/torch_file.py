@@ -130,6 +130,9 @@ def _tensors(content: Any, where: Place) -> tuple[str | None, dict[str, Tensor]]
     for place in (*PLACES, None):
         part = content if place is None else content.get(place)
         if isinstance(part, dict):
+            odd = [name for name, value in part.items() if isinstance(value, Tensor) and not isinstance(name, str)]
+            if odd and any(isinstance(name, str) and isinstance(value, Tensor) for name, value in part.items()):
+                raise where.error(f"names a tensor {shown(repr(odd[0]))}, expected text as every tensor's name")
             tensors = {
                 name: value.detach()
                 for name, value in part.items()
