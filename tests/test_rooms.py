@@ -10,6 +10,7 @@ ROOMS = (
 )
 """As in docs/design.md: a room imports from those before it."""
 
+
 def module_name(file):
     parts = ("nfa", *file.relative_to(NFA).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

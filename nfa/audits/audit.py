@@ -12,6 +12,7 @@ from nfa.audits.about import About
 from nfa.audits.files import PARTS, load_audit, save_audit
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.common.shown import printable_lines
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import Weight
 from nfa.network.scoring import Score, rows_in_words
@@ -120,7 +121,8 @@ class Audit:
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
         shown = [column for column in leading if column in self.about.columns]
-        return head + "\n" + self.to_frame()[shown].to_string(index=False, float_format="{:.3f}".format)
+        table = self.to_frame()[shown].to_string(index=False, float_format="{:.3f}".format)
+        return printable_lines(f"{head}\n{table}")
 
     @property
     def score(self) -> Score | None:

@@ -43,9 +43,9 @@ def load_network(
 ) -> "Model":
     """Load a network; what is said of weights alone concerns only files of weights."""
     from nfa.formats import load
-    from nfa.formats.loading import WEIGHTS
+    from nfa.formats.readers import takes
 
-    if argument == "init" and Path(source).suffix.lower() not in WEIGHTS:
+    if argument == "init" and not takes(source, "activation"):
         return load(source, argument=argument)
     labels = None if classes is None else [label.strip() for label in classes.split(",")]
     return load(source, activation=activation, model=architecture, classes=labels, argument=argument)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from nfa.common.shown import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,7 +33,6 @@ def finish(result: "Audit", out: Path, report: bool) -> None:
 
 
 def _table(result: "Audit") -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from nfa.features.columns import Column, columns
@@ -41,15 +42,22 @@ def _table(result: "Audit") -> None:
         if column.printed is not None:
             cells.setdefault(column.printed.heading, []).append(column)
     table = Table(
-        title=escape(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
+        title=cell(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
     for heading, (first, *_) in cells.items():
         table.add_column(heading, justify="left" if first.kind in (str, bool) else "right")
     for layer in result:
         shown = (" ".join(each.in_print(layer[each.name]) for each in members) for members in cells.values())
-        table.add_row(*(escape(text) for text in shown))
+        table.add_row(*(cell(text) for text in shown))
     show(table)
+
+
+def cell(text: str) -> str:
+    """Return the text of a table's cell as rich takes it, whatever names it holds."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def show(table: "Table") -> None:
@@ -60,5 +68,5 @@ def show(table: "Table") -> None:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence."""
-    typer.echo(sentence)
+    """Print a sentence; names in it may be anybody's."""
+    typer.echo(printable(sentence))

@@ -18,7 +18,7 @@ from nfa.commands.options import (
     load_network,
     move,
 )
-from nfa.commands.printing import say, show
+from nfa.commands.printing import cell, say, show
 from nfa.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,11 +146,10 @@ def _doubt(as_in_training: bool, fitted: str) -> _Doubt | None:
 
 def _print(table: "pd.DataFrame", what: str) -> None:
     """Print the errors: a row per layer and features, a column per number of updates."""
-    from rich.markup import escape
     from rich.table import Table
 
     updates = sorted(table["n_iters"].unique())
-    shown = Table(title=escape(f"{table['metric'].iloc[0]} of kernel machines by layer: {what}"))
+    shown = Table(title=cell(f"{table['metric'].iloc[0]} of kernel machines by layer: {what}"))
     shown.add_column("layer")
     shown.add_column("from")
     for number in updates:
@@ -162,9 +161,7 @@ def _print(table: "pd.DataFrame", what: str) -> None:
         part, last = part.set_index("n_iters"), part.sort_values("n_iters").iloc[-1]
         cells = [*(part["error"][number] for number in updates), last["network_error"], last["constant_error"]]
         ends = [last["cosine_nfm"], last["cosine_agop"]]
-        shown.add_row(
-            escape(str(name)), str(kind), *(_number(each, 3) for each in cells), *(_number(c, 2) for c in ends)
-        )
+        shown.add_row(cell(str(name)), str(kind), *(_number(each, 3) for each in cells), *(_number(c, 2) for c in ends))
     show(shown)
 
 

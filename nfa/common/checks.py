@@ -21,6 +21,9 @@ MOST_COMPARED = 1000
 MOST_NAMED = 100
 """Names that a message lists."""
 
+LONGEST_PATH = 300
+"""Characters of a path that a message repeats."""
+
 FINITE_CHUNK = 1 << 22
 """Entries looked at together by `check_finite`, so that the check needs no copy of the whole array."""
 
@@ -140,7 +143,7 @@ def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
         InputError: it is missing, a folder, a pipe or a device, empty, or cannot be looked at.
     """
     file = Path(path)
-    name = shown(file, 300)
+    name = shown(file, LONGEST_PATH)
     try:
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:

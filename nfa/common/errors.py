@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nfa.common.shown import printable
+
 
 class InputError(ValueError):
     """The input or the call is unusable.
@@ -24,8 +26,8 @@ class InputError(ValueError):
         self.problem = problem
 
     def __str__(self) -> str:
-        """Return the message."""
-        return f"{self.argument}: {self.problem}"
+        """Return the message, as one line that a terminal shows as it is."""
+        return printable(" ".join(f"{self.argument}: {self.problem}".splitlines()))
 
 
 @dataclass(frozen=True)

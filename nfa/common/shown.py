@@ -1,4 +1,4 @@
-"""Text that a file gives, fit for a message of one line."""
+"""Text of others, such as names from a file or a user's module, fit for a line on a terminal."""
 
 SHOWN = 60
 """Characters of a name from a file that a message repeats."""
@@ -11,8 +11,25 @@ def shown(text: object, most: int = SHOWN) -> str:
     'layers.0?weight'
     """
     whole = str(text)
-    clean = "".join(letter if letter.isprintable() else "?" for letter in whole[:most])
-    return clean + ("..." if len(whole) > most else "")
+    return printable(whole[:most]) + ("..." if len(whole) > most else "")
+
+
+def printable(text: str) -> str:
+    """Return text with "?" for what does not print: line ends, and sequences that would command a terminal.
+
+    >>> printable(chr(27) + "[31mred")
+    '?[31mred'
+    """
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def printable_lines(text: str) -> str:
+    r"""Return text of several lines with each of them printable.
+
+    >>> printable_lines("one" + chr(10) + "two" + chr(27))
+    'one\ntwo?'
+    """
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def few(names: list[str], most: int = 3) -> str:

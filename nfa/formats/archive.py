@@ -1,10 +1,25 @@
-"""Zip archives as torch writes them: looked over before anything inside is used."""
+"""Bytes of a file, and zip archives as torch writes them: looked over before anything inside is used."""
 
 import zipfile
+from pathlib import Path
 from typing import IO
 
 from nfa.common.errors import Place
 from nfa.common.shown import shown
+
+
+def content_of(file: Path, where: Place) -> bytes:
+    """Return the bytes of a file, read once: what was checked is what is used, whoever writes to it meanwhile.
+
+    Raises:
+        InputError: it cannot be read, or not held in memory.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise where.error(f"cannot be read ({error.strerror})") from error
+    except MemoryError as error:
+        raise where.error(f"is larger than the memory ({file.stat().st_size >> 20} MiB)") from error
 
 
 def is_zip(stream: IO[bytes]) -> bool:

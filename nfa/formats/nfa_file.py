@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
 from nfa.common.writing import replacing, write_tensors
 from nfa.data.dataset import Scaling
+from nfa.formats.archive import content_of
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
 
@@ -51,18 +53,34 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Read a safetensors file: its tensors, in the order of their names in the file, and its header's text.
+    """Read a safetensors file: its tensors, in the order of their bytes, and its header's text.
 
     Raises:
-        InputError: the file is truncated or of another kind.
+        InputError: the file is truncated or of another kind, or a name stands twice in it.
     """
+    content = content_of(file, Place(argument, str(file)))
     try:
-        with safe_open(str(file), framework="pt") as handle:
-            metadata = handle.metadata() or {}
-            tensors = {key: handle.get_tensor(key) for key in handle.offset_keys()}
-    except (SafetensorError, OSError) as error:
+        tensors = load_tensors(content)
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=_once)
+        metadata = dict(header.pop("__metadata__", {}))
+        names = sorted(header, key=lambda name: (header[name]["data_offsets"], name))
+        return {name: tensors[name] for name in names}, metadata
+    # torch has no type for some of the format's, and says so with an AttributeError or KeyError.
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(argument, f"cannot read {file} as safetensors: it is truncated or of another kind") from error
-    return tensors, metadata
+
+
+def _once(pairs: Any) -> dict[str, Any]:
+    """Return pairs as a dict in which no key stands twice.
+
+    Raises:
+        ValueError: one does.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: str) -> Model:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from nfa.audits.audit import Audit, LayerAudit
+from nfa.common.shown import printable
 from nfa.network.scoring import ERRORS, ORDER_DOUBTED, rows_in_words
 
 CLEAR_SKILL = 0.25
@@ -71,7 +72,7 @@ def verdict(audit: Audit) -> Verdict:
 def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
     """Say in one sentence what a layer's numbers show, each beside its null, given whether the network learned."""
     row = layer.row
-    name = f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']})"
+    name = f"Layer {row['layer']} ({printable(row['name'])}, {row['d_in']} to {row['d_out']})"
     same = "row" if row["trivial"] else "sample" if row["ci_high"] - row["ci_low"] <= SAME else ""
     if same:
         return (

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nfa.common.shown import printable, printable_lines
 from nfa.network.scoring import ERRORS, rows_in_words
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Substitution:
         measured = frame[frame["output_r2"].notna() | frame["score"].notna()]
         table = measured[shown].to_string(index=False, float_format="{:.3f}".format, na_rep="")
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in self.rows if row["note"])
-        return "\n".join([head, table, *notes])
+        return printable_lines("\n".join([head, table, *notes]))
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the table, a row for each layer (or "all"), matrix and alpha.
@@ -76,7 +77,7 @@ class Substitution:
         return [self._sentence([row for row in self.rows if (row["name"], row["layers"]) == place]) for place in names]
 
     def _sentence(self, rows: list[dict[str, Any]]) -> str:
-        name = rows[0]["name"]
+        name = printable(rows[0]["name"])
         where = f"All {rows[0]['layers']} layers together" if rows[0]["layers"] > 1 else f"Layer {name}"
         column, before = "score", self.about["score_before"]
         what = "the network has " + ("accuracy" if self.about["metric"] == "accuracy" else "R^2")

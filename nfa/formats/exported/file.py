@@ -16,9 +16,8 @@ from torch import Tensor
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
-from nfa.formats.archive import open_archive, root_of
+from nfa.formats.archive import content_of, open_archive, root_of
 from nfa.formats.exported.check import check_program
-from nfa.formats.exported.net import ExportedNet
 from nfa.formats.exported.program import parse_program
 from nfa.formats.exported.tensors import read_pickled_tensors, read_tensors
 from nfa.formats.weights.pickled import scan
@@ -51,7 +50,8 @@ def read_pt2(file: Path, argument: str) -> Model:
             differently alone and among others.
     """
     where = Place(argument, str(file))
-    with file.open("rb") as stream, open_archive(stream, file.stat().st_size, where) as archive:
+    content = content_of(file, where)
+    with open_archive(io.BytesIO(content), len(content), where) as archive:
         try:
             document, tensors, raw = _read(archive, where)
             _refuse_code(archive, raw, where)
@@ -59,7 +59,7 @@ def read_pt2(file: Path, argument: str) -> Model:
             if version != SCHEMA:
                 raise where.error(f"has schema version {shown(version)}, expected {SCHEMA}; export it anew")
             program = parse_program(document["graph_module"], where)
-            net = ExportedNet(program, tensors).eval()
+            net = program.network(tensors)
         except InputError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:

@@ -5,12 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from nfa.common.errors import Place
 from nfa.common.shown import few, shown
-from nfa.formats.exported.aten import ASSERTIONS, DTYPES, TRAINED_NORMS, base_name, is_in_place, resolve
-from nfa.formats.exported.graph import Known, Ref, Step, parse_step, sizes
+from nfa.formats.exported.operators import ASSERTIONS, DTYPES, TRAINED_NORMS, base_name, is_in_place, resolve
+from nfa.formats.exported.running import run_step
+from nfa.formats.exported.step import Known, Ref, Step, parse_step, sizes
+from nfa.formats.graph.modules import put_all
+from nfa.formats.graph.net import GraphNet
+from nfa.formats.graph.node import Graph
+from nfa.formats.names import uncompiled
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers that only training changes."""
@@ -26,30 +31,42 @@ class Program:
     """A graph from rows to one output.
 
     Args:
+        graph: What is computed from rows.
         tensors: The names of parameters and buffers in the network, by the name of the value in the graph.
         parameters: The names of those that are weights.
-        rows: The value that the rows are.
-        shape: The shape of one row, None for a size that may vary.
-        sample: The same with the sizes that it was exported with.
-        dtype: Of the rows.
+        sample: The shape of one row with the sizes that it was exported with.
         batch: The number of rows that the program was exported for, where it was for one number alone.
-        steps: In order.
-        output: The value that is the answer.
         ending: "softmax" or "sigmoid" where the file's network ends so, left out here.
         notes: Sentences that whoever reads the results should know.
     """
 
+    graph: Graph[Step]
     tensors: dict[str, str]
     parameters: frozenset[str]
-    rows: str
-    shape: tuple[int | None, ...]
     sample: tuple[int, ...]
-    dtype: torch.dtype
     batch: int | None
-    steps: tuple[Step, ...]
-    output: str
     ending: str | None
     notes: tuple[str, ...]
+
+    def network(self, tensors: dict[str, Tensor]) -> GraphNet[Step]:
+        """Return the program as a network, always as in evaluation.
+
+        Args:
+            tensors: Its weights, buffers and constants by name, and perhaps more. Weights that are the same memory
+                become one parameter.
+
+        Raises:
+            KeyError: a tensor is missing, or has a name that no module can have.
+        """
+        net = GraphNet(self.graph, run_step)
+        named = {uncompiled(name): tensors[name] for name in self.tensors.values()}
+        weights = {uncompiled(name) for name in self.parameters}
+        put_all(net, named, weights, {uncompiled(step.module): step.kind for step in self.graph.nodes})
+        for value, name in self.tensors.items():
+            net.bind(value, uncompiled(name))
+        for place, step in enumerate(self.graph.nodes):
+            net.run_within(place, uncompiled(step.module))
+        return net.eval()
 
 
 def parse_program(module: dict[str, Any], where: Place) -> Program:
@@ -82,19 +99,8 @@ def parse_program(module: dict[str, Any], where: Place) -> Program:
     if trained:
         notes.append("The program was exported in training mode; dropout and batch norm are run as in evaluation.")
     inner = slice(None) if vector else slice(1, None)
-    return Program(
-        tensors,
-        parameters,
-        rows,
-        whole[inner],
-        sample[inner],
-        dtype,
-        batch,
-        _needed(steps, output),
-        output,
-        ending,
-        tuple(notes),
-    )
+    graph = Graph(where, rows, whole[inner], dtype, _needed(steps, output), output)
+    return Program(graph, tensors, parameters, sample[inner], batch, ending, tuple(notes))
 
 
 def _inputs(specs: list[dict[str, Any]], where: Place) -> tuple[dict[str, str], frozenset[str], str]:
@@ -181,7 +187,7 @@ def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tup
         base, given = base_name(step.target), dict(step.given)
         name = "size" if "size" in given else "shape"
         asked = given.get(name)
-        if depends.intersection(step.refs()):
+        if depends.intersection(step.inputs):
             depends.update(output for output in step.outputs if output)
             if base in RESHAPES:
                 front, *others = recorded[step.outputs[0] or ""] or (None,)
@@ -197,7 +203,7 @@ def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tup
 def _ending(steps: list[Step], output: str, recorded: dict[str, tuple[int | None, ...]]) -> tuple[str, str | None]:
     """Return the value before a final softmax along the classes, or sigmoid, and which it was; take the step out."""
     last = next((step for step in steps if step.outputs == (output,)), None)
-    if last is None or any(output in step.refs() for step in steps):
+    if last is None or any(output in step.inputs for step in steps):
         return output, None
     base, logits = base_name(last.target), last.given.get("self")
     axes = len(recorded.get(output, ()))
@@ -214,7 +220,7 @@ def _needed(steps: Iterable[Step], output: str) -> tuple[Step, ...]:
     kept = []
     for step in reversed(list(steps)):
         if is_in_place(step.target) or wanted.intersection(name for name in step.outputs if name):
-            wanted.update(step.refs())
+            wanted.update(step.inputs)
             kept.append(step)
     return tuple(reversed(kept))
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nfa.common.errors import Place
 from nfa.common.shown import few, shown
-from nfa.formats.exported.aten import DTYPES
-from nfa.formats.exported.graph import sizes
+from nfa.formats.exported.operators import DTYPES
+from nfa.formats.exported.step import sizes
 from nfa.formats.weights.pickled import check_extent
 from nfa.formats.weights.torch_file import load_pickled
 

@@ -1,1 +1,1 @@
-"""ONNX files: a small translation of the operators that fully connected networks use."""
+"""ONNX files: the graph is checked, folded and named; its operators are in `operators/`."""

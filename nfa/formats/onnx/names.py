@@ -6,7 +6,7 @@ from onnx import NodeProto
 
 _LEGAL = re.compile(r"\w+(\.\w+){0,20}")
 _MADE_UP = re.compile(r"(val|const|constant|initializer)?_?\d*")
-_TURNED = re.compile(r"(permute|transpose|numpy_t|t)(_\d+)?")
+_TRANSPOSED = re.compile(r"(permute|transpose|numpy_t|t)(_\d+)?")
 LONGEST = 200
 """Characters of a name; a longer one is none that a person gave."""
 
@@ -21,12 +21,12 @@ def is_name(name: str) -> bool:
 
 
 def is_made_up(name: str) -> bool:
-    """Return whether an exporter made a name up, perhaps after the operation that turned a weight around.
+    """Return whether an exporter made a name up, perhaps after the operation that transposed a weight.
 
     >>> [is_made_up(name) for name in ("W", "t.weight", "permute_1", "val_3")]
     [False, False, True, True]
     """
-    return not is_name(name) or _TURNED.fullmatch(name) is not None
+    return not is_name(name) or _TRANSPOSED.fullmatch(name) is not None
 
 
 def module_path(proto: NodeProto) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
 from nfa.common.shown import few
-from nfa.formats.onnx.graph import Graph, operator_of
+from nfa.formats.onnx.document import Document, operator_of
 
 ZIPMAP = "ai.onnx.ml.ZipMap"
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -33,7 +33,7 @@ class Output:
     classes: tuple[str, ...] | None = None
 
 
-def choose_output(graph: Graph) -> str:
+def choose_output(graph: Document) -> str:
     """Return the name of the one output that holds floating-point numbers.
 
     Raises:
@@ -46,7 +46,7 @@ def choose_output(graph: Graph) -> str:
     return str(names[0])
 
 
-def without_ending(graph: Graph, output: str) -> Output:
+def without_ending(graph: Document, output: str) -> Output:
     """Return what an output is before a final softmax or sigmoid; the output itself where there is none."""
     classes = None
     node = graph.makers.get(output)
@@ -65,26 +65,26 @@ def without_ending(graph: Graph, output: str) -> Output:
     return Output(output, classes=classes) if logit is None else Output(logit, "sigmoid", classes=classes)
 
 
-def _keeps(graph: Graph, node: NodeProto) -> bool:
+def _keeps(graph: Document, node: NodeProto) -> bool:
     if operator_of(node) == "Cast" and graph.attributes(node)["to"] not in FLOATS:
         return False
     return operator_of(node) in KEEPING and len(node.input) > 0
 
 
-def _is_floating(graph: Graph, output: ValueInfoProto) -> bool:
+def _is_floating(graph: Document, output: ValueInfoProto) -> bool:
     maker = graph.makers.get(output.name)
     if maker is not None and operator_of(maker) == ZIPMAP:
         return True
     return output.type.tensor_type.elem_type in FLOATS
 
 
-def _labels(graph: Graph, node: NodeProto) -> tuple[str, ...] | None:
+def _labels(graph: Document, node: NodeProto) -> tuple[str, ...] | None:
     attributes: dict[str, Any] = graph.attributes(node)
     labels = attributes.get("classlabels_strings") or attributes.get("classlabels_int64s") or ()
     return tuple(each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in labels) or None
 
 
-def _logit(graph: Graph, node: NodeProto | None) -> str | None:
+def _logit(graph: Document, node: NodeProto | None) -> str | None:
     """Return z of the pair (1 - p, p) with p = sigmoid(z), which is how scikit-learn's two classes are written."""
     if node is None or operator_of(node) != "Concat" or len(node.input) != 2:
         return None

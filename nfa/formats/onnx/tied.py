@@ -17,51 +17,51 @@ WEIGHTS = {"MatMul": (0, 1), "Gemm": (0, 1), "Conv": (1,), "Gather": (0,), "Eins
 
 
 def users(folded: Folded) -> dict[str, list[int]]:
-    """Return, by constant, the places of the nodes that apply it as a weight, as it is or as another view shows it."""
-    views = {node.outputs[0]: node.inputs[0] for node in folded.nodes if node.outputs[0] in folded.constants}
+    """Return, by constant, the places of the nodes that apply it as a weight, as it is or transposed."""
+    source: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     for place, node in enumerate(folded.nodes):
+        if node.outputs[0] in folded.constants:
+            source[node.outputs[0]] = source.get(node.inputs[0], node.inputs[0])
         for name in (node.inputs[each] for each in WEIGHTS.get(node.operator, ()) if each < len(node.inputs)):
-            while name in views:
-                name = views[name]
-            if name in folded.constants:
-                found.setdefault(name, []).append(place)
+            if source.get(name, name) in folded.constants:
+                found.setdefault(source.get(name, name), []).append(place)
     return found
 
 
-def untwinned(folded: Folded) -> Folded:
-    """Return the graph with one constant for each weight, where an exporter wrote one out again.
+def with_one_of_each(folded: Folded) -> Folded:
+    """Return the graph with one constant for each weight, where an exporter wrote a weight twice.
 
-    Those are constants without a name of their own: a weight that the same module applies twice, and the
-    transpose of a weight that the network turns around. The latter becomes a view.
+    The copies are constants without a name of their own: a weight that the same module applies twice, and the
+    transpose of a weight. A transpose becomes a view of the weight.
     """
-    same: dict[str, str] = {}
-    turned: dict[str, str] = {}
+    equal_to: dict[str, str] = {}
+    transpose_of: dict[str, str] = {}
     known: dict[tuple[Any, ...], str] = {}
     constants, origins = folded.constants, folded.origins
     weights = [
-        (name, folded.nodes[places[0]].path)
+        (name, folded.nodes[places[0]].module)
         for name, places in users(folded).items()
         if constants[name].ndim == 2 and constants[name].is_floating_point()
     ]
     # Names that people gave come first: of two constants that are one weight, the other one goes.
-    for name, path in sorted(weights, key=lambda weight: is_made_up(origins[weight[0]])):
+    for name, module in sorted(weights, key=lambda weight: is_made_up(origins[weight[0]])):
         value = constants[name]
         if is_made_up(origins[name]):
-            twin = known.get((path, *_start(value))) if path else None
-            if twin is not None and torch.equal(constants[twin], value):
-                same[name] = twin
+            equal = known.get((module, *_start(value))) if module else None
+            if equal is not None and torch.equal(constants[equal], value):
+                equal_to[name] = equal
                 continue
-            mirror = known.get(("T", path, *_start(value.T)))
-            if mirror is not None and torch.equal(constants[mirror], value.T) and not torch.equal(value, value.T):
-                turned[name] = mirror
+            other = known.get(("T", module, *_start(value.T)))
+            if other is not None and torch.equal(constants[other], value.T) and not torch.equal(value, value.T):
+                transpose_of[name] = other
                 continue
-        known.setdefault((path, *_start(value)), name)
+        known.setdefault((module, *_start(value)), name)
         # Where no module says otherwise, or the very one whose weight it is.
-        for module in ("", path, origins[name].rpartition(".")[0]):
-            known.setdefault(("T", module, *_start(value)), name)
-    views = [Node("Transpose", name, "", (turned[name],), (name,), {"perm": [1, 0]}, 13) for name in turned]
-    nodes = [replace(node, inputs=tuple(same.get(name, name) for name in node.inputs)) for node in folded.nodes]
+        for each in ("", module, origins[name].rpartition(".")[0]):
+            known.setdefault(("T", each, *_start(value)), name)
+    views = [Node("Transpose", name, "", (transpose_of[name],), (name,), {"perm": [1, 0]}, 13) for name in transpose_of]
+    nodes = [replace(node, inputs=tuple(equal_to.get(name, name) for name in node.inputs)) for node in folded.nodes]
     return replace(folded, nodes=[*views, *nodes])
 
 
@@ -84,7 +84,7 @@ def owners(own: str, nodes: list[Node], modules: Container[str]) -> list[str]:
     first = {_bare(own): own}
     found = []
     for node in nodes:
-        path = node.path
+        path = node.module
         earlier = first.setdefault(_bare(path), path)
         # torch's older exporter, whose names begin with a slash, numbers the calls of a module.
         if node.name.startswith("/") and path not in modules and _repeats(path, earlier):

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from nfa.common.errors import InputError
+import skops.io
+from sklearn.exceptions import InconsistentVersionWarning
+
+from nfa.common.errors import InputError, Place
 from nfa.common.shown import shown
+from nfa.formats.archive import content_of
+from nfa.formats.sklearn.estimator import from_estimator
 from nfa.network.model import Model
 
 TRUSTED = {
@@ -31,6 +36,9 @@ skops writes and builds it: plain values and functions of numbers, which do noth
 INFLATION, ALWAYS = 100, 64 << 20
 """How many times its own size a file may need in memory; so many bytes it may always need."""
 
+NAMED, LONGEST_TYPE = 5, 150
+"""Types that a refusal names, and characters of each."""
+
 CHUNK = 1 << 20
 """Bytes inflated at a time."""
 
@@ -47,21 +55,9 @@ def read_skops(file: Path, argument: str) -> Model:
         argument: What messages call it.
 
     Raises:
-        InputError: skops is missing, the file is damaged, names other types, would fill the memory, or holds
+        InputError: the file is damaged, names other types, would fill the memory, or holds
             no network.
     """
-    needs = InputError(argument, ".skops files need skops 0.16 or later: pip install 'nfa[skops]'")
-    try:
-        import skops.io
-    except ImportError as error:
-        raise needs from error
-    # What may be built before skops asks was looked through in 0.16; earlier ones are known to have asked for less.
-    if [int(part) for part in skops.__version__.split(".")[:2]] < [0, 16]:
-        raise needs
-    from sklearn.exceptions import InconsistentVersionWarning
-
-    from nfa.formats.sklearn.estimator import from_estimator
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -69,7 +65,8 @@ def read_skops(file: Path, argument: str) -> Model:
             unknown = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
             if unknown:
                 # As ASCII literals, since names may hold anything.
-                names = ", ".join(ascii(name)[1:-1] for name in sorted(unknown))
+                first = [shown(ascii(name)[1:-1], LONGEST_TYPE) for name in sorted(unknown)[:NAMED]]
+                names = ", ".join(first) + (f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else "")
                 raise InputError(
                     argument,
                     f"{file} names types that are neither scikit-learn's estimators nor plain values, so "
@@ -94,12 +91,13 @@ def _checked_copy(file: Path, argument: str) -> bytes:
 
     What skops reads is this copy, so that no size that a file claims for itself is believed twice.
     """
-    limit = max(ALWAYS, INFLATION * file.stat().st_size)
+    whole = content_of(file, Place(argument, str(file)))
+    limit = max(ALWAYS, INFLATION * len(whole))
     bomb = InputError(argument, f"{file} would need over {limit >> 20} MiB, many times its own size; it is not read")
     copy = io.BytesIO()
     sizes: dict[str, int] = {}
     schema, total = b"", 0
-    with ZipFile(file) as source, ZipFile(copy, "w") as target:
+    with ZipFile(io.BytesIO(whole)) as source, ZipFile(copy, "w") as target:
         for member in source.infolist():
             # Other methods inflate a piece without a bound.
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

@@ -6,7 +6,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfa.formats.nested import put_all
+from nfa.formats.graph.modules import put_all
 from nfa.formats.rows import fit_rows
 from nfa.network.mlp import ACTIVATIONS
 

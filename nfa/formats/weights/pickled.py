@@ -8,7 +8,7 @@ of the file.
 import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
@@ -58,6 +58,10 @@ PLAIN = frozenset(
 """Names that stand beside weights in checkpoints and do nothing."""
 
 
+LONGEST_KEY = 60
+"""Bits of a whole number that is a key."""
+
+
 @dataclass
 class Findings:
     """What a pickle holds.
@@ -97,9 +101,17 @@ class InertTensor:
     """Stands for a tensor whose storage is known to hold all its entries."""
 
 
+_STEPS: Mapping[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+"""What Python does at each code of a pickle."""
+
+
 class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only with what it has read
+    stack: list[Any]
+    # Without what takes memory or time beyond what was read, and what torch never writes.
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
-        code: step for code, step in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+        code: step
+        for code, step in _STEPS.items()
+        if code not in {each[0] for each in (pickle.BYTEARRAY8, pickle.ADDITEMS, pickle.FROZENSET)}
     }
 
     def __init__(self, stream: IO[bytes], size: int, storages: dict[Any, int]) -> None:
@@ -112,7 +124,8 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         """Return a stand-in for a name."""
         full = f"{module}.{name}"
         known: dict[str, Callable[..., Any]] = {
-            "collections.OrderedDict": OrderedDict,
+            "collections.OrderedDict": self._with_keys(OrderedDict),
+            **{name: self._with_keys(Inert) for name in ("builtins.set", "__builtin__.set", "collections.Counter")},
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_parameter": lambda data, requires_grad, hooks: data,
@@ -138,6 +151,29 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         if sum(self._storages.values()) > self._size:
             raise ValueError("storages larger than the file")
         return _Storage(storage.width, entries)
+
+    def _with_keys(self, kind: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what makes an object of a kind out of its keys, once they are known to be plain."""
+
+        def made(items: Any = (), *rest: Any) -> Any:
+            _check_keys([item[0] if type(item) in (tuple, list) and item else item for item in items])
+            return kind(items, *rest) if kind is not OrderedDict or not rest else Inert()
+
+        return made
+
+    def _set_items(self) -> None:
+        _check_keys(self.stack[::2])
+        _STEPS[pickle.SETITEMS[0]](self)
+
+    def _set_item(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        _STEPS[pickle.SETITEM[0]](self)
+
+    def _make_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        _STEPS[pickle.DICT[0]](self)
+
+    dispatch |= {pickle.SETITEMS[0]: _set_items, pickle.SETITEM[0]: _set_item, pickle.DICT[0]: _make_dict}
 
     def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> InertTensor:
         if not isinstance(storage, _Storage) or not _whole([offset, *shape, *stride]) or len(shape) != len(stride):
@@ -181,6 +217,22 @@ def scan(stream: IO[bytes], size: int, where: Place, storages: dict[Any, int] | 
             raise where.error("cannot be read: it is truncated or damaged, or of another kind") from error
     scanner.findings.protocol = getattr(scanner, "proto", 0)
     return scanner.findings
+
+
+def _check_keys(keys: Sequence[Any]) -> None:
+    """See that keys are plain values, whose hashes take no time.
+
+    The hash of a tuple of tuples of tuples visits each of them again wherever it stands, and whole numbers of more
+    than 60 bits can be chosen to have one hash.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for key in keys:
+        for part in key if type(key) is tuple else (key,):
+            plain = part is None or type(part) in (str, bytes, bool, float, complex)
+            if not plain and not (type(part) is int and part.bit_length() <= LONGEST_KEY):
+                raise ValueError("a key that is no plain value")
 
 
 def _whole(numbers: Sequence[Any]) -> bool:

@@ -1,5 +1,6 @@
 """Files of torch.save: the tensors of a state dict, and nothing that would have to be run."""
 
+import io
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from nfa.common.errors import Place
 from nfa.common.shown import few, shown
-from nfa.formats.archive import is_zip, open_archive, root_of
+from nfa.formats.archive import content_of, is_zip, open_archive, root_of
 from nfa.formats.names import without_prefixes
 from nfa.formats.weights.pickled import Findings, scan
 
@@ -42,8 +43,8 @@ def read_state_dict(file: Path, argument: str) -> dict[str, Tensor]:
         InputError: the file is damaged, needs code to be opened, is TorchScript, or holds no tensors.
     """
     where = Place(argument, str(file))
-    with file.open("rb") as stream:
-        content = load_pickled(stream, file.stat().st_size, where)
+    whole = content_of(file, where)
+    content = load_pickled(io.BytesIO(whole), len(whole), where)
     place, tensors = _tensors(content, where)
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
@@ -129,6 +130,9 @@ def _tensors(content: Any, where: Place) -> tuple[str | None, dict[str, Tensor]]
     for place in (*PLACES, None):
         part = content if place is None else content.get(place)
         if isinstance(part, dict):
+            odd = [name for name, value in part.items() if isinstance(value, Tensor) and not isinstance(name, str)]
+            if odd and any(isinstance(name, str) and isinstance(value, Tensor) for name, value in part.items()):
+                raise where.error(f"names a tensor {shown(repr(odd[0]))}, expected text as every tensor's name")
             tensors = {
                 name: value.detach()
                 for name, value in part.items()

@@ -11,10 +11,10 @@ from onnx.reference import ReferenceEvaluator
 from nfa import InputError
 from nfa.common.errors import Place
 from nfa.formats.onnx.build import build
+from nfa.formats.onnx.document import Document
 from nfa.formats.onnx.fold import fold
-from nfa.formats.onnx.graph import Graph
-from nfa.formats.onnx.node import ELEMENTS
 from nfa.formats.onnx.operators import OPERATORS
+from nfa.formats.onnx.running import ELEMENTS
 
 F32 = np.float32
 
@@ -43,7 +43,7 @@ def model_of(operator, opset, inputs, attributes, outputs=1, domain=""):
 
 
 def answer(model, x):
-    graph = Graph(model, Path(), Place("model"))
+    graph = Document(model, Path(), Place("model"))
     output = model.graph.output[0].name
     return build(graph, fold(graph, graph.nodes(output)), output)(torch.from_numpy(x.copy()))
 
@@ -183,7 +183,7 @@ def test_as_the_reference(operator, opset, inputs, attributes):
         model.graph.initializer.append(numpy_helper.from_array(inputs[0], "in0"))
         del model.graph.input[:]
         model.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 4]))
-        graph = Graph(model, Path(), Place("model"))
+        graph = Document(model, Path(), Place("model"))
         got = fold(graph, graph.nodes("out0")).constants["out0"]
     else:
         got = answer(model, inputs[0])
@@ -289,7 +289,7 @@ HUGE = 2**40
     ],
 )
 def test_huge_results_are_refused_before_they_are_made(operator, inputs, attributes, monkeypatch):
-    monkeypatch.setattr("nfa.formats.onnx.net.ELEMENTS", 1024)
+    monkeypatch.setattr("nfa.formats.onnx.running.ELEMENTS", 1024)
     with pytest.raises(InputError, match="entries"):
         answer(model_of(operator, 13, inputs, attributes), inputs[0])
 

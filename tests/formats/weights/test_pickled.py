@@ -8,6 +8,7 @@ import zipfile
 import pytest
 import torch
 from damage import damaged
+from safetensors.torch import save_file
 from torch import nn
 
 import nfa
@@ -108,3 +109,51 @@ def test_damaged_pickles(tmp_path):
 @pytest.mark.slow
 def test_many_damaged_pickles(tmp_path):
     fuzz_pickle(tmp_path, 10_000, 1)
+
+
+def archive(pickled):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as members:
+        members.writestr("archive/data.pkl", pickled)
+    return stream.getvalue()
+
+
+def test_keys_whose_hash_takes_forever_are_refused(tmp_path):
+    """A tuple of twice the tuple before, 40 times: its hash visits 2^40 of them."""
+    doubled = b"".join(b"h" + bytes([i, ord("h"), i]) + b"\x86q" + bytes([i + 1]) + b"0" for i in range(40))
+    last = b"h\x28"
+    for made in (b"}" + last + b"K\x01s.", b"}(" + last + b"K\x01u.", b"(" + last + b"K\x01d."):
+        path = tmp_path / "net.pt"
+        path.write_bytes(archive(b"\x80\x02)q\x000" + doubled + made))
+        with pytest.raises(nfa.InputError, match="cannot be read"):
+            nfa.load(path)
+
+
+def test_a_tensor_without_a_name_is_not_left_aside(tmp_path):
+    torch.save({"0.weight": torch.ones(2, 3), 7: torch.ones(2)}, tmp_path / "net.pt")
+    with pytest.raises(nfa.InputError, match="names a tensor 7, expected text"):
+        nfa.load(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_modules_within_modules_without_end_are_refused(tmp_path, suffix):
+    tensors = {"x." * 10_000 + "weight": torch.ones(2, 3)}
+    path = tmp_path / f"net{suffix}"
+    torch.save(tensors, path) if suffix == ".pt" else save_file(tensors, path)
+    with pytest.raises(nfa.InputError, match="in 10000 modules within one another, at most 99 are read"):
+        nfa.load(path)
+
+
+def test_a_name_that_no_file_can_have_is_one_line():
+    for source in ("a" * 300 + ".pt", "a" * 300, "a" * 300 + ".onnx"):
+        with pytest.raises(nfa.InputError, match="cannot open") as caught:
+            nfa.load(source)
+        assert len(str(caught.value)) < 200
+
+
+def test_a_tensor_that_safetensors_names_twice_is_refused(tmp_path):
+    entry = b'"w.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}'
+    header = b"{" + entry + b"," + entry + b"}"
+    (tmp_path / "net.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(nfa.InputError, match=r"cannot read .* as safetensors"):
+        nfa.load(tmp_path / "net.safetensors")

@@ -1,4 +1,4 @@
-"""The table's operators that slide a window along axes: convolutions and pooling."""
+"""Windows that slide along axes: convolutions and pooling."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfa.formats.onnx.node import Node, Operator
+from nfa.formats.onnx.node import Node
+from nfa.formats.onnx.operators.operator import Operator
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The graph of an exported program, from its JSON: which operator is applied to which values."""
+"""A node of an exported program, from its JSON: which operator is applied to which values."""
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from nfa.common.errors import Place
 from nfa.common.shown import shown
-from nfa.formats.exported.aten import DTYPES, MEMORY_FORMATS, resolve
+from nfa.formats.exported.operators import DTYPES, MEMORY_FORMATS, resolve
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,14 @@ class Step:
     module: str = ""
     kind: str = ""
 
-    def refs(self) -> Iterator[str]:
-        """Yield the names of the values it uses."""
-        for value in self.given.values():
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, Ref):
-                    yield item.name
+    def __str__(self) -> str:
+        return shown(self.target)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the values it uses."""
+        items = (item for value in self.given.values() for item in (value if isinstance(value, list) else [value]))
+        return [item.name for item in items if isinstance(item, Ref)]
 
 
 def parse_step(node: dict[str, Any], where: Place) -> Step:
@@ -80,23 +82,6 @@ def parse_step(node: dict[str, Any], where: Place) -> Step:
         given = {str(place): _argument(item["arg"], where) for place, item in enumerate(node["inputs"])}
     outputs, many = _outputs(node["outputs"])
     return Step(target, function, given, outputs, many, *_module(node))
-
-
-def call_arguments(step: Step) -> tuple[list[Any], dict[str, Any]]:
-    """Return a step's arguments by position and by name: by position as long as none is left out."""
-    if not isinstance(step.function, torch._ops.OpOverload):
-        return list(step.given.values()), {}
-    args: list[Any] = []
-    kwargs = {}
-    gap = False
-    for argument in step.function._schema.arguments:
-        if argument.name not in step.given:
-            gap = True
-        elif gap or argument.kwarg_only:
-            kwargs[argument.name] = step.given[argument.name]
-        else:
-            args.append(step.given[argument.name])
-    return args, kwargs
 
 
 def sizes(meta: dict[str, Any]) -> tuple[int | None, ...]:

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
+from nfa.formats.graph.node import REASON
 from nfa.formats.onnx.names import module_path
-from nfa.formats.onnx.node import ELEMENTS, LONGEST, Node
+from nfa.formats.onnx.node import Node
 from nfa.formats.onnx.operators import OPERATORS
+from nfa.formats.onnx.running import ELEMENTS
 from nfa.formats.onnx.tensors import DTYPES, read_tensor
 
 
@@ -30,8 +32,8 @@ class Entry:
     shape: tuple[int | None, ...]
 
 
-class Graph:
-    """A file's graph.
+class Document:
+    """A file's graph, not yet checked as a whole: each part is, when it is asked for.
 
     Args:
         model: As protobuf parsed it.
@@ -208,7 +210,7 @@ class Graph:
         try:
             return read_tensor(tensor, self._folder)
         except (ValueError, TypeError, OverflowError, OSError) as error:
-            raise self.error(f"{what}: {shown(error, LONGEST)}") from error
+            raise self.error(f"{what}: {shown(error, REASON)}") from error
 
 
 def _texts(model: ModelProto) -> Iterator[Any]:

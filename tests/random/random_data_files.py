@@ -1,4 +1,4 @@
-"""Random files of every kind that the package reads: whole ones with known content, and damaged ones.
+"""Random files of data, of every kind that the package reads: whole ones with known content, and damaged ones.
 
 `KINDS` maps a suffix to a maker: maker(rng, folder) writes a file and returns a `Made`. Its judge reads the file with
 the package: None where what was read is right, else the kind of refusal.
@@ -16,8 +16,8 @@ import data_files
 import numpy as np
 
 KINDS = data_files.KINDS
-SECONDS = 2
-"""Of computing for one file."""
+SECONDS = 20
+"""Of computing for one file, which takes a few thousandths: more is a hang, not a slow machine."""
 PATIENCE = 120
 """Seconds after which it hangs; machines are busy."""
 MEBIBYTES = 512

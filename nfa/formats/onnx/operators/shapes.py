@@ -1,14 +1,15 @@
-"""The table's operators that move, cut, repeat, count and sum up entries."""
+"""Making, moving, cutting, repeating and counting entries."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfa.formats.onnx.node import Node, Operator, axes_of, axis_of
+from nfa.formats.onnx.node import Node
+from nfa.formats.onnx.operators.operator import Operator, axes_of, axis_of
 
 
 def _constant(node: Node) -> Tensor:
@@ -178,31 +179,6 @@ def _pad_size(
     return math.prod(size + max(0, first) + max(0, last) for size, (first, last) in each)
 
 
-def _reduction(function: Callable[..., Tensor]) -> Operator:
-    def run(node: Node, x: Tensor, axes: list[int] | None = None) -> Tensor:
-        axes = node.attributes.get("axes", axes)
-        if not axes:
-            if node.attributes.get("noop_with_empty_axes", 0):
-                return x
-            axes = list(range(x.ndim))
-        return function(x, axes_of(axes, x.ndim), keepdim=bool(node.attributes["keepdims"]))
-
-    return Operator(run, host=(1,))
-
-
-def _l2(x: Tensor, axes: list[int], keepdim: bool) -> Tensor:
-    return x.square().sum(axes, keepdim=keepdim).sqrt()
-
-
-def _extreme(function: Callable[..., Tensor]) -> Operator:
-    def run(node: Node, x: Tensor) -> Tensor:
-        if node.attributes.get("select_last_index", 0):
-            raise node.unsupported("select_last_index")
-        return function(x, node.attributes["axis"], keepdim=bool(node.attributes["keepdims"]))
-
-    return Operator(run)
-
-
 def _product(*sizes: Any) -> int:
     return math.prod(max(0, int(size)) for size in sizes)
 
@@ -233,12 +209,5 @@ SHAPES: dict[str, Operator] = {
         size=lambda node, x, repeats: x.numel() * _product(*repeats),
     ),
     "Pad": Operator(_pad, host=(1, 2, 3), size=_pad_size),
-    "ReduceMean": _reduction(torch.mean),
-    "ReduceSum": _reduction(torch.sum),
-    "ReduceMax": _reduction(torch.amax),
-    "ReduceMin": _reduction(torch.amin),
-    "ReduceL2": _reduction(_l2),
-    "ArgMax": _extreme(torch.argmax),
-    "ArgMin": _extreme(torch.argmin),
 }
 """By operator."""

@@ -1,18 +1,16 @@
-"""The table from ONNX operators to torch functions: arithmetic, activations, products, normalisation."""
+"""Arithmetic, comparisons and activations."""
 
 import math
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from nfa.formats.onnx.node import Node, Operator, axis_of, broadcast_size
-from nfa.formats.onnx.shapes import SHAPES
+from nfa.formats.onnx.node import Node
+from nfa.formats.onnx.operators.operator import Operator, axis_of, broadcast_size
 from nfa.formats.onnx.tensors import DTYPES
-from nfa.formats.onnx.windows import WINDOWS
 
 
 def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
@@ -84,97 +82,7 @@ def _dropout(node: Node, x: Tensor, ratio: Tensor | None = None, training: bool 
     return x, torch.ones_like(x, dtype=torch.bool)
 
 
-def _gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
-    attributes = node.attributes
-    alpha, beta, weight_first = attributes["alpha"], attributes["beta"], isinstance(a, nn.Parameter)
-    a = a.T if attributes["transA"] else a
-    weight = b if attributes["transB"] else b.T
-    if c is not None and c.ndim == 2 and len(c) == 1:
-        c = c[0]
-    plain = alpha == beta == 1 and not weight_first
-    if plain and (c is None or c.shape == weight.shape[:1]):
-        return F.linear(a, weight, c)
-    z = torch.matmul(a, weight.T) if weight_first else F.linear(a, weight)
-    z = z if alpha == 1 else alpha * z
-    return z if c is None else z + (c if beta == 1 else beta * c)
-
-
-def _gemm_size(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> int:
-    rows, columns = a.shape[1 if node.attributes["transA"] else 0], b.shape[0 if node.attributes["transB"] else 1]
-    return math.prod(torch.broadcast_shapes((rows, columns), () if c is None else c.shape))
-
-
-def _gemm_work(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> int:
-    return _gemm_size(node, a, b, c) * a.shape[0 if node.attributes["transA"] else 1]
-
-
-def _matmul_size(node: Node, a: Tensor, b: Tensor) -> int:
-    batch: int = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]).numel()
-    return batch * int(a.shape[-2] if a.ndim > 1 else 1) * int(b.shape[-1] if b.ndim > 1 else 1)
-
-
-def _matmul_work(node: Node, a: Tensor, b: Tensor) -> int:
-    return _matmul_size(node, a, b) * a.shape[-1]
-
-
-def _einsum(node: Node, *xs: Tensor) -> Tensor:
-    return torch.einsum(node.attributes["equation"], *xs)
-
-
-def _letters(node: Node, *xs: Tensor) -> tuple[dict[str, int], str]:
-    """Return the size that each letter of an equation stands for, and the letters of the result."""
-    equation = node.attributes["equation"].replace(" ", "")
-    if "." in equation:
-        raise node.unsupported("equation")
-    terms, _, result = equation.partition("->")
-    sizes: dict[str, int] = {}
-    for term, x in zip(terms.split(","), xs, strict=True):
-        sizes.update(zip(term, x.shape, strict=True))
-    return sizes, result if "->" in equation else "".join(sizes)
-
-
-def _einsum_size(node: Node, *xs: Tensor) -> int:
-    sizes, letters = _letters(node, *xs)
-    return math.prod(sizes[letter] for letter in letters)
-
-
-def _einsum_work(node: Node, *xs: Tensor) -> int:
-    return math.prod(_letters(node, *xs)[0].values())
-
-
-def _batch_norm(node: Node, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    for attribute, expected in (("training_mode", 0), ("spatial", 1)):
-        if node.attributes.get(attribute, expected) != expected:
-            raise node.unsupported(attribute)
-    return F.batch_norm(x, mean, variance, scale, shift, False, 0.0, node.attributes["epsilon"])
-
-
-def _layer_norm(node: Node, x: Tensor, scale: Tensor, shift: Tensor | None = None) -> Tensor:
-    shape = x.shape[axis_of(node.attributes["axis"], x.ndim) :]
-    if scale.shape == shape and (shift is None or shift.shape == shape):
-        return F.layer_norm(x, shape, scale, shift, node.attributes["epsilon"])
-    z = F.layer_norm(x, shape, None, None, node.attributes["epsilon"]) * scale.expand(shape)
-    return z if shift is None else z + shift.expand(shape)
-
-
-def _instance_norm(node: Node, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return F.instance_norm(x, weight=scale, bias=shift, eps=node.attributes["epsilon"])
-
-
-def _scaler(node: Node, x: Tensor) -> Tensor:
-    def row(attribute: str, default: float) -> Any:
-        values = node.attributes.get(attribute, [default])
-        if len(values) not in (1, x.shape[-1]):
-            raise ValueError(f"attribute {attribute} has {len(values)} entries for {x.shape[-1]} columns")
-        return torch.tensor(values, dtype=torch.float32, device=x.device)
-
-    scaled: Tensor = (x.float() - row("offset", 0.0)) * row("scale", 1.0)
-    return scaled
-
-
-OPERATORS: dict[str, Operator] = {
-    **SHAPES,
-    **WINDOWS,
+ELEMENTWISE: dict[str, Operator] = {
     "Neg": _unary(torch.neg),
     "Abs": _unary(torch.abs),
     "Sqrt": _unary(torch.sqrt),
@@ -197,7 +105,6 @@ OPERATORS: dict[str, Operator] = {
     "Not": _unary(torch.logical_not),
     "Identity": _unary(lambda x: x),
     "ai.onnx.ml.ZipMap": _unary(lambda x: x),
-    "ai.onnx.ml.Scaler": Operator(_scaler),
     "LeakyRelu": Operator(lambda node, x: F.leaky_relu(x, node.attributes["alpha"])),
     "PRelu": Operator(lambda node, x, slope: torch.where(x > 0, x, slope * x), size=broadcast_size),
     "Elu": Operator(lambda node, x: F.elu(x, node.attributes["alpha"])),
@@ -229,11 +136,5 @@ OPERATORS: dict[str, Operator] = {
     "Cast": Operator(_cast),
     "CastLike": Operator(lambda node, x, like: x.to(like.dtype)),
     "Dropout": Operator(_dropout, host=(2,), outputs=2),
-    "MatMul": Operator(lambda node, a, b: torch.matmul(a, b), size=_matmul_size, work=_matmul_work),
-    "Gemm": Operator(_gemm, size=_gemm_size, work=_gemm_work),
-    "Einsum": Operator(_einsum, size=_einsum_size, work=_einsum_work),
-    "BatchNormalization": Operator(_batch_norm),
-    "LayerNormalization": Operator(_layer_norm),
-    "InstanceNormalization": Operator(_instance_norm),
 }
 """By operator; a domain other than ONNX's own stands in front."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from nfa.formats.names import DEPTH
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -64,7 +66,8 @@ def put(root: nn.Module, name: str, tensor: Tensor, kinds: Mapping[str, str] = _
         kinds: By a module's name, what its class was called, so that an audit can name what it passes over.
 
     Raises:
-        KeyError: the name is empty in a part, taken, or that of something every module has.
+        KeyError: the name is empty in a part, taken, or that of something every module has; or it is of too many
+            modules within one another.
 
     >>> import torch
     >>> net = nn.Module()
@@ -77,6 +80,8 @@ def put(root: nn.Module, name: str, tensor: Tensor, kinds: Mapping[str, str] = _
     )
     """
     *path, last = name.split(".")
+    if len(path) >= DEPTH:
+        raise KeyError(f"{len(path)} modules within one another")
     module = root
     for depth, part in enumerate(path, 1):
         if part not in module._modules:

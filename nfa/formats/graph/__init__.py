@@ -1,0 +1,1 @@
+"""Graphs of operators: what runs those that files hold, whatever format they come in."""

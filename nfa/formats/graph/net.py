@@ -1,0 +1,90 @@
+"""The interpreter: a module that runs the nodes of a graph in order, its weights under their original names."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Generic
+
+import torch
+from torch import Tensor, nn
+
+from nfa.formats.graph.budget import Budget
+from nfa.formats.graph.modules import held, parts
+from nfa.formats.graph.node import Batch, Graph, N, Run, evaluate
+from nfa.formats.rows import fit_rows
+
+
+class GraphNet(nn.Module, Generic[N]):
+    """Runs a graph; its weights are parameters of the modules within, as `modules.put` registers them.
+
+    Args:
+        graph: What is computed.
+        run: How one of its nodes is.
+    """
+
+    _like: Tensor
+
+    def __init__(self, graph: Graph[N], run: Run[N]) -> None:
+        # Underscores, so that layers may have every other name.
+        super().__init__()
+        self._graph = graph
+        self._run = run
+        # Of no entries: it follows the network to other precisions.
+        self.register_buffer("_like", torch.empty(0, dtype=graph.dtype), persistent=False)
+        self._registered: dict[str, str] = {}
+        self._numbers: dict[str, Tensor] = {}
+        self._within: dict[int, str] = {}
+        last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs}
+        last.pop(graph.output, None)
+        self._done = [
+            [name for name in dict.fromkeys(node.inputs) if last.get(name) == place]
+            for place, node in enumerate(graph.nodes)
+        ]
+
+    def bind(self, value: str, name: str) -> None:
+        """Say under which name of a parameter or buffer a value of the graph is registered."""
+        self._registered[value] = name
+
+    def fix(self, value: str, numbers: Tensor) -> None:
+        """Keep whole numbers or truth values, which shapes are made of; they stay on the processor."""
+        self._numbers[value] = numbers
+
+    def run_within(self, place: int, part: str) -> None:
+        """Say in which module a node is run; where there is none of that name, it is run in the network itself."""
+        self._within[place] = part
+
+    def own_values(self) -> dict[str, Tensor]:
+        """Return parameters, buffers and numbers by the names of the graph."""
+        own = held(self)
+        return {value: own[name] for value, name in self._registered.items()} | self._numbers
+
+    def forward(self, x: Tensor, budget: Budget | None = None) -> Tensor:
+        """Return the answers for n rows.
+
+        Args:
+            x: In the graph's shape, or another one that `fit_rows` knows to be the same.
+            budget: What it may take.
+
+        Raises:
+            InputError: rows are of another shape than the graph takes, or a node cannot be run.
+        """
+        rows = fit_rows(x, self._graph.shape).to(self._like.dtype)
+        answer: Tensor = self.compute(rows, self.own_values(), budget)
+        return answer
+
+    def compute(self, rows: Tensor, own: Mapping[str, Tensor], budget: Budget | None = None) -> Any:
+        """Return the output for rows in the graph's shape, with the values given for the network's own.
+
+        Raises:
+            NodeError: a node cannot be run.
+        """
+        graph, within = self._graph, parts(self)
+        batch = Batch(len(rows), rows.device, budget)
+        values: dict[str, Any] = {**own, graph.rows: rows}
+        for place, (node, done) in enumerate(zip(graph.nodes, self._done, strict=True)):
+            work = partial(evaluate, self._run, node, values, batch, graph.where)
+            part = within.get(self._within.get(place, ""))
+            results = work() if part is None else part(work)
+            values.update((name, value) for name, value in zip(node.outputs, results, strict=False) if name)
+            for name in done:
+                values.pop(name, None)
+        return values[graph.output]

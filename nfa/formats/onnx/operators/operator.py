@@ -1,0 +1,69 @@
+"""What an operator of the tables is, and what several of them need."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nfa.formats.onnx.node import Node
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How an operator is run.
+
+    Args:
+        run: Takes the node and its inputs (None for one left out), returns a tensor or several.
+        host: Places of inputs that are read as Python numbers.
+        outputs: How many outputs it has here; None for as many as the node names.
+        size: From the node and its inputs, how many entries the result will have; for operators that make
+            more out of less.
+        work: From the node and its inputs, how many multiply-adds it takes; for operators that take more than
+            they read and make.
+    """
+
+    run: Callable[..., Any]
+    host: tuple[int, ...] = ()
+    outputs: int | None = 1
+    size: Callable[..., int] | None = None
+    work: Callable[..., int] | None = None
+
+
+def broadcast_size(node: Node, *inputs: torch.Tensor | None) -> int:
+    """Return how many entries an elementwise operation makes.
+
+    >>> broadcast_size(Node("Add", "", "", (), (), {}, 13), torch.zeros(2, 1), torch.zeros(3))
+    6
+    """
+    return math.prod(torch.broadcast_shapes(*(each.shape for each in inputs if each is not None)))
+
+
+def axis_of(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front.
+
+    Raises:
+        ValueError: there is no such axis.
+
+    >>> axis_of(-1, 3)
+    2
+    """
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis} of a tensor with {ndim} axes")
+    return axis % ndim
+
+
+def axes_of(axes: Sequence[int], ndim: int) -> list[int]:
+    """Return axes counted from the front, in ascending order.
+
+    Raises:
+        ValueError: there is no such axis, or one is named twice.
+
+    >>> axes_of([-1, 0], 3)
+    [0, 2]
+    """
+    found = sorted(axis_of(axis, ndim) for axis in axes)
+    if len(set(found)) < len(found):
+        raise ValueError(f"axes {list(axes)} name an axis twice")
+    return found

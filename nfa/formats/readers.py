@@ -1,0 +1,161 @@
+"""The formats of files: one table, by suffix."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nfa.common.errors import InputError
+from nfa.network.model import Model
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A package that a format needs beyond the toolkit's own.
+
+    Args:
+        module: What is imported of it.
+        extra: The extra of this toolkit that installs it.
+        least: Its lowest version; empty where any will do.
+    """
+
+    module: str
+    extra: str
+    least: tuple[int, ...] = ()
+
+    def check(self, suffix: str, argument: str) -> None:
+        """See that the package is there.
+
+        Raises:
+            InputError: it is missing or too old.
+        """
+        package = self.module.partition(".")[0]
+        said = f"{package} {'.'.join(map(str, self.least))} or later" if self.least else package
+        needs = InputError(argument, f"{suffix} files need {said}: pip install 'nfa[{self.extra}]'")
+        try:
+            importlib.import_module(self.module)
+        except ImportError as error:
+            raise needs from error
+        if self.least:
+            version = importlib.import_module(package).__version__
+            if tuple(int(part) for part in version.split(".")[: len(self.least)]) < self.least:
+                raise needs
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A format that is read.
+
+    Args:
+        suffixes: Of its files.
+        function: The function that reads one, as "package.module:name"; imported when a file is there to be read. It
+            takes the file, which exists, and what messages call it, and returns a `Model`.
+        takes: What else it takes, of "activation" and "model": what a file of weights alone does not say.
+        requires: What must be installed for it.
+    """
+
+    suffixes: tuple[str, ...]
+    function: str
+    takes: tuple[str, ...] = ()
+    requires: Requirement | None = None
+
+    def read(self, file: Path, argument: str, **given: Any) -> Model:
+        """Read a file.
+
+        Args:
+            file: An existing file.
+            argument: What messages call it.
+            given: What `takes` names.
+
+        Raises:
+            InputError: something that it needs is not installed, or the file cannot be read.
+        """
+        if self.requires is not None:
+            self.requires.check(file.suffix.lower(), argument)
+        module, _, name = self.function.partition(":")
+        function: Callable[..., Model] = getattr(importlib.import_module(module), name)
+        try:
+            return function(file, argument, **given)
+        except MemoryError as error:
+            raise InputError(argument, f"{file} takes more memory to read than there is") from error
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A format that is not read.
+
+    Args:
+        suffixes: Of its files.
+        reason: Why, and what to do instead, with {suffix} and {file} in the places of these.
+    """
+
+    suffixes: tuple[str, ...]
+    reason: str
+
+    def error(self, file: str, argument: str) -> InputError:
+        """Return the error that a file of this format is."""
+        return InputError(argument, self.reason.format(suffix=Path(file).suffix.lower(), file=file))
+
+
+WEIGHTS_ALONE = ("activation", "model")
+
+FORMATS: tuple[Reader | Refusal, ...] = (
+    Reader((".pt", ".pth", ".ckpt"), "nfa.formats.weights.files:torch_weights", takes=WEIGHTS_ALONE),
+    Reader((".safetensors",), "nfa.formats.weights.files:safetensors_weights", takes=WEIGHTS_ALONE),
+    Reader((".pt2",), "nfa.formats.exported.file:read_pt2"),
+    Reader((".onnx",), "nfa.formats.onnx.file:read_onnx", requires=Requirement("onnx", "onnx")),
+    Reader(
+        (".skops",),
+        "nfa.formats.sklearn.skops_file:read_skops",
+        # What may be built before skops asks was looked through in 0.16; earlier ones are known to have asked for less.
+        requires=Requirement("skops.io", "skops", (0, 16)),
+    ),
+    Refusal(
+        (".joblib", ".pkl", ".pickle"),
+        "{suffix} files run code when they are opened, so {file} is not read; in Python, hand over the object itself, "
+        "or keep it with skops.io.dump(estimator, 'network.skops')",
+    ),
+)
+"""All formats; the suffixes of no two are the same."""
+
+
+def refuse_given(given: Mapping[str, Any], why: str) -> None:
+    """Refuse what is said of weights alone where the source says it itself.
+
+    Raises:
+        InputError: something is given that is not None.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(name, why)
+
+
+def format_of(file: str) -> Reader | Refusal | None:
+    """Return the format that a file's suffix says; None where it is unknown.
+
+    >>> format_of("net.ONNX").suffixes
+    ('.onnx',)
+    """
+    suffix = Path(file).suffix.lower()
+    return next((each for each in FORMATS if suffix in each.suffixes), None)
+
+
+def takes(file: str, option: str) -> bool:
+    """Return whether a file's reader takes "activation" or "model", which a file of weights alone does not say.
+
+    >>> takes("net.pt", "activation"), takes("net.onnx", "activation")
+    (True, False)
+    """
+    found = format_of(file)
+    return isinstance(found, Reader) and option in found.takes
+
+
+def suffixes(option: str = "") -> str:
+    """Return the suffixes of the formats that are read, or of those alone that take something more.
+
+    >>> suffixes("activation")
+    '.pt, .pth, .ckpt, .safetensors'
+    """
+    readers = [each for each in FORMATS if isinstance(each, Reader) and (not option or option in each.takes)]
+    return ", ".join(suffix for reader in readers for suffix in reader.suffixes)

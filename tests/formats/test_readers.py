@@ -1,0 +1,33 @@
+"""The table of formats."""
+
+import importlib
+import re
+from collections import Counter
+
+import pytest
+
+import nfa
+from nfa.formats.readers import FORMATS, Reader, Requirement, suffixes
+
+
+def test_every_entry_can_be_used_and_no_suffix_stands_twice():
+    assert max(Counter(suffix for each in FORMATS for suffix in each.suffixes).values()) == 1
+    for each in FORMATS:
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in each.suffixes)
+        if isinstance(each, Reader):
+            module, name = each.function.split(":")
+            assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_messages_list_what_the_table_reads(tmp_path, monkeypatch):
+    (tmp_path / "net.h5").write_bytes(b"something")
+    with pytest.raises(nfa.InputError, match=re.escape(f"({suffixes()}, or package.module:factory)")):
+        nfa.load(tmp_path / "net.h5")
+    monkeypatch.setattr("nfa.formats.readers.FORMATS", (Reader((".h5",), "nfa.formats.onnx.file:read_onnx"), *FORMATS))
+    with pytest.raises(nfa.InputError, match=r"cannot read .* as ONNX"):
+        nfa.load(tmp_path / "net.h5")
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra():
+    with pytest.raises(nfa.InputError, match=re.escape("model: .x files need nowhere: pip install 'nfa[extra]'")):
+        Requirement("nowhere", "extra").check(".x", "model")
