@@ -57,7 +57,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     alpha_linear = 1.0 / measured.layer.to_output
     similar, correlated = cosine_and_pearson(nfm, agop)
     traces = group_traces(measured, nfm, agop)
-    ci_low, ci_high = interval(traces)
+    ci_low, ci_high = interval(traces.cosine)
     alpha_best, cosine_alpha_best = scan.best()
     overlap, overlap_null = subspace_overlap(nfm, agop)
     row: dict[str, Any] = {
@@ -71,7 +71,7 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
         "pearson_sqrt": scan.pearson(0.5),
         "ci_low": ci_low,
         "ci_high": ci_high,
-        "probe_error": probe_error(traces),
+        "probe_error": probe_error(traces.cosine),
         "alpha_best": alpha_best,
         "cosine_alpha_best": cosine_alpha_best,
         "alpha_linear": alpha_linear,

@@ -6,7 +6,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -99,6 +99,7 @@ class Probe:
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
         self._weights = Weights(self.net)
         self._stack = ExitStack()
+        self._replaced: Mapping[str, Tensor] = {}
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
         self._turned: list[str] = []  # layers whose rows do not come sample by sample
         for name, parameter in self.net.named_parameters():
@@ -120,6 +121,15 @@ class Probe:
     ) -> None:
         """Detach."""
         self._stack.close()
+
+    @contextmanager
+    def replacing(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Compute with other weights (k x d, by layer) in place of the network's own in all that is run within."""
+        before, self._replaced = self._replaced, weights
+        try:
+            yield
+        finally:
+            self._replaced = before
 
     def choose(self, pattern: str | None) -> list[Layer]:
         """Return the layers whose name matches a shell pattern such as "layers.*" (None: all).
@@ -305,9 +315,11 @@ class Probe:
             wanted: Names of layers; None for all.
             first: The number of its first sample, for messages.
             keep_rows: Whether uses keep their rows.
-            replaced: Weights (k x d) to compute with instead of the network's own, by layer.
+            replaced: Weights (k x d) to compute with instead of the network's own, by layer; beside those of
+                `replacing`.
         """
         self._weights.begin()
+        replaced = {**self._replaced, **(replaced or {})}
         recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced)
         with recorder:
             output = self.forward(x)
