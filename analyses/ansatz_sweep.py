@@ -136,10 +136,11 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
 
 
 def _measured(epoch: int, audit: nfa.Audit) -> Iterator[Row]:
-    score = audit.about["score"]
+    score = audit.score
+    assert score is not None  # the data have targets
     for layer in audit:
         columns = {name: value for name, value in layer.row.items() if name not in LEFT_OUT}
-        yield {"epoch": epoch, **columns, "score": score["value"], "baseline": score["baseline"]}
+        yield {"epoch": epoch, **columns, "score": score.value, "baseline": score.baseline}
 
 
 ANALYSIS = Analysis(cells, rows, findings)

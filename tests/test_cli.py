@@ -207,7 +207,7 @@ def test_demo(tmp_path, capsys):
     assert (status, err) == (0, "")
     audit = nfa.Audit.load(tmp_path)
     assert audit.score.value > 0.95
-    assert (audit.score.rows, audit.about["split"]) == ("test", "train")
+    assert (audit.score.rows, audit.about.split) == ("test", "train")
     for layer in list(audit)[:-1]:
         assert layer["ci_low"] > 0.2 + max(layer["untrained_cosine"], layer["init_cosine_null"])
     assert out.count("this layer has learned features") == 3
@@ -223,9 +223,9 @@ def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
     assert (status, err) == (0, "")
     assert "The network has learned its task" in out
     audit = nfa.Audit.load("o")
-    assert (audit.score.metric, audit.about["feature_names"]) == (
+    assert (audit.score.metric, audit.about.feature_names) == (
         "accuracy" if kind == "classes" else "r2",
-        list("abc"),
+        tuple("abc"),
     )
     status, _, err = run(capsys, "demo", "t.csv", "--target", "anwser", "--out", "o")
     assert (status, "target: 'anwser' is unknown; did you mean 'answer'?" in err) == (2, True)

@@ -92,7 +92,7 @@ def test_scikit_learn_from_its_file(folder, monkeypatch, capsys):
     assert "ends in Softmax; logits are its input" in out
     audit = nfa.Audit.load(folder / "out")
     assert audit.score.value == pytest.approx(estimator.score(X, y))
-    assert any("ends in Softmax" in note for note in audit.about["notes"])
+    assert any("ends in Softmax" in note for note in audit.about.notes)
     assert "ends in Softmax" in (folder / "out" / "report.html").read_text()
 
 
@@ -101,7 +101,7 @@ def test_one_of_several_outputs(folder, monkeypatch, capsys):
     assert (status, err.count("\n")) == (2, 1)
     assert "choose one: head='scores', head='sum'" in err
     assert run(folder, monkeypatch, capsys, "nets:two --head scores")[0] == 0
-    assert nfa.Audit.load(folder / "out").about["n_outputs"] == 3
+    assert nfa.Audit.load(folder / "out").about.n_outputs == 3
 
 
 def test_rows_in_the_shape_and_numbers_that_a_network_wants(folder, monkeypatch, capsys):

@@ -66,7 +66,7 @@ def test_every_option(trained, tmp_path, capsys):
     table = pd.read_csv(tmp_path / "seeding.csv")
     assert set(table["name"]) == {"layers.0", "layers.1"}
     assert set(table["n"]) == {192}  # fitted to the test rows, tested on the others
-    assert nfa.Audit.load(tmp_path).about["outputs"] == "margin"
+    assert nfa.Audit.load(tmp_path).about.outputs == "margin"
 
 
 def test_rows_that_nobody_divided_are_divided(tmp_path, capsys, monkeypatch):
@@ -85,7 +85,7 @@ def test_rows_that_nobody_divided_are_divided(tmp_path, capsys, monkeypatch):
     doubt = "It is not known which rows the network was trained on; it may know those that are tested here."
     assert doubt in out
     assert "10 others tested (the network may know them)" in " ".join(out.split())
-    assert doubt in nfa.Audit.load("o").about["notes"]
+    assert doubt in nfa.Audit.load("o").about.notes
     assert table["note"].str.contains("the network may have been trained on the rows tested").all()
 
 
@@ -97,7 +97,7 @@ def test_rows_that_the_network_does_not_know_are_not_doubted_and_its_training_ro
     _, out, _ = run(capsys, *call, trained / "t.csv", "--split", "test")
     known = "The rows tested here are those that the network was trained on: its own error there is no test error."
     assert known in out
-    assert known in nfa.Audit.load(tmp_path).about["notes"]
+    assert known in nfa.Audit.load(tmp_path).about.notes
     assert (
         pd.read_csv(tmp_path / "seeding.csv")["note"].str.contains("the network was trained on the rows tested").all()
     )
@@ -127,7 +127,7 @@ def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
     for options, doubted in (([], True), (["--classes", "cat,dog,emu"], False)):
         _, out, _ = run(capsys, *call, *options)
         assert ("the order of the labels may not be" in out.replace("\n", " ")) == doubted
-        assert nfa.Audit.load("o").about["classes"] == (["cat", "dog", "emu"] if options else [])
+        assert nfa.Audit.load("o").about.classes == (("cat", "dog", "emu") if options else ())
 
 
 @pytest.mark.parametrize(

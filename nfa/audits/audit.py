@@ -1,29 +1,23 @@
-"""What an audit is: a tidy table, and the matrices behind it; saved and loaded."""
+"""What an audit is: a tidy table, and the matrices behind it."""
 
-import json
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nfa.common.checks import existing_file, one_of, output_folder
+from nfa.audits.about import About
+from nfa.audits.files import PARTS, load_audit, save_audit
+from nfa.common.checks import one_of
 from nfa.common.errors import InputError
-from nfa.features.columns import COLUMNS
-from nfa.features.fact import FACT_COLUMNS
 from nfa.features.factored import FactoredMatrix
+from nfa.features.weight import Weight
 from nfa.network.scoring import Score, rows_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SCHEMA = 1
-"""The version of `audit.json`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +25,7 @@ class LayerAudit:
     """One layer of an audit: its row of the table, and the matrices behind it.
 
     Args:
-        row: The columns of `COLUMNS`.
+        row: The columns that were measured, by name (see `features/columns.py`).
         weight: W, k x d.
         S: Mean of delta'delta, k x k, float64.
         S_centered: The same for delta minus its mean over rows, output by output.
@@ -48,25 +42,31 @@ class LayerAudit:
         """Return a column of the row."""
         return self.row[one_of("column", column, self.row)]
 
-    @property
+    @cached_property
     def nfm(self) -> FactoredMatrix:
-        """The neural feature matrix W'W."""
-        return FactoredMatrix(self.weight)
+        """The neural feature matrix W'W; its `Weight` is that of the layer's other matrices too."""
+        return FactoredMatrix(Weight(self.weight))
 
-    @property
+    @cached_property
     def agop(self) -> FactoredMatrix:
         """The average gradient outer product W'SW."""
-        return FactoredMatrix(self.weight, self.S)
+        return FactoredMatrix(self.nfm.weight, self.S)
 
-    @property
+    @cached_property
     def agop_centered(self) -> FactoredMatrix:
         """The centered AGOP."""
-        return FactoredMatrix(self.weight, self.S_centered)
+        return FactoredMatrix(self.nfm.weight, self.S_centered)
 
-    @property
+    @cached_property
     def init_nfm(self) -> FactoredMatrix | None:
         """The neural feature matrix before training, if known."""
         return None if self.init_weight is None else FactoredMatrix(self.init_weight)
+
+    @property
+    def chance(self) -> float:
+        """k/(k+d), the cosine of two independent NFMs of this layer's sizes."""
+        k, d = self.weight.shape
+        return float(k / (k + d))
 
     def is_of(self, weight: Tensor) -> bool:
         """Return whether a layer's weight is the one that was audited, to 1e-6 of its norm.
@@ -84,12 +84,11 @@ class Audit:
     """What a network has learned, layer by layer.
 
     Args:
-        about: Everything in `audit.json` but the layers: schema, versions, model, data, n_samples, split,
-            feature_names, feature_shape, classes, n_outputs, outputs, probes, seed, score, init_score, skipped.
+        about: What was measured, on which data, and how.
         layers: In forward order.
     """
 
-    about: dict[str, Any]
+    about: About
     layers: tuple[LayerAudit, ...]
 
     def __getitem__(self, layer: str | int) -> LayerAudit:
@@ -112,153 +111,58 @@ class Audit:
 
     def __repr__(self) -> str:
         """Show what was audited, and the leading columns of every layer."""
-        columns = ["layer", "name", "d_in", "d_out", "cosine", "ci_low", "ci_high", "untrained_cosine", "init_cosine"]
-        about = self.about
-        head = f"Audit of {about['model']} on {self.rows} of {about['data']}"
+        leading = ("layer", "name", "d_in", "d_out", "cosine", "ci_low", "ci_high", "untrained_cosine", "init_cosine")
+        head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
         if self.score is not None:
             score = self.score
             rows = rows_in_words(score.n, score.rows)
             head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
-        return head + "\n" + self.to_frame()[columns].to_string(index=False, float_format="{:.3f}".format)
+        shown = [column for column in leading if column in self.about.columns]
+        return head + "\n" + self.to_frame()[shown].to_string(index=False, float_format="{:.3f}".format)
 
     @property
     def score(self) -> Score | None:
         """The network's score, where the data have targets."""
-        return _as_score(self.about["score"])
+        return self.about.score
 
     @property
     def init_score(self) -> Score | None:
         """The score of the network before training, where there is one."""
-        return _as_score(self.about["init_score"])
+        return self.about.init_score
 
     @property
     def skipped(self) -> list[dict[str, str]]:
         """Name and kind of every module with weights that was not measured."""
-        return list(self.about["skipped"])
+        return list(self.about.skipped)
 
     @property
     def rows(self) -> str:
         """Which rows were measured, in words."""
-        return rows_in_words(self.about["n_samples"], self.about["split"])
+        return self.about.rows
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return the table: a row per layer, the columns of `COLUMNS`."""
+        """Return the table: a row for each layer, the columns that were measured."""
         import pandas as pd
 
-        columns = [*COLUMNS, *(FACT_COLUMNS if "loss" in self.about else ())]
-        return pd.DataFrame([layer.row for layer in self.layers], columns=columns)
+        return pd.DataFrame([layer.row for layer in self.layers], columns=list(self.about.columns))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `audit.json` and `features.safetensors` into a folder.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written; what was in it is then as it was.
         """
-        out = output_folder("out", folder)
-        rows = [{key: _to_json(value) for key, value in layer.row.items()} for layer in self.layers]
-        (out / "audit.json").write_text(json.dumps(_to_json(self.about) | {"layers": rows}, indent=1, allow_nan=False))
-        tensors: dict[str, Tensor] = {}
-        for layer in self.layers:
-            parts = {
-                "weight": layer.weight,
-                "S": layer.S,
-                "S_centered": layer.S_centered,
-                "init_weight": layer.init_weight,
-            }
-            tensors |= {f"{layer['name']}.{key}": t.cpu().contiguous() for key, t in parts.items() if t is not None}
-        save_file(tensors, str(out / "features.safetensors"))
+        matrices = [{part: getattr(layer, part) for part in PARTS} for layer in self.layers]
+        save_audit(self.about, [layer.row for layer in self.layers], matrices, folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Audit":
         """Read what `save` wrote.
 
         Raises:
-            InputError: a file is missing, damaged, or of another schema.
+            InputError: a file is missing, damaged, of another schema, or not of the same audit as the other one.
         """
-        table = existing_file("audit", Path(folder) / "audit.json")
-        matrices = existing_file("audit", Path(folder) / "features.safetensors")
-        try:
-            about = json.loads(table.read_text())
-            tensors = load_file(str(matrices))
-            if about["schema"] != SCHEMA:
-                raise InputError("audit", f"{table} has schema {about['schema']}, expected {SCHEMA}")
-            _check_about(about)
-            layers = [_layer(saved, tensors, "loss" in about) for saved in about.pop("layers")]
-        except (
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-            SafetensorError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            raise InputError("audit", f"{folder} does not hold a whole audit") from error
-        return cls(about, tuple(layers))
-
-
-_ABOUT: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("nfa_version", "torch_version", "model", "data", "split", "outputs"), str),
-    **dict.fromkeys(("n_samples", "n_outputs", "seed"), int),
-    "probes": (int, type(None)),
-    **dict.fromkeys(("notes", "skipped", "layers"), list),
-}
-"""What every audit says of itself, and the kinds of value."""
-
-
-def _check_about(about: dict[str, Any]) -> None:
-    """Raise where something that readers rely on is missing or of another kind."""
-    for key, kinds in _ABOUT.items():
-        if not isinstance(about[key], kinds):
-            raise TypeError(key)
-    if not about["layers"]:
-        raise KeyError("layers")
-    for each in about["skipped"]:
-        each["name"], each["kind"]
-    for key in ("score", "init_score"):
-        score = _as_score(about[key])
-        if score is not None and not all(
-            isinstance(each, (int, float)) for each in (score.value, score.baseline, score.n)
-        ):
-            raise TypeError(key)
-    # Audits of earlier versions name no features and no classes.
-    for key, kind in (("feature_names", str), ("feature_shape", int), ("classes", str)):
-        if not all(isinstance(each, kind) for each in about.setdefault(key, [])):
-            raise TypeError(key)
-    if not all(each > 0 for each in about["feature_shape"]):
-        raise TypeError("feature_shape")
-
-
-def _layer(saved: dict[str, Any], tensors: dict[str, Tensor], with_loss: bool) -> LayerAudit:
-    """Return a layer from its row in the file and all tensors; raises where they do not belong together."""
-    row = {}
-    for column in [*COLUMNS, *(FACT_COLUMNS if with_loss else ())]:
-        value = math.nan if saved[column] is None else saved[column]
-        kind: Any = str if column in ("name", "note") else bool if column == "trivial" else (int, float)
-        if not isinstance(value, kind):
-            raise TypeError(column)
-        row[column] = value
-    names = ("weight", "S", "S_centered", "init_weight")
-    weight, S, S_centered, init_weight = (tensors.get(f"{row['name']}.{key}") for key in names)
-    k, d = row["d_out"], row["d_in"]
-    for matrix, shape in ((weight, (k, d)), (S, (k, k)), (S_centered, (k, k)), (init_weight, (k, d))):
-        if matrix is not None and (matrix.shape != shape or not bool(matrix.isfinite().all())):
-            raise TypeError(f"{row['name']}: a matrix of shape {tuple(matrix.shape)}")
-    if weight is None or S is None or S_centered is None:
-        raise KeyError(row["name"])
-    return LayerAudit(row, weight, S, S_centered, init_weight)
-
-
-def _as_score(fields: dict[str, Any] | None) -> Score | None:
-    if fields is None:
-        return None
-    value = math.nan if fields["value"] is None else fields["value"]
-    return Score(**fields | {"value": value})
-
-
-def _to_json(value: Any) -> Any:
-    """Return a value as JSON can hold it: NaN becomes null."""
-    if isinstance(value, dict):
-        return {key: _to_json(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        about, rows, matrices = load_audit(folder)
+        return cls(about, tuple(LayerAudit(row, **each) for row, each in zip(rows, matrices, strict=True)))

@@ -2,24 +2,25 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nfa.audits.audit import SCHEMA, Audit, LayerAudit
+from nfa.audits.about import About
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.rows import Rows, rows_of
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.data.dataset import Dataset
-from nfa.data.inputs import in_words
-from nfa.features.columns import layer_columns
-from nfa.features.fact import fact_columns
+from nfa.features.columns import ALWAYS
 from nfa.features.measuring import Measured, measure
+from nfa.features.row import LayerMeasures, row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
-from nfa.network.preparing import prepare
-from nfa.network.scoring import score
+from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
 
@@ -65,7 +66,7 @@ def audit(
         seed: Of `samples` and `probes`.
         batch_size: Samples at a time; no result depends on it.
         loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
-            columns of `features/fact.py`.
+            columns of the group "fact" (see `features/columns.py`).
         weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
         name: What to call the network in the record; its class by default.
 
@@ -88,91 +89,99 @@ def audit(
     if probes is not None:
         positive("probes", probes)
     model = load(net, classes=classes, argument="net")
-    data_name = in_words(data)
-    columns = _columns(model, data)
-    data, notes = prepare(model, data)
-    rows, measured_split = _rows(data, split, samples, seed)
-    shape = data.feature_shape if isinstance(data, Dataset) else None
-    forward = Forward(model, forward_args, head, shape)
-    before = None if init is None else Forward(load(init, argument="init"), forward_args, head, shape)
-    with Probe(forward, rows, outputs) as probe:
-        chosen = probe.choose(layers)
-        about = {
-            "schema": SCHEMA,
-            "nfa_version": _version(),
-            "torch_version": str(torch.__version__),
-            "model": name or model.name,
-            "notes": [*model.notes, *notes],
-            "data": data_name,
-            "split": measured_split,
-            "feature_names": list(data.feature_names or ()) if isinstance(data, Dataset) else columns,
-            "feature_shape": list(shape or ()),
-            "classes": list(model.classes or ()),
-            "n_outputs": probe.n_outputs,
-            "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
-            "probes": probes,
-            "seed": seed,
-            "skipped": probe.skipped(),
-        }
-        scored = (forward, before) if model.scored else (None, None)
-        about["score"] = _score(scored[0], data, rows, measured_split)
-        initial: Iterator[Measured | None] = iter([None] * len(chosen))
-        with _blamed(before, forward):
-            about["init_score"] = _score(scored[1], data, rows, measured_split)
-            if before is not None:
-                initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
+    before = None if init is None else load(init, argument="init")
+    rows = rows_of(model, data, split, samples, seed)
+    settings = Settings(outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, name)
+    return audit_rows(model, rows, before, settings)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How rows are measured: the parameters of `audit` that are neither networks nor data."""
+
+    outputs: str | Select = "logits"
+    forward_args: ForwardArgs | None = None
+    head: str | int | None = None
+    layers: str | None = None
+    probes: int | None = None
+    seed: int = 0
+    batch_size: int = BATCH_SIZE
+    loss: str | None = None
+    weight_decay: float | None = None
+    name: str | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of columns that are measured."""
+        return ALWAYS if self.loss is None else (*ALWAYS, "fact")
+
+    @property
+    def outputs_name(self) -> str:
+        """What to call the outputs."""
+        given = self.outputs
+        return given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
+
+    def forward(self, model: Model, rows: Rows) -> Forward:
+        """Return a network as a function of the rows."""
+        return Forward(model, self.forward_args, self.head, rows.feature_shape)
+
+    def measure(self, probe: Probe, layers: list[Layer], *, grouped: bool, label: str) -> Iterator[Measured]:
+        """Yield the sums behind each layer's AGOP."""
+        return measure(
+            probe,
+            layers,
+            grouped=grouped,
+            batch_size=self.batch_size,
+            probes=self.probes,
+            seed=self.seed,
+            label=label,
+        )
+
+
+def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:
+    """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
+    forward = settings.forward(model, rows)
+    init = None if before is None else settings.forward(before, rows)
+    gradients = {} if settings.loss is None else _loss_gradients(forward, rows, settings.loss)
+    decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
+    with Probe(forward, rows.measured, settings.outputs) as probe:
+        chosen = probe.choose(settings.layers)
+        n_outputs, skipped = probe.n_outputs, probe.skipped()
+        found_score = _score(model, forward, rows)
+        init_score: Score | None = None
+        initial: dict[str, Measured] = {}
+        if init is not None:
+            with _blamed(init, forward):
+                init_score = _score(model, init, rows)
+                initial = {each.layer.name: each for each in _measured_init(init, rows, chosen, settings)}
+        numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
         found = []
-        for number, measured in _numbered(probe, chosen, batch_size, probes, seed):
-            measured_init = next(initial)
-            found.append(
-                LayerAudit(
-                    {"layer": number} | layer_columns(measured, measured_init),
-                    _copy(measured.layer.weight),
-                    measured.S,
-                    measured.S_centered,
-                    None if measured_init is None else _copy(measured_init.layer.weight),
-                )
-            )
-        about["n_samples"] = probe.samples.n
-    if loss is not None:
-        about["loss"] = loss
-        decay = weight_decay if weight_decay is not None else _known_decay(model)
-        with Probe(forward, rows) as probe:
-            gradients = probe.loss_gradients(mean_loss(loss))
-        for layer in found:
-            layer.row.update(fact_columns(layer.weight, gradients[layer["name"]], decay))
+        for measured in settings.measure(probe, chosen, grouped=True, label="measuring"):
+            name = measured.layer.name
+            layer = LayerMeasures(numbers[name], measured, initial.pop(name, None), gradients.get(name), decay)
+            found.append(_layer_audit(layer, settings.groups))
+    about = About(
+        nfa_version=version("nfa"),
+        torch_version=str(torch.__version__),
+        model=settings.name or model.name,
+        notes=(*model.notes, *rows.notes),
+        data=rows.name,
+        split=rows.split,
+        feature_names=rows.feature_names,
+        feature_shape=rows.feature_shape or (),
+        classes=model.classes or (),
+        n_outputs=n_outputs,
+        outputs=settings.outputs_name,
+        probes=settings.probes,
+        seed=settings.seed,
+        skipped=tuple(skipped),
+        score=found_score,
+        init_score=init_score,
+        n_samples=probe.samples.n or 0,
+        groups=settings.groups,
+        loss=settings.loss,
+    )
     return Audit(about, tuple(found))
-
-
-def _rows(data: Any, split: str, samples: int | None, seed: int) -> tuple[Any, str]:
-    """Return the rows to measure, and what they are called."""
-    one_of("split", split, (*Dataset.PARTS, "all"))
-    positive("seed", seed, least=0)
-    if samples is not None:
-        positive("samples", samples)
-    if not isinstance(data, Dataset):
-        if samples is not None:
-            raise InputError("samples", "only rows of an nfa.Dataset can be drawn; hand over fewer rows instead")
-        return data, "all"
-    name = split if data.split or split not in ("train", "all") else "all"
-    rows = data.part(name)
-    return (rows if samples is None else rows.sample(samples, seed)), name
-
-
-def _columns(model: Model, data: Any) -> list[str]:
-    """Return the names of a data frame's columns in the order in which the network takes them; none of other data."""
-    X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
-    if model.transform is not None or not hasattr(X, "columns"):
-        return []
-    return [str(name) for name in (X.columns if model.features is None else model.features)]
-
-
-def _numbered(
-    probe: Probe, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
-) -> Iterator[tuple[int, Measured]]:
-    numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-    for measured in measure(probe, chosen, batch_size=batch_size, probes=probes, seed=seed, label="measuring"):
-        yield numbers[measured.layer.name], measured
 
 
 @contextmanager
@@ -197,10 +206,8 @@ def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> Inp
     return InputError("init", f"layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
 
 
-def _measure_init(
-    init: Forward, rows: Any, outputs: str | Select, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
-) -> Iterator[Measured]:
-    with Probe(init, rows, outputs) as probe:
+def _measured_init(init: Forward, rows: Rows, chosen: list[Layer], settings: Settings) -> Iterator[Measured]:
+    with Probe(init, rows.measured, settings.outputs) as probe:
         shapes = {layer.name: layer for layer in probe.layers}
         for layer in chosen:
             if layer.name not in shapes:
@@ -208,18 +215,19 @@ def _measure_init(
             if shapes[layer.name].weight.shape != layer.weight.shape:
                 raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
         same = [shapes[layer.name] for layer in chosen]
-        yield from measure(
-            probe, same, grouped=False, batch_size=batch_size, probes=probes, seed=seed, label="measuring init"
-        )
+        yield from settings.measure(probe, same, grouped=False, label="measuring init")
 
 
-def _score(forward: Forward | None, data: Any, rows: Any, split: str) -> dict[str, Any] | None:
-    if forward is None:
+def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
+    if not model.scored:
         return None
-    held_out = isinstance(data, Dataset) and "test" in data.split
     with untouched(forward.net):
-        result = score(forward, data.part("test"), "test") if held_out else score(forward, rows, split)
-    return None if result is None else result.to_dict()
+        return score(forward, rows.scored, rows.scored_split)
+
+
+def _loss_gradients(forward: Forward, rows: Rows, loss: str) -> dict[str, Tensor]:
+    with Probe(forward, rows.measured) as probe:
+        return probe.loss_gradients(mean_loss(loss))
 
 
 def _known_decay(model: Model) -> float | None:
@@ -229,12 +237,12 @@ def _known_decay(model: Model) -> float | None:
     return model.settings.get("weight_decay") or None
 
 
+def _layer_audit(layer: LayerMeasures, groups: tuple[str, ...]) -> LayerAudit:
+    measured, init = layer.measured, layer.init
+    init_weight = None if init is None else _copy(init.layer.weight)
+    return LayerAudit(row(layer, groups), _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
+
+
 def _copy(weight: Tensor) -> Tensor:
     """Return the weight as it is now, whatever becomes of the network."""
     return weight.to("cpu", copy=True)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("nfa")

@@ -1,9 +1,8 @@
 """What commands print, and what they leave in a folder."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,7 +20,7 @@ def finish(result: "Audit", out: Path, report: bool) -> None:
     written = ["audit.json", "features.safetensors"]
     if report:
         written.append(write(result, out).name)
-    for note in result.about["notes"]:
+    for note in result.about.notes:
         say(note)
     _table(result)
     if result.skipped:
@@ -35,36 +34,22 @@ def _table(result: "Audit") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    # Headings and the way from a row to each cell.
-    shown: dict[str, Callable[[dict[str, Any]], str]] = {
-        "layer": lambda row: row["name"],
-        "d": lambda row: str(row["d_in"]),
-        "k": lambda row: str(row["d_out"]),
-        "cosine": lambda row: _number(row["cosine"]),
-        "95 %": lambda row: f"{_number(row['ci_low'])} {_number(row['ci_high'])}",
-        "untrained": lambda row: _number(row["untrained_cosine"]),
-        "k/(k+d)": lambda row: _number(row["d_out"] / (row["d_out"] + row["d_in"])),
-        "centered": lambda row: _number(row["cosine_centered"]),
-        "sqrt": lambda row: _number(row["cosine_sqrt"]),
-        "best alpha": lambda row: f"{_number(row['cosine_alpha_best'])} at {_number(row['alpha_best'])}",
-        "with init": lambda row: _number(row["init_cosine"]),
-        "overlap": lambda row: _number(row["subspace_overlap"]),
-        "remark": lambda row: "trivial" if row["trivial"] else "",
-    }
-    about = result.about
+    from nfa.features.columns import Column, columns
+
+    cells: dict[str, list[Column]] = {}
+    for column in sorted(columns(result.about.groups), key=lambda each: each.printed.place if each.printed else -1):
+        if column.printed is not None:
+            cells.setdefault(column.printed.heading, []).append(column)
     table = Table(
-        title=escape(f"NFM against AGOP of {about['model']}, {result.rows} of {about['data']}"),
+        title=escape(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
         caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
     )
-    for heading in shown:
-        table.add_column(heading, justify="left" if heading in ("layer", "remark") else "right")
+    for heading, (first, *_) in cells.items():
+        table.add_column(heading, justify="left" if first.kind in (str, bool) else "right")
     for layer in result:
-        table.add_row(*(escape(cell(layer.row)) for cell in shown.values()))
+        shown = (" ".join(each.in_print(layer[each.name]) for each in members) for members in cells.values())
+        table.add_row(*(escape(text) for text in shown))
     show(table)
-
-
-def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.2f}"
 
 
 def show(table: "Table") -> None:

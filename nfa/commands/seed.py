@@ -1,6 +1,6 @@
 """`nfa seed`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,6 +58,7 @@ def seed_command(
 ) -> None:
     """Fit a kernel machine to every layer's inputs, started from the features found there; write all to DIR."""
     from nfa.common.checks import output_folder
+    from nfa.common.writing import replacing
     from nfa.data import load_data
     from nfa.network.preparing import prepare
     from nfa.rfm.layerwise import LayerwiseRFM
@@ -93,11 +94,12 @@ def seed_command(
         random_state=seed,
     )
     table = machines.score_frame(held_out.X, held_out.y)
-    machines.audit_.about["notes"].extend(notes)
-    machines.audit_.about["classes"] = list(loaded.classes or ())
-    machines.audit_.save(out)
+    measured = machines.audit_
+    about = replace(measured.about, notes=(*measured.about.notes, *notes), classes=loaded.classes or ())
+    replace(measured, about=about).save(out)
     files = machines.save(out / "machines")
-    (table if doubt is None else doubt.noted(table)).to_csv(out / "seeding.csv", index=False)
+    with replacing("out", out / "seeding.csv") as (new,):
+        (table if doubt is None else doubt.noted(table)).to_csv(new, index=False)
     for note in [*loaded.notes, *notes, *(f"{name}: {note}." for name, note in machines.notes_.items())]:
         say(note)
     tested = f"{held_out.n} others tested" + ("" if doubt is None else f" ({doubt.short})")

@@ -1,167 +1,237 @@
-"""One layer's row of an audit: every similarity beside its null."""
+"""The columns of an audit: what each is called, what it means and where it is shown, in one table."""
 
 import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
+GROUPS = {
+    "layer": "layer",
+    "similarity": "NFM against AGOP",
+    "root": "against its square root",
+    "interval": "how sure",
+    "power": "power of AGOP",
+    "null": "untrained network",
+    "init": "against its initialisation",
+    "change": "the weight's change",
+    "size": "sizes",
+    "subspace": "top eigenvectors",
+    "remark": "remarks",
+    "fact": "the exact rival",
+}
+"""The groups of columns, in order, and their headings on the page."""
 
-from nfa.common.errors import InputError
-from nfa.features.factored import FactoredMatrix
-from nfa.features.interval import group_traces, interval, probe_error
-from nfa.features.measuring import Measured
-from nfa.features.powers import PowerScan
-from nfa.features.similarity import cosine, cosine_and_pearson
-from nfa.features.subspace import subspace_overlap
-from nfa.features.weight import Weight
+ON_REQUEST = ("fact",)
+"""Groups that an audit has only where they are asked for."""
 
-COLUMNS = (
-    *("layer", "name", "d_in", "d_out", "rows"),
-    *("cosine", "pearson", "cosine_centered"),
-    *("cosine_sqrt", "pearson_sqrt", "pearson_sqrt_centered"),
-    *("ci_low", "ci_high", "probe_error"),
-    *("alpha_best", "cosine_alpha_best", "alpha_linear", "cosine_alpha_linear"),
-    *("untrained_cosine", "untrained_cosine_sqrt"),
-    *("init_cosine", "init_pearson", "init_cosine_null"),
-    *("delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
-    *("nfm_trace", "agop_trace", "nfm_effective_rank", "agop_effective_rank"),
-    *("subspace_overlap", "subspace_overlap_null"),
-    *("trivial", "note"),
+ALWAYS = tuple(group for group in GROUPS if group not in ON_REQUEST)
+"""Groups that every audit has."""
+
+MISSING = "–"
+"""What is printed in the place of NaN."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The place of a column in the table that commands print.
+
+    Args:
+        heading: Of the table's column; columns of one heading share its cells.
+        place: Columns are printed in the order of these numbers.
+        form: How a cell shows the value, which has two decimals.
+    """
+
+    heading: str
+    place: int
+    form: str = "{}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an audit.
+
+    Args:
+        name: As in the data frame and in `audit.json`.
+        group: A key of `GROUPS`.
+        meaning: One sentence for those who have not read the paper.
+        kind: Type of the values; only numbers can be missing.
+        main: Whether the page shows it at first and on paper, not only with all columns.
+        printed: Its place in the printed table, if it has one.
+        needs_init: Whether it is NaN without the network before training.
+
+    >>> COLUMNS["cosine"].group, COLUMNS["cosine"].kind
+    ('similarity', <class 'float'>)
+    """
+
+    name: str
+    group: str
+    meaning: str
+    kind: type = float
+    main: bool = False
+    printed: Printed | None = None
+    needs_init: bool = False
+
+    def from_json(self, value: Any) -> Any:
+        """Return a value of `audit.json`, where null stands for NaN.
+
+        Raises:
+            TypeError: a value of another kind.
+        """
+        if self.kind is float:
+            value = math.nan if value is None else value
+            if isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
+        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
+            raise TypeError(self.name)
+        return value
+
+    def in_print(self, value: Any) -> str:
+        """Return a value as the printed table shows it.
+
+        >>> COLUMNS["alpha_best"].in_print(0.5), COLUMNS["cosine"].in_print(math.nan)
+        ('at 0.50', '–')
+        """
+        form = self.printed.form if self.printed else "{}"
+        if self.kind is bool:
+            return form.format(self.name) if value else ""
+        if self.kind is float:
+            value = MISSING if math.isnan(value) else f"{value:.2f}"
+        return form.format(value)
+
+
+_TABLE = (
+    Column("layer", "layer", "Number in forward order, from 0.", int, main=True),
+    Column("name", "layer", "Path of the module, or name of the weight.", str, True, Printed("layer", 0)),
+    Column("d_in", "layer", "d, the entries of the layer's input.", int, True, Printed("d", 1)),
+    Column("d_out", "layer", "k, the entries of its output.", int, True, Printed("k", 2)),
+    Column("rows", "layer", "Rows over which the AGOP is the mean.", int),
+    Column(
+        "cosine",
+        "similarity",
+        "Cosine of NFM and AGOP. Read it beside untrained_cosine and k/(k+d).",
+        main=True,
+        printed=Printed("cosine", 3),
+    ),
+    Column("pearson", "similarity", "Correlation of the entries of NFM and AGOP: the cosine with both means removed."),
+    Column(
+        "cosine_centered",
+        "similarity",
+        "Cosine of NFM and centered AGOP (gradients minus their mean over rows).",
+        main=True,
+        printed=Printed("centered", 8),
+    ),
+    Column("cosine_sqrt", "root", "Cosine of NFM and the square root of AGOP.", main=True, printed=Printed("sqrt", 9)),
+    Column("pearson_sqrt", "root", "Correlation of NFM and the square root of AGOP."),
+    Column("pearson_sqrt_centered", "root", "Correlation of NFM and the square root of the centered AGOP."),
+    Column(
+        "ci_low",
+        "interval",
+        "Lower end of the 95 % interval of cosine over samples (jackknife over ten groups).",
+        main=True,
+        printed=Printed("95 %", 4),
+    ),
+    Column("ci_high", "interval", "Upper end of that interval.", main=True, printed=Printed("95 %", 5)),
+    Column("probe_error", "interval", "Standard error of cosine from random probes alone; empty without them."),
+    Column(
+        "alpha_best",
+        "power",
+        "The power alpha of AGOP, of 0.05, 0.10, ..., 2, that the NFM is most like.",
+        main=True,
+        printed=Printed("best alpha", 11, "at {}"),
+    ),
+    Column(
+        "cosine_alpha_best",
+        "power",
+        "Cosine of NFM and AGOP to that power.",
+        main=True,
+        printed=Printed("best alpha", 10),
+    ),
+    Column(
+        "alpha_linear",
+        "power",
+        "1 / (linear layers from this one to the output): the power that theory gives for deep linear networks.",
+    ),
+    Column("cosine_alpha_linear", "power", "Cosine of NFM and AGOP to that power."),
+    Column(
+        "untrained_cosine",
+        "null",
+        "Null of cosine: NFM and AGOP of the network before training.",
+        main=True,
+        printed=Printed("untrained", 6),
+        needs_init=True,
+    ),
+    Column("untrained_cosine_sqrt", "null", "Null of cosine_sqrt: the same before training.", needs_init=True),
+    Column(
+        "init_cosine",
+        "init",
+        "Cosine of the NFM and the NFM before training: 1 where the layer has kept its features.",
+        main=True,
+        printed=Printed("with init", 12),
+        needs_init=True,
+    ),
+    Column("init_pearson", "init", "Correlation of the same two.", needs_init=True),
+    Column(
+        "init_cosine_null",
+        "init",
+        "k/(k+d): init_cosine of two independent initialisations.",
+        main=True,
+        printed=Printed("k/(k+d)", 7),
+    ),
+    Column("delta_norm", "change", "Norm of the weight's change over the norm of the weight.", needs_init=True),
+    Column("delta_cosine", "change", "Cosine of the change's Gram matrix dW'dW and the AGOP.", needs_init=True),
+    Column(
+        "cnfa_cosine",
+        "change",
+        "The authors' own measure: dW in place of W, in the NFM and in the AGOP.",
+        needs_init=True,
+    ),
+    Column("cnfa_pearson", "change", "Correlation of the same two.", needs_init=True),
+    Column("nfm_trace", "size", "Trace of the NFM: the squared norm of the weight."),
+    Column("agop_trace", "size", "Trace of the AGOP: the mean squared norm of the gradient."),
+    Column("nfm_effective_rank", "size", "trace^2 / norm^2 of the NFM."),
+    Column("agop_effective_rank", "size", "trace^2 / norm^2 of the AGOP."),
+    Column(
+        "subspace_overlap",
+        "subspace",
+        "How far the top eigenvectors (ten at most) of NFM and AGOP span the same space: 0 to 1.",
+        main=True,
+        printed=Printed("overlap", 13),
+    ),
+    Column("subspace_overlap_null", "subspace", "The same by chance, r/d."),
+    Column(
+        "trivial",
+        "remark",
+        "Whether the gradient is the same for every row: then NFM and AGOP are alike by construction.",
+        bool,
+        printed=Printed("remark", 14),
+    ),
+    Column("note", "remark", "What is undefined or unusual.", str),
+    Column(
+        "fact_cosine",
+        "fact",
+        "Cosine of NFM and R = -(1/lambda) W' dL/dW; they are equal where training with weight decay rests.",
+    ),
+    Column("fact_lambda", "fact", "-<W, dL/dW> / |W|^2: the weight decay at which the weight would rest."),
+    Column("fact_residual", "fact", "|NFM - R| / |NFM| for the weight decay of training, where it is known."),
 )
-"""The columns of an audit, in order."""
 
-FEW_DIGITS = 1e4
-"""Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
-
-SMALLEST = float(np.finfo(np.float64).tiny)
-"""Below it numbers lose digits one by one."""
-
-NEEDS_INIT = (
-    *("untrained_cosine", "untrained_cosine_sqrt", "init_cosine", "init_pearson"),
-    *("init_cosine_null", "delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
-)
-"""The columns that are NaN without the network before training."""
+COLUMNS = {column.name: column for column in _TABLE}
+"""Every column by name, in the order of the data frame, of `audit.json` and of the page."""
 
 
-def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
-    """Return every column but `layer` for what was measured of a layer, and of the same layer before training."""
-    weight = Weight(measured.layer.weight)
-    nfm = FactoredMatrix(weight)
-    centered = FactoredMatrix(weight, measured.S_centered)
-    agop = centered.plus(measured.mean)
-    for matrix, called in ((nfm, "NFM"), (agop, "AGOP")):
-        if matrix.scale < SMALLEST or matrix.trace() == math.inf:
-            raise InputError("net", f"the {called} of layer {measured.layer.name} leaves the range of float64")
-    scan = PowerScan(nfm, agop)
-    alpha_linear = 1.0 / measured.layer.to_output
-    similar, correlated = cosine_and_pearson(nfm, agop)
-    traces = group_traces(measured, nfm, agop)
-    ci_low, ci_high = interval(traces.cosine)
-    alpha_best, cosine_alpha_best = scan.best()
-    overlap, overlap_null = subspace_overlap(nfm, agop)
-    row: dict[str, Any] = {
-        "name": measured.layer.name,
-        "d_in": weight.d,
-        "d_out": weight.k,
-        "rows": measured.rows,
-        "cosine": similar,
-        "pearson": correlated,
-        "cosine_sqrt": scan.cosine(0.5),
-        "pearson_sqrt": scan.pearson(0.5),
-        "ci_low": ci_low,
-        "ci_high": ci_high,
-        "probe_error": probe_error(traces.cosine),
-        "alpha_best": alpha_best,
-        "cosine_alpha_best": cosine_alpha_best,
-        "alpha_linear": alpha_linear,
-        "cosine_alpha_linear": scan.cosine(alpha_linear),
-        "nfm_trace": nfm.trace(),
-        "agop_trace": agop.trace(),
-        "nfm_effective_rank": nfm.effective_rank(),
-        "agop_effective_rank": agop.effective_rank(),
-        "subspace_overlap": overlap,
-        "subspace_overlap_null": overlap_null,
-        "trivial": measured.trivial,
-        "note": _note(measured, nfm, agop, correlated, init),
-    }
-    row |= _centered(measured, nfm, centered)
-    row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(measured, nfm, agop, init)
-    return {column: row[column] for column in COLUMNS if column != "layer"}
+def columns(groups: Collection[str] = ALWAYS) -> tuple[Column, ...]:
+    """Return the columns of some groups, in order.
+
+    >>> [column.name for column in columns(["fact"])]
+    ['fact_cosine', 'fact_lambda', 'fact_residual']
+    """
+    return tuple(column for column in _TABLE if column.group in groups)
 
 
-def _centered(measured: Measured, nfm: FactoredMatrix, centered: FactoredMatrix) -> dict[str, float]:
-    if measured.trivial or measured.rows == 1:
-        return {"cosine_centered": math.nan, "pearson_sqrt_centered": math.nan}
-    return {
-        "cosine_centered": cosine(nfm, centered),
-        "pearson_sqrt_centered": PowerScan(nfm, centered).pearson(0.5),
-    }
+def names(groups: Collection[str] = ALWAYS) -> tuple[str, ...]:
+    """Return the names of the columns of some groups, in order.
 
-
-def _against_init(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, init: Measured) -> dict[str, float]:
-    weight = nfm.weight
-    weight_0 = Weight(init.layer.weight)
-    moved_by = measured.layer.weight.cpu().to(weight.W.dtype) - init.layer.weight.cpu().to(weight_0.W.dtype)
-    nfm_0 = FactoredMatrix(weight_0)
-    agop_0 = FactoredMatrix(weight_0, init.S)
-    moved = Weight(moved_by)
-    nfm_moved = FactoredMatrix(moved)
-    init_cosine, init_pearson = cosine_and_pearson(nfm, nfm_0)
-    # The authors' own measure: dW in place of W on both sides.
-    cnfa_cosine, cnfa_pearson = cosine_and_pearson(nfm_moved, FactoredMatrix(moved, agop.S))
-    return {
-        "untrained_cosine": cosine(nfm_0, agop_0),
-        "untrained_cosine_sqrt": PowerScan(nfm_0, agop_0).cosine(0.5),
-        "init_cosine": init_cosine,
-        "init_pearson": init_pearson,
-        "init_cosine_null": weight.k / (weight.k + weight.d),
-        "delta_norm": _ratio(moved.unit * _frobenius(moved.W), weight.unit * _frobenius(weight.W)),
-        "delta_cosine": cosine(nfm_moved, agop),
-        "cnfa_cosine": cnfa_cosine,
-        "cnfa_pearson": cnfa_pearson,
-    }
-
-
-def _frobenius(W: Tensor) -> float:
-    return math.sqrt(float(torch.linalg.vecdot(W, W).sum(dtype=torch.float64)))
-
-
-def _ratio(a: float, b: float) -> float:
-    return a / b if b > 0 else math.nan
-
-
-def _note(
-    measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix, correlated: float, init: Measured | None
-) -> str:
-    notes = []
-    alive = nfm.norm() > 0 and agop.norm() > 0
-    if nfm.norm() == 0:
-        notes.append("the weight is zero: similarities are undefined")
-    elif agop.norm() == 0:
-        notes.append("dead: the chosen outputs do not depend on this layer on any row, similarities are undefined")
-    else:
-        silent = int((measured.S.diagonal() == 0).sum())
-        if silent:
-            notes.append(f"{silent} of {nfm.weight.k} units have no gradient on any row")
-        if math.isnan(correlated):
-            notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
-    if measured.trivial:
-        notes.append("trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined")
-    elif measured.rows == 1:
-        notes.append("one row: the centered AGOP is 0 and its columns are undefined")
-    else:
-        # Relative to its mean, delta is known to so many digits.
-        varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace())) if alive else 1.0
-        if varies < FEW_DIGITS * torch.finfo(nfm.weight.W.dtype).eps:
-            notes.append(f"delta varies by {varies:.0e} of its size: centered columns carry few digits")
-    if int((measured.sums.rows > 0).sum()) < 2:
-        notes.append("too few samples for an interval")
-    if measured.probes is not None:
-        notes.append(
-            f"{measured.probes} random probes: AGOP and its trace are unbiased, "
-            "similarities and centered columns are not"
-        )
-    if init is not None and bool((measured.layer.weight.cpu() == init.layer.weight.cpu()).all()):
-        notes.append("the weights are those of init: columns about their change are undefined")
-    return "; ".join(notes)
+    >>> names(["interval"])
+    ('ci_low', 'ci_high', 'probe_error')
+    """
+    return tuple(column.name for column in columns(groups))

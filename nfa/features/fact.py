@@ -10,9 +10,6 @@ from torch import Tensor
 from nfa.features.similarity import cosine_of
 from nfa.features.weight import unit_of
 
-FACT_COLUMNS = ("fact_cosine", "fact_lambda", "fact_residual")
-"""The columns that an audit gains where a loss is named."""
-
 
 def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dict[str, float]:
     """Return how far W'W agrees with R.

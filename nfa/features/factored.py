@@ -69,19 +69,7 @@ class FactoredMatrix:
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
-        if self.S is None:
-            raise InputError("S", "only a matrix with an S of its own can be added to")
-        weight, total = self.weight, FactoredMatrix(self.weight, self.S + B.T @ B)
-        ratio = self._unit / total._unit
-        B = (B / math.sqrt(total._unit)).to(weight.W.dtype)
-        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
-        BK = (B @ weight.basis).double()
-        total.core = self.core * ratio + BK.T @ BK
-        if weight.d >= weight.k:
-            total.compact = self.compact * ratio + B.T @ (B @ weight.gram)
-        else:
-            total.compact = total.core.to(weight.W.dtype)
-        return total
+        return _Raised(self, B)
 
     def trace(self) -> float:
         """Return tr M."""
@@ -203,3 +191,26 @@ class FactoredMatrix:
 def sum_of_products(A: Tensor, B: Tensor) -> float:
     """Return the sum of A * B elementwise: rows in the tensors' dtype, their sum in float64."""
     return float(torch.linalg.vecdot(A, B).sum(dtype=torch.float64))
+
+
+class _Raised(FactoredMatrix):
+    """W'(S + B'B)W for a base W'SW: what is known of the base is raised by products with the low-rank B (c x k)."""
+
+    def __init__(self, base: FactoredMatrix, B: Tensor) -> None:
+        if base.S is None:
+            raise InputError("S", "only a matrix with an S of its own can be added to")
+        super().__init__(base.weight, base.S + B.T @ B)
+        self._base, self._ratio = base, base._unit / self._unit
+        self._B = (B / math.sqrt(self._unit)).to(self.weight.W.dtype)
+
+    @cached_property
+    def core(self) -> Tensor:
+        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
+        BK = (self._B @ self.weight.basis).double()
+        return self._base.core * self._ratio + BK.T @ BK
+
+    @cached_property
+    def compact(self) -> Tensor:
+        if self.weight.d < self.weight.k:
+            return self.core.to(self.weight.W.dtype)
+        return self._base.compact * self._ratio + self._B.T @ (self._B @ self.weight.gram)

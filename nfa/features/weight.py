@@ -93,6 +93,10 @@ class Weight:
         K: Tensor = vectors * values.clamp(min=0).sqrt()
         return K.to(self.W.dtype)
 
+    def norm(self) -> float:
+        """Return |W|, the Frobenius norm."""
+        return self.unit * math.sqrt(float(torch.linalg.vecdot(self.W, self.W).sum(dtype=torch.float64)))
+
     @cached_property
     def row_sums(self) -> Tensor:
         """W1, float64, shape (k,)."""

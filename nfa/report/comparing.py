@@ -10,10 +10,9 @@ import pandas as pd
 from nfa.audits.audit import Audit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
-from nfa.features.columns import COLUMNS
-from nfa.report.definitions import DEFINITIONS
+from nfa.features.columns import COLUMNS, names
 from nfa.report.page import score_in_words
-from nfa.report.pages import Cell, Column, cell, page, write_page
+from nfa.report.pages import Cell, Heading, cell, page, write_page
 from nfa.report.words import verdict
 
 COMPARED = ("cosine", "untrained_cosine", "cosine_sqrt", "init_cosine", "alpha_best", "agop_effective_rank")
@@ -52,7 +51,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     if len(named) < 2:
         raise InputError("audits", f"got {len(named)}, expected two or more to compare")
     for column in columns:
-        one_of("columns", column, [each for each in COLUMNS if each not in ("layer", "name", "note")])
+        one_of("columns", column, [each for each in names() if each not in ("layer", "name", "note")])
     file = Path(out)
     if file.suffix.lower() in (".html", ".htm"):
         output_folder("out", file.parent)
@@ -82,10 +81,10 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
         names=list(audits),
         summary=[_summary(name, audit) for name, audit in audits.items()],
         warnings=[*_differences(audits), *_misfits(audits, layers)],
-        columns=[(column, DEFINITIONS[column]) for column in columns],
+        columns=[(column, COLUMNS[column].meaning) for column in columns],
         headings=[
-            Column("layer", "Name of the layer.", "text", "text sticky"),
-            *(Column(name, f"{column}: {DEFINITIONS[column]}") for column in columns for name in audits),
+            Heading("layer", "Name of the layer.", "text", "text sticky"),
+            *(Heading(name, f"{column}: {COLUMNS[column].meaning}") for column in columns for name in audits),
         ],
         rows=[_row(name, audits, columns) for name in layers],
         figures=figures,
@@ -111,8 +110,8 @@ def _summary(name: str, audit: Audit) -> list[Cell]:
     says = {True: "yes", False: "no", None: "unknown"}[found.learned]
     return [
         cell(name, heading=True),
-        cell(audit.about["model"], "text"),
-        cell(f"{audit.rows} of {audit.about['data']}", "text"),
+        cell(audit.about.model, "text"),
+        cell(f"{audit.rows} of {audit.about.data}", "text"),
         Cell(score_in_words(score), "" if score is None else repr(score.value)),
         cell(float("nan") if score is None else score.baseline),
         Cell(score_in_words(before) if before else "–", "" if before is None else repr(before.value)),
@@ -142,7 +141,7 @@ def _similarities(audits: Mapping[str, Audit], column: str, null: str | None, in
                     "low": low,
                     "high": high,
                     "untrained": layer[null] if null else float("nan"),
-                    "chance": layer["d_out"] / (layer["d_out"] + layer["d_in"]),
+                    "chance": layer.chance,
                 }
             )
     return pd.DataFrame(rows)
@@ -152,7 +151,7 @@ def _differences(audits: Mapping[str, Audit]) -> list[str]:
     """Say in what the audits differ that would better be the same."""
     said = []
     for key, called in SAME.items():
-        values = [str(audit.about[key]) for audit in audits.values()]
+        values = [str(getattr(audit.about, key)) for audit in audits.values()]
         if len(set(values)) > 1:
             each = "; ".join(f"{name}: {value}" for name, value in zip(audits, values, strict=True))
             said.append(f"The audits differ in their {called} ({each}).")

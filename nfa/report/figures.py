@@ -158,7 +158,7 @@ def _shows_features(audit: Audit, each: Matrices) -> bool:
 
 def _features(audit: Audit, each: Matrices, drawer: Drawer) -> Features:
     d, first = each.nfm.d, each.layer["layer"] == 0
-    shape, names = tuple(audit.about["feature_shape"]), audit.about["feature_names"]
+    shape, names = audit.about.feature_shape, list(audit.about.feature_names)
     if each.nfm.norm() == 0 or each.agop.norm() == 0:
         return Features(each.name, [], [])
     if first and plots.is_picture(shape) and math.prod(shape) == d:

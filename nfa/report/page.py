@@ -6,12 +6,11 @@ from typing import Any
 
 from nfa.audits.audit import Audit
 from nfa.common.checks import output_folder
+from nfa.features.columns import GROUPS, Column, columns
 from nfa.network.scoring import Score, rows_in_words
-from nfa.report.definitions import DEFINITIONS, GLOSSARY, GROUPS, MAIN
-from nfa.report.pages import Cell, Column, cell, page, write_page
+from nfa.report.definitions import GLOSSARY
+from nfa.report.pages import Heading, cell, page, write_page
 from nfa.report.words import sentences, verdict
-
-TEXTS = ("name", "note")
 
 
 def render(audit: Audit) -> str:
@@ -27,9 +26,7 @@ def render(audit: Audit) -> str:
     from nfa.report.figures import audit_figures
 
     about, found = audit.about, verdict(audit)
-    columns = list(audit.to_frame().columns)
-    groups = [(name, [column for column in group if column in columns]) for name, group in GROUPS.items()]
-    shape = about["feature_shape"]
+    shown = columns(about.groups)
     return page(
         "audit.html",
         about=about,
@@ -38,16 +35,12 @@ def render(audit: Audit) -> str:
         mood={True: "yes", False: "no", None: "unknown"}[found.learned],
         sentences=sentences(audit)[1:],
         figures=audit_figures(audit),
-        colours=len(shape) == 3 and 3 in (shape[0], shape[2]),
-        columns=[_heading(column) for column in columns],
-        groups=[
-            {"name": name, "all": len(group), "main": len([column for column in group if column in MAIN])}
-            for name, group in groups
-            if group
-        ],
-        rows=[[_cell(column, layer.row[column]) for column in columns] for layer in audit],
+        colours=len(about.feature_shape) == 3 and 3 in (about.feature_shape[0], about.feature_shape[2]),
+        columns=[Heading(each.name, each.meaning, _sorts_as(each), _classes(each)) for each in shown],
+        groups=[_group(group, columns([group])) for group in GROUPS if group in about.groups],
+        rows=[[cell(layer[each.name], _classes(each), each.name == "name") for each in shown] for layer in audit],
         remarks=[f"{layer['name']}: {layer['note']}." for layer in audit if layer["note"]],
-        definitions=[(column, DEFINITIONS[column]) for column in columns],
+        definitions=[(each.name, each.meaning) for each in shown],
         glossary=list(GLOSSARY.items()),
     )
 
@@ -76,33 +69,34 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
     """Return what was audited and how, as pairs of name and value."""
     about, score = audit.about, audit.score
     facts = [
-        ("Network", about["model"]),
-        ("Data", about["data"]),
+        ("Network", about.model),
+        ("Data", about.data),
         ("Rows measured", audit.rows),
-        ("Gradients of", f"{about['outputs']} ({about['n_outputs']})"),
-        ("Random probes", str(about["probes"]) if about["probes"] else "none: exact"),
+        ("Gradients of", f"{about.outputs} ({about.n_outputs})"),
+        ("Random probes", str(about.probes) if about.probes else "none: exact"),
         ("Score", score_in_words(score) + (f" on {rows_in_words(score.n, score.rows)}" if score else "")),
     ]
     if score is not None:
         facts.append(("A constant answer scores", f"{score.baseline:.3f}"))
     if audit.init_score is not None:
         facts.append(("Before training", score_in_words(audit.init_score)))
-    if "loss" in about:
-        facts.append(("Loss", about["loss"]))
-    facts += [("Seed", str(about["seed"])), ("Versions", f"nfa {about['nfa_version']}, torch {about['torch_version']}")]
+    if about.loss is not None:
+        facts.append(("Loss", about.loss))
+    facts += [("Seed", str(about.seed)), ("Versions", f"nfa {about.nfa_version}, torch {about.torch_version}")]
     if audit.skipped:
         facts.append(("Not measured", ", ".join(f"{each['name']} ({each['kind']})" for each in audit.skipped)))
     return facts
 
 
-def _classes(column: str) -> str:
-    named = {"name": "text sticky", "note": "text note"}.get(column, "")
-    return f"{named} {'' if column in MAIN else 'extra'}".strip()
+def _sorts_as(column: Column) -> str:
+    return "text" if column.kind is str else "number"
 
 
-def _heading(column: str) -> Column:
-    return Column(column, DEFINITIONS[column], "text" if column in TEXTS else "number", _classes(column))
+def _classes(column: Column) -> str:
+    named = {"name": "text sticky", "note": "text note"}.get(column.name, "")
+    return f"{named} {'' if column.main else 'extra'}".strip()
 
 
-def _cell(column: str, value: Any) -> Cell:
-    return cell(value, _classes(column), heading=column == "name")
+def _group(name: str, members: tuple[Column, ...]) -> dict[str, Any]:
+    """Return a group's heading, and how many of its columns are under it: all, and at first."""
+    return {"name": GROUPS[name], "all": len(members), "main": sum(column.main for column in members)}

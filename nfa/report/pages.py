@@ -9,13 +9,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from nfa.common.writing import replacing
+
 LONG = 8
 """Letters of a heading that may be broken."""
 
 
 @dataclass(frozen=True)
-class Column:
-    """A heading: its label, what it means, what its cells sort as, and its classes."""
+class Heading:
+    """A heading of a table: its label, what it means, what its cells sort as, and its classes."""
 
     label: str
     meaning: str
@@ -79,5 +81,6 @@ def page(template: str, **content: Any) -> str:
 def write_page(text: str, path: Path) -> Path:
     """Write a page and return its path."""
     # Half of a surrogate pair, which a file can name a layer by, is no letter in any encoding.
-    path.write_bytes(text.encode("utf-8", "replace"))
+    with replacing("out", path) as (new,):
+        new.write_bytes(text.encode("utf-8", "replace"))
     return path

@@ -58,7 +58,7 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
     """Return the similarities of each layer's NFM beside their nulls, as `nfa.plots.similarities` takes them."""
     rows = []
     for layer in audit:
-        chance = layer["d_out"] / (layer["d_out"] + layer["d_in"])
+        chance = layer.chance
         for column, (series, role, null) in SERIES.items():
             interval = (layer["ci_low"], layer["ci_high"]) if column == "cosine" else (math.nan, math.nan)
             rows.append(

@@ -51,7 +51,7 @@ def verdict(audit: Audit) -> Verdict:
         return Verdict(
             False,
             "The network has learned nothing that its score shows: it is clearly below a constant answer "
-            f"({says}){'' if audit.about['classes'] else '; ' + ORDER_DOUBTED}.",
+            f"({says}){'' if audit.about.classes else '; ' + ORDER_DOUBTED}.",
         )
     if score.value <= floor + ERRORS * score.standard_error:
         return Verdict(
@@ -80,7 +80,7 @@ def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
         )
     if math.isnan(row["cosine"]):
         return f"{name}: nothing can be said ({row['note']})."
-    chance = row["d_out"] / (row["d_out"] + row["d_in"])
+    chance = layer.chance
     untrained = row["untrained_cosine"]
     known = not math.isnan(untrained)
     says = f"cosine(NFM, AGOP) is {row['cosine']:.2f}"

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.audits.run import audit as audit_of
+from nfa.audits.rows import Rows, rows_of
+from nfa.audits.run import Settings, audit_rows
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
-from nfa.data.dataset import Dataset
 from nfa.features.polar import Polar, Spectral
 from nfa.formats.loading import load
-from nfa.network.forward import Forward, ForwardArgs
+from nfa.network.forward import ForwardArgs
 from nfa.network.model import Model
-from nfa.network.preparing import prepare
 from nfa.probe import BATCH_SIZE, Probe, activations
 from nfa.substitution.agreement import Judge
 from nfa.substitution.substitution import ALL, COLUMNS, CONTROLS, Substitution
@@ -87,25 +86,24 @@ def substitute(
     if audit is not None and init is not None:
         raise InputError("init", "an audit is given, which knows its own; give init to nfa.audit")
     model = load(net, argument="net")
+    rows = _rows(model, data, "train" if audit is None else audit.about.split)
+    settings = Settings(forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
     if audit is None:
-        audit = audit_of(model, data, init, forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
-    shape = data.feature_shape if isinstance(data, Dataset) else None
-    ready, notes = prepare(model, data)
-    rows, part = _scored_rows(ready, audit.about["split"])
-    with Probe(Forward(model, forward_args, head, shape), rows) as probe:
+        audit = audit_rows(model, rows, None if init is None else load(init, argument="init"), settings)
+    with Probe(settings.forward(model, rows), rows.scored) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
-        judge = Judge.of(probe, model, part, batch_size)
+        judge = Judge.of(probe, model, rows.scored_split, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
         kinds += [(control, math.nan) for control in CONTROLS]
         if all(place.init is None for place in places):
             kinds.remove(("init", math.nan))
         table = _table(probe, places, kinds, judge, draws, seed, batch_size)
     about = {
-        "model": audit.about["model"],
-        "data": audit.about["data"],
-        "split": audit.about["split"],
-        "outputs": audit.about["outputs"],
-        "rows": part,
+        "model": audit.about.model,
+        "data": audit.about.data,
+        "split": audit.about.split,
+        "outputs": audit.about.outputs,
+        "rows": rows.scored_split,
         "n": len(judge.f),
         "metric": None if judge.score is None else judge.score.metric,
         "baseline": None if judge.score is None else judge.score.baseline,
@@ -114,7 +112,7 @@ def substitute(
         "draws": draws,
         "seed": seed,
         "skipped": audit.skipped,
-        "notes": [*model.notes, *notes],
+        "notes": [*model.notes, *rows.notes],
     }
     return Substitution(about, tuple(table))
 
@@ -129,11 +127,13 @@ def _powers(alpha: float | Iterable[float]) -> tuple[float, ...]:
     return powers
 
 
-def _scored_rows(data: Any, measured: str) -> tuple[Any, str]:
-    if not isinstance(data, Dataset):
-        return data, "all"
-    part = "test" if "test" in data.split else measured if measured in data.split else "all"
-    return data.part(part), part
+def _rows(model: Model, data: Any, measured: str) -> Rows:
+    try:
+        return rows_of(model, data, measured)
+    except InputError as error:
+        if error.argument != "split":
+            raise
+        raise InputError("audit", f"of {measured} rows, but {error.problem}") from error
 
 
 def _chosen(probe: Probe, audit: Audit, pattern: str | None) -> list[Any]:

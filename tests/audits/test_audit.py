@@ -78,20 +78,20 @@ def test_an_audit_from_before_features_had_names_still_loads(saved):
     for key in ("feature_names", "feature_shape"):
         del about[key]
     (folder / "audit.json").write_text(json.dumps(about))
-    assert nfa.Audit.load(folder).about["feature_names"] == []
+    assert nfa.Audit.load(folder).about.feature_names == ()
 
 
 def test_names_and_shape_of_the_inputs_are_kept(small):
     net, X = small
     rows = X.numpy()
     plain = nfa.audit(net, X).about
-    assert (plain["feature_names"], plain["feature_shape"]) == ([], [])
+    assert (plain.feature_names, plain.feature_shape) == ((), ())
     named = nfa.Dataset(rows, feature_names=tuple("abcdef"))
-    assert nfa.audit(net, named).about["feature_names"] == list("abcdef")
+    assert nfa.audit(net, named).about.feature_names == tuple("abcdef")
     frame = pd.DataFrame(rows, columns=[*"abcde", 6])
-    assert nfa.audit(net, frame).about["feature_names"] == [*"abcde", "6"]
-    assert nfa.audit(net, (frame, np.zeros((len(frame), 3)))).about["feature_names"] == [*"abcde", "6"]
-    assert nfa.audit(net, nfa.Dataset(rows, feature_shape=(2, 3))).about["feature_shape"] == [2, 3]
+    assert nfa.audit(net, frame).about.feature_names == (*"abcde", "6")
+    assert nfa.audit(net, (frame, np.zeros((len(frame), 3)))).about.feature_names == (*"abcde", "6")
+    assert nfa.audit(net, nfa.Dataset(rows, feature_shape=(2, 3))).about.feature_shape == (2, 3)
 
 
 def test_names_are_in_the_network_s_order(small):
@@ -99,7 +99,7 @@ def test_names_are_in_the_network_s_order(small):
     model = nfa.network.Model(net, "net", features=tuple("abcdef"))
     frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
     audit = nfa.audit(model, frame[list("fedcba")])
-    assert audit.about["feature_names"] == list("abcdef")
+    assert audit.about.feature_names == tuple("abcdef")
     assert audit[0]["cosine"] == nfa.audit(net, X)[0]["cosine"]
 
 
@@ -107,8 +107,8 @@ def test_inputs_that_a_pipeline_makes_have_no_names(small):
     net, X = small
     model = nfa.network.Model(net, "net", transform=lambda rows: np.asarray(rows)[:, ::-1].copy())
     frame = pd.DataFrame(X.numpy(), columns=list("abcdef"))
-    assert nfa.audit(model, frame).about["feature_names"] == []
-    assert nfa.audit(model, nfa.Dataset(X.numpy(), feature_names=tuple("abcdef"))).about["feature_names"] == []
+    assert nfa.audit(model, frame).about.feature_names == ()
+    assert nfa.audit(model, nfa.Dataset(X.numpy(), feature_names=tuple("abcdef"))).about.feature_names == ()
 
 
 def test_data_are_called_what_a_reader_understands(small):
@@ -126,7 +126,7 @@ def test_data_are_called_what_a_reader_understands(small):
         "TensorDataset": TensorDataset(X),
     }.items():
         audit = nfa.audit(net, data)
-        assert audit.about["data"] == words
+        assert audit.about.data == words
         assert repr(audit).startswith(f"Audit of MLP on all 40 rows of {words}")
 
 

@@ -13,7 +13,9 @@ from reference import ACTIVATIONS, expected_rows
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
-from nfa.features.columns import COLUMNS, NEEDS_INIT
+from nfa.features.columns import COLUMNS, names
+
+NEEDS_INIT = [column.name for column in COLUMNS.values() if column.needs_init]
 
 
 def check(arguments, n=37, outputs="logits", dtype=torch.float64, tolerance=1e-10, skip=(), **audit_arguments):
@@ -98,7 +100,7 @@ def test_no_measurement_depends_on_the_batch_size(batch_size, dtype, tolerance):
     init = nfa.MLP(9, [12, 7], n_outputs=3).to(dtype)
     net, X = perturbed(init), gaussian(101, 9, dtype=dtype)
     one, other = (nfa.audit(net, X, init, batch_size=size).to_frame() for size in (512, batch_size))
-    numbers = [column for column in COLUMNS if column not in ("name", "note", "trivial", "alpha_best")]
+    numbers = [column for column in names() if column not in ("name", "note", "trivial", "alpha_best")]
     np.testing.assert_allclose(one[numbers].astype(float), other[numbers].astype(float), rtol=tolerance, atol=tolerance)
 
 
@@ -175,17 +177,17 @@ def test_the_split_and_the_rows_are_recorded():
     data = nfa.load_data("digits").divide(test=0.2)
     net = nfa.MLP(64, 8, 1, 10)
     train = nfa.audit(net, data)
-    assert (train.about["split"], train.about["n_samples"], train[0]["rows"]) == ("train", 1438, 1438)
+    assert (train.about.split, train.about.n_samples, train[0]["rows"]) == ("train", 1438, 1438)
     test = nfa.audit(net, data, split="test", samples=100)
-    assert (test.about["split"], test.about["n_samples"]) == ("test", 100)
+    assert (test.about.split, test.about.n_samples) == ("test", 100)
     assert train.score.rows == "test"
-    assert nfa.audit(net, nfa.load_data("digits"), samples=50).about["split"] == "all"
+    assert nfa.audit(net, nfa.load_data("digits"), samples=50).about.split == "all"
 
 
 def test_without_init_what_needs_it_is_nan(small):
     frame = nfa.audit(*small).to_frame()
-    assert frame[list(NEEDS_INIT)].isna().all(axis=None)
-    assert list(frame.columns) == list(COLUMNS)
+    assert frame[NEEDS_INIT].isna().all(axis=None)
+    assert list(frame.columns) == list(names())
 
 
 def test_an_init_that_is_the_network_itself(small):
@@ -254,7 +256,7 @@ def test_json_has_the_contract_s_keys_and_null_for_nan(small, tmp_path):
     keys = {"schema", "nfa_version", "torch_version", "model", "data", "n_samples", "n_outputs", "outputs", "seed"}
     assert keys | {"score", "skipped", "layers"} <= set(saved)
     assert saved["schema"] == 1
-    assert set(saved["layers"][0]) == set(COLUMNS)
+    assert set(saved["layers"][0]) == set(names())
     assert saved["layers"][0]["untrained_cosine"] is None
 
 
@@ -405,7 +407,7 @@ def test_an_init_of_another_dtype_is_taken():
     net, X = nfa.MLP(6, [8, 5], n_outputs=3), gaussian(40, 6, dtype=torch.float32)
     same = nfa.audit(net, X, nfa.MLP(6, [8, 5], n_outputs=3, seed=1)).to_frame()
     other = nfa.audit(net, X, nfa.MLP(6, [8, 5], n_outputs=3, seed=1).double()).to_frame()
-    np.testing.assert_allclose(same[list(NEEDS_INIT)].astype(float), other[list(NEEDS_INIT)].astype(float), atol=1e-5)
+    np.testing.assert_allclose(same[NEEDS_INIT].astype(float), other[NEEDS_INIT].astype(float), atol=1e-5)
 
 
 @pytest.mark.parametrize("d", [7, 50, 300, 1500])

@@ -98,7 +98,7 @@ def test_the_order_of_the_labels_is_said_once_and_serves_every_kind_of_data():
     data = nfa.Dataset(X.numpy(), np.array([2, 0, 1] * 20), class_names=("cat", "dog", "emu"))
     for given in ((X, labels), (X, labels.tolist()), (X, pd.Series(labels)), data):
         audit = nfa.audit(net, given, classes=order)
-        assert (audit.score.value, audit.about["classes"]) == (1.0, order)
+        assert (audit.score.value, audit.about.classes) == (1.0, tuple(order))
         assert nfa.audit(nfa.load(net, classes=order), given).score.value == 1.0
         assert nfa.audit(net, given).score.value == 0.0
 
@@ -137,7 +137,7 @@ def test_labels_that_are_truth_values_are_classes(order):
 def test_only_text_is_noted_to_be_sorted_and_not_all_of_it():
     X, net = torch.randn(40, 3), nn.Linear(3, 1)
     real = np.linspace(0, 1, 40).astype(object)
-    assert not any("sorted order" in note for note in nfa.audit(net, (X, real.tolist())).about["notes"])
+    assert not any("sorted order" in note for note in nfa.audit(net, (X, real.tolist())).about.notes)
     [note] = prepare(Model(nn.Linear(3, 40), "net"), (X, [f"label {number}" for number in range(40)]))[1]
     assert "and 20 more" in note
     assert "label 39" not in note

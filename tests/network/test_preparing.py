@@ -45,7 +45,7 @@ def test_scaling_and_columns_apply_to_arrays_tables_and_sets_alike(rows):
         got = nfa.audit(known, data)
         assert got.score == expected.score
         assert_same_table(got, expected, 1e-12)
-        assert got.about["notes"] == ["Inputs scaled as in training (standard)."]
+        assert got.about.notes == ("Inputs scaled as in training (standard).",)
     assert nfa.audit(known, (X, y.astype(float)[:, None] * [1, 1])).score.metric == "r2"
 
 
@@ -58,7 +58,7 @@ def test_targets_are_matched_by_name_however_they_come(rows):
     for data in ((X, y + 1), (X, (y + 1).astype(float)), (X, (y + 1)[:, None]), tensors, DataLoader(tensors, 7)):
         got = nfa.audit(known, data)
         assert got.score == expected.score
-    assert got.about["data"] == "DataLoader"
+    assert got.about.data == "DataLoader"
     far = nfa.Dataset(X, y, "far", class_names=("0", "30000000"))
     with pytest.raises(nfa.InputError, match="has a class 30000000; no network has so many outputs"):
         nfa.audit(model(), far)
@@ -74,7 +74,7 @@ def test_a_transform_comes_before_the_network(rows):
         got = nfa.audit(known, data)
         assert_same_table(got, expected, 1e-12)
         assert got.score == expected.score
-        assert got.about["notes"] == ["The pipeline's earlier steps were applied to the inputs."]
+        assert got.about.notes == ("The pipeline's earlier steps were applied to the inputs.",)
 
 
 def test_data_that_cannot_be_prepared_are_named(rows):
@@ -99,5 +99,5 @@ def test_text_counts_in_sorted_order_and_it_is_said(rows):
     labels = np.array(CLASSES)[y]
     for data in ((X, labels), (X, pd.Series(labels)), nfa.Dataset(X, y, class_names=CLASSES)):
         got = nfa.audit(model(), data)
-        assert got.about["notes"] == [says]
+        assert got.about.notes == (says,)
         assert got.score == nfa.audit(model(), (X, y)).score

@@ -284,7 +284,7 @@ def test_positions_of_a_sequence_are_outputs_too():
     net = block(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
     X = gaussian(9 * 5, 4).reshape(9, 5, 4)
     audit = nfa.audit(net, X)
-    assert (audit.about["n_outputs"], audit[0]["rows"]) == (15, 45)
+    assert (audit.about.n_outputs, audit[0]["rows"]) == (15, 45)
     for layer in audit:
         torch.testing.assert_close(layer.agop.dense(), dense_agop(net, X, layer["name"]))
 
@@ -296,7 +296,7 @@ def test_many_positions_ask_for_probes():
     with pytest.raises(nfa.InputError, match=r"probes: 90 outputs \(30 x 3 for each sample\)"):
         nfa.audit(net, X)
     few = nfa.audit(net, X, outputs=lambda f: f.mean(1))
-    assert few.about["n_outputs"] == 3
+    assert few.about.n_outputs == 3
     exact, probed = dense_agop(net, X, "0"), nfa.audit(net, X, probes=64)["0"].agop.dense()
     assert float((probed - exact).norm() / exact.norm()) < 0.1
 

@@ -34,7 +34,7 @@ def test_a_function_of_the_outputs_equals_dense_gradients(choice, small):
 
         J = vmap(jacrev(rest))(h[number].detach()).detach()
         torch.testing.assert_close(layer.agop.dense(), torch.einsum("ncd,nce->de", J, J) / len(X))
-    assert audit.about["n_outputs"] == J.shape[1]
+    assert audit.about.n_outputs == J.shape[1]
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_a_function_s_name_stands_in_the_record(small, tmp_path):
     net, X = small
     audit = nfa.audit(net, X.numpy().astype(np.float64), outputs=first_minus_last)
     audit.save(tmp_path)
-    assert nfa.Audit.load(tmp_path).about["outputs"] == "first_minus_last"
+    assert nfa.Audit.load(tmp_path).about.outputs == "first_minus_last"

@@ -195,7 +195,7 @@ def test_networks_that_cannot_be_audited(message, net):
 def test_what_is_not_audited_stands_in_skipped():
     net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(12, 3))
     audit = nfa.audit(net, torch.randn(7, 1, 8))
-    assert audit.about["skipped"] == [{"name": "0", "kind": "Conv1d"}]
+    assert audit.skipped == [{"name": "0", "kind": "Conv1d"}]
     assert [layer["name"] for layer in audit] == ["2"]
 
 

@@ -220,7 +220,7 @@ def test_buffers_that_a_run_registers_are_gone_afterwards():
 def test_choices_are_made_position_by_position(outputs, function):
     X = gaussian(60, 4).reshape(12, 5, 4)
     got, expected = nfa.audit(Net(plain), X, outputs=outputs), nfa.audit(Net(plain), X, outputs=function)
-    assert got.about["n_outputs"] == expected.about["n_outputs"] == (15 if outputs == "probabilities" else 5)
+    assert got.about.n_outputs == expected.about.n_outputs == (15 if outputs == "probabilities" else 5)
     assert_same_table(got, expected, 1e-12)
 
 

@@ -1,6 +1,7 @@
 """The report's page."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from helpers import gaussian, perturbed
 from pages import Page
 
 import nfa
-from nfa.features.columns import COLUMNS
+from nfa.features.columns import names
 from nfa.report import render, sentences, write
 
 
@@ -35,12 +36,12 @@ def test_the_page_says_what_was_audited_and_how(moved):
     assert facts["Score"] == f"accuracy {moved.score.value:.3f} on all 40 rows"
     assert facts["A constant answer scores"] == f"{moved.score.baseline:.3f}"
     assert facts["Before training"] == f"accuracy {moved.init_score.value:.3f}"
-    assert facts["Versions"] == f"nfa {moved.about['nfa_version']}, torch {moved.about['torch_version']}"
+    assert facts["Versions"] == f"nfa {moved.about.nfa_version}, torch {moved.about.torch_version}"
 
 
 def test_notes_and_what_was_not_measured_are_said(moved):
-    moved.about["notes"].append("Inputs scaled.")
-    moved.about["skipped"].append({"name": "conv", "kind": "Conv2d"})
+    about = replace(moved.about, notes=("Inputs scaled.",), skipped=({"name": "conv", "kind": "Conv2d"},))
+    moved = replace(moved, about=about)
     page = Page(render(moved))
     assert "Inputs scaled." in page.texts("li")
     assert "conv (Conv2d)" in page.texts("dd")
@@ -51,15 +52,15 @@ def test_the_page_holds_every_sentence_column_and_definition(moved):
     verdict, *layers = sentences(moved)
     assert verdict in page.texts("p")
     assert set(layers) <= set(page.texts("li"))
-    assert [text for text in page.texts("button") if text in COLUMNS] == list(COLUMNS)
-    assert set(COLUMNS) <= set(page.texts("dt"))
+    assert [text for text in page.texts("button") if text in names()] == list(names())
+    assert set(names()) <= set(page.texts("dt"))
 
 
 def test_the_table_holds_every_number(moved):
     rows = Page(render(moved)).rows()
     assert len(rows) == len(moved)
     for row, layer in zip(rows, moved, strict=True):
-        for text, column in zip(row, COLUMNS, strict=True):
+        for text, column in zip(row, names(), strict=True):
             value = layer[column]
             if isinstance(value, float):
                 assert text == "–" if np.isnan(value) else float(text) == pytest.approx(value, rel=1e-3)
@@ -168,7 +169,7 @@ def test_a_shape_that_is_no_picture_s_is_a_bar_chart(small):
 
 
 def test_a_first_layer_that_is_not_at_the_inputs_takes_no_names(moved):
-    moved.about["feature_names"] = list("abcdefg")
+    moved = replace(moved, about=replace(moved.about, feature_names=tuple("abcdefg")))
     assert "input 5" in drawn(Page(render(moved)))
 
 

@@ -169,7 +169,7 @@ class LayerwiseRFM(BaseEstimator):
         if self.audit is not None:
             network.check_audit(self._layers, rows)
         # Several rows for each sample have no target each.
-        single = [layer["name"] for layer in self._layers if layer["rows"] == found.about["n_samples"]]
+        single = [layer["name"] for layer in self._layers if layer["rows"] == found.about.n_samples]
         seen = network.seen(rows, single)
         labels = labels_of(y, network.n_outputs)
         self.classes_: NDArray[Any] | None = None if labels is None else np.unique(labels)

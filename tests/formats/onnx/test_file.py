@@ -89,7 +89,7 @@ def test_convolutions_are_passed_over_by_name(tmp_path):
     for dynamo in (True, False):
         model = nfa.load(exported(net, (1, 8, 8), tmp_path / f"{dynamo}.onnx", dynamo))
         same_tables(net, model, rows)
-        skipped = nfa.audit(model.net, rows.flatten(1)).about["skipped"]
+        skipped = nfa.audit(model.net, rows.flatten(1)).skipped
         assert {each["kind"] for each in skipped} == {"Conv"}
         assert "0" in {each["name"] for each in skipped}
 
@@ -246,7 +246,7 @@ def test_inputs_are_normalised_by_the_graph(tmp_path):
     model = nfa.load(written(tmp_path / "a.onnx", nodes, constants, ["n", 6]))
     rows = 100 * gaussian(50, 6, dtype=torch.float32)
     same_tables(Normalised(), model, rows)
-    assert nfa.audit(model.net, rows).about["skipped"] == []
+    assert nfa.audit(model.net, rows).skipped == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_scikit_learn_through_skl2onnx(name, tmp_path):
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-4, atol=1e-5)
     audit = nfa.audit(model.net, X)
     assert [layer["name"] for layer in audit] == ["coefficient", "coefficient1", "coefficient2"]
-    assert audit.about["skipped"] == []
+    assert audit.skipped == []
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

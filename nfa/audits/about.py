@@ -1,0 +1,161 @@
+"""What an audit says of itself: what was measured, on which data, and how."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nfa.features.columns import ALWAYS, names
+from nfa.network.scoring import Score, rows_in_words
+
+
+@dataclass(frozen=True)
+class About:
+    """Everything in `audit.json` but the layers and what concerns the files themselves.
+
+    Args:
+        nfa_version: Of the package that measured.
+        torch_version: Of torch.
+        model: What the network is called.
+        notes: What was assumed or done on the way, in sentences.
+        data: What the data are called.
+        split: Which rows were measured: "train", "val", "test" or "all".
+        feature_names: Of the inputs; empty where they have none.
+        feature_shape: Of a row that is a picture; else empty.
+        classes: The labels in the order of the outputs; empty where nobody said it.
+        n_outputs: How many outputs the gradients are of.
+        outputs: Which outputs, by name.
+        probes: Random probes for each row; None for exact sweeps.
+        seed: Of the rows drawn and of the probes.
+        skipped: Name and kind of every module with weights that was not measured.
+        score: Of the network, where the data have targets.
+        init_score: Of the network before training, where there is one.
+        n_samples: How many samples were measured.
+        groups: Which groups of columns were measured (see `features/columns.py`), in order.
+        loss: What the network was trained on, where the columns of "fact" were asked for.
+    """
+
+    nfa_version: str
+    torch_version: str
+    model: str
+    notes: tuple[str, ...]
+    data: str
+    split: str
+    feature_names: tuple[str, ...]
+    feature_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    n_outputs: int
+    outputs: str
+    probes: int | None
+    seed: int
+    skipped: tuple[dict[str, str], ...]
+    score: Score | None
+    init_score: Score | None
+    n_samples: int
+    groups: tuple[str, ...] = ALWAYS
+    loss: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that were measured, in order."""
+        return names(self.groups)
+
+    @property
+    def rows(self) -> str:
+        """Which rows were measured, in words."""
+        return rows_in_words(self.n_samples, self.split)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON types, NaN as None; `loss` only where there is one."""
+        found: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Score):
+                value = {key: null_for_nan(each) for key, each in value.to_dict().items()}
+            found[field.name] = list(value) if isinstance(value, tuple) else value
+        if self.loss is None:
+            del found["loss"]
+        return found
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "About":
+        """Return what `to_json` wrote, of this version or an earlier one; other keys are left aside.
+
+        Raises:
+            KeyError: a field is missing that every version has.
+            TypeError: a value is of another kind.
+        """
+        known = dict(_EARLIER) | dict(saved)
+        if "groups" not in known:
+            known["groups"] = [*ALWAYS, *(["fact"] if known["loss"] is not None else [])]
+        return cls(**{field.name: _READERS[field.type](known[field.name]) for field in fields(cls)})
+
+
+_EARLIER: dict[str, Any] = {"feature_names": [], "feature_shape": [], "classes": [], "loss": None}
+"""What fields are where a file does not have them."""
+
+
+def _one(*kinds: type) -> Callable[[Any], Any]:
+    """Return the check that a value is of one of these kinds; a truth is no number."""
+
+    def read(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise TypeError(f"got {value!r}, expected {' or '.join(kind.__name__ for kind in kinds)}")
+        return value
+
+    return read
+
+
+def _several(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    """Return the check that a value is a list of values of one kind, which come back as a tuple."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        return tuple(_one(kind)(each) for each in _one(list)(value))
+
+    return read
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    shape = _several(int)(value)
+    if not all(size > 0 for size in shape):
+        raise TypeError(f"got the shape {shape}")
+    return shape
+
+
+def _skipped(value: Any) -> tuple[dict[str, str], ...]:
+    return tuple({key: _one(str)(each[key]) for key in ("name", "kind")} for each in _several(dict)(value))
+
+
+def _score(value: Any) -> Score | None:
+    if value is None:
+        return None
+    given = dict(_one(dict)(value))
+    given["value"] = math.nan if given["value"] is None else given["value"]
+    for key, kinds in {
+        "metric": (str,),
+        "value": (float, int),
+        "baseline": (float, int),
+        "n": (int,),
+        "rows": (str,),
+        "constant": (bool,),
+    }.items():
+        _one(*kinds)(given[key])
+    return Score(**given)
+
+
+def null_for_nan(value: Any) -> Any:
+    """Return a value as JSON can hold it: None for NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+_READERS: dict[Any, Callable[[Any], Any]] = {
+    str: _one(str),
+    int: _one(int),
+    str | None: _one(str, type(None)),
+    int | None: _one(int, type(None)),
+    tuple[str, ...]: _several(str),
+    tuple[int, ...]: _shape,
+    tuple[dict[str, str], ...]: _skipped,
+    Score | None: _score,
+}
+"""The check of a field's value in `audit.json`, by the field's type."""

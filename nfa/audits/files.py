@@ -1,0 +1,95 @@
+"""An audit's two files: the table as JSON, the matrices as safetensors, each known to belong to the other."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from nfa.audits.about import About, null_for_nan
+from nfa.common.checks import existing_file, output_folder
+from nfa.common.errors import InputError
+from nfa.common.writing import replacing, write_tensors
+from nfa.features.columns import columns
+
+SCHEMA = 1
+"""The version of `audit.json`. A reader leaves keys aside that it does not know, so new ones need no new version."""
+
+TABLE, MATRICES = "audit.json", "features.safetensors"
+
+PARTS = ("weight", "S", "S_centered", "init_weight")
+"""The matrices of a layer, which the file names NAME.weight and so on."""
+
+
+Row = dict[str, Any]
+Matrices = dict[str, Any]
+"""A layer's matrices (tensors) by part; None where the network before training is not known."""
+
+
+def save_audit(about: About, rows: list[Row], matrices: list[Matrices], folder: str | os.PathLike[str]) -> None:
+    """Write both files; see `Audit.save`."""
+    out = output_folder("out", folder)
+    tensors = {
+        f"{row['name']}.{part}": matrix
+        for row, parts in zip(rows, matrices, strict=True)
+        for part, matrix in parts.items()
+        if matrix is not None
+    }
+    with replacing("out", out / MATRICES, out / TABLE) as (new_matrices, new_table):
+        write_tensors(new_matrices, tensors)
+        whole = {"schema": SCHEMA} | about.to_json()
+        whole["features_sha256"] = hashlib.sha256(new_matrices.read_bytes()).hexdigest()
+        whole["layers"] = [{column: null_for_nan(value) for column, value in row.items()} for row in rows]
+        new_table.write_text(json.dumps(whole, indent=1, allow_nan=False))
+
+
+def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Matrices]]:
+    """Read both files; see `Audit.load`."""
+    table = existing_file("audit", Path(folder) / TABLE)
+    content = existing_file("audit", Path(folder) / MATRICES).read_bytes()
+    try:
+        whole = json.loads(table.read_text())
+        if whole["schema"] != SCHEMA:
+            raise InputError("audit", f"{table} has schema {whole['schema']}, expected {SCHEMA}")
+        about = About.from_json(whole)
+        rows = [_row(saved, about) for saved in whole["layers"]]
+        if not rows:
+            raise KeyError("layers")
+        # Audits of 0.1.0 do not know the hash of their matrices.
+        if whole.get("features_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
+            raise InputError(
+                "audit", f"{folder} does not hold a whole audit: {TABLE} and {MATRICES} are of different audits"
+            )
+        tensors = load(content)
+        matrices = [_matrices(row, tensors) for row in rows]
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        SafetensorError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise InputError("audit", f"{folder} does not hold a whole audit") from error
+    return about, rows, matrices
+
+
+def _row(saved: dict[str, Any], about: About) -> Row:
+    """Return a layer's row from the file; raises where a column is missing or of another kind."""
+    return {column.name: column.from_json(saved[column.name]) for column in columns(about.groups)}
+
+
+def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:
+    """Return a layer's matrices from all tensors; raises where they do not fit its row."""
+    found = {part: tensors.get(f"{row['name']}.{part}") for part in PARTS}
+    for part, matrix in found.items():
+        if matrix is None and part != "init_weight":
+            raise KeyError(f"{row['name']}.{part}")
+        shape = (row["d_out"], row["d_out"] if part in ("S", "S_centered") else row["d_in"])
+        if matrix is not None and (matrix.shape != shape or not bool(matrix.isfinite().all())):
+            raise TypeError(f"{row['name']}.{part}: a matrix of shape {tuple(matrix.shape)}")
+    return found

@@ -1,0 +1,96 @@
+"""Files that are whole or not there: written beside, then moved into place."""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nfa.common.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOCK = ".nfa-lock"
+"""Name of the file by which a run holds a folder."""
+
+
+@contextmanager
+def replacing(argument: str, *paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield new paths to write to; what is written there takes the place of `paths` when all of it is done.
+
+    The new paths lie in the same folders under names that no other run has. After an error they are gone, and the
+    older files are as they were. Files are moved one by one: a run that is killed in between leaves older ones
+    beside new ones.
+
+    Args:
+        argument: What errors blame: the caller's argument that says where to write.
+        paths: Where the files shall be.
+
+    Raises:
+        InputError: a file cannot be written, as on a full disk.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "a.txt")
+    >>> with replacing("out", file) as (new,):
+    ...     _ = new.write_text("whole")
+    >>> [each.name for each in file.parent.iterdir()]
+    ['a.txt']
+    """
+    new = tuple(path.with_name(f".nfa-{os.getpid()}-{secrets.token_hex(4)}.partial") for path in paths)
+    try:
+        yield new
+        for written, path in zip(new, paths, strict=True):
+            written.replace(path)
+    except OSError as error:
+        where = ", ".join(str(path) for path in paths)
+        raise InputError(argument, f"cannot write {where} ({error.strerror or error})") from error
+    finally:
+        with ExitStack() as stack:
+            for written in new:
+                stack.callback(written.unlink, missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", header: dict[str, str] | None = None) -> None:
+    """Write a safetensors file.
+
+    Args:
+        path: Where to; use it with `replacing`.
+        tensors: By name; copied to the CPU.
+        header: Text that the file's header holds.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: each.detach().cpu().contiguous() for name, each in tensors.items()}, str(path), header)
+    except SafetensorError as error:  # the library's own name for whatever the disk says
+        raise OSError(str(error)) from error
+
+
+@contextmanager
+def alone(argument: str, folder: Path) -> Iterator[None]:
+    """Hold a folder for this run; the system lets go of it when the run ends, however it ends.
+
+    Args:
+        argument: What errors blame.
+        folder: An existing folder.
+
+    Raises:
+        InputError: another run holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(argument, f"another run is writing to {folder}") from error
+    try:
+        yield
+    finally:
+        lock.release()
