@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
+from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
-from nfa.features.columns import ALWAYS
+from nfa.features.columns import ALWAYS, ON_REQUEST
 from nfa.features.measuring import Measured, measure
+from nfa.features.published import published_columns
 from nfa.features.row import LayerMeasures, row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
@@ -42,6 +44,8 @@ def audit(
     batch_size: int = BATCH_SIZE,
     loss: str | None = None,
     weight_decay: float | None = None,
+    published: bool = False,
+    thresholds: Thresholds = CONVENTIONS,
     name: str | None = None,
 ) -> Audit:
     """Measure what every layer of a network has learned.
@@ -68,6 +72,9 @@ def audit(
         loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
             columns of the group "fact" (see `features/columns.py`).
         weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
+        published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
+            "published"); needs `init`, and probes the network anew 21 times for each layer.
+        thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
         name: What to call the network in the record; its class by default.
 
     Returns:
@@ -75,9 +82,9 @@ def audit(
 
     Raises:
         InputError: no linear layer, data the network cannot take, an init of other shapes, entries that
-            are not finite, an unknown name.
+            are not finite, an unknown name, published numbers without an init.
 
-    Source: arXiv:2212.13881; centered: arXiv:2402.05271; powers: arXiv:2510.15563.
+    Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
     >>> from nfa.network import MLP
     >>> result = audit(MLP(6, 8, 1, 2), torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
@@ -91,7 +98,13 @@ def audit(
     model = load(net, classes=classes, argument="net")
     before = None if init is None else load(init, argument="init")
     rows = rows_of(model, data, split, samples, seed)
-    settings = Settings(outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, name)
+    if published and before is None:
+        raise InputError(
+            "published", "the published numbers are of the weights' change: give init=, the network before"
+        )
+    settings = Settings(
+        outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, published, thresholds, name
+    )
     return audit_rows(model, rows, before, settings)
 
 
@@ -108,12 +121,15 @@ class Settings:
     batch_size: int = BATCH_SIZE
     loss: str | None = None
     weight_decay: float | None = None
+    published: bool = False
+    thresholds: Thresholds = CONVENTIONS
     name: str | None = None
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of columns that are measured."""
-        return ALWAYS if self.loss is None else (*ALWAYS, "fact")
+        asked = {"fact": self.loss is not None, "published": self.published}
+        return (*ALWAYS, *(group for group in ON_REQUEST if asked[group]))
 
     @property
     def outputs_name(self) -> str:
@@ -137,6 +153,12 @@ class Settings:
             label=label,
         )
 
+    def published_columns(self, probe: Probe, layer: Layer, init: Measured) -> dict[str, float]:
+        """Return a layer's published numbers."""
+        return published_columns(
+            probe, layer, init.layer.weight, batch_size=self.batch_size, probes=self.probes, seed=self.seed
+        )
+
 
 def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
@@ -155,11 +177,19 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
                 init_score = _score(model, init, rows)
                 initial = {each.layer.name: each for each in _measured_init(init, rows, chosen, settings)}
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
+        published = {}
+        if settings.published:
+            published = {layer.name: settings.published_columns(probe, layer, initial[layer.name]) for layer in chosen}
+        learned = network_verdict(found_score, init_score, bool(model.classes)).learned
         found = []
         for measured in settings.measure(probe, chosen, grouped=True, label="measuring"):
             name = measured.layer.name
-            layer = LayerMeasures(numbers[name], measured, initial.pop(name, None), gradients.get(name), decay)
-            found.append(_layer_audit(layer, settings.groups))
+            layer = LayerMeasures(
+                numbers[name], measured, initial.pop(name, None), gradients.get(name), decay, published.get(name)
+            )
+            columns = row(layer, settings.groups)
+            columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
+            found.append(_layer_audit(layer, columns))
     about = About(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
@@ -180,6 +210,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         n_samples=probe.samples.n or 0,
         groups=settings.groups,
         loss=settings.loss,
+        thresholds=settings.thresholds,
     )
     return Audit(about, tuple(found))
 
@@ -237,10 +268,10 @@ def _known_decay(model: Model) -> float | None:
     return model.settings.get("weight_decay") or None
 
 
-def _layer_audit(layer: LayerMeasures, groups: tuple[str, ...]) -> LayerAudit:
+def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.layer.weight)
-    return LayerAudit(row(layer, groups), _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
+    return LayerAudit(columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
 
 
 def _copy(weight: Tensor) -> Tensor:

@@ -61,15 +61,18 @@ moved: 0.05 or more'
         )
 
 
+CONVENTIONS = Thresholds()
+
+
 @dataclass(frozen=True)
-class Task:
+class NetworkVerdict:
     """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
 
     learned: bool | None
     reason: str
 
 
-def task(score: Score | None, before: Score | None, order_known: bool) -> Task:
+def network_verdict(score: Score | None, before: Score | None, order_known: bool) -> NetworkVerdict:
     """Weigh a network's score against a constant answer's and, where there is one, the untrained network's.
 
     A similarity alone shows nothing: a network that predicts the mean can have cosine(NFM, AGOP) = 1.
@@ -80,36 +83,38 @@ def task(score: Score | None, before: Score | None, order_known: bool) -> Task:
         order_known: Whether it was said which label each output stands for.
     """
     if score is None or math.isnan(score.value):
-        return Task(None, "There are no targets to score the network on, so nothing here shows that it learned.")
+        return NetworkVerdict(
+            None, "There are no targets to score the network on, so nothing here shows that it learned."
+        )
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
     rows = rows_in_words(score.n, score.rows)
     says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
     if score.constant:
-        return Task(False, f"The network has learned nothing: it gives every row the same output ({says}).")
+        return NetworkVerdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
     floor, rival = score.baseline, "a constant answer"
     if before is not None:
         says += f" and the untrained network {before.value:.3f}"
         if before.value > floor:
             floor, rival = before.value, "the untrained network"
     if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
-        return Task(
+        return NetworkVerdict(
             False,
             "The network has learned nothing that its score shows: it is clearly below a constant answer "
             f"({says}){'' if order_known else '; ' + ORDER_DOUBTED}.",
         )
     if score.value <= floor + ERRORS * score.standard_error:
-        return Task(
+        return NetworkVerdict(
             False,
             "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "
             f"than {rival} ({says}).",
         )
     if before is None and (score.value - score.baseline) < CLEAR_SKILL * (1 - score.baseline):
-        return Task(
+        return NetworkVerdict(
             False,
             f"The network has learned nothing that its score shows: an untrained network may do as well ({says}); "
             "hand over the network before training to tell.",
         )
-    return Task(True, f"The network has learned its task: {says}.")
+    return NetworkVerdict(True, f"The network has learned its task: {says}.")
 
 
 def is_trivial(row: Mapping[str, Any]) -> bool:
@@ -139,12 +144,12 @@ def knows_init(row: Mapping[str, Any]) -> bool:
     return not math.isnan(row["moved"])
 
 
-def verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+def layer_verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
     """Return the verdict on a layer: a key of `VERDICTS`.
 
     Args:
         row: The layer's columns.
-        learned: Whether the network has learned its task (`Task.learned`).
+        learned: Whether the network has learned its task (`NetworkVerdict.learned`).
         thresholds: What counts as aligned and as moved.
     """
     if is_dead(row):

@@ -6,7 +6,7 @@ random, OSO' with O Haar on O(k): both spectra stay, and the agreement goes.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,10 @@ class Alignment:
         return (self.value - self.null) / (1 - self.null)
 
 
+UNDEFINED = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
+"""No alignment."""
+
+
 def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
     """Return the alignment of C = WW' and S with its exact mean and deviation under S -> OSO', O Haar on O(k).
 
@@ -67,16 +71,16 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
     k = len(C)
     roundings = (torch.finfo(C.dtype).eps if eps is None else eps, torch.finfo(S.dtype).eps)
     if k == 1:
-        return _undefined("one unit: there is nothing to align")
+        return replace(UNDEFINED, undefined="one unit: there is nothing to align")
     parts = []
     for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
         level, traceless = _split(M)
         square, spread = k * level**2 + _square(traceless), _square(traceless)
         if square == 0:
-            return _undefined(f"{name} is 0: there is nothing to align")
+            return replace(UNDEFINED, undefined=f"{name} is 0: there is nothing to align")
         # k^2 entries, each off by some roundings of the diagonal's level.
         if spread <= (ROUNDINGS * rounding * k * level) ** 2:
-            return _undefined(f"{name} is a multiple of the identity: there is nothing to align")
+            return replace(UNDEFINED, undefined=f"{name} is a multiple of the identity: there is nothing to align")
         parts.append((level, traceless, square, spread))
     (c, C_, C_square, C_spread), (s, S_, S_square, S_spread) = parts
     norms = math.sqrt(C_square) * math.sqrt(S_square)
@@ -132,7 +136,3 @@ def _split(M: Tensor) -> tuple[float, Tensor]:
 
 def _square(M: Tensor) -> float:
     return float((M * M).sum())
-
-
-def _undefined(reason: str) -> Alignment:
-    return Alignment(math.nan, math.nan, math.nan, math.nan, reason)

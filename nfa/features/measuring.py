@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.data.samples import GROUPS
-from nfa.features.accumulator import Accumulator
+from nfa.features.accumulator import IDENTICAL, Accumulator
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import working_dtype
 from nfa.network.forward import Forward
@@ -34,6 +34,7 @@ class Measured:
         S_centered: S of the centered AGOP W'SW (k x k, float64).
         mean: Mean over rows of delta for each output (c x k, float64).
         probes: Random probes for each row; None for exact sweeps.
+        constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
     """
 
     layer: Layer
@@ -41,6 +42,7 @@ class Measured:
     S_centered: Tensor
     mean: Tensor
     probes: int | None
+    constant: bool = False
 
     @property
     def rows(self) -> int:
@@ -54,8 +56,8 @@ class Measured:
 
     @property
     def trivial(self) -> bool:
-        """Whether delta is the same for every row."""
-        return self.sums.trivial and self.rows > 1
+        """Whether delta is the same for every row, or at least for every sample at the same row."""
+        return (self.sums.trivial or self.constant) and self.rows > 1
 
 
 def measure(
@@ -88,19 +90,45 @@ def measure(
     while waiting:
         taken = _fitting(waiting, groups)
         waiting = waiting[len(taken) :]
+        several: set[str] = set()  # layers to which a sample brings several rows
         running = {layer.name: Accumulator(first[layer.name], groups, probes) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
             for name, delta in sweep.deltas:
                 running[name].add(sweep.samples, sweep.column, sweep.signs, delta)
+                if delta.shape[1] > 1:
+                    several.add(name)
                 if sweep.column == 0:
                     running[name].count(sweep.samples, delta.shape[1])
+        undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
+        constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
             done = running.pop(layer.name)
             done.finish()
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, S_centered, mean, probes)
+            yield Measured(layer, done, S_centered, mean, probes, layer.name in constant)
+
+
+def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
+    """Return the layers whose delta is the same for every sample at the same row, as a language model's linear head's.
+
+    Of outputs n x T x c the one at (t, c) has a delta at row t alone, so that delta differs from row to row, though no
+    data take part in it. One combination of all outputs shows it: delta of that is compared between samples.
+    """
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(probe.n_outputs, generator=generator)  # any numbers that do not cancel
+    left = {layer.name for layer in layers}
+    seen: dict[tuple[str, int], Tensor] = {}
+    for sweep in probe.along(direction, layers, batch_size):
+        for use, (name, delta) in enumerate(sweep.deltas):
+            first = seen.setdefault((name, use), delta[0])
+            tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
+            if delta.shape[1:] != first.shape or tolerance == 0 or float((delta - first).abs().amax()) > tolerance:
+                left.discard(name)
+        if not left:
+            break
+    return left
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:

@@ -24,7 +24,7 @@ from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import Select, select_outputs
-from nfa.probe.signs import Signs
+from nfa.probe.signs import Along, Signs
 from nfa.probe.uses import Use, UseRecorder
 from nfa.probe.weights import Weights
 
@@ -196,6 +196,18 @@ class Probe:
                 yield from self._sweep_batch(batch, wanted, signs)
                 advance(len(batch.samples))
 
+    def along(self, direction: Tensor, layers: list[Layer], batch_size: int = BATCH_SIZE) -> Iterator[Sweep]:
+        """Yield, batch by batch, one sweep of the same combination sum_j direction_j f_j(x_i) for every sample i.
+
+        Args:
+            direction: Shape (outputs,).
+            layers: The layers to look at.
+            batch_size: Samples at a time.
+        """
+        wanted = frozenset(layer.name for layer in layers)
+        for batch in self.samples.batches(batch_size):
+            yield from self._sweep_batch(batch, wanted, Along(direction))
+
     def first_deltas(self, layers: list[Layer], count: int) -> dict[str, Tensor]:
         """Return delta at the first row of the first few samples, for every output.
 
@@ -245,7 +257,7 @@ class Probe:
             count += len(f)
         return {name: total / count for name, total in totals.items()}
 
-    def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | None) -> Iterator[Sweep]:
+    def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | Along | None) -> Iterator[Sweep]:
         start = int(batch.samples.min())
         f, uses = self.run(batch.x, wanted, start)
         if len(f) == 1 and (missing := wanted - {use.name for use in uses}):
