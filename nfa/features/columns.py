@@ -321,7 +321,7 @@ def columns(groups: Collection[str] = ALWAYS) -> tuple[Column, ...]:
     """Return the columns of some groups, in order.
 
     >>> [column.name for column in columns(["fact"])]
-    ['fact_cosine', 'fact_lambda', 'fact_residual']
+    ['fact_cosine', 'fact_lambda', 'fact_residual', 'fact_rest']
     """
     return tuple(column for column in _TABLE if column.group in groups)
 

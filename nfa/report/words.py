@@ -11,6 +11,13 @@ AT_REST = 0.3
 """Above this `fact_rest` training does not rest, and the theorem says nothing."""
 
 
+APART = 0.3
+"""Where the centered cosine is lower than the plain one by more than this, NFM and AGOP agree in the mean gradient."""
+
+EARLIER = ""
+"""In the place of a verdict where an earlier version measured."""
+
+
 def verdict(audit: Audit) -> NetworkVerdict:
     """Return whether a network has learned its task, and why, in words (see `nfa.audits.verdict`)."""
     return audit.verdict
@@ -26,7 +33,7 @@ def sentences(audit: Audit) -> list[str]:
 def over_layers(audit: Audit) -> list[str]:
     """Say how many layers are aligned, how many are by chance alone, and what the words mean; nothing without any."""
     thresholds = audit.about.thresholds
-    rows = [layer.row for layer in audit if layer["verdict"] not in ("trivial", "dead")]
+    rows = [layer.row for layer in audit if layer.row.get("verdict", EARLIER) not in (EARLIER, "trivial", "dead")]
     rows = [row for row in rows if not math.isnan(row["alignment_z"])]
     if not rows:
         return []
@@ -47,7 +54,7 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
         thresholds: What counts as aligned and as moved.
     """
     row = layer.row
-    says = _SAYS[row["verdict"]](row, learned, thresholds)
+    says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds)
     return f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
@@ -55,7 +62,7 @@ def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
     return (
         "consistent with feature learning as the ansatz describes it: the weights moved away from their "
         f"initialisation ({_moved(row)}), and they point where the output's gradients do ({_alignment(row)}). "
-        f"NFM and AGOP: {_cosine(row)}. One trained network; other seeds may differ."
+        f"NFM and AGOP: {_cosine(row)}.{_in_the_mean(row)} One trained network; other seeds may differ."
     )
 
 
@@ -81,8 +88,8 @@ def _kept(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) 
 
 def _aligned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
     return (
-        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}. A random "
-        "layer under a trained head can be aligned too: give init= (--init) to tell."
+        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}."
+        f"{_in_the_mean(row)} A random layer under a trained head can be aligned too: give init= (--init) to tell."
     )
 
 
@@ -115,6 +122,13 @@ def _dead(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) 
     return f"nothing can be said ({row['note']})."
 
 
+def _earlier(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        f"NFM and AGOP have cosine {row['cosine']:.2f}; version 0.1.0 measured this, which gives no verdicts: audit "
+        "the network again."
+    )
+
+
 _SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = {
     "learned": _learned,
     "moved": _only_moved,
@@ -124,6 +138,7 @@ _SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = 
     "trivial": _trivial,
     "dead": _dead,
     "no score": _no_score,
+    EARLIER: _earlier,
 }
 """What is said of a layer, by its verdict."""
 
@@ -146,6 +161,16 @@ def _alignment(row: Mapping[str, Any]) -> str:
 
 def _cosine(row: Mapping[str, Any]) -> str:
     return f"cosine {row['cosine']:.2f} ({row['rotated_cosine']:.2f} with the alignment taken away)"
+
+
+def _in_the_mean(row: Mapping[str, Any]) -> str:
+    """Say where NFM and AGOP agree in the mean gradient alone."""
+    if not row["cosine"] - row["cosine_centered"] > APART:
+        return ""
+    return (
+        f" With the centered AGOP it is only {row['cosine_centered']:.2f}: they agree in the mean gradient, which is "
+        "the same for every row, and hardly in what differs from row to row."
+    )
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
