@@ -132,7 +132,7 @@ def alignment(W, S):
     """The columns of the alignment of C = WW' and S."""
     C, (mean, sd) = W @ W.T, nulls(W, S)[0]
     norms = np.linalg.norm(C) * np.linalg.norm(S)
-    if len(S) == 1 or sd < 1e-8 * norms:  # one unit, or a multiple of the identity
+    if len(S) == 1 or sd < 1e-6 * norms:  # one unit, or a multiple of the identity
         return dict.fromkeys(("alignment", "alignment_null", "alignment_z", "alignment_excess"), math.nan)
     value, null = np.sum(C * S) / norms, mean / norms
     return {

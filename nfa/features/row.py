@@ -55,7 +55,7 @@ class LayerMeasures:
     def __post_init__(self) -> None:
         """Check the range of NFM and AGOP, on which everything else rests."""
         for matrix, called in ((self.nfm, "NFM"), (self.agop, "AGOP")):
-            if matrix.scale < SMALLEST or matrix.trace() == math.inf:
+            if not SMALLEST <= matrix.scale < math.inf or not math.isfinite(matrix.trace()):
                 name = self.measured.layer.name
                 raise InputError("net", f"the {called} of layer {name} leaves the range of float64")
 

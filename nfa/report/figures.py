@@ -11,10 +11,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from nfa import plots
-from nfa.audits.audit import Audit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.report.inline import inline
 from nfa.report.tables import (
-    Matrices,
     diagonal_table,
     eigenvector_table,
     scan_table,
@@ -94,7 +93,7 @@ class AuditFigures:
 
 def audit_figures(audit: Audit) -> AuditFigures:
     """Draw everything that the report of an audit shows."""
-    drawer, layers = Drawer(), [Matrices(layer) for layer in audit]
+    drawer, layers = Drawer(), list(audit)
     return AuditFigures(
         similarities=similarities_figure(
             similarity_table(audit), drawer, "Cosine of each layer's NFM with the matrices of the legend"
@@ -123,7 +122,7 @@ def similarities_figure(table: pd.DataFrame, drawer: Drawer, what: str) -> Drawi
     )
 
 
-def _scan(audit: Audit, layers: list[Matrices], drawer: Drawer) -> Drawing:
+def _scan(audit: Audit, layers: list[LayerAudit], drawer: Drawer) -> Drawing:
     table, before = scan_table(layers), untrained_table(audit)
     best = [
         f"{layer['name']} {layer['alpha_best']:g} ({layer['cosine_alpha_best']:.2f})"
@@ -141,7 +140,7 @@ def _scan(audit: Audit, layers: list[Matrices], drawer: Drawer) -> Drawing:
     )
 
 
-def _spectrum(layers: list[Matrices], matrix: str, drawer: Drawer) -> Drawing:
+def _spectrum(layers: list[LayerAudit], matrix: str, drawer: Drawer) -> Drawing:
     table = spectrum_table(layers, matrix)
     ranks = ", ".join(f"{name} {rank}" for name, rank in table.groupby("layer", sort=False)["index"].max().items())
     return drawer.draw(
@@ -152,27 +151,27 @@ def _spectrum(layers: list[Matrices], matrix: str, drawer: Drawer) -> Drawing:
     )
 
 
-def _shows_features(audit: Audit, each: Matrices) -> bool:
-    return each.layer["layer"] == 0 or each.nfm.d <= SMALL
+def _shows_features(audit: Audit, each: LayerAudit) -> bool:
+    return each["layer"] == 0 or each.nfm.d <= SMALL
 
 
-def _features(audit: Audit, each: Matrices, drawer: Drawer) -> Features:
-    d, first = each.nfm.d, each.layer["layer"] == 0
+def _features(audit: Audit, each: LayerAudit, drawer: Drawer) -> Features:
+    d, first = each.nfm.d, each["layer"] == 0
     shape, names = audit.about.feature_shape, list(audit.about.feature_names)
     if each.nfm.norm() == 0 or each.agop.norm() == 0:
-        return Features(each.name, [], [])
+        return Features(each["name"], [], [])
     if first and plots.is_picture(shape) and math.prod(shape) == d:
-        return Features(each.name, _pictures(each, shape, drawer), [])
+        return Features(each["name"], _pictures(each, shape, drawer), [])
     if first and len(names) == d:
         maps = _heat_maps(each, names, drawer) if 1 < d <= MAPPED else []
-        return Features(each.name, [], [*_charts(each, names, drawer), *maps])
+        return Features(each["name"], [], [*_charts(each, names, drawer), *maps])
     names = [f"{'input' if first else 'unit'} {i}" for i in range(d)]
-    return Features(each.name, [], _charts(each, names, drawer))
+    return Features(each["name"], [], _charts(each, names, drawer))
 
 
-def _pictures(each: Matrices, shape: tuple[int, ...], drawer: Drawer) -> list[PictureRow]:
+def _pictures(each: LayerAudit, shape: tuple[int, ...], drawer: Drawer) -> list[PictureRow]:
     def drawn(vector: Any, caption: str, what: str, signed: bool) -> Drawing:
-        alt = f"{what} of layer {each.name} as a picture"
+        alt = f"{what} of layer {each['name']} as a picture"
         side = 1.2
         return drawer.draw(lambda ax: plots.picture(vector, shape, ax, signed), caption, alt, height=side, width=side)
 
@@ -183,13 +182,13 @@ def _pictures(each: Matrices, shape: tuple[int, ...], drawer: Drawer) -> list[Pi
             caption = f"eigenvector {number}: {100 * share:.0f} % of the trace"
             pictures.append(drawn(vector, caption, f"Eigenvector {number} of the {label}", signed=True))
         rows.append(PictureRow(label, pictures))
-    if each.layer.init_nfm is not None:
-        before = drawn(share_of_trace(each.layer.init_nfm), "diagonal", "Diagonal of the NFM before training", False)
+    if each.init_nfm is not None:
+        before = drawn(share_of_trace(each.init_nfm), "diagonal", "Diagonal of the NFM before training", False)
         rows.append(PictureRow("NFM before training", [before]))
     return rows
 
 
-def _charts(each: Matrices, names: list[str], drawer: Drawer) -> list[Drawing]:
+def _charts(each: LayerAudit, names: list[str], drawer: Drawer) -> list[Drawing]:
     diagonal, eigenvectors = diagonal_table(each, names), eigenvector_table(each, names)
     shown = diagonal["feature"].nunique()
     of = "" if shown == each.nfm.d else f" The {shown} largest of {each.nfm.d}."
@@ -201,24 +200,24 @@ def _charts(each: Matrices, names: list[str], drawer: Drawer) -> list[Drawing]:
         drawer.draw(
             lambda ax: plots.bars(diagonal, ax, "share of the trace"),
             f"Diagonals of NFM and AGOP: how much each input counts.{of}",
-            f"Diagonals of NFM and AGOP of layer {each.name}; largest of the AGOP: {first}",
+            f"Diagonals of NFM and AGOP of layer {each['name']}; largest of the AGOP: {first}",
             height=height,
         ),
         drawer.draw(
             lambda ax: plots.bars(eigenvectors, ax, "entry of the first eigenvector"),
             f"First eigenvectors of NFM and AGOP: which inputs act together.{of}",
-            f"Entries of the first eigenvectors of NFM and AGOP of layer {each.name}",
+            f"Entries of the first eigenvectors of NFM and AGOP of layer {each['name']}",
             height=height,
         ),
     ]
 
 
-def _heat_maps(each: Matrices, names: list[str], drawer: Drawer) -> list[Drawing]:
+def _heat_maps(each: LayerAudit, names: list[str], drawer: Drawer) -> list[Drawing]:
     def drawn(label: str, matrix: Any) -> Drawing:
         return drawer.draw(
             lambda ax: plots.heat_map(matrix, ax, names, label="entry / largest"),
             f"The {label}, entry by entry: which inputs count, and which count together or against each other.",
-            f"{label} of layer {each.name} as a heat map of {len(names)} x {len(names)} entries",
+            f"{label} of layer {each['name']} as a heat map of {len(names)} x {len(names)} entries",
             height=2.9,
         )
 

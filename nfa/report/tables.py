@@ -2,8 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import ALPHAS, PowerScan
-from nfa.features.weight import CUTOFF, Weight
+from nfa.features.weight import CUTOFF
 
 SERIES = {
     "cosine": ("AGOP", "agop", "untrained_cosine", "rotated_cosine"),
@@ -28,30 +27,8 @@ SERIES = {
 POINTS = 80
 """Eigenvalues of a spectrum that are drawn, spread evenly over the logarithm of their rank."""
 
-FEATURES = 12
-"""Features that a bar chart shows."""
-
-
-@dataclass(frozen=True, eq=False)
-class Matrices:
-    """A layer's NFM and AGOP over one weight, so that what depends on the weight alone is computed once."""
-
-    layer: LayerAudit
-
-    @cached_property
-    def nfm(self) -> FactoredMatrix:
-        """W'W."""
-        return FactoredMatrix(Weight(self.layer.weight))
-
-    @cached_property
-    def agop(self) -> FactoredMatrix:
-        """W'SW."""
-        return FactoredMatrix(self.nfm.weight, self.layer.S)
-
-    @property
-    def name(self) -> str:
-        """The layer's name."""
-        return str(self.layer["name"])
+MOST_FEATURES = 12
+"""A bar chart shows no more features than this."""
 
 
 def similarity_table(audit: Audit) -> pd.DataFrame:
@@ -77,12 +54,12 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
     return table[known | (table["series"] == "AGOP")].reset_index(drop=True)
 
 
-def scan_table(layers: list[Matrices]) -> pd.DataFrame:
+def scan_table(layers: Iterable[LayerAudit]) -> pd.DataFrame:
     """Return the cosine of NFM and AGOP^alpha for each layer over the grid of `alpha_best`."""
     rows = []
-    for each in layers:
-        scan = PowerScan(each.nfm, each.agop)
-        rows += [{"layer": each.name, "alpha": alpha, "cosine": scan.cosine(alpha)} for alpha in ALPHAS]
+    for layer in layers:
+        scan = PowerScan(layer.nfm, layer.agop)
+        rows += [{"layer": layer["name"], "alpha": alpha, "cosine": scan.cosine(alpha)} for alpha in ALPHAS]
     return pd.DataFrame(rows)
 
 
@@ -97,16 +74,16 @@ def untrained_table(audit: Audit) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna()
 
 
-def spectrum_table(layers: list[Matrices], matrix: str) -> pd.DataFrame:
+def spectrum_table(layers: Iterable[LayerAudit], matrix: str) -> pd.DataFrame:
     """Return eigenvalues of "NFM" or "AGOP" as shares of the largest, down to where they count as 0."""
     rows = []
-    for each in layers:
+    for layer in layers:
         # The scan has the AGOP's eigenvectors; of the NFM the values alone are much cheaper.
-        values = each.agop.eigen[0] if matrix == "AGOP" else torch.linalg.eigvalsh(each.nfm.core).flip(0)
+        values = layer.agop.eigen[0] if matrix == "AGOP" else torch.linalg.eigvalsh(layer.nfm.core).flip(0)
         values = values[values > CUTOFF * values[:1]]
         if len(values):
             drawn = np.unique(np.geomspace(1, len(values), POINTS).round().astype(int))
-            rows += [{"layer": each.name, "index": i, "share": float(values[i - 1] / values[0])} for i in drawn]
+            rows += [{"layer": layer["name"], "index": i, "share": float(values[i - 1] / values[0])} for i in drawn]
     return pd.DataFrame(rows, columns=["layer", "index", "share"])
 
 
@@ -120,29 +97,29 @@ def top_eigenvectors(matrix: FactoredMatrix, r: int) -> list[tuple[float, NDArra
     """Return up to r eigenvectors, shape (d,), each with its share of the trace; their largest entry is positive."""
     values, vectors = matrix.top(r)
     trace = matrix.trace()
-    return [(float(value) / trace, _upright(vector)) for value, vector in zip(values, vectors.T, strict=True)]
+    return [(float(value) / trace, _largest_positive(vector)) for value, vector in zip(values, vectors.T, strict=True)]
 
 
-def _upright(vector: Tensor) -> NDArray[np.float64]:
+def _largest_positive(vector: Tensor) -> NDArray[np.float64]:
     largest = vector[vector.abs().argmax()]
     return (vector * largest.sign()).numpy()
 
 
-def diagonal_table(each: Matrices, names: list[str]) -> pd.DataFrame:
+def diagonal_table(layer: LayerAudit, names: list[str]) -> pd.DataFrame:
     """Return the features with the largest share of AGOP's diagonal: their shares of NFM, AGOP and init's NFM."""
     series: dict[str, tuple[str, NDArray[np.float64]]] = {
-        "NFM": ("nfm", share_of_trace(each.nfm)),
-        "AGOP": ("agop", share_of_trace(each.agop)),
+        "NFM": ("nfm", share_of_trace(layer.nfm)),
+        "AGOP": ("agop", share_of_trace(layer.agop)),
     }
-    if each.layer.init_nfm is not None:
-        series["NFM before training"] = ("init", share_of_trace(each.layer.init_nfm))
+    if layer.init_nfm is not None:
+        series["NFM before training"] = ("init", share_of_trace(layer.init_nfm))
     return _feature_table(series, series["AGOP"][1] + 1e-9 * series["NFM"][1], names)
 
 
-def eigenvector_table(each: Matrices, names: list[str]) -> pd.DataFrame:
+def eigenvector_table(layer: LayerAudit, names: list[str]) -> pd.DataFrame:
     """Return the features with the largest entries in the first eigenvectors of NFM and AGOP, turned the same way."""
     series: dict[str, tuple[str, NDArray[np.float64]]] = {}
-    for label, role, matrix in (("NFM", "nfm", each.nfm), ("AGOP", "agop", each.agop)):
+    for label, role, matrix in (("NFM", "nfm", layer.nfm), ("AGOP", "agop", layer.agop)):
         for share, vector in top_eigenvectors(matrix, 1):
             series[f"{label} ({100 * share:.0f} % of its trace)"] = (role, vector)
     first, *rest = (vector for _, vector in series.values())
@@ -154,7 +131,7 @@ def eigenvector_table(each: Matrices, names: list[str]) -> pd.DataFrame:
 def _feature_table(
     series: dict[str, tuple[str, NDArray[np.float64]]], order: NDArray[Any], names: list[str]
 ) -> pd.DataFrame:
-    chosen = np.argsort(-order, kind="stable")[:FEATURES]
+    chosen = np.argsort(-order, kind="stable")[:MOST_FEATURES]
     # Columns of one name are told apart by their numbers, and half of a surrogate pair is no letter for a table.
     written = [name.encode("utf-8", "replace").decode() for name in names]
     times = Counter(written)

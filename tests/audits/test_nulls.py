@@ -10,8 +10,9 @@ from untrained import untrained
 
 import nfa
 from nfa.data import Scaling
-from nfa.features.alignment import alignment, haar
+from nfa.features.alignment import alignment
 from nfa.features.measuring import measure
+from nfa.features.polar import random_directions
 from nfa.features.weight import Weight
 from nfa.probe import Probe
 
@@ -69,7 +70,7 @@ def test_a_trained_network_with_S_turned_is_at_the_null(digits, small_init):
         C = Weight(layer.weight).C
         z = []
         for _ in range(200):
-            O = haar(len(C), generator)  # noqa: E741
+            O = random_directions(len(C), len(C), generator)  # noqa: E741
             z.append(alignment(C, O @ layer.S @ O.T).z)
         assert abs(np.mean(z)) <= 3.5 / math.sqrt(len(z))
         assert 0.8 <= np.std(z) <= 1.2

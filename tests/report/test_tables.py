@@ -8,7 +8,6 @@ from helpers import perturbed
 import nfa
 from nfa.report.tables import (
     POINTS,
-    Matrices,
     diagonal_table,
     eigenvector_table,
     scan_table,
@@ -62,7 +61,7 @@ def test_without_init_there_is_no_series_of_it(small):
 
 
 def test_the_scan_is_that_of_dense_powers_and_peaks_at_alpha_best(audited):
-    table = scan_table([Matrices(layer) for layer in audited])
+    table = scan_table(audited)
     for layer in audited:
         N, A = dense(layer)
         rows = table[table["layer"] == layer["name"]]
@@ -80,7 +79,7 @@ def test_the_untrained_network_is_known_at_two_powers(audited, small):
 
 @pytest.mark.parametrize("matrix", ["NFM", "AGOP"])
 def test_spectra_are_those_of_the_dense_matrices(audited, matrix):
-    table = spectrum_table([Matrices(layer) for layer in audited], matrix)
+    table = spectrum_table(audited, matrix)
     for layer in audited:
         values = np.linalg.eigvalsh(dense(layer)[matrix == "AGOP"])[::-1]
         rows = table[table["layer"] == layer["name"]]
@@ -90,7 +89,7 @@ def test_spectra_are_those_of_the_dense_matrices(audited, matrix):
 
 def test_a_long_spectrum_is_thinned_to_its_ends():
     audit = nfa.audit(nfa.MLP(300, 400, 1, 2), torch.randn(8, 300, generator=torch.Generator().manual_seed(0)))
-    table = spectrum_table([Matrices(audit[0])], "NFM")
+    table = spectrum_table([audit[0]], "NFM")
     assert len(table) <= POINTS
     assert table["index"].iloc[[0, -1]].tolist() == [1, 300]
 
@@ -99,20 +98,20 @@ def test_a_dead_layer_has_no_spectrum():
     net = nfa.MLP(6, [8, 5], n_outputs=3)
     with torch.no_grad():
         net.layers[1].weight.zero_()
-    layers = [Matrices(layer) for layer in nfa.audit(net, torch.ones(4, 6))]
+    layers = nfa.audit(net, torch.ones(4, 6))
     assert set(spectrum_table(layers, "NFM")["layer"]) == {"layers.0", "layers.2"}
     assert scan_table(layers).set_index("layer").loc["layers.1", "cosine"].isna().all()
 
 
 def test_diagonals_are_shares_of_the_trace(audited):
-    each = Matrices(audited[0])
+    each = audited[0]
     for matrix, expected in zip((each.nfm, each.agop), dense(audited[0]), strict=True):
         np.testing.assert_allclose(share_of_trace(matrix), np.diag(expected) / np.trace(expected), atol=1e-12)
 
 
 def test_bars_are_of_the_features_that_count_most_in_the_agop(audited):
     names = list("abcdef")
-    table = diagonal_table(Matrices(audited[0]), names)
+    table = diagonal_table(audited[0], names)
     N, A = dense(audited[0])
     order = np.argsort(-np.diag(A))
     assert table[table["series"] == "AGOP"]["feature"].tolist() == [names[i] for i in order]
@@ -125,20 +124,20 @@ def test_bars_are_of_the_features_that_count_most_in_the_agop(audited):
 
 
 def test_features_of_one_name_are_told_apart(audited):
-    table = diagonal_table(Matrices(audited[0]), ["a", "b", "a", "c", "d", "e"])
+    table = diagonal_table(audited[0], ["a", "b", "a", "c", "d", "e"])
     assert set(table["feature"]) == {"a (0)", "b", "a (2)", "c", "d", "e"}
 
 
 def test_eigenvectors_are_those_of_the_dense_matrix_and_upright(audited):
     _, A = dense(audited[0])
     values, vectors = np.linalg.eigh(A)
-    for number, (share, vector) in enumerate(top_eigenvectors(Matrices(audited[0]).agop, 3), 1):
+    for number, (share, vector) in enumerate(top_eigenvectors(audited[0].agop, 3), 1):
         assert share == pytest.approx(values[-number] / np.trace(A), rel=1e-9)
         assert abs(vector @ vectors[:, -number]) == pytest.approx(1, abs=1e-9)
         assert vector[np.abs(vector).argmax()] > 0
 
 
 def test_first_eigenvectors_of_both_are_turned_the_same_way(audited):
-    table = eigenvector_table(Matrices(audited[0]), list("abcdef"))
+    table = eigenvector_table(audited[0], list("abcdef"))
     nfm, agop = (rows.set_index("feature")["value"] for _, rows in table.groupby("series", sort=False))
     assert nfm @ agop[nfm.index] >= 0
