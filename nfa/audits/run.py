@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nfa.audits.audit import SCHEMA, Audit, LayerAudit
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import in_words
 from nfa.features.columns import layer_columns
@@ -21,9 +22,10 @@ from nfa.network.model import Model
 from nfa.network.preparing import prepare
 from nfa.network.scoring import score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select, alone_with, untouched
 
 
+@stated_precision()
 def audit(
     net: nn.Module | Model | Any,
     data: Any,
@@ -95,7 +97,8 @@ def audit(
     shape = data.feature_shape if isinstance(data, Dataset) else None
     forward = Forward(model, forward_args, head, shape)
     before = None if init is None else Forward(load(init, argument="init"), forward_args, head, shape)
-    with Probe(forward, rows, outputs) as probe:
+    together = [forward.net] if before is None else [forward.net, before.net]
+    with alone_with(*together), Probe(forward, rows, outputs) as probe:
         chosen = probe.choose(layers)
         about = {
             "schema": SCHEMA,
@@ -112,18 +115,20 @@ def audit(
             "outputs": outputs if isinstance(outputs, str) else getattr(outputs, "__name__", type(outputs).__name__),
             "probes": probes,
             "seed": seed,
-            "skipped": probe.skipped(),
         }
         scored = (forward, before) if model.scored else (None, None)
         about["score"] = _score(scored[0], data, rows, measured_split)
-        initial: Iterator[Measured | None] = iter([None] * len(chosen))
+        initial: dict[str, Measured] = {}
         with _blamed(before, forward):
             about["init_score"] = _score(scored[1], data, rows, measured_split)
             if before is not None:
-                initial = iter(list(_measure_init(before, rows, outputs, chosen, batch_size, probes, seed)))
+                measuring = _measure_init(before, rows, outputs, chosen, batch_size, probes, seed)
+                initial = {each.layer.name: each for each in measuring}
         found = []
         for number, measured in _numbered(probe, chosen, batch_size, probes, seed):
-            measured_init = next(initial)
+            measured_init = initial.get(measured.layer.name)
+            if before is not None and measured_init is None:
+                raise InputError("init", f"its layer {measured.layer.name} cannot be measured, as the network's can")
             found.append(
                 LayerAudit(
                     {"layer": number} | layer_columns(measured, measured_init),
@@ -134,6 +139,7 @@ def audit(
                 )
             )
         about["n_samples"] = probe.samples.n
+        about["skipped"] = probe.skipped()  # a pass over the data may show more of it
     if loss is not None:
         about["loss"] = loss
         decay = weight_decay if weight_decay is not None else _known_decay(model)
@@ -171,7 +177,7 @@ def _numbered(
     probe: Probe, chosen: list[Layer], batch_size: int, probes: int | None, seed: int
 ) -> Iterator[tuple[int, Measured]]:
     numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-    for measured in measure(probe, chosen, batch_size=batch_size, probes=probes, seed=seed, label="measuring"):
+    for measured in measure(probe, chosen, batch_size=batch_size, probes=probes, seed=seed, again=True):
         yield numbers[measured.layer.name], measured
 
 

@@ -37,6 +37,14 @@ FEW_DIGITS = 1e4
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Below it numbers lose digits one by one."""
 
+ABOUT_AGOP = (
+    *("cosine", "pearson", "cosine_centered", "cosine_sqrt", "pearson_sqrt", "pearson_sqrt_centered"),
+    *("ci_low", "ci_high", "probe_error", "alpha_best", "cosine_alpha_best", "cosine_alpha_linear"),
+    *("delta_cosine", "cnfa_cosine", "cnfa_pearson", "agop_trace", "agop_effective_rank"),
+    *("subspace_overlap", "subspace_overlap_null"),
+)
+"""The columns that are NaN where the AGOP is rounding."""
+
 NEEDS_INIT = (
     *("untrained_cosine", "untrained_cosine_sqrt", "init_cosine", "init_pearson"),
     *("init_cosine_null", "delta_norm", "delta_cosine", "cnfa_cosine", "cnfa_pearson"),
@@ -87,7 +95,16 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     }
     row |= _centered(measured, nfm, centered)
     row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(measured, nfm, agop, init)
+    if reason := _drowned(measured, agop):
+        row |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {column: row[column] for column in COLUMNS if column != "layer"}
+
+
+def _drowned(measured: Measured, agop: FactoredMatrix) -> str:
+    """Return why nothing is known of the AGOP, in words; nothing where something is."""
+    if agop.norm() == 0 or (agop.trace() > 0 and (measured.rounding is None or measured.rounding.error < 1)):
+        return ""
+    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
 
 def _centered(measured: Measured, nfm: FactoredMatrix, centered: FactoredMatrix) -> dict[str, float]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.data.samples import GROUPS
 from nfa.features.accumulator import Accumulator
 from nfa.features.factored import FactoredMatrix
+from nfa.features.rounding import Rounding, remeasured
 from nfa.features.weight import working_dtype
 from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
@@ -34,6 +36,7 @@ class Measured:
         S_centered: S of the centered AGOP W'SW (k x k, float64).
         mean: Mean over rows of delta for each output (c x k, float64).
         probes: Random probes for each row; None for exact sweeps.
+        rounding: A few of its rows in another precision; None where that was not asked for, or cannot be had.
     """
 
     layer: Layer
@@ -41,6 +44,7 @@ class Measured:
     S_centered: Tensor
     mean: Tensor
     probes: int | None
+    rounding: Rounding | None = None
 
     @property
     def rows(self) -> int:
@@ -67,11 +71,12 @@ def measure(
     probes: int | None = None,
     seed: int = 0,
     label: str = "measuring",
+    again: bool = False,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
     A pass over the data serves as many layers as `GROUP_BUDGET` allows (one at least); what a pass
-    measured is freed as it is taken.
+    measured is freed as it is taken. A layer that turns out not to be measurable is left out; `Probe.skipped` names it.
 
     Args:
         probe: An entered probe.
@@ -81,7 +86,9 @@ def measure(
         probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
         seed: The probes' seed.
         label: What a progress bar calls the work.
+        again: Whether to measure a few rows in another precision too.
     """
+    roundings = remeasured(probe, layers) if again else {}
     first = probe.first_deltas(layers, FIRST)
     groups = GROUPS if grouped else 1
     waiting = list(layers)
@@ -96,11 +103,13 @@ def measure(
                     running[name].count(sweep.samples, delta.shape[1])
         for layer in taken:
             done = running.pop(layer.name)
+            if layer.name in probe.dropped:
+                continue
             done.finish()
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, S_centered, mean, probes)
+            yield Measured(layer, done, S_centered, mean, probes, roundings.get(layer.name))
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:
@@ -125,6 +134,7 @@ def nfm(layer: Layer | Tensor) -> FactoredMatrix:
     return FactoredMatrix(layer.weight if isinstance(layer, Layer) else layer)
 
 
+@stated_precision()
 def agop(
     net: torch.nn.Module | Forward,
     data: Any,
