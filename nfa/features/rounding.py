@@ -6,6 +6,7 @@ rounding, with a trace and a cosine like any other. The same rows in float64 sho
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine
+from nfa.features.weight import Weight
 from nfa.probe import Layer, Probe
 from nfa.probe.signs import Signs
 
@@ -36,29 +38,42 @@ ORDERS = 1e3
 
 @dataclass(frozen=True, eq=False)
 class Rounding:
-    """S of one layer on a few rows, from the network as it is and from a copy in the other precision.
+    """Delta of one layer on a few rows, from the network as it is and from a copy in the other precision.
 
     Args:
         weight: W, k x d.
-        S: Mean of delta'delta in the network's own dtype (k x k, float64).
-        S_again: The same rows and outputs in float64; for a float64 network in float32.
+        delta: Of all rows and outputs, in the network's own dtype ((rows x outputs) x k, float64).
+        delta_again: The same rows and outputs in float64; for a float64 network in float32.
+        rows: Rows.
     """
 
     weight: Tensor
-    S: Tensor
-    S_again: Tensor
+    delta: Tensor
+    delta_again: Tensor
+    rows: int
+
+    @property
+    def S(self) -> Tensor:
+        """Mean over rows of delta'delta in the network's own dtype (k x k, float64)."""
+        return self.delta.T @ self.delta / self.rows
+
+    @property
+    def S_again(self) -> Tensor:
+        """The same in the other precision."""
+        return self.delta_again.T @ self.delta_again / self.rows
 
     @property
     def cosines(self) -> tuple[float, float]:
         """Cosine of NFM and AGOP on these rows, by either S."""
-        nfm = FactoredMatrix(self.weight)
-        return cosine(nfm, FactoredMatrix(self.weight, self.S)), cosine(nfm, FactoredMatrix(self.weight, self.S_again))
+        weight = Weight(self.weight)
+        nfm = FactoredMatrix(weight)
+        return cosine(nfm, FactoredMatrix(weight, self.S)), cosine(nfm, FactoredMatrix(weight, self.S_again))
 
-    @property
+    @cached_property
     def error(self) -> float:
         """The error of the AGOP's trace, as a share of the trace; 1 or more where nothing of it is known."""
         W = self.weight.double().cpu()
-        trace, again = (float(((S @ W) * W).sum()) for S in (self.S, self.S_again))
+        trace, again = (float((delta @ W).square().sum()) for delta in (self.delta, self.delta_again))
         if not (trace > 0 and again > 0):
             return 0.0 if trace == again else 1.0
         if self.weight.dtype == torch.float64:
@@ -82,21 +97,21 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding]:
     if sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers())) * other.itemsize > COPY_BUDGET:
         return {}
     try:
-        again = _in(net, other)
+        copied = _in(net, other)
     except Exception:
         return {}
     x = probe.samples.first(max(2, ROWS // probe.rows_per_sample))
     try:
-        with Probe(probe.forward.of(again), ArraySamples(x, None), probe.outputs) as twin:
+        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
             # A network that holds its weights in ways of its own may compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
-            S, S_again = _sums(probe, frozenset(names), x), _sums(twin, frozenset(names), x)
+            own, again = _deltas(probe, frozenset(names), x), _deltas(twin, frozenset(names), x)
     except InputError:
         return {}
     return {
-        layer.name: Rounding(layer.weight, S[layer.name], S_again[layer.name])
+        layer.name: Rounding(layer.weight, own[layer.name][0], again[layer.name][0], own[layer.name][1])
         for layer in layers
-        if layer.name in S and layer.name in S_again
+        if layer.name in own and layer.name in again
     }
 
 
@@ -105,16 +120,15 @@ def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:
         return copy.deepcopy(net).to(dtype)
 
 
-def _sums(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, Tensor]:
-    """Return the mean over rows of delta'delta in float64, for outputs or random sums of them, by layer."""
+def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:
+    """Return delta for outputs or random sums of them, in float64, and the number of rows, by layer."""
     # Sorted by group, as sweeps want them; which sample has which number plays no part.
     numbers = (torch.arange(count(x), device="cpu") % GROUPS).sort().values
     signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
-    sums: dict[str, Tensor] = {}
+    found: dict[str, list[Tensor]] = {}
     rows: dict[str, int] = {}
     for sweep in probe.sweep(Batch(x, None, numbers), names, signs):
         for name, delta in sweep.deltas:
-            D = delta.detach().flatten(0, 1).double().cpu()
-            sums[name] = D.T @ D + sums.get(name, 0)
-            rows[name] = rows.get(name, 0) + (len(D) if sweep.column == 0 else 0)
-    return {name: total / max(1, rows[name]) for name, total in sums.items()}
+            found.setdefault(name, []).append(delta.flatten(0, 1).double().cpu())
+            rows[name] = rows.get(name, 0) + (len(found[name][-1]) if sweep.column == 0 else 0)
+    return {name: (torch.cat(parts), rows[name]) for name, parts in found.items() if rows[name]}
