@@ -113,7 +113,7 @@ def jackknife(W, J):
 
 
 DELTA = ("alignment", "alignment_null", "alignment_z")
-"""What is asked of the weights' change."""
+"""What is asked of the weights' change, and of the untrained network."""
 
 
 def nulls(W, S):
@@ -199,7 +199,7 @@ def expected_rows(net, X, outputs="logits", init=None):
             if k <= d:  # only there does J determine delta
                 delta_0 = J0 @ np.linalg.pinv(W0)
                 before = alignment(W0, np.einsum("nck,ncl->kl", delta_0, delta_0) / len(J))
-                row["untrained_alignment"], row["untrained_alignment_z"] = before["alignment"], before["alignment_z"]
+                row |= {f"untrained_{name}": before[name] for name in DELTA}
                 if np.any(dW):
                     row |= {f"delta_{name}": value for name, value in alignment(dW, S).items() if name in DELTA}
                 row["cnfa_cosine"] = cosine(dW.T @ dW, dW.T @ S @ dW)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, knows_init
+from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, is_as_before, knows_init
 
 AT_REST = 0.3
 """Above this `fact_rest` training does not rest, and the theorem says nothing."""
@@ -54,7 +54,8 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
         thresholds: What counts as aligned and as moved.
     """
     row = layer.row
-    says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds)
+    known = not math.isnan(row["cosine"]) or row.get("verdict") == "kept"
+    says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds) if known else _nothing(row)
     return f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
@@ -119,6 +120,10 @@ def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
 
 
 def _dead(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return _nothing(row)
+
+
+def _nothing(row: Mapping[str, Any]) -> str:
     return f"nothing can be said ({row['note']})."
 
 
@@ -155,7 +160,7 @@ def _alignment(row: Mapping[str, Any]) -> str:
         says += f", 95 % over rows {row['alignment_low']:.2f} to {row['alignment_high']:.2f}"
     says += f"; by chance {row['alignment_null']:.2f} ± {row['alignment_null_sd']:.2f}"
     if not math.isnan(row["untrained_alignment"]):
-        says += f"; untrained {row['untrained_alignment']:.2f}"
+        says += f"; untrained {row['untrained_alignment']:.2f}, by chance {row['untrained_alignment_null']:.2f}"
     return says
 
 
@@ -187,8 +192,8 @@ def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     where = "where the output's gradients do"
     if row["alignment_z"] < thresholds.z or row["alignment_low"] <= row["alignment_null"]:
         return f"point no more {where} than chance has it ({_alignment(row)})"
-    if row["alignment_low"] <= row["untrained_alignment"]:
-        return f"point no more {where} than before training ({_alignment(row)})"
+    if is_as_before(row):
+        return f"are no further beyond chance in pointing {where} than before training ({_alignment(row)})"
     return (
         f"point only a little more {where} than chance has it ({_alignment(row)}; excess {row['alignment_excess']:.2f})"
     )

@@ -20,7 +20,14 @@ ROW = {
     **{"layer": 0, "name": "0", "d_in": 64, "d_out": 64, "trivial": False, "note": "a note"},
     **{"cosine": 0.9, "ci_low": 0.89, "ci_high": 0.91, "rotated_cosine": 0.8, "cosine_centered": 0.9},
     **{"alignment": 0.6, "alignment_low": 0.58, "alignment_high": 0.62, "alignment_null": 0.1},
-    **{"alignment_null_sd": 0.01, "alignment_z": 50.0, "alignment_excess": 0.55, "untrained_alignment": 0.2},
+    **{
+        "alignment_null_sd": 0.01,
+        "alignment_z": 50.0,
+        "alignment_excess": 0.55,
+        "untrained_alignment": 0.2,
+        "untrained_alignment_null": 0.19,
+    },
+    **{"nfm_trace": 1.0, "agop_trace": 1.0},
     **{"init_cosine": 0.2, "init_cosine_null": 0.5, "moved": 1.6},
     **{"delta_alignment": 0.7, "delta_alignment_null": 0.1, "delta_alignment_z": 60.0},
 }
@@ -34,7 +41,8 @@ CASES = [
     ("moved", {"alignment_z": 2.9}, True),
     ("moved", {"alignment_excess": 0.04}, True),
     ("moved", {"alignment_low": 0.09}, True),
-    ("moved", {"untrained_alignment": 0.59}, True),
+    ("moved", {"untrained_alignment": 0.65}, True),
+    ("learned", {"untrained_alignment": 0.65, "untrained_alignment_null": 0.6}, True),
     ("moved", {"alignment": 0.05, "alignment_low": 0.04, "alignment_z": -5.0, "alignment_excess": -0.05}, True),
     ("kept", {"moved": 0.04}, True),
     ("kept", {"moved": 0.04, "alignment_z": 0.0}, True),
@@ -48,7 +56,9 @@ CASES = [
     ("no score", {}, None),
     ("trivial", {"trivial": True}, True),
     ("trivial", {"ci_low": 0.9, "ci_high": 0.9}, None),
-    ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan}, False),
+    ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "agop_trace": 0.0}, False),
+    ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "nfm_trace": 0.0}, True),
+    ("unclear", {"cosine": math.nan, "ci_low": math.nan, "agop_trace": math.nan, **NO_ALIGNMENT}, True),
 ]
 
 
@@ -89,7 +99,7 @@ def test_what_is_said_of_each_verdict():
     assert said({}) == (
         "consistent with feature learning as the ansatz describes it: the weights moved away from their initialisation "
         "(NFM cosine 0.20; unrelated weights 0.50), and they point where the output's gradients do (alignment 0.60, "
-        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; untrained 0.20). NFM and AGOP: cosine 0.90 (0.80 with the "
+        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; untrained 0.20, by chance 0.19). NFM and AGOP: cosine 0.90 (0.80 with the "
         "alignment taken away). One trained network; other seeds may differ."
     )
     assert said({"alignment_z": 1.0}).startswith(
@@ -98,7 +108,7 @@ def test_what_is_said_of_each_verdict():
     assert "point no more where the output's gradients do than chance has it" in said({"alignment_z": 1.0})
     assert "No evidence for the ansatz here; that is not evidence that nothing was learned." in said({"alignment_z": 1})
     assert "are less aligned than chance with the output's gradients" in said({"alignment_z": -3.0})
-    assert "than before training" in said({"untrained_alignment": 0.59})
+    assert "than before training" in said({"untrained_alignment": 0.65})
     assert "only a little more where the output's gradients do than chance" in said({"alignment_excess": 0.01})
     kept = said({"moved": 0.01, "init_cosine": 0.99})
     assert kept.startswith(
@@ -114,7 +124,9 @@ def test_what_is_said_of_each_verdict():
     assert "too few samples" in said({"alignment_low": math.nan})
     assert "the same for every row" in said({"trivial": True})
     assert "the same for every sample" in said({"ci_low": 0.9, "ci_high": 0.9})
-    assert said({"cosine": math.nan, "ci_low": math.nan}) == "nothing can be said (a note)."
+    for change in ({"agop_trace": 0.0}, NO_ALIGNMENT | {"agop_trace": math.nan}):
+        for learned in (True, False, None):
+            assert said({"cosine": math.nan, "ci_low": math.nan} | change, learned) == "nothing can be said (a note)."
 
 
 def test_agreement_in_the_mean_gradient_alone_is_told():
@@ -175,6 +187,7 @@ def test_an_audit_of_the_first_version_still_loads(audited, tmp_path):
     for key in ("groups", "thresholds", "features_sha256"):
         del saved[key]
     new = [*names(["verdict", "alignment"]), "rotated_cosine", "moved", "untrained_alignment", "untrained_alignment_z"]
+    new += ["untrained_alignment_null"]
     new += ["delta_alignment", "delta_alignment_null", "delta_alignment_z"]
     for layer in saved["layers"]:
         for column in new:
