@@ -2,5 +2,6 @@
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.run import audit
+from nfa.audits.verdict import Thresholds
 
-__all__ = ["Audit", "LayerAudit", "audit"]
+__all__ = ["Audit", "LayerAudit", "Thresholds", "audit"]

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from nfa.audits.verdict import CONVENTIONS, Thresholds
 from nfa.features.columns import ALWAYS, names
 from nfa.network.scoring import Score, rows_in_words
 
@@ -33,6 +34,7 @@ class About:
         n_samples: How many samples were measured.
         groups: Which groups of columns were measured (see `features/columns.py`), in order.
         loss: What the network was trained on, where the columns of "fact" were asked for.
+        thresholds: By which the verdicts were given.
     """
 
     nfa_version: str
@@ -54,6 +56,7 @@ class About:
     n_samples: int
     groups: tuple[str, ...] = ALWAYS
     loss: str | None = None
+    thresholds: Thresholds = CONVENTIONS
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,6 +75,8 @@ class About:
             value = getattr(self, field.name)
             if isinstance(value, Score):
                 value = {key: null_for_nan(each) for key, each in value.to_dict().items()}
+            elif isinstance(value, Thresholds):
+                value = asdict(value)
             found[field.name] = list(value) if isinstance(value, tuple) else value
         if self.loss is None:
             del found["loss"]
@@ -87,12 +92,21 @@ class About:
         """
         known = dict(_EARLIER) | dict(saved)
         if "groups" not in known:
-            known["groups"] = [*ALWAYS, *(["fact"] if known["loss"] is not None else [])]
+            known["groups"] = [*_EARLIER_GROUPS, *(["fact"] if known["loss"] is not None else [])]
         return cls(**{field.name: _READERS[field.type](known[field.name]) for field in fields(cls)})
 
 
-_EARLIER: dict[str, Any] = {"feature_names": [], "feature_shape": [], "classes": [], "loss": None}
+_EARLIER: dict[str, Any] = {
+    "feature_names": [],
+    "feature_shape": [],
+    "classes": [],
+    "loss": None,
+    "thresholds": asdict(CONVENTIONS),
+}
 """What fields are where a file does not have them."""
+
+_EARLIER_GROUPS = tuple(group for group in ALWAYS if group not in ("verdict", "alignment"))
+"""The groups of an audit of 0.1.0, which does not name them; it gives no verdicts."""
 
 
 def _one(*kinds: type) -> Callable[[Any], Any]:
@@ -143,6 +157,13 @@ def _score(value: Any) -> Score | None:
     return Score(**given)
 
 
+def _thresholds(value: Any) -> Thresholds:
+    given = dict(_one(dict)(value))
+    if any(each != each or each < 0 for each in map(_one(float, int), given.values())):
+        raise TypeError(f"got the thresholds {given}")
+    return Thresholds(**given)
+
+
 def null_for_nan(value: Any) -> Any:
     """Return a value as JSON can hold it: None for NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -157,5 +178,6 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     tuple[int, ...]: _shape,
     tuple[dict[str, str], ...]: _skipped,
     Score | None: _score,
+    Thresholds: _thresholds,
 }
 """The check of a field's value in `audit.json`, by the field's type."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from nfa.audits.about import About
 from nfa.audits.files import PARTS, load_audit, save_audit
+from nfa.audits.methods import methods
+from nfa.audits.verdict import NetworkVerdict, network_verdict
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import printable_lines
@@ -112,7 +114,8 @@ class Audit:
 
     def __repr__(self) -> str:
         """Show what was audited, and the leading columns of every layer."""
-        leading = ("layer", "name", "d_in", "d_out", "cosine", "ci_low", "ci_high", "untrained_cosine", "init_cosine")
+        leading = [*("layer", "name", "d_in", "d_out", "verdict", "alignment", "alignment_z"), "cosine"]
+        leading += ["rotated_cosine", "untrained_cosine", "init_cosine"]
         head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
         if self.score is not None:
             score = self.score
@@ -135,6 +138,11 @@ class Audit:
         return self.about.init_score
 
     @property
+    def verdict(self) -> NetworkVerdict:
+        """What the network's score shows; the layers have verdicts of their own, in the column `verdict`."""
+        return network_verdict(self.score, self.init_score, bool(self.about.classes))
+
+    @property
     def skipped(self) -> list[dict[str, str]]:
         """Name and kind of every module with weights that was not measured."""
         return list(self.about.skipped)
@@ -149,6 +157,16 @@ class Audit:
         import pandas as pd
 
         return pd.DataFrame([layer.row for layer in self.layers], columns=list(self.about.columns))
+
+    def methods(self) -> str:
+        """Return a methods paragraph for a paper, in LaTeX, and the BibTeX entries of what it cites.
+
+        >>> import nfa, torch
+        >>> audit = nfa.audit(torch.nn.Linear(3, 2), torch.eye(3))
+        >>> "Haar" in audit.methods(), "@article{radhakrishnan" in audit.methods()
+        (True, True)
+        """
+        return methods(self.about, any(layer.init_weight is not None for layer in self))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `audit.json` and `features.safetensors` into a folder.

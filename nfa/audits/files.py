@@ -56,7 +56,8 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         if whole["schema"] != SCHEMA:
             raise InputError("audit", f"{table} has schema {whole['schema']}, expected {SCHEMA}")
         about = About.from_json(whole)
-        rows = [_row(saved, about) for saved in whole["layers"]]
+        # Audits of 0.1.0 do not name their groups, and lack the columns that came later.
+        rows = [_row(saved, about, earlier="groups" not in whole) for saved in whole["layers"]]
         if not rows:
             raise KeyError("layers")
         # Audits of 0.1.0 do not know the hash of their matrices.
@@ -83,9 +84,13 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _row(saved: dict[str, Any], about: About) -> Row:
+def _row(saved: dict[str, Any], about: About, earlier: bool) -> Row:
     """Return a layer's row from the file; raises where a column is missing or of another kind."""
-    return {column.name: column.from_json(saved[column.name]) for column in columns(about.groups)}
+    found = {}
+    for column in columns(about.groups):
+        value = saved.get(column.name) if earlier and column.kind is float else saved[column.name]
+        found[column.name] = column.from_json(value)
+    return found
 
 
 def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:

@@ -12,20 +12,24 @@ from torch import Tensor, nn
 from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
+from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.data.inputs import map_inputs
-from nfa.features.columns import ALWAYS
+from nfa.features.columns import ALWAYS, ON_REQUEST
 from nfa.features.measuring import Measured, measure
+from nfa.features.published import published_columns
 from nfa.features.row import LayerMeasures, row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select, alone_with, untouched
 
 
+@stated_precision()
 def audit(
     net: nn.Module | Model | Any,
     data: Any,
@@ -43,6 +47,8 @@ def audit(
     batch_size: int = BATCH_SIZE,
     loss: str | None = None,
     weight_decay: float | None = None,
+    published: bool = False,
+    thresholds: Thresholds = CONVENTIONS,
     name: str | None = None,
 ) -> Audit:
     """Measure what every layer of a network has learned.
@@ -69,6 +75,9 @@ def audit(
         loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
             columns of the group "fact" (see `features/columns.py`).
         weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
+        published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
+            "published"); needs `init`, and probes the network anew 21 times for each layer.
+        thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
         name: What to call the network in the record; its class by default.
 
     Returns:
@@ -76,9 +85,9 @@ def audit(
 
     Raises:
         InputError: no linear layer, data the network cannot take, an init of other shapes, entries that
-            are not finite, an unknown name.
+            are not finite, an unknown name, published numbers without an init.
 
-    Source: arXiv:2212.13881; centered: arXiv:2402.05271; powers: arXiv:2510.15563.
+    Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
     >>> from nfa.network import MLP
     >>> result = audit(MLP(6, 8, 1, 2), torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
@@ -92,7 +101,13 @@ def audit(
     model = load(net, classes=classes, argument="net")
     before = None if init is None else load(init, argument="init")
     rows = rows_of(model, data, split, samples, seed)
-    settings = Settings(outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, name)
+    if published and before is None:
+        raise InputError(
+            "published", "the published numbers are of the weights' change: give init=, the network before"
+        )
+    settings = Settings(
+        outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, published, thresholds, name
+    )
     return audit_rows(model, with_targets(model, rows, settings), before, settings)
 
 
@@ -109,12 +124,15 @@ class Settings:
     batch_size: int = BATCH_SIZE
     loss: str | None = None
     weight_decay: float | None = None
+    published: bool = False
+    thresholds: Thresholds = CONVENTIONS
     name: str | None = None
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of columns that are measured."""
-        return ALWAYS if self.loss is None else (*ALWAYS, "fact")
+        asked = {"fact": self.loss is not None, "published": self.published}
+        return (*ALWAYS, *(group for group in ON_REQUEST if asked[group]))
 
     @property
     def outputs_name(self) -> str:
@@ -126,16 +144,23 @@ class Settings:
         """Return a network as a function of the rows."""
         return Forward(model, self.forward_args, self.head, rows.feature_shape)
 
-    def measure(self, probe: Probe, layers: list[Layer], *, grouped: bool, label: str) -> Iterator[Measured]:
-        """Yield the sums behind each layer's AGOP."""
+    def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
+        """Yield the sums behind each layer's AGOP: by group and with some rows in another precision, or only sums."""
         return measure(
             probe,
             layers,
-            grouped=grouped,
+            grouped=whole,
+            again=whole,
             batch_size=self.batch_size,
             probes=self.probes,
             seed=self.seed,
             label=label,
+        )
+
+    def published_columns(self, probe: Probe, layer: Layer, init: Measured) -> dict[str, float]:
+        """Return a layer's published numbers."""
+        return published_columns(
+            probe, layer, init.layer.weight, batch_size=self.batch_size, probes=self.probes, seed=self.seed
         )
 
 
@@ -160,9 +185,9 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     init = None if before is None else settings.forward(before, rows)
     gradients = {} if settings.loss is None else _loss_gradients(forward, rows, settings.loss)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
-    with Probe(forward, rows.measured, settings.outputs) as probe:
+    together = [forward.net] if init is None else [forward.net, init.net]
+    with alone_with(*together), Probe(forward, rows.measured, settings.outputs) as probe:
         chosen = probe.choose(settings.layers)
-        n_outputs, skipped = probe.n_outputs, probe.skipped()
         found_score = _score(model, forward, rows)
         init_score: Score | None = None
         initial: dict[str, Measured] = {}
@@ -171,11 +196,21 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
                 init_score = _score(model, init, rows)
                 initial = {each.layer.name: each for each in _measured_init(init, rows, chosen, settings)}
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
+        learned = network_verdict(found_score, init_score, bool(model.classes)).learned
         found = []
-        for measured in settings.measure(probe, chosen, grouped=True, label="measuring"):
+        for measured in settings.measure(probe, chosen, whole=True, label="measuring"):
             name = measured.layer.name
-            layer = LayerMeasures(numbers[name], measured, initial.pop(name, None), gradients.get(name), decay)
-            found.append(_layer_audit(layer, settings.groups))
+            before_it = initial.pop(name, None)
+            if init is not None and before_it is None:
+                raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
+            published = None
+            if settings.published and before_it is not None:
+                published = settings.published_columns(probe, measured.layer, before_it)
+            layer = LayerMeasures(numbers[name], measured, before_it, gradients.get(name), decay, published)
+            columns = row(layer, settings.groups)
+            columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
+            found.append(_layer_audit(layer, columns))
+        skipped = probe.skipped()  # a pass over the data may show more of it
     about = About(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
@@ -186,7 +221,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         feature_names=rows.feature_names,
         feature_shape=rows.feature_shape or (),
         classes=model.classes or (),
-        n_outputs=n_outputs,
+        n_outputs=probe.n_outputs,
         outputs=settings.outputs_name,
         probes=settings.probes,
         seed=settings.seed,
@@ -196,6 +231,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         n_samples=probe.samples.n or 0,
         groups=settings.groups,
         loss=settings.loss,
+        thresholds=settings.thresholds,
     )
     return Audit(about, tuple(found))
 
@@ -231,7 +267,7 @@ def _measured_init(init: Forward, rows: Rows, chosen: list[Layer], settings: Set
             if shapes[layer.name].weight.shape != layer.weight.shape:
                 raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
         same = [shapes[layer.name] for layer in chosen]
-        yield from settings.measure(probe, same, grouped=False, label="measuring init")
+        yield from settings.measure(probe, same, whole=False, label="measuring init")
 
 
 def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
@@ -253,10 +289,10 @@ def _known_decay(model: Model) -> float | None:
     return model.settings.get("weight_decay") or None
 
 
-def _layer_audit(layer: LayerMeasures, groups: tuple[str, ...]) -> LayerAudit:
+def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.layer.weight)
-    return LayerAudit(row(layer, groups), _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
+    return LayerAudit(columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
 
 
 def _copy(weight: Tensor) -> Tensor:

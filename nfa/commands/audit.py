@@ -51,6 +51,9 @@ def audit_command(
         int | None, typer.Option(metavar="P", help="P random probes instead of a sweep per output.")
     ] = None,
     loss: Annotated[str | None, typer.Option(help="mse, onehot_mse or cross_entropy: adds the fact_ columns.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Add the numbers that the authors' scripts print; needs --init.")
+    ] = False,
     folder: FolderOption = None,
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
@@ -82,5 +85,6 @@ def audit_command(
         probes=probes,
         seed=seed,
         loss=loss,
+        published=published,
     )
     finish(result, out, report)

@@ -43,7 +43,9 @@ def _table(result: "Audit") -> None:
             cells.setdefault(column.printed.heading, []).append(column)
     table = Table(
         title=cell(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
-        caption="untrained and k/(k+d): nulls of cosine; with init: NFM against init's",
+        caption="alignment of W's left vectors with the output's gradients: null and z with the gradients turned at "
+        "random; cosine of NFM and AGOP: rotated (the same turned) and untrained are its nulls; with init: NFM against "
+        f"init's, null k/(k+d). Verdict, by convention: {result.about.thresholds.in_words()}",
     )
     for heading, (first, *_) in cells.items():
         table.add_column(heading, justify="left" if first.kind in (str, bool) else "right")

@@ -197,8 +197,8 @@ class Accumulator:
 class _Pool:
     """Rows on their way into sums by group: the same group's rows of several sweeps are multiplied together.
 
-    Few rows make slow products. On one core with k = 1024 and 10 outputs, sums of a batch of 100 samples (10 in each
-    group) take 2.7 times as long without it, those of 512 samples 1.1 times. The buffer is allocated once.
+    Few rows make slow products. On one core with k = 1024 and 10 outputs, the sums of a batch of 100 samples (10 in
+    each group) take 2.7 times as long without it, those of 512 samples 1.1 times. The buffer is allocated once.
     """
 
     def __init__(self, sums: UpperSums, half: int, halves: int) -> None:

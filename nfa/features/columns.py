@@ -7,6 +7,8 @@ from typing import Any
 
 GROUPS = {
     "layer": "layer",
+    "verdict": "verdict",
+    "alignment": "W's left vectors and the gradients",
     "similarity": "NFM against AGOP",
     "root": "against its square root",
     "interval": "how sure",
@@ -17,11 +19,12 @@ GROUPS = {
     "size": "sizes",
     "subspace": "top eigenvectors",
     "remark": "remarks",
-    "fact": "the exact rival",
+    "fact": "Features at Convergence Theorem",
+    "published": "published numbers",
 }
 """The groups of columns, in order, and their headings on the page."""
 
-ON_REQUEST = ("fact",)
+ON_REQUEST = ("fact", "published")
 """Groups that an audit has only where they are asked for."""
 
 ALWAYS = tuple(group for group in GROUPS if group not in ON_REQUEST)
@@ -99,6 +102,16 @@ class Column:
         return form.format(value)
 
 
+def _published(name: str, what: str) -> tuple[Column, Column, Column]:
+    """Return a published number and its null."""
+    name = f"published_{name}"
+    return (
+        Column(name, "published", f"Of the network whose own layer is dW = W - W0, probed anew: {what}."),
+        Column(f"{name}_null", "published", "The same with dW's left vectors turned at random, mean of 20 draws."),
+        Column(f"{name}_null_high", "published", "The largest of these draws."),
+    )
+
+
 _TABLE = (
     Column("layer", "layer", "Number in forward order, from 0.", int, main=True),
     Column("name", "layer", "Path of the module, or name of the weight.", str, True, Printed("layer", 0)),
@@ -106,11 +119,70 @@ _TABLE = (
     Column("d_out", "layer", "k, the entries of its output.", int, True, Printed("k", 2)),
     Column("rows", "layer", "Rows over which the AGOP is the mean.", int),
     Column(
+        "verdict",
+        "verdict",
+        "What the numbers show, in a word: learned, moved, kept, aligned, unclear, trivial, dead or no score. By "
+        "convention, aligned is z of 3 or more, excess of 0.05 or more and an interval further above chance than the "
+        "untrained network; moved is 0.05 or more (thresholds= sets others).",
+        str,
+        True,
+        Printed("verdict", 3),
+    ),
+    Column(
+        "alignment",
+        "alignment",
+        "Cosine of C = WW' and S, the mean of delta'delta: whether W's left vectors lie where the gradients are.",
+        main=True,
+        printed=Printed("alignment", 4),
+    ),
+    Column(
+        "alignment_low",
+        "alignment",
+        "Lower end of the 95 % interval of alignment over samples (jackknife over ten groups).",
+        main=True,
+        printed=Printed("95 %", 5),
+    ),
+    Column("alignment_high", "alignment", "Upper end of that interval.", main=True, printed=Printed("95 %", 6)),
+    Column(
+        "alignment_null",
+        "alignment",
+        "Mean of alignment with S turned at random (both spectra kept), exact.",
+        main=True,
+        printed=Printed("null", 7),
+    ),
+    Column("alignment_null_sd", "alignment", "Standard deviation of the same, exact."),
+    Column(
+        "alignment_z",
+        "alignment",
+        "(alignment - alignment_null) / alignment_null_sd: how far beyond chance.",
+        main=True,
+        printed=Printed("z", 8),
+    ),
+    Column(
+        "alignment_excess",
+        "alignment",
+        "(alignment - null) / (1 - null): 0 is what the spectra give, 1 is C proportional to S.",
+        main=True,
+    ),
+    Column("alignment_centered", "alignment", "Alignment of C and S with the gradients' mean over rows removed."),
+    Column(
+        "alignment_centered_z",
+        "alignment",
+        "Its z. The null is only near here: 11 % of the layers of untrained networks are above 1.96.",
+    ),
+    Column(
         "cosine",
         "similarity",
-        "Cosine of NFM and AGOP. Read it beside untrained_cosine and k/(k+d).",
+        "Cosine of NFM and AGOP. Read it beside rotated_cosine and untrained_cosine.",
         main=True,
-        printed=Printed("cosine", 3),
+        printed=Printed("cosine", 9),
+    ),
+    Column(
+        "rotated_cosine",
+        "similarity",
+        "Null of cosine: what it is with S turned at random, so that the shared W and both spectra are left.",
+        main=True,
+        printed=Printed("rotated", 10),
     ),
     Column("pearson", "similarity", "Correlation of the entries of NFM and AGOP: the cosine with both means removed."),
     Column(
@@ -118,33 +190,30 @@ _TABLE = (
         "similarity",
         "Cosine of NFM and centered AGOP (gradients minus their mean over rows).",
         main=True,
-        printed=Printed("centered", 8),
     ),
-    Column("cosine_sqrt", "root", "Cosine of NFM and the square root of AGOP.", main=True, printed=Printed("sqrt", 9)),
+    Column("cosine_sqrt", "root", "Cosine of NFM and the square root of AGOP.", main=True),
     Column("pearson_sqrt", "root", "Correlation of NFM and the square root of AGOP."),
-    Column("pearson_sqrt_centered", "root", "Correlation of NFM and the square root of the centered AGOP."),
     Column(
         "ci_low",
         "interval",
         "Lower end of the 95 % interval of cosine over samples (jackknife over ten groups).",
         main=True,
-        printed=Printed("95 %", 4),
     ),
-    Column("ci_high", "interval", "Upper end of that interval.", main=True, printed=Printed("95 %", 5)),
+    Column("ci_high", "interval", "Upper end of that interval.", main=True),
     Column("probe_error", "interval", "Standard error of cosine from random probes alone; empty without them."),
     Column(
         "alpha_best",
         "power",
         "The power alpha of AGOP, of 0.05, 0.10, ..., 2, that the NFM is most like.",
         main=True,
-        printed=Printed("best alpha", 11, "at {}"),
+        printed=Printed("best alpha", 13, "at {}"),
     ),
     Column(
         "cosine_alpha_best",
         "power",
         "Cosine of NFM and AGOP to that power.",
         main=True,
-        printed=Printed("best alpha", 10),
+        printed=Printed("best alpha", 12),
     ),
     Column(
         "alpha_linear",
@@ -157,16 +226,19 @@ _TABLE = (
         "null",
         "Null of cosine: NFM and AGOP of the network before training.",
         main=True,
-        printed=Printed("untrained", 6),
+        printed=Printed("untrained", 11),
         needs_init=True,
     ),
     Column("untrained_cosine_sqrt", "null", "Null of cosine_sqrt: the same before training.", needs_init=True),
+    Column("untrained_alignment", "null", "Alignment in the network before training.", needs_init=True),
+    Column("untrained_alignment_null", "null", "Mean of the same with S turned at random.", needs_init=True),
+    Column("untrained_alignment_z", "null", "untrained_alignment's z.", needs_init=True),
     Column(
         "init_cosine",
         "init",
         "Cosine of the NFM and the NFM before training: 1 where the layer has kept its features.",
         main=True,
-        printed=Printed("with init", 12),
+        printed=Printed("with init", 14),
         needs_init=True,
     ),
     Column("init_pearson", "init", "Correlation of the same two.", needs_init=True),
@@ -175,14 +247,29 @@ _TABLE = (
         "init",
         "k/(k+d): init_cosine of two independent initialisations.",
         main=True,
-        printed=Printed("k/(k+d)", 7),
+        printed=Printed("k/(k+d)", 15),
+    ),
+    Column(
+        "moved",
+        "init",
+        "(1 - init_cosine) / (1 - k/(k+d)): 0 as initialised, 1 as far as unrelated weights, more where the rank fell.",
+        main=True,
+        needs_init=True,
     ),
     Column("delta_norm", "change", "Norm of the weight's change over the norm of the weight.", needs_init=True),
     Column("delta_cosine", "change", "Cosine of the change's Gram matrix dW'dW and the AGOP.", needs_init=True),
     Column(
+        "delta_alignment",
+        "change",
+        "Alignment of dW dW' and S: whether the change points where the output's gradients do.",
+        needs_init=True,
+    ),
+    Column("delta_alignment_null", "change", "Mean of delta_alignment with S turned at random.", needs_init=True),
+    Column("delta_alignment_z", "change", "delta_alignment's z.", needs_init=True),
+    Column(
         "cnfa_cosine",
         "change",
-        "The authors' own measure: dW in place of W, in the NFM and in the AGOP.",
+        "The measure of arXiv:2402.05271, not the first paper's: dW in place of W in NFM and AGOP, with the same S.",
         needs_init=True,
     ),
     Column("cnfa_pearson", "change", "Correlation of the same two.", needs_init=True),
@@ -195,24 +282,36 @@ _TABLE = (
         "subspace",
         "How far the top eigenvectors (ten at most) of NFM and AGOP span the same space: 0 to 1.",
         main=True,
-        printed=Printed("overlap", 13),
     ),
     Column("subspace_overlap_null", "subspace", "The same by chance, r/d."),
     Column(
         "trivial",
         "remark",
-        "Whether the gradient is the same for every row: then NFM and AGOP are alike by construction.",
+        "Whether the gradient is the same for every sample: then NFM and AGOP are alike by construction.",
         bool,
-        printed=Printed("remark", 14),
     ),
     Column("note", "remark", "What is undefined or unusual.", str),
     Column(
         "fact_cosine",
         "fact",
-        "Cosine of NFM and R = -(1/lambda) W' dL/dW; they are equal where training with weight decay rests.",
+        "Features at Convergence Theorem (FACT): cosine of NFM and R = -(1/lambda) W' dL/dW, which are equal where "
+        "training with weight decay rests.",
     ),
     Column("fact_lambda", "fact", "-<W, dL/dW> / |W|^2: the weight decay at which the weight would rest."),
     Column("fact_residual", "fact", "|NFM - R| / |NFM| for the weight decay of training, where it is known."),
+    Column(
+        "fact_rest",
+        "fact",
+        "|dL/dW + lambda W| / |lambda W|: 0 where training rests; above 0.3 the theorem says nothing.",
+    ),
+    Column(
+        "pearson_sqrt_centered",
+        "published",
+        "Correlation of NFM and the square root of the centered AGOP, of the trained network itself.",
+    ),
+    *_published("cosine", "cosine of dW'dW and AGOP (first versions of the scripts)"),
+    *_published("pearson_sqrt", "correlation of dW'dW and the square root of AGOP (later code)"),
+    *_published("pearson_sqrt_centered", "the same with the centered AGOP (later code)"),
 )
 
 COLUMNS = {column.name: column for column in _TABLE}
@@ -223,7 +322,7 @@ def columns(groups: Collection[str] = ALWAYS) -> tuple[Column, ...]:
     """Return the columns of some groups, in order.
 
     >>> [column.name for column in columns(["fact"])]
-    ['fact_cosine', 'fact_lambda', 'fact_residual']
+    ['fact_cosine', 'fact_lambda', 'fact_residual', 'fact_rest']
     """
     return tuple(column for column in _TABLE if column.group in groups)
 

@@ -1,4 +1,4 @@
-"""An exact rival of the ansatz: where training with weight decay rests, W'W is read off the loss's gradient.
+"""The Features at Convergence Theorem (FACT): where training with weight decay rests, the loss's gradient gives W'W.
 
 At a rest point of L + (lambda / 2) |W|^2, dL/dW = -lambda W, so W'W = R with R = -(1/lambda) W' dL/dW.
 """
@@ -14,20 +14,21 @@ from nfa.features.weight import unit_of
 def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dict[str, float]:
     """Return how far W'W agrees with R.
 
-    fact_cosine is the cosine of W'W and -W'G, fact_lambda = -<W, G> / |W|^2 the decay that fits best, and
-    fact_residual = |W'W - R| / |W'W|, NaN where lambda is not known.
+    fact_cosine is the cosine of W'W and -W'G, fact_lambda = -<W, G> / |W|^2 the decay that fits best,
+    fact_residual = |W'W - R| / |W'W|, and fact_rest = |G + lambda W| / |lambda W|, which is 0 where training rests; the
+    theorem says nothing far from there. The last two are NaN where lambda is not known.
 
     Args:
         W: Weight, k x d.
         gradient: G = dL/dW of the mean loss without penalty, k x d.
         weight_decay: lambda, if known; above 0.
 
-    Source: arXiv:2507.05644.
+    Source: arXiv:2507.05644, the Features at Convergence Theorem.
 
     >>> import torch
     >>> W = torch.tensor([[1.0, 2.0]])
     >>> fact_columns(W, -0.5 * W, 0.5)
-    {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0}
+    {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0, 'fact_rest': 0.0}
     """
     W, G = W.detach().cpu().double(), gradient.detach().cpu().double()
     # In units of their own, so that fourth powers stay within float64; R is known in the weight's.
@@ -39,12 +40,14 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
     inner = -float(((W @ G.T) * C).sum())  # <W'W, -W'G>
     square = float(((C @ G) * G).sum())  # |W'G|^2
     size = float((W * W).sum())
-    residual = math.nan
+    residual = rest = math.nan
     if weight_decay and nfm_square > 0:
         D = W + ratio * G / weight_decay  # W'W - R = W'D
         residual = math.sqrt(max(0.0, float(((C @ D) * D).sum())) / nfm_square)
+        rest = math.sqrt(float((D * D).sum()) / size)  # G + lambda W = lambda D
     return {
         "fact_cosine": cosine_of(inner, nfm_square, square),
         "fact_lambda": -ratio * float((W * G).sum()) / size if size > 0 else math.nan,
         "fact_residual": residual,
+        "fact_rest": rest,
     }

@@ -1,7 +1,7 @@
 """How sure a cosine is: over samples by a jackknife, over random probes by their halves."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class GroupTraces:
-    """What the interval needs of the sums A_g by group: inner products in d x d, all float64.
+    """What the interval of a cosine <N, A> / (|N| |A|) needs of A = sum A_g, group by group; all float64.
 
     Args:
-        nfm_square: |N|^2 of the NFM.
+        square: |N|^2.
         inner: <N, A_g>, shape (groups,).
-        cross: <A, A_g> with A = sum A_g.
+        cross: <A, A_g>.
         own: <A_g, A_g>.
         rows: Rows in each group; every group has some.
         differences: For each group <N, D>, <A, D> with D the difference of the means over the even and the
@@ -29,46 +29,67 @@ class GroupTraces:
         probes: Random probes, or None.
     """
 
-    nfm_square: float
+    square: float
     inner: Tensor
     cross: Tensor
     own: Tensor
     rows: Tensor
-    differences: Tensor | None
-    probes: int | None
+    differences: Tensor | None = None
+    probes: int | None = None
 
 
-def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> GroupTraces:
+@dataclass(frozen=True)
+class LayerTraces:
+    """A layer's traces by group: of NFM and AGOP, and of C = WW' and S.
+
+    Args:
+        cosine: Of NFM and AGOP, as inner products in d x d.
+        alignment: Of C and S.
+    """
+
+    cosine: GroupTraces
+    alignment: GroupTraces
+
+
+def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> LayerTraces:
     """Return the traces of one layer, group by group: tr(M1 M2) = tr(T1 T2) in the small (see `Weight.compact`)."""
     weight = nfm.weight
+    assert agop._S is not None
     N, A = (matrix.compact.T.contiguous() for matrix in (nfm, agop))
-    inner, cross, own, differences = [], [], [], []
+    C, S = weight.C, agop._S.to(weight.W.dtype)
+    traces, aligned, differences = [], [], []
     sums = measured.sums
     full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
         # In shares of the whole, so that no size of the gradients is too small or too large.
         share = weight.unit / agop.scale * weight.unit / sums.draws
-        parts = [weight.compact(total.mul_(share)) for total in sums.group(group)]
-        T_g = parts[0] if len(parts) == 1 else parts[0] + parts[1]
-        inner.append(sum_of_products(N, T_g))
-        cross.append(sum_of_products(A, T_g))
-        own.append(sum_of_products(T_g.T.contiguous(), T_g))
+        halves = [total.mul_(share).to(S.dtype) for total in sums.group(group)]
+        parts = [weight.compact(half) for half in halves]
+        S_g, T_g = halves[0], parts[0]
         if len(parts) == 2:
+            S_g, T_g = halves[0] + halves[1], parts[0] + parts[1]
             D = parts[0] / sums.probes[0] - parts[1] / sums.probes[1]
             differences.append((sum_of_products(N, D), sum_of_products(A, D)))
-    return GroupTraces(
-        nfm_square=sum_of_products(N, nfm.compact),
-        inner=torch.tensor(inner, dtype=torch.float64),
-        cross=torch.tensor(cross, dtype=torch.float64),
-        own=torch.tensor(own, dtype=torch.float64),
-        rows=sums.rows[full].double(),
-        differences=torch.tensor(differences, dtype=torch.float64) if differences else None,
-        probes=measured.probes,
-    )
+        traces.append(
+            (sum_of_products(N, T_g), sum_of_products(A, T_g), sum_of_products(T_g.T.contiguous(), T_g)),
+        )
+        aligned.append((sum_of_products(C, S_g), sum_of_products(S, S_g), sum_of_products(S_g, S_g)))
+    rows = sums.rows[full].double()
+    of_cosine = GroupTraces(sum_of_products(N, nfm.compact), *_columns(traces), rows)
+    if differences:
+        pairs = torch.tensor(differences, dtype=torch.float64)
+        of_cosine = replace(of_cosine, differences=pairs, probes=measured.probes)
+    return LayerTraces(of_cosine, GroupTraces(sum_of_products(C, C), *_columns(aligned), rows))
+
+
+def _columns(traces: list[tuple[float, float, float]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inner, cross and own of all groups."""
+    inner, cross, own = torch.tensor(traces, dtype=torch.float64).reshape(-1, 3).T
+    return inner, cross, own
 
 
 def interval(traces: GroupTraces) -> tuple[float, float]:
-    """Return the 95 % interval of cosine(NFM, AGOP) over samples; NaN with fewer than two groups.
+    """Return the 95 % interval of a cosine <N, A> / (|N| |A|) over samples; NaN with fewer than two groups.
 
     A delete-a-group jackknife: with theta over all n rows and theta_g without the n_g of group g,
     h = n / n_g, the pseudo-values are h theta - (h - 1) theta_g. Their bias-corrected centre is
@@ -81,13 +102,13 @@ def interval(traces: GroupTraces) -> tuple[float, float]:
     from scipy.special import stdtrit
 
     groups, square = len(traces.rows), float(traces.cross.sum())
-    theta = cosine_of(float(traces.inner.sum()), traces.nfm_square, square)
+    theta = cosine_of(float(traces.inner.sum()), traces.square, square)
     if groups < 2 or math.isnan(theta):
         return math.nan, math.nan
     inner = traces.inner.sum() - traces.inner
     squares = square - 2 * traces.cross + traces.own
     without = torch.tensor(
-        [cosine_of(float(a), traces.nfm_square, float(b)) for a, b in zip(inner, squares, strict=True)],
+        [cosine_of(float(a), traces.square, float(b)) for a, b in zip(inner, squares, strict=True)],
         dtype=torch.float64,
     )
     h = traces.rows.sum() / traces.rows
@@ -106,7 +127,7 @@ def probe_error(traces: GroupTraces) -> float:
     is taken to first order: d cos = cos (d<N, A> / <N, A> - d|A|^2 / (2 |A|^2)).
     """
     inner, square = float(traces.inner.sum()), float(traces.cross.sum())
-    theta = cosine_of(inner, traces.nfm_square, square)
+    theta = cosine_of(inner, traces.square, square)
     if traces.differences is None or traces.probes is None or math.isnan(theta):
         return math.nan
     even, odd = (traces.probes + 1) // 2, traces.probes // 2

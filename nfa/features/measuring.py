@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.data.samples import GROUPS
-from nfa.features.accumulator import Accumulator
+from nfa.features.accumulator import IDENTICAL, Accumulator
 from nfa.features.factored import FactoredMatrix
+from nfa.features.rounding import Rounding, remeasured
 from nfa.features.weight import working_dtype
 from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
@@ -34,6 +36,8 @@ class Measured:
         S_centered: S of the centered AGOP W'SW (k x k, float64).
         mean: Mean over rows of delta for each output (c x k, float64).
         probes: Random probes for each row; None for exact sweeps.
+        constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
+        rounding: A few of its rows in another precision; None where that was not asked for, or cannot be had.
     """
 
     layer: Layer
@@ -41,6 +45,8 @@ class Measured:
     S_centered: Tensor
     mean: Tensor
     probes: int | None
+    constant: bool = False
+    rounding: Rounding | None = None
 
     @property
     def rows(self) -> int:
@@ -54,8 +60,8 @@ class Measured:
 
     @property
     def trivial(self) -> bool:
-        """Whether delta is the same for every row."""
-        return self.sums.trivial and self.rows > 1
+        """Whether delta is the same for every row, or at least for every sample at the same row."""
+        return (self.sums.trivial or self.constant) and self.rows > 1
 
 
 def measure(
@@ -67,11 +73,12 @@ def measure(
     probes: int | None = None,
     seed: int = 0,
     label: str = "measuring",
+    again: bool = False,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
     A pass over the data serves as many layers as `GROUP_BUDGET` allows (one at least); what a pass
-    measured is freed as it is taken.
+    measured is freed as it is taken. A layer that turns out not to be measurable is left out; `Probe.skipped` names it.
 
     Args:
         probe: An entered probe.
@@ -81,26 +88,56 @@ def measure(
         probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
         seed: The probes' seed.
         label: What a progress bar calls the work.
+        again: Whether to measure a few rows in another precision too.
     """
+    roundings = remeasured(probe, layers) if again else {}
     first = probe.first_deltas(layers, FIRST)
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:
         taken = _fitting(waiting, groups)
         waiting = waiting[len(taken) :]
+        several: set[str] = set()  # layers to which a sample brings several rows
         running = {layer.name: Accumulator(first[layer.name], groups, probes) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
             for name, delta in sweep.deltas:
                 running[name].add(sweep.samples, sweep.column, sweep.signs, delta)
+                if delta.shape[1] > 1:
+                    several.add(name)
                 if sweep.column == 0:
                     running[name].count(sweep.samples, delta.shape[1])
+        undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
+        constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
             done = running.pop(layer.name)
+            if layer.name in probe.dropped:
+                continue
             done.finish()
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, S_centered, mean, probes)
+            yield Measured(layer, done, S_centered, mean, probes, layer.name in constant, roundings.get(layer.name))
+
+
+def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
+    """Return the layers whose delta is the same for every sample at the same row, as a language model's linear head's.
+
+    Of outputs n x T x c the one at (t, c) has a delta at row t alone, so that delta differs from row to row, though no
+    data take part in it. One combination of all outputs shows it: delta of that is compared between samples.
+    """
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(probe.n_outputs, generator=generator)  # any numbers that do not cancel
+    left = {layer.name for layer in layers}
+    seen: dict[tuple[str, int], Tensor] = {}
+    for sweep in probe.along(direction, layers, batch_size):
+        for use, (name, delta) in enumerate(sweep.deltas):
+            first = seen.setdefault((name, use), delta[0])
+            tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
+            if delta.shape[1:] != first.shape or tolerance == 0 or float((delta - first).abs().amax()) > tolerance:
+                left.discard(name)
+        if not left:
+            break
+    return left
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:
@@ -125,6 +162,7 @@ def nfm(layer: Layer | Tensor) -> FactoredMatrix:
     return FactoredMatrix(layer.weight if isinstance(layer, Layer) else layer)
 
 
+@stated_precision()
 def agop(
     net: torch.nn.Module | Forward,
     data: Any,

@@ -1,7 +1,7 @@
 """One layer's row of an audit: small functions, each of which gives a few columns of one group."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.features.columns import ALWAYS, columns
+from nfa.features.alignment import UNDEFINED, Alignment, alignment, rotated_cosine
+from nfa.features.columns import ALWAYS, columns, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
-from nfa.features.interval import GroupTraces, group_traces, interval, probe_error
+from nfa.features.interval import LayerTraces, group_traces, interval, probe_error
 from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson
@@ -23,6 +24,9 @@ from nfa.features.weight import Weight
 
 FEW_DIGITS = 1e4
 """Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
+
+HANGS = 1e-3
+"""Where cosine(NFM, AGOP) of the same rows differs by more between float32 and float64, gradients hang on rounding."""
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Below it numbers lose digits one by one."""
@@ -38,6 +42,7 @@ class LayerMeasures:
         init: The sums of the same layer before training, or None.
         gradient: dL/dW of the loss (k x d), or None.
         weight_decay: lambda of the training, if known.
+        published: The layer's published numbers, or None.
 
     Raises:
         InputError: the NFM or the AGOP leaves the range of float64.
@@ -48,6 +53,7 @@ class LayerMeasures:
     init: Measured | None = None
     gradient: Tensor | None = None
     weight_decay: float | None = None
+    published: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Check the range of NFM and AGOP, on which everything else rests."""
@@ -82,7 +88,7 @@ class LayerMeasures:
         return PowerScan(self.nfm, self.agop)
 
     @cached_property
-    def traces(self) -> GroupTraces:
+    def traces(self) -> LayerTraces:
         """Inner products by group of samples."""
         return group_traces(self.measured, self.nfm, self.agop)
 
@@ -90,6 +96,15 @@ class LayerMeasures:
     def similarity(self) -> tuple[float, float]:
         """Cosine and Pearson of NFM and AGOP."""
         return cosine_and_pearson(self.nfm, self.agop)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Alignment of C = WW' and S."""
+        return self.aligned(self.weight, self.measured.S)
+
+    def aligned(self, weight: Weight, S: Tensor) -> Alignment:
+        """Return the alignment of a weight of this layer and some S."""
+        return alignment(weight.C, S, torch.finfo(self.measured.layer.weight.dtype).eps)
 
     @property
     def varies(self) -> bool:
@@ -113,6 +128,13 @@ class LayerMeasures:
 
 Columns = dict[str, Any]
 
+ABOUT_AGOP = {
+    *(set(names(["alignment", "similarity", "root", "interval", "power", "subspace"])) - {"alpha_linear"}),
+    *("delta_cosine", "delta_alignment", "delta_alignment_null", "delta_alignment_z", "cnfa_cosine", "cnfa_pearson"),
+    *("agop_trace", "agop_effective_rank", "pearson_sqrt_centered"),
+}
+"""The columns that are NaN where the AGOP is rounding."""
+
 
 def identity(layer: LayerMeasures) -> Columns:
     """Which layer it is, and its sizes."""
@@ -126,10 +148,32 @@ def identity(layer: LayerMeasures) -> Columns:
     }
 
 
+def alignments(layer: LayerMeasures) -> Columns:
+    """W's left vectors against the output's gradients, beside S turned at random."""
+    found = layer.alignment
+    low, high = interval(layer.traces.alignment)
+    return {
+        "alignment": found.value,
+        "alignment_low": math.nan if found.undefined else low,
+        "alignment_high": math.nan if found.undefined else high,
+        "alignment_null": found.null,
+        "alignment_null_sd": found.null_sd,
+        "alignment_z": found.z,
+        "alignment_excess": found.excess,
+    }
+
+
+def centered_alignment(layer: LayerMeasures) -> Columns:
+    """The same with the centered S."""
+    found = layer.aligned(layer.weight, layer.measured.S_centered) if layer.varies else UNDEFINED
+    return {"alignment_centered": found.value, "alignment_centered_z": found.z}
+
+
 def similarities(layer: LayerMeasures) -> Columns:
-    """NFM against the AGOP."""
+    """NFM against the AGOP, beside S turned at random."""
     similar, correlated = layer.similarity
-    return {"cosine": similar, "pearson": correlated}
+    rotated = rotated_cosine(layer.weight.C, layer.measured.S)
+    return {"cosine": similar, "rotated_cosine": rotated, "pearson": correlated}
 
 
 def centered_similarity(layer: LayerMeasures) -> Columns:
@@ -150,8 +194,8 @@ def centered_root(layer: LayerMeasures) -> Columns:
 
 def certainty(layer: LayerMeasures) -> Columns:
     """How sure the cosine is."""
-    low, high = interval(layer.traces)
-    return {"ci_low": low, "ci_high": high, "probe_error": probe_error(layer.traces)}
+    low, high = interval(layer.traces.cosine)
+    return {"ci_low": low, "ci_high": high, "probe_error": probe_error(layer.traces.cosine)}
 
 
 def powers(layer: LayerMeasures) -> Columns:
@@ -172,15 +216,30 @@ def untrained(layer: LayerMeasures) -> Columns:
         return {}
     nfm = layer.init_nfm
     agop = FactoredMatrix(nfm.weight, layer.init.S)
-    return {"untrained_cosine": cosine(nfm, agop), "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5)}
+    aligned = layer.aligned(nfm.weight, layer.init.S)
+    return {
+        "untrained_cosine": cosine(nfm, agop),
+        "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
+        "untrained_alignment": aligned.value,
+        "untrained_alignment_null": aligned.null,
+        "untrained_alignment_z": aligned.z,
+    }
 
 
 def initialisation(layer: LayerMeasures) -> Columns:
     """NFM against the NFM before training."""
-    found = {"init_cosine_null": layer.weight.k / (layer.weight.k + layer.weight.d)}
-    if layer.init_nfm is not None:
-        found["init_cosine"], found["init_pearson"] = cosine_and_pearson(layer.nfm, layer.init_nfm)
-    return found
+    null = layer.weight.k / (layer.weight.k + layer.weight.d)
+    if layer.init_nfm is None:
+        return {"init_cosine_null": null}
+    similar, correlated = cosine_and_pearson(layer.nfm, layer.init_nfm)
+    # An initial weight of 0 has no directions, so none of them were kept.
+    kept = 0.0 if layer.init_nfm.norm() == 0 < layer.nfm.norm() else similar
+    return {
+        "init_cosine": similar,
+        "init_pearson": correlated,
+        "init_cosine_null": null,
+        "moved": (1 - kept) / (1 - null),
+    }
 
 
 def changes(layer: LayerMeasures) -> Columns:
@@ -188,12 +247,16 @@ def changes(layer: LayerMeasures) -> Columns:
     if layer.change is None:
         return {}
     moved = layer.change
-    # The authors' own measure: dW in place of W on both sides.
+    aligned = layer.aligned(moved.weight, layer.measured.S)
+    # arXiv:2402.05271: dW in place of W on both sides.
     similar, correlated = cosine_and_pearson(moved, FactoredMatrix(moved.weight, layer.agop.S))
     size = layer.weight.norm()
     return {
         "delta_norm": moved.weight.norm() / size if size > 0 else math.nan,
         "delta_cosine": cosine(moved, layer.agop),
+        "delta_alignment": aligned.value,
+        "delta_alignment_null": aligned.null,
+        "delta_alignment_z": aligned.z,
         "cnfa_cosine": similar,
         "cnfa_pearson": correlated,
     }
@@ -217,21 +280,29 @@ def subspaces(layer: LayerMeasures) -> Columns:
 
 def remarks(layer: LayerMeasures) -> Columns:
     """What is undefined or unusual."""
-    notes = (_on_values(layer), _on_rows(layer), _on_certainty(layer), _on_init(layer))
+    notes = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
     return {"trivial": layer.measured.trivial, "note": "; ".join(note for each in notes for note in each)}
 
 
-def rival(layer: LayerMeasures) -> Columns:
-    """The exact rival of the ansatz, which the loss's gradient gives."""
+def convergence(layer: LayerMeasures) -> Columns:
+    """The Features at Convergence Theorem, which the loss's gradient gives."""
     if layer.gradient is None:
         raise ValueError("the columns of `fact` need the loss's gradient")
     return fact_columns(layer.measured.layer.weight, layer.gradient, layer.weight_decay)
 
 
+def published(layer: LayerMeasures) -> Columns:
+    """The numbers that the authors' scripts print."""
+    if layer.published is None:
+        raise ValueError("the columns of `published` need the network probed anew")
+    return dict(layer.published)
+
+
 MEASURES: dict[str, tuple[Callable[[LayerMeasures], Columns], ...]] = {
     "layer": (identity,),
+    "alignment": (alignments, centered_alignment),
     "similarity": (similarities, centered_similarity),
-    "root": (roots, centered_root),
+    "root": (roots,),
     "interval": (certainty,),
     "power": (powers,),
     "null": (untrained,),
@@ -240,18 +311,32 @@ MEASURES: dict[str, tuple[Callable[[LayerMeasures], Columns], ...]] = {
     "size": (sizes,),
     "subspace": (subspaces,),
     "remark": (remarks,),
-    "fact": (rival,),
+    "fact": (convergence,),
+    "published": (published, centered_root),
 }
-"""The functions that give the columns of each group; a number that none of them gives is NaN."""
+"""The functions that give the columns of each group; a number that none of them gives is NaN.
+
+Not here is "verdict": an audit judges whole rows, beside the network's score.
+"""
 
 
 def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
     """Return the columns of some groups for one layer, in the order of the table."""
     found: Columns = {}
     for group in groups:
-        for measure in MEASURES[group]:
+        for measure in MEASURES.get(group, ()):
             found |= measure(layer)
+    if reason := _drowned(layer):
+        found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {column.name: found.get(column.name, math.nan) for column in columns(groups)}
+
+
+def _drowned(layer: LayerMeasures) -> str:
+    """Return why nothing is known of the AGOP, in words; nothing where something is."""
+    rounding = layer.measured.rounding
+    if layer.agop.norm() == 0 or (layer.agop.trace() > 0 and (rounding is None or rounding.error < 1)):
+        return ""
+    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
 
 def _on_values(layer: LayerMeasures) -> list[str]:
@@ -265,13 +350,16 @@ def _on_values(layer: LayerMeasures) -> list[str]:
         notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
     if math.isnan(layer.similarity[1]):
         notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
+    if layer.alignment.undefined:
+        notes.append(f"{layer.alignment.undefined}, alignment is undefined")
     return notes
 
 
 def _on_rows(layer: LayerMeasures) -> list[str]:
     measured = layer.measured
     if measured.trivial:
-        return ["trivial: delta is the same for every row, so NFM = AGOP up to S; centered columns are undefined"]
+        same = "sample at the same row" if measured.constant else "row"
+        return [f"trivial: delta is the same for every {same}, so NFM = AGOP up to S; centered columns are undefined"]
     if measured.rows == 1:
         return ["one row: the centered AGOP is 0 and its columns are undefined"]
     if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
@@ -281,6 +369,17 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
     if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
         return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]
     return []
+
+
+def _on_rounding(layer: LayerMeasures) -> list[str]:
+    rounding = layer.measured.rounding
+    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
+        return []
+    own, in_float64 = rounding.cosines
+    if not abs(own - in_float64) > HANGS:
+        return []
+    found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"
+    return [f"gradients hang on rounding: {found}"]
 
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:

@@ -77,6 +77,11 @@ class Weight:
         return product(self.W, self.W) if self.d >= self.k else product(self.W.T, self.W.T)
 
     @cached_property
+    def C(self) -> Tensor:
+        """C = WW' (k x k), the Gram matrix of W's rows; `gram` itself where d >= k."""
+        return self.gram if self.d >= self.k else product(self.W, self.W)
+
+    @cached_property
     def basis(self) -> Tensor:
         """K (k x r) with W = K Q', Q (d x r) with orthonormal columns.
 

@@ -7,7 +7,10 @@ from matplotlib.lines import Line2D
 
 from nfa.plots.theme import INK, MARKERS, ROLES, literal, themed
 
-NULLS = {"untrained": ("init", "untrained network"), "chance": ("null", "independent weights, k/(k+d)")}
+NULLS = {
+    "untrained": ("init", "untrained network"),
+    "chance": ("null", "by chance: S turned at random; with init, k/(k+d)"),
+}
 """Columns of nulls: the role that colours them, and what the legend calls them."""
 
 _LABEL = 18  # characters of a layer's name

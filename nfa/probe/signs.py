@@ -38,3 +38,18 @@ class Signs:
             for group, count in zip(groups.tolist(), counts.tolist(), strict=True)
         ]
         return torch.from_numpy(np.concatenate(parts) * 2 - 1)
+
+
+class Along:
+    """The same direction for every sample: the backward pass is of sum_j direction_j f_j.
+
+    Args:
+        direction: Shape (outputs,).
+    """
+
+    def __init__(self, direction: Tensor) -> None:
+        self.direction = direction
+
+    def draw(self, samples: Tensor) -> Tensor:
+        """Return the direction for each of these samples: samples x 1 x outputs."""
+        return self.direction.expand(len(samples), 1, -1)

@@ -7,15 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from nfa.audits.audit import Audit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
-from nfa.report.words import verdict
 
-COMPARED = ("cosine", "untrained_cosine", "cosine_sqrt", "init_cosine", "alpha_best", "agop_effective_rank")
+COMPARED = (
+    *("verdict", "alignment", "alignment_null", "cosine", "rotated_cosine", "untrained_cosine"),
+    *("cosine_sqrt", "init_cosine", "init_cosine_null", "moved", "alpha_best", "agop_effective_rank"),
+)
 """The columns that are put side by side when none are chosen."""
 
 SAME = {
@@ -69,10 +71,10 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
     layers = list(dict.fromkeys(layer["name"] for audit in audits.values() for layer in audit))
     drawer = Drawer()
     figures = [
-        similarities_figure(_similarities(audits, column, null, interval), drawer, what)
-        for column, null, interval, what in (
-            ("cosine", "untrained_cosine", True, "Cosine of NFM and AGOP"),
-            ("init_cosine", None, False, "Cosine of the NFM and the NFM before training"),
+        similarities_figure(_similarities(audits, column, untrained, chance, interval), drawer, what)
+        for column, untrained, chance, interval, what in (
+            ("cosine", "untrained_cosine", "rotated_cosine", True, "Cosine of NFM and AGOP"),
+            ("init_cosine", None, "init_cosine_null", False, "Cosine of the NFM and the NFM before training"),
         )
         if any(layer[column] == layer[column] for audit in audits.values() for layer in audit)
     ]
@@ -81,10 +83,11 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
         names=list(audits),
         summary=[_summary(name, audit) for name, audit in audits.items()],
         warnings=[*_differences(audits), *_misfits(audits, layers)],
+        conventions=list(dict.fromkeys(audit.about.thresholds.in_words() for audit in audits.values())),
         columns=[(column, COLUMNS[column].meaning) for column in columns],
         headings=[
             Heading("layer", "Name of the layer.", "text", "text sticky"),
-            *(Heading(name, f"{column}: {COLUMNS[column].meaning}") for column in columns for name in audits),
+            *(_heading(column, name) for column in columns for name in audits),
         ],
         rows=[_row(name, audits, columns) for name in layers],
         figures=figures,
@@ -106,7 +109,7 @@ def _loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
 
 
 def _summary(name: str, audit: Audit) -> list[Cell]:
-    score, before, found = audit.score, audit.init_score, verdict(audit)
+    score, before, found = audit.score, audit.init_score, audit.verdict
     says = {True: "yes", False: "no", None: "unknown"}[found.learned]
     return [
         cell(name, heading=True),
@@ -124,11 +127,26 @@ def _row(layer: str, audits: Mapping[str, Audit], columns: Sequence[str]) -> lis
     found = [next((each for each in audit if each["name"] == layer), None) for audit in audits.values()]
     cells = [cell(layer, heading=True)]
     for column in columns:
-        cells += [Cell("not there", "", classes="soft") if each is None else cell(each[column]) for each in found]
+        cells += [
+            Cell("not there", "", classes="soft") if each is None else cell(_value(each, column)) for each in found
+        ]
     return cells
 
 
-def _similarities(audits: Mapping[str, Audit], column: str, null: str | None, interval: bool) -> pd.DataFrame:
+def _heading(column: str, name: str) -> Heading:
+    """Return the heading of an audit's column under that column's own."""
+    kind = "text" if COLUMNS[column].kind is str else "number"
+    return Heading(name, f"{column}: {COLUMNS[column].meaning}", kind, "text" if kind == "text" else "")
+
+
+def _value(layer: LayerAudit, column: str) -> Any:
+    """Return a column; NaN where an earlier version measured, which has no such column."""
+    return layer.row.get(column, float("nan"))
+
+
+def _similarities(
+    audits: Mapping[str, Audit], column: str, untrained: str | None, chance: str, interval: bool
+) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, audit in audits.items():
         for layer in audit:
@@ -140,8 +158,8 @@ def _similarities(audits: Mapping[str, Audit], column: str, null: str | None, in
                     "value": layer[column],
                     "low": low,
                     "high": high,
-                    "untrained": layer[null] if null else float("nan"),
-                    "chance": layer.chance,
+                    "untrained": layer[untrained] if untrained else float("nan"),
+                    "chance": layer[chance],
                 }
             )
     return pd.DataFrame(rows)

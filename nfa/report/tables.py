@@ -17,12 +17,12 @@ from nfa.features.powers import ALPHAS, PowerScan
 from nfa.features.weight import CUTOFF
 
 SERIES = {
-    "cosine": ("AGOP", "agop", "untrained_cosine"),
-    "cosine_centered": ("centered AGOP", "centered", None),
-    "cosine_sqrt": ("square root of AGOP", "nfm", "untrained_cosine_sqrt"),
-    "init_cosine": ("NFM before training", "init", None),
+    "cosine": ("AGOP", "agop", "untrained_cosine", "rotated_cosine"),
+    "cosine_centered": ("centered AGOP", "centered", None, None),
+    "cosine_sqrt": ("square root of AGOP", "nfm", "untrained_cosine_sqrt", None),
+    "init_cosine": ("NFM before training", "init", None, "init_cosine_null"),
 }
-"""The similarities of NFM that are drawn: what each is with, its colour, and its null in the untrained network."""
+"""The similarities of NFM that are drawn: what each is with, its colour, its untrained null, its null by chance."""
 
 POINTS = 80
 """Eigenvalues of a spectrum that are drawn, spread evenly over the logarithm of their rank."""
@@ -35,8 +35,7 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
     """Return the similarities of each layer's NFM beside their nulls, as `nfa.plots.similarities` takes them."""
     rows = []
     for layer in audit:
-        chance = layer.chance
-        for column, (series, role, null) in SERIES.items():
+        for column, (series, role, null, chance) in SERIES.items():
             interval = (layer["ci_low"], layer["ci_high"]) if column == "cosine" else (math.nan, math.nan)
             rows.append(
                 {
@@ -47,7 +46,7 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
                     "low": interval[0],
                     "high": interval[1],
                     "untrained": layer[null] if null else math.nan,
-                    "chance": chance if column in ("cosine", "init_cosine") else math.nan,
+                    "chance": layer[chance] if chance else math.nan,
                 }
             )
     table = pd.DataFrame(rows)

@@ -1,128 +1,219 @@
-"""An audit in plain words: a verdict on the network, then a sentence for each layer."""
+"""An audit in plain words: what the network's score shows, then what each layer's numbers show."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.shown import printable
-from nfa.network.scoring import ERRORS, ORDER_DOUBTED, rows_in_words
+from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, is_as_before, knows_init
 
-CLEAR_SKILL = 0.25
-"""Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
-
-SAME = 1e-6
-"""An interval over samples that is no wider shows that every sample has the same gradients."""
-
-KEPT = 0.95
-"""Above this cosine with its own initialisation a layer is said to have kept its initial features."""
+AT_REST = 0.3
+"""Above this `fact_rest` training does not rest, and the theorem says nothing."""
 
 
 APART = 0.3
-"""Plain and centered cosine disagree where they are further apart: a lower centered one shows that NFM and AGOP agree
-in the mean gradient alone."""
+"""Where the centered cosine is lower than the plain one by more than this, NFM and AGOP agree in the mean gradient."""
+
+EARLIER = ""
+"""In the place of a verdict where an earlier version measured."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
-
-    learned: bool | None
-    reason: str
-
-
-def verdict(audit: Audit) -> Verdict:
-    """Weigh a network's score against a constant answer's and, where there is one, the untrained network's.
-
-    A similarity alone shows nothing: a network that predicts the mean can have cosine(NFM, AGOP) = 1.
-    """
-    score, before = audit.score, audit.init_score
-    if score is None or math.isnan(score.value):
-        return Verdict(None, "There are no targets to score the network on, so nothing here shows that it learned.")
-    kind = "accuracy" if score.metric == "accuracy" else "R^2"
-    rows = rows_in_words(score.n, score.rows)
-    says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
-    if score.constant:
-        return Verdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
-    floor, rival = score.baseline, "a constant answer"
-    if before is not None:
-        says += f" and the untrained network {before.value:.3f}"
-        if before.value > floor:
-            floor, rival = before.value, "the untrained network"
-    if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
-        return Verdict(
-            False,
-            "The network has learned nothing that its score shows: it is clearly below a constant answer "
-            f"({says}){'' if audit.about.classes else '; ' + ORDER_DOUBTED}.",
-        )
-    if score.value <= floor + ERRORS * score.standard_error:
-        return Verdict(
-            False,
-            "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "
-            f"than {rival} ({says}).",
-        )
-    if before is None and (score.value - score.baseline) < CLEAR_SKILL * (1 - score.baseline):
-        return Verdict(
-            False,
-            f"The network has learned nothing that its score shows: an untrained network may do as well ({says}); "
-            "hand over the network before training to tell.",
-        )
-    return Verdict(True, f"The network has learned its task: {says}.")
-
-
-def layer_sentence(layer: LayerAudit, learned: bool | None) -> str:
-    """Say in one sentence what a layer's numbers show, each beside its null, given whether the network learned."""
-    row = layer.row
-    name = f"Layer {row['layer']} ({printable(row['name'])}, {row['d_in']} to {row['d_out']})"
-    same = "row" if row["trivial"] else "sample" if row["ci_high"] - row["ci_low"] <= SAME else ""
-    if same:
-        return (
-            f"{name}: its gradient is the same for every {same}, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares "
-            "weights with weights and says nothing about learning from data."
-        )
-    if math.isnan(row["cosine"]):
-        return f"{name}: nothing can be said ({row['note']})."
-    chance = layer.chance
-    untrained = row["untrained_cosine"]
-    known = not math.isnan(untrained)
-    says = f"cosine(NFM, AGOP) is {row['cosine']:.2f}"
-    if not math.isnan(row["ci_low"]):
-        says += f" (95 % interval {row['ci_low']:.2f} to {row['ci_high']:.2f})"
-    nulls = f"{chance:.2f} for independent random weights"
-    if known:
-        nulls = f"{untrained:.2f} in the untrained network and {nulls}"
-    if learned is not True:
-        why = (
-            "the network has learned nothing that its score shows"
-            if learned is False
-            else "no score shows that the network learned"
-        )
-        return f"{name}: {says}, against {nulls}; but {why}, so this is no sign of learned features."
-    low = row["cosine"] if math.isnan(row["ci_low"]) else row["ci_low"]
-    if known and row["init_cosine"] > KEPT:
-        end = (
-            f"its NFM is still that of its initialisation (cosine {row['init_cosine']:.2f}), whose features it has kept"
-        )
-    elif low <= max(chance, untrained if known else chance):
-        end = "not clearly above, so this layer shows no sign of learned features"
-        if row["cosine_centered"] - row["cosine"] > APART:
-            end += f" (with the centered AGOP it is {row['cosine_centered']:.2f}, for which there are no nulls here)"
-    elif row["cosine"] - row["cosine_centered"] > APART:
-        end = (
-            f"but with the centered AGOP it is only {row['cosine_centered']:.2f}: NFM and AGOP agree in the mean "
-            "gradient, which is the same for every row, and hardly in what differs from row to row, so this is no "
-            "clear sign of learned features"
-        )
-    elif known:
-        end = (
-            f"and its NFM has moved away from its initialisation (cosine {row['init_cosine']:.2f}, by chance "
-            f"{row['init_cosine_null']:.2f}): this layer has learned features"
-        )
-    else:
-        end = "well above, as in layers that have learned features; the network before training would settle it"
-    return f"{name}: {says}, against {nulls}; {end}."
+def verdict(audit: Audit) -> NetworkVerdict:
+    """Return whether a network has learned its task, and why, in words (see `nfa.audits.verdict`)."""
+    return audit.verdict
 
 
 def sentences(audit: Audit) -> list[str]:
-    """Return the verdict, then a sentence for each layer."""
-    found = verdict(audit)
-    return [found.reason, *(layer_sentence(layer, found.learned) for layer in audit)]
+    """Return what the network's score shows and how many layers are aligned, then a sentence or two for each layer."""
+    found = audit.verdict
+    first = " ".join([found.reason, *over_layers(audit)])
+    return [first, *(layer_sentence(layer, found.learned, audit.about.thresholds) for layer in audit)]
+
+
+def over_layers(audit: Audit) -> list[str]:
+    """Say how many layers are aligned, how many are by chance alone, and what the words mean; nothing without any."""
+    thresholds = audit.about.thresholds
+    rows = [layer.row for layer in audit if layer.row.get("verdict", EARLIER) not in (EARLIER, "trivial", "dead")]
+    rows = [row for row in rows if not math.isnan(row["alignment_z"])]
+    if not rows:
+        return []
+    aligned = sum(is_aligned(row, thresholds) for row in rows)
+    counted = f"{aligned} of {len(rows)} {'layer' if len(rows) == 1 else 'layers'} aligned"
+    return [
+        f"{counted}; at z of {thresholds.z:g}, {_one_in(thresholds.z)} is expected by chance.",
+        f"Conventions: {thresholds.in_words()}.",
+    ]
+
+
+def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Thresholds) -> str:
+    """Say what a layer's numbers show, each beside its null.
+
+    Args:
+        layer: The layer, with its verdict.
+        learned: Whether the network has learned its task.
+        thresholds: What counts as aligned and as moved.
+    """
+    row = layer.row
+    known = not math.isnan(row["cosine"]) or row.get("verdict") == "kept"
+    says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds) if known else _nothing(row)
+    return f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
+
+
+def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        "consistent with feature learning as the ansatz describes it: the weights moved away from their "
+        f"initialisation ({_moved(row)}), and they point where the output's gradients do ({_alignment(row)}). "
+        f"NFM and AGOP: {_cosine(row)}.{_in_the_mean(row)} One trained network; other seeds may differ."
+    )
+
+
+def _only_moved(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        f"the weights moved ({_moved(row)}), but they {_short_of_aligned(row, thresholds)}. "
+        "No evidence for the ansatz here; that is not evidence that nothing was learned."
+    )
+
+
+def _kept(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    says = (
+        f"the weights are nearly those of the initialisation ({_moved(row)}). What this layer computes was mostly "
+        "there before training."
+    )
+    if row["delta_alignment_z"] >= thresholds.z:
+        says += (
+            f" Their change points where the output's gradients do (alignment of dW {row['delta_alignment']:.2f}; "
+            f"by chance {row['delta_alignment_null']:.2f})."
+        )
+    return says
+
+
+def _aligned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}."
+        f"{_in_the_mean(row)} A random layer under a trained head can be aligned too: give init= (--init) to tell."
+    )
+
+
+def _unclear(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    if not learned:
+        return _numbers(row) + "; but the network has learned nothing that its score shows" + _NO_SIGN
+    if math.isnan(row["alignment"]):
+        return f"alignment is undefined ({row['note']}), so that these numbers do not decide; {_cosine(row)}."
+    if math.isnan(row["alignment_low"]):
+        return f"{_numbers(row)}; too few samples to say how sure that is."
+    return (
+        f"W's left vectors {_short_of_aligned(row, thresholds)}. No evidence for the ansatz here; that is not "
+        "evidence that nothing was learned."
+    )
+
+
+def _no_score(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return _numbers(row) + "; but no score shows that the network learned" + _NO_SIGN
+
+
+def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    same = "row" if row["trivial"] else "sample"
+    return (
+        f"its gradient is the same for every {same}, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares weights with "
+        "weights and says nothing about learning from data."
+    )
+
+
+def _dead(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return _nothing(row)
+
+
+def _nothing(row: Mapping[str, Any]) -> str:
+    return f"nothing can be said ({row['note']})."
+
+
+def _earlier(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        f"NFM and AGOP have cosine {row['cosine']:.2f}; version 0.1.0 measured this, which gives no verdicts: audit "
+        "the network again."
+    )
+
+
+_SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = {
+    "learned": _learned,
+    "moved": _only_moved,
+    "kept": _kept,
+    "aligned": _aligned,
+    "unclear": _unclear,
+    "trivial": _trivial,
+    "dead": _dead,
+    "no score": _no_score,
+    EARLIER: _earlier,
+}
+"""What is said of a layer, by its verdict."""
+
+_NO_SIGN = ", so this is no sign of learned features."
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    return f"NFM cosine {row['init_cosine']:.2f}; unrelated weights {row['init_cosine_null']:.2f}"
+
+
+def _alignment(row: Mapping[str, Any]) -> str:
+    says = f"alignment {row['alignment']:.2f}"
+    if not math.isnan(row["alignment_low"]):
+        says += f", 95 % over rows {row['alignment_low']:.2f} to {row['alignment_high']:.2f}"
+    says += f"; by chance {row['alignment_null']:.2f} ± {row['alignment_null_sd']:.2f}"
+    if not math.isnan(row["untrained_alignment"]):
+        says += f"; untrained {row['untrained_alignment']:.2f}, by chance {row['untrained_alignment_null']:.2f}"
+    return says
+
+
+def _cosine(row: Mapping[str, Any]) -> str:
+    return f"cosine {row['cosine']:.2f} ({row['rotated_cosine']:.2f} with the alignment taken away)"
+
+
+def _in_the_mean(row: Mapping[str, Any]) -> str:
+    """Say where NFM and AGOP agree in the mean gradient alone."""
+    if not row["cosine"] - row["cosine_centered"] > APART:
+        return ""
+    return (
+        f" With the centered AGOP it is only {row['cosine_centered']:.2f}: they agree in the mean gradient, which is "
+        "the same for every row, and hardly in what differs from row to row."
+    )
+
+
+def _numbers(row: Mapping[str, Any]) -> str:
+    says = f"NFM and AGOP have {_cosine(row)}"
+    if not math.isnan(row["alignment"]):
+        says = f"{_alignment(row)}; {says}"
+    return f"{says}; NFM cosine with init {row['init_cosine']:.2f}" if knows_init(row) else says
+
+
+def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
+    """Say in what a layer falls short of being aligned."""
+    if row["alignment_z"] <= -thresholds.z:
+        return f"are less aligned than chance with the output's gradients ({_alignment(row)})"
+    where = "where the output's gradients do"
+    if row["alignment_z"] < thresholds.z or row["alignment_low"] <= row["alignment_null"]:
+        return f"point no more {where} than chance has it ({_alignment(row)})"
+    if is_as_before(row):
+        return f"are no further beyond chance in pointing {where} than before training ({_alignment(row)})"
+    return (
+        f"point only a little more {where} than chance has it ({_alignment(row)}; excess {row['alignment_excess']:.2f})"
+    )
+
+
+def _fact(row: Mapping[str, Any]) -> str:
+    """Say what the Features at Convergence Theorem shows, where it was asked for and training rests."""
+    rest = row.get("fact_rest", math.nan)
+    if math.isnan(rest) or rest > AT_REST:
+        return ""
+    return (
+        f" Features at Convergence Theorem (FACT): training rests (|dL/dW + lambda W| is {rest:.2g} of |lambda W|), "
+        f"and the NFM has cosine {row['fact_cosine']:.2f} with -(1/lambda) W' dL/dW."
+    )
+
+
+def _one_in(z: float) -> str:
+    """Say how rare a z of this size is by chance, with one digit."""
+    from scipy.special import ndtr
+
+    often = 1 / float(ndtr(-z))
+    digits = 10.0 ** math.floor(math.log10(often))
+    return f"one in {round(often / digits) * digits:.0f}"

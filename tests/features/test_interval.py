@@ -47,13 +47,11 @@ def test_the_interval_covers_the_many_sample_value(activation, n):
         groups = np.stack([drawn[g::10].sum(0) for g in range(10)])
         total = groups.sum(0)
         traces = GroupTraces(
-            nfm_square=float(N @ N),
+            square=float(N @ N),
             inner=torch.from_numpy(groups @ N),
             cross=torch.from_numpy(groups @ total),
             own=torch.from_numpy((groups**2).sum(1)),
             rows=torch.full((10,), float(n // 10), dtype=torch.float64),
-            differences=None,
-            probes=None,
         )
         low, high = interval(traces)
         covered += low <= truth <= high

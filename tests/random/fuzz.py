@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from types import ModuleType
 
-DOMAINS: tuple[str, ...] = ("random_machines", "random_data_files", "random_network_files")
+DOMAINS: tuple[str, ...] = ("random_networks", "random_machines", "random_data_files", "random_network_files")
 """Modules beside this one."""
 
 

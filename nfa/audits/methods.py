@@ -1,0 +1,114 @@
+"""A methods paragraph for a paper: how an audit's numbers came about, with the sources as BibTeX."""
+
+from nfa.audits.about import About
+from nfa.features.interval import LEVEL
+from nfa.features.published import DRAWS
+from nfa.network.scoring import ERRORS, rows_in_words
+
+SOURCES = {
+    "radhakrishnan2022mechanism": """\
+@article{radhakrishnan2022mechanism,
+  author = {Radhakrishnan, Adityanarayanan and Beaglehole, Daniel and Pandit, Parthe and Belkin, Mikhail},
+  title = {Mechanism of feature learning in deep fully connected networks and kernel machines that recursively
+    learn features},
+  journal = {arXiv preprint arXiv:2212.13881},
+  year = {2022}
+}""",
+    "beaglehole2024alignment": """\
+@article{beaglehole2024alignment,
+  author = {Beaglehole, Daniel and Mitliagkas, Ioannis and Agarwala, Atish},
+  title = {Feature learning as alignment: a structural property of gradient descent in non-linear neural networks},
+  journal = {arXiv preprint arXiv:2402.05271},
+  year = {2024}
+}""",
+    "busing1999jackknife": """\
+@article{busing1999jackknife,
+  author = {Busing, Frank M. T. A. and Meijer, Erik and van der Leeden, Rien},
+  title = {Delete-m jackknife for unequal m},
+  journal = {Statistics and Computing},
+  volume = {9},
+  pages = {3--8},
+  year = {1999}
+}""",
+    "boixadsera2025fact": """\
+@article{boixadsera2025fact,
+  author = {Boix-Adser{\\`a}, Enric and Mallinar, Neil and Simon, James B. and Belkin, Mikhail},
+  title = {The Features at Convergence Theorem: a first-principles alternative to the Neural Feature Ansatz for how
+    networks learn representations},
+  journal = {arXiv preprint arXiv:2507.05644},
+  year = {2025}
+}""",
+}
+"""What the paragraph cites, as BibTeX entries by their keys."""
+
+
+def methods(about: About, with_init: bool) -> str:
+    """Return a methods paragraph in LaTeX, and below it the BibTeX entries of what it cites.
+
+    Args:
+        about: What was measured, on which data, and how.
+        with_init: Whether the network before training was measured too.
+    """
+    text = " ".join(_sentences(about, with_init))
+    cited = [entry for key, entry in SOURCES.items() if key in text]
+    return "\n\n".join([text, *cited])
+
+
+def _sentences(about: About, with_init: bool) -> list[str]:
+    gradients = f"by exact backward passes, one for each of the {about.n_outputs} outputs ({about.outputs})"
+    if about.probes is not None:
+        gradients = (
+            f"from {about.probes} random probes for each row (seed {about.seed}) of the {about.n_outputs} outputs "
+            f"({about.outputs})"
+        )
+    found = [
+        f"We measured the network {about.model} with nfa {about.nfa_version} (torch {about.torch_version}) on "
+        f"{about.rows} of {about.data}.",
+        "For each weight matrix $W$ ($k \\times d$) the neural feature matrix is $W^\\top W$ and the average gradient "
+        "outer product (AGOP) $W^\\top S W$ \\cite{radhakrishnan2022mechanism}, $S$ being the mean of "
+        "$\\delta^\\top \\delta$ over rows, $\\delta$ the gradient of the outputs with respect to $W h$, taken "
+        f"{gradients}.",
+        "Alignment is the cosine of $W W^\\top$ and $S$ \\cite{beaglehole2024alignment}.",
+        "Its null, and that of the cosine of the two feature matrices, is $S$ turned at random, $O S O^\\top$ with $O$ "
+        "Haar-distributed on $O(k)$: mean and standard deviation of the alignment are exact and the null of the cosine "
+        "a ratio of exact moments; nothing is drawn.",
+        f"Intervals over rows ({100 * LEVEL:.0f} \\%) are from a jackknife over ten groups of samples "
+        "\\cite{busing1999jackknife}.",
+    ]
+    if with_init:
+        found.append(
+            "The network before training was measured on the same rows; $W^\\top W$ is compared with that of the "
+            "initialisation beside $k/(k+d)$, the value for independent weights, and \\emph{moved} is one minus the "
+            "first over one minus the second."
+        )
+    thresholds = about.thresholds
+    found.append(
+        f"A layer counts as aligned at $z \\ge {thresholds.z:g}$ with an excess (alignment less its null, over one "
+        f"less the null) of at least {thresholds.excess:g} and an interval above the null"
+        + (
+            " and with more excess than the untrained network's alignment, and as having learned features where moreover "
+            f"moved is at least {thresholds.moved:g}"
+            if with_init
+            else ""
+        )
+        + f" in a network whose score is better than a constant answer's{' and the untrained network' * with_init} by "
+        f"{ERRORS:g} standard errors; these thresholds are conventions."
+    )
+    if about.score is not None:
+        score = about.score
+        called = "accuracy" if score.metric == "accuracy" else "$R^2$"
+        found.append(
+            f"The network has {called} {score.value:.3f} on {rows_in_words(score.n, score.rows)}, a constant answer "
+            f"{score.baseline:.3f}."
+        )
+    if "published" in about.groups:
+        found.append(
+            "Published numbers are those of the network whose own layer is the weight's change $W - W_0$, probed anew; "
+            f"their null turns the change's left vectors at random ({DRAWS} draws, seed {about.seed})."
+        )
+    if about.loss is not None:
+        found.append(
+            "The prediction of the Features at Convergence Theorem \\cite{boixadsera2025fact} is taken from the "
+            f"gradient of the training loss ({about.loss})."
+        )
+    return found

@@ -1,0 +1,180 @@
+"""Verdicts: what a network's score shows, and in one word what a layer's numbers show, by stated rules."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nfa.common.checks import number
+from nfa.network.scoring import ERRORS, ORDER_DOUBTED, Score, rows_in_words
+
+VERDICTS = {
+    "learned": "the weights moved away from their initialisation and are aligned with the output's gradients",
+    "moved": "the weights moved, but are not aligned",
+    "kept": "the weights are nearly those of the initialisation",
+    "aligned": "aligned, with no initialisation to say whether the weights moved",
+    "unclear": "the network does not show that it learned, or the layer's numbers do not decide",
+    "trivial": "the gradient is the same for every sample, so that alignment says nothing about data",
+    "dead": "the weight is 0, or the outputs do not depend on the layer",
+    "no score": "no targets, so that nothing shows that the network learned",
+}
+"""Every verdict on a layer, and when it is given."""
+
+CLEAR_SKILL = 0.25
+"""Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
+
+SAME = 1e-6
+"""An interval over samples that is no wider shows that every sample has the same gradients."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The conventions by which a layer counts as aligned and as moved.
+
+    Args:
+        z: Least `alignment_z`.
+        excess: Least `alignment_excess`.
+        moved: Least `moved`.
+
+    Raises:
+        InputError: a threshold that is no finite number of at least 0.
+
+    >>> Thresholds().in_words()
+    'aligned: z of 3 or more, excess of 0.05 or more, interval further above chance than the untrained network; \
+moved: 0.05 or more'
+    """
+
+    z: float = 3.0
+    excess: float = 0.05
+    moved: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, value in vars(self).items():
+            number(f"thresholds.{name}", value)
+
+    def in_words(self) -> str:
+        """Say what aligned and moved mean."""
+        return (
+            f"aligned: z of {self.z:g} or more, excess of {self.excess:g} or more, interval further above chance than "
+            f"the untrained network; moved: {self.moved:g} or more"
+        )
+
+
+CONVENTIONS = Thresholds()
+
+
+@dataclass(frozen=True)
+class NetworkVerdict:
+    """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
+
+    learned: bool | None
+    reason: str
+
+
+def network_verdict(score: Score | None, before: Score | None, order_known: bool) -> NetworkVerdict:
+    """Weigh a network's score against a constant answer's and, where there is one, the untrained network's.
+
+    A similarity alone shows nothing: a network that predicts the mean can have cosine(NFM, AGOP) = 1.
+
+    Args:
+        score: Of the network.
+        before: Of the network before training.
+        order_known: Whether it was said which label each output stands for.
+    """
+    if score is None or math.isnan(score.value):
+        return NetworkVerdict(
+            None, "There are no targets to score the network on, so nothing here shows that it learned."
+        )
+    kind = "accuracy" if score.metric == "accuracy" else "R^2"
+    rows = rows_in_words(score.n, score.rows)
+    says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
+    if score.constant:
+        return NetworkVerdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
+    floor, rival = score.baseline, "a constant answer"
+    if before is not None:
+        says += f" and the untrained network {before.value:.3f}"
+        if before.value > floor:
+            floor, rival = before.value, "the untrained network"
+    if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
+        return NetworkVerdict(
+            False,
+            "The network has learned nothing that its score shows: it is clearly below a constant answer "
+            f"({says}){'' if order_known else '; ' + ORDER_DOUBTED}.",
+        )
+    if score.value <= floor + ERRORS * score.standard_error:
+        return NetworkVerdict(
+            False,
+            "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "
+            f"than {rival} ({says}).",
+        )
+    if before is None and (score.value - score.baseline) < CLEAR_SKILL * (1 - score.baseline):
+        return NetworkVerdict(
+            False,
+            f"The network has learned nothing that its score shows: an untrained network may do as well ({says}); "
+            "hand over the network before training to tell.",
+        )
+    return NetworkVerdict(True, f"The network has learned its task: {says}.")
+
+
+def is_trivial(row: Mapping[str, Any]) -> bool:
+    """Return whether every sample has the same gradient at a layer: NFM and AGOP then agree by construction."""
+    return bool(row["trivial"]) or row["ci_high"] - row["ci_low"] <= SAME
+
+
+def is_dead(row: Mapping[str, Any]) -> bool:
+    """Return whether the weight is 0, or the outputs do not depend on the layer."""
+    return 0.0 in (row["nfm_trace"], row["agop_trace"])
+
+
+def is_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
+    """Return whether W's left vectors lie where the output's gradients are, beyond chance and by enough to matter."""
+    return bool(
+        row["alignment_z"] >= thresholds.z
+        and row["alignment_excess"] >= thresholds.excess
+        and row["alignment_low"] > row["alignment_null"]
+        and not is_as_before(row)
+    )
+
+
+def is_as_before(row: Mapping[str, Any]) -> bool:
+    """Return whether the alignment is no further above chance than before training, where that is known.
+
+    Each is compared with its own null: the level that chance gives is that of the spectra, which training changes.
+    """
+    before = _excess(row["untrained_alignment"], row["untrained_alignment_null"])
+    return not math.isnan(before) and _excess(row["alignment_low"], row["alignment_null"]) <= before
+
+
+def _excess(value: float, null: float) -> float:
+    return (value - null) / (1 - null)
+
+
+def knows_init(row: Mapping[str, Any]) -> bool:
+    """Return whether the layer's weight before training is known."""
+    return not math.isnan(row["moved"])
+
+
+def layer_verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    """Return the verdict on a layer: a key of `VERDICTS`.
+
+    Args:
+        row: The layer's columns.
+        learned: Whether the network has learned its task (`NetworkVerdict.learned`).
+        thresholds: What counts as aligned and as moved.
+    """
+    if is_dead(row):
+        return "dead"
+    if is_trivial(row):
+        return "trivial"
+    if learned is None:
+        return "no score"
+    if not learned:
+        return "unclear"
+    if knows_init(row) and row["moved"] < thresholds.moved:
+        return "kept"
+    if math.isnan(row["alignment_low"]):
+        return "unclear"  # nothing to align, or too few samples to say how sure the alignment is
+    if is_aligned(row, thresholds):
+        return "learned" if knows_init(row) else "aligned"
+    return "moved" if knows_init(row) else "unclear"
