@@ -61,15 +61,17 @@ def compare():
             assert float(A.trace()) <= rounding * float(W.square().sum()), (name, float(A.trace()))
             continue
         difference = float((layer.S - S).norm())
-        assert difference <= tolerance * size + 1e-30, (name, "S", difference / max(size, 1e-300), size)
+        # Deltas that cancel in part keep the rounding of what cancelled.
+        slack = tolerance + 20 * torch.finfo(X.dtype).eps / max(size, 1e-30) ** 0.5
+        assert difference <= slack * size, (name, "S", difference / max(size, 1e-300), size)
         if float(A.norm()) == 0:
             assert layer["agop_trace"] == 0 and layer["cosine"] != layer["cosine"], (name, layer.row)
             continue
         cosine = float((N * A).sum() / N.norm() / A.norm())
         spread = max(1.0, size * float(W.norm()) ** 2 / float(A.norm()))
-        assert abs(layer["cosine"] - cosine) <= spread * tolerance, (name, layer["cosine"], cosine)
+        assert abs(layer["cosine"] - cosine) <= spread * slack, (name, layer["cosine"], cosine)
         for value, right in ((layer["agop_trace"], A.trace()), (layer["nfm_trace"], N.trace())):
-            assert abs(value - float(right)) <= 2 * spread * tolerance * float(right), (name, value, float(right))
+            assert abs(value - float(right)) <= 2 * spread * slack * float(right), (name, value, float(right))
 '''
 
 SMOOTH = ("torch.tanh", "F.gelu", "F.silu", "torch.sigmoid", "F.softplus", "torch.sin")
