@@ -163,7 +163,8 @@ class Writer:
         elif way == "linear out of grad":
             self.made.append(f"self.{m} = nn.Linear({d}, {k}, bias=False)")
             self.missing.add(m)
-            self.line(f"with torch.no_grad(): {z} = self.{m}({h})", f"{z} = ({h} @ P['{m}.weight'].T).detach()")
+            self.line(f"with torch.no_grad(): {z} = self.{m}({h})", f"{z} = tap('{m}', P['{m}.weight'], {h}).detach()")
+            self.line(f"{z} = {z} + {h}")  # beside h, so that gradients reach what lies before
             return
         else:
             parameter(k, d)
