@@ -95,14 +95,19 @@ def layer_columns(measured: Measured, init: Measured | None) -> dict[str, Any]:
     }
     row |= _centered(measured, nfm, centered)
     row |= dict.fromkeys(NEEDS_INIT, math.nan) if init is None else _against_init(measured, nfm, agop, init)
-    if reason := _drowned(measured, agop):
+    if reason := _drowned(measured, nfm, agop):
         row |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {column: row[column] for column in COLUMNS if column != "layer"}
 
 
-def _drowned(measured: Measured, agop: FactoredMatrix) -> str:
+def _drowned(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> str:
     """Return why nothing is known of the AGOP, in words; nothing where something is."""
-    if agop.norm() == 0 or (agop.trace() > 0 and (measured.rounding is None or measured.rounding.error < 1)):
+    size = float(measured.S.trace())
+    if size == 0 or nfm.norm() == 0:
+        return ""
+    # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
+    left = torch.finfo(nfm.weight.W.dtype).eps * size * nfm.trace()
+    if agop.trace() > left and (measured.rounding is None or measured.rounding.error < 1):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 

@@ -29,6 +29,7 @@ def measured_by_hand():
     with torch.enable_grad():
         f = plain(P, X.double(), tap)
         f = chosen(f).reshape(len(X), -1)
+        f = f + 0 * sum(zero.sum() for _, _, zero in sites)  # also where it depends on none
     S, rows, weights = {}, {}, {}
     for column in range(f.shape[1]):
         zeros = [zero for _, _, zero in sites]
@@ -58,7 +59,8 @@ def compare():
         size = float(S.norm())
         N, A = W.T @ W, W.T @ S @ W
         if "cancel to rounding" in layer["note"]:
-            assert float(A.trace()) <= rounding * float(W.square().sum()), (name, float(A.trace()))
+            share = rounding + 20 * torch.finfo(X.dtype).eps * size
+            assert float(A.trace()) <= share * float(N.trace()), (name, float(A.trace()))
             continue
         difference = float((layer.S - S).norm())
         # Deltas that cancel in part keep the rounding of what cancelled.
