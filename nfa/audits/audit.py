@@ -11,7 +11,6 @@ from torch import Tensor
 from nfa.audits.about import About
 from nfa.audits.files import PARTS, load_audit, save_audit
 from nfa.audits.methods import methods
-from nfa.audits.verdict import NetworkVerdict, network_verdict
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import printable_lines
@@ -136,11 +135,6 @@ class Audit:
     def init_score(self) -> Score | None:
         """The score of the network before training, where there is one."""
         return self.about.init_score
-
-    @property
-    def verdict(self) -> NetworkVerdict:
-        """What the network's score shows; the layers have verdicts of their own, in the column `verdict`."""
-        return network_verdict(self.score, self.init_score, bool(self.about.classes))
 
     @property
     def skipped(self) -> list[dict[str, str]]:

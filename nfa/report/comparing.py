@@ -13,6 +13,7 @@ from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
+from nfa.report.words import verdict
 
 COMPARED = (
     *("verdict", "alignment", "alignment_null", "cosine", "rotated_cosine", "untrained_cosine"),
@@ -109,7 +110,7 @@ def _loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
 
 
 def _summary(name: str, audit: Audit) -> list[Cell]:
-    score, before, found = audit.score, audit.init_score, audit.verdict
+    score, before, found = audit.score, audit.init_score, verdict(audit)
     says = {True: "yes", False: "no", None: "unknown"}[found.learned]
     return [
         cell(name, heading=True),
