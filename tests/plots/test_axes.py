@@ -50,7 +50,7 @@ def test_similarities_stand_where_they_are_with_intervals_and_nulls(ax):
     assert [part[:, 0].tolist() for colour, part in parts if colour == ROLES["agop"]] == [[0.7, 0.9]]
     strokes = [part for _, part in parts if len({*part[:, 0]}) == 1]
     assert {0.4, 0.5, 0.3} <= {float(part[0, 0]) for part in strokes}
-    assert texts(ax) == ["AGOP", "init", "untrained network", "by chance: S turned at random; with init, k/(k+d)"]
+    assert texts(ax) == ["AGOP", "init", "untrained network", "independent weights, k/(k+d)"]
     assert ax.get_xlabel() == "cosine, 95 % interval over samples"
 
 
