@@ -9,7 +9,8 @@ from nfa.plots.theme import INK, MARKERS, ROLES, literal, themed
 
 NULLS = {
     "untrained": ("init", "untrained network"),
-    "chance": ("null", "by chance: S turned at random; with init, k/(k+d)"),
+    "rotated": ("null", "gradients turned at random"),
+    "chance": ("null", "independent weights, k/(k+d)"),
 }
 """Columns of nulls: the role that colours them, and what the legend calls them."""
 

@@ -13,6 +13,7 @@ from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
+from nfa.report.tables import SERIES
 from nfa.report.words import verdict
 
 COMPARED = (
@@ -72,10 +73,10 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
     layers = list(dict.fromkeys(layer["name"] for audit in audits.values() for layer in audit))
     drawer = Drawer()
     figures = [
-        similarities_figure(_similarities(audits, column, untrained, chance, interval), drawer, what)
-        for column, untrained, chance, interval, what in (
-            ("cosine", "untrained_cosine", "rotated_cosine", True, "Cosine of NFM and AGOP"),
-            ("init_cosine", None, "init_cosine_null", False, "Cosine of the NFM and the NFM before training"),
+        similarities_figure(_similarities(audits, column, interval), drawer, what)
+        for column, interval, what in (
+            ("cosine", True, "Cosine of NFM and AGOP"),
+            ("init_cosine", False, "Cosine of the NFM and the NFM before training"),
         )
         if any(layer[column] == layer[column] for audit in audits.values() for layer in audit)
     ]
@@ -145,9 +146,8 @@ def _value(layer: LayerAudit, column: str) -> Any:
     return layer.row.get(column, float("nan"))
 
 
-def _similarities(
-    audits: Mapping[str, Audit], column: str, untrained: str | None, chance: str, interval: bool
-) -> pd.DataFrame:
+def _similarities(audits: Mapping[str, Audit], column: str, interval: bool) -> pd.DataFrame:
+    nulls = SERIES[column][2]
     rows: list[dict[str, Any]] = []
     for name, audit in audits.items():
         for layer in audit:
@@ -159,8 +159,7 @@ def _similarities(
                     "value": layer[column],
                     "low": low,
                     "high": high,
-                    "untrained": layer[untrained] if untrained else float("nan"),
-                    "chance": layer[chance],
+                    **{null: layer[its] for null, its in nulls.items()},
                 }
             )
     return pd.DataFrame(rows)

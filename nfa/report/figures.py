@@ -111,7 +111,7 @@ def similarities_figure(table: pd.DataFrame, drawer: Drawer, what: str) -> Drawi
     alt = f"{what}: " + "; ".join(
         f"{row.layer}, {row.series} {row.value:.2f}" for row in table.dropna(subset="value").itertuples()
     )
-    nulls = table[["untrained", "chance"]].notna().any().any()
+    nulls = table.filter(["untrained", "rotated", "chance"]).notna().any(axis=None)
     caption = f"{what}."
     if table["low"].notna().any():
         caption += " Intervals may be narrower than their dots."

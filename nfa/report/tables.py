@@ -16,13 +16,13 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import ALPHAS, PowerScan
 from nfa.features.weight import CUTOFF
 
-SERIES = {
-    "cosine": ("AGOP", "agop", "untrained_cosine", "rotated_cosine"),
-    "cosine_centered": ("centered AGOP", "centered", None, None),
-    "cosine_sqrt": ("square root of AGOP", "nfm", "untrained_cosine_sqrt", None),
-    "init_cosine": ("NFM before training", "init", None, "init_cosine_null"),
+SERIES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "cosine": ("AGOP", "agop", {"untrained": "untrained_cosine", "rotated": "rotated_cosine"}),
+    "cosine_centered": ("centered AGOP", "centered", {}),
+    "cosine_sqrt": ("square root of AGOP", "nfm", {"untrained": "untrained_cosine_sqrt"}),
+    "init_cosine": ("NFM before training", "init", {"chance": "init_cosine_null"}),
 }
-"""The similarities of NFM that are drawn: what each is with, its colour, its untrained null, its null by chance."""
+"""The similarities of NFM that are drawn: what each is with, its colour, and the columns of its nulls."""
 
 POINTS = 80
 """Eigenvalues of a spectrum that are drawn, spread evenly over the logarithm of their rank."""
@@ -35,7 +35,7 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
     """Return the similarities of each layer's NFM beside their nulls, as `nfa.plots.similarities` takes them."""
     rows = []
     for layer in audit:
-        for column, (series, role, null, chance) in SERIES.items():
+        for column, (series, role, nulls) in SERIES.items():
             interval = (layer["ci_low"], layer["ci_high"]) if column == "cosine" else (math.nan, math.nan)
             rows.append(
                 {
@@ -45,8 +45,10 @@ def similarity_table(audit: Audit) -> pd.DataFrame:
                     "value": layer[column],
                     "low": interval[0],
                     "high": interval[1],
-                    "untrained": layer[null] if null else math.nan,
-                    "chance": layer[chance] if chance else math.nan,
+                    **{
+                        null: layer[nulls[null]] if null in nulls else math.nan
+                        for null in ("untrained", "rotated", "chance")
+                    },
                 }
             )
     table = pd.DataFrame(rows)

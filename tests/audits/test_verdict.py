@@ -123,7 +123,7 @@ def test_what_is_said_of_each_verdict():
     assert "no score shows that the network learned, so this is no sign" in said({}, learned=None)
     assert "alignment is undefined (a note)" in said(NO_ALIGNMENT)
     assert "too few samples" in said({"alignment_low": math.nan})
-    assert "the same for every row" in said({"trivial": True})
+    assert "the same for every sample" in said({"trivial": True})
     assert "the same for every sample" in said({"ci_low": 0.9, "ci_high": 0.9})
     for change in ({"agop_trace": 0.0}, NO_ALIGNMENT | {"agop_trace": math.nan}):
         for learned in (True, False, None):

@@ -48,7 +48,8 @@ def test_similarities_stand_beside_their_nulls(audited):
         assert (row["low"], row["high"], row["untrained"]) == (
             layer["ci_low"], layer["ci_high"], layer["untrained_cosine"],
         )  # fmt: skip
-        assert row["chance"] == layer["rotated_cosine"]
+        assert row["rotated"] == layer["rotated_cosine"]
+        assert np.isnan(row["chance"])
         row = table.loc[(layer["name"], "NFM before training")]
         assert row["chance"] == layer["d_out"] / (layer["d_out"] + layer["d_in"])
         row = table.loc[(layer["name"], "square root of AGOP")]
