@@ -18,6 +18,9 @@ from nfa.common.shown import shown
 SINGLE, DOUBLE = 3.25, 6.75
 """Width in inches of a figure in one column of a paper, and across both."""
 
+INK = "#262626"
+"""Axes and text."""
+
 ROLES = {
     "network": "#465FB4",
     "nfm": "#465FB4",
@@ -28,6 +31,7 @@ ROLES = {
     "kernel": "#3D97F9",
     "forest": "#703845",
     "null": "#7F8380",
+    "sample": INK,
 }
 """What a colour stands for. A network and its NFM share one; every other two are told apart with any kind of
 colour vision, and all stand out from white paper."""
@@ -45,14 +49,12 @@ MARKERS = {
     "kernel": "P",
     "forest": "X",
     "null": "_",
+    "sample": "*",
 }
 """The roles' markers: nothing is told by colour alone."""
 
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 """Colour maps of quantities from 0 up, and of signed ones (0 in the middle)."""
-
-INK = "#262626"
-"""Axes and text."""
 
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -73,6 +75,7 @@ _RC: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 4.0,
     "patch.linewidth": 0.5,
@@ -84,6 +87,7 @@ _RC: dict[str, Any] = {
     "ytick.color": INK,
     "text.color": INK,
     "axes.prop_cycle": cycler(color=PALETTE),
+    "figure.figsize": (SINGLE, 0.75 * SINGLE),
     "image.cmap": SEQUENTIAL,
     "image.interpolation": "none",  # a pixel of the picture stays one, at any size
     "savefig.dpi": 300.0,
@@ -140,12 +144,20 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
         InputError: the name ends otherwise, or the file cannot be written.
     """
     file = Path(path)
-    one_of("out", file.suffix.lower(), _METADATA)
     try:
-        fig.savefig(file, metadata=_METADATA[file.suffix.lower()])
+        fig.savefig(file, metadata=_METADATA[suffix_of("out", file)])
     except OSError as error:
         raise InputError("out", f"cannot write {file} ({error.strerror})") from error
     return file
+
+
+def suffix_of(argument: str, path: Path) -> str:
+    """Return the ending of a figure's file.
+
+    Raises:
+        InputError: it is none of .pdf, .png and .svg.
+    """
+    return one_of(argument, path.suffix.lower(), _METADATA)
 
 
 def literal(text: object, most: int = 28) -> str:

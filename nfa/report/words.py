@@ -48,7 +48,7 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
     """
     row = layer.row
     says = _SAYS[row["verdict"]](row, learned, thresholds)
-    return f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
+    return f"Layer {row['name']} ({row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
 def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
