@@ -1,7 +1,6 @@
 """The command line: its commands, and its exit statuses."""
 
 import sys
-from typing import Any
 
 import typer
 
@@ -25,10 +24,6 @@ app.command("train")(train_command)
 app.command("demo")(demo_command)
 app.command("seed")(seed_command)
 
-# The base of all that typer raises on a wrong call; its home moved between versions.
-_CallError: Any = typer.BadParameter.__mro__[2]
-
-
 INTERRUPTED = 130
 """What typer returns after Ctrl-C."""
 
@@ -39,7 +34,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error))
-    except _CallError as error:
+    except typer.TyperException as error:
         _fail(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED

@@ -112,6 +112,38 @@ def jackknife(W, J):
     return max(-1, min(1, centre - reach)), max(-1, min(1, centre + reach))
 
 
+DELTA = ("alignment", "alignment_null", "alignment_z")
+"""What is asked of the weights' change, and of the untrained network."""
+
+
+def nulls(W, S):
+    """Moments of <C, OSO'> and the null of cosine(NFM, AGOP), from traces as in the algebra: O Haar on O(k)."""
+    k, C = len(S), W @ W.T
+    c1, c2, t1, t2 = np.trace(C), np.sum(C * C), np.trace(S), np.sum(S * S)
+    b = (t2 - t1**2 / k) / ((k - 1) * (k + 2)) if k > 1 else 0.0
+    a = (t1**2 - 2 * b * k) / k**2
+    mean = t1 * c1 / k
+    variance = a * c1**2 + 2 * b * c2 - mean**2
+    square = (a + b) * c2 + b * c1**2
+    return (mean, math.sqrt(max(0.0, variance))), t1 * c2 / k / math.sqrt(c2 * square)
+
+
+def alignment(W, S):
+    """The columns of the alignment of C = WW' and S."""
+    C, (mean, sd) = W @ W.T, nulls(W, S)[0]
+    norms = np.linalg.norm(C) * np.linalg.norm(S)
+    if len(S) == 1 or sd < 1e-6 * norms:  # one unit, or a multiple of the identity
+        return dict.fromkeys(("alignment", "alignment_null", "alignment_z", "alignment_excess"), math.nan)
+    value, null = np.sum(C * S) / norms, mean / norms
+    return {
+        "alignment": value,
+        "alignment_null": null,
+        "alignment_null_sd": sd / norms,
+        "alignment_z": (np.sum(C * S) - mean) / sd,
+        "alignment_excess": (value - null) / (1 - null),
+    }
+
+
 def expected_rows(net, X, outputs="logits", init=None):
     """Every numeric column of an audit, from dense d x d matrices."""
     layers = jacobians(net, X, outputs)
@@ -141,11 +173,15 @@ def expected_rows(net, X, outputs="logits", init=None):
             r = min(10, rank(N), rank(A))
             row["subspace_overlap"] = np.sum((top(N, r).T @ top(A, r)) ** 2) / r
             row["subspace_overlap_null"] = r / d
-            if not trivial and len(J) > 1:
-                row["cosine_centered"] = cosine(N, Ac)
-                row["pearson_sqrt_centered"] = pearson(N, power(Ac, 0.5))
-            else:
-                row["cosine_centered"] = row["pearson_sqrt_centered"] = math.nan
+            row["cosine_centered"] = cosine(N, Ac) if not trivial and len(J) > 1 else math.nan
+            # With k <= d alone, J determines delta, and so S.
+            S = np.einsum("nck,ncl->kl", delta, delta) / len(J)
+            if k <= d:
+                row |= alignment(W, S)
+                _, row["rotated_cosine"] = nulls(W, S)
+                low, high = jackknife(W.T, delta)
+                defined = not math.isnan(row["alignment"])
+                row["alignment_low"], row["alignment_high"] = (low, high) if defined else (math.nan, math.nan)
         if initial is not None:
             W0, J0 = initial
             N0, A0, dW = W0.T @ W0, gradient_outer_product(J0), W - W0
@@ -157,9 +193,15 @@ def expected_rows(net, X, outputs="logits", init=None):
             )
             row["delta_norm"] = np.linalg.norm(dW) / np.linalg.norm(W)
             row["delta_cosine"] = cosine(dW.T @ dW, A)
+            row["moved"] = (1 - cosine(N, N0)) / (1 - k / (k + d))
             # dW in the audited layer: its gradient is delta dW, delta taken at the trained network.
             S = np.einsum("nck,ncl->kl", delta, delta) / len(J)
             if k <= d:  # only there does J determine delta
+                delta_0 = J0 @ np.linalg.pinv(W0)
+                before = alignment(W0, np.einsum("nck,ncl->kl", delta_0, delta_0) / len(J))
+                row |= {f"untrained_{name}": before[name] for name in DELTA}
+                if np.any(dW):
+                    row |= {f"delta_{name}": value for name, value in alignment(dW, S).items() if name in DELTA}
                 row["cnfa_cosine"] = cosine(dW.T @ dW, dW.T @ S @ dW)
                 row["cnfa_pearson"] = pearson(dW.T @ dW, dW.T @ S @ dW)
         rows.append(row)

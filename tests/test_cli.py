@@ -67,7 +67,7 @@ def test_every_option_of_audit(trained, tmp_path, capsys):
     status, _, err = run(
         capsys, "audit", trained / "net.safetensors", "--data", "digits", "--out", tmp_path, "--outputs", "output:3",
         "--layers", "layers.[01]", "--split", "test", "--samples", 50, "--probes", 2, "--device", "cpu", "--seed", 7,
-        "--no-report", "--loss", "onehot_mse",
+        "--no-report", "--loss", "onehot_mse", "--published", "--init", trained / "init.safetensors",
     )  # fmt: skip
     assert (status, err) == (0, "")
     saved = json.loads((tmp_path / "audit.json").read_text())
@@ -77,7 +77,18 @@ def test_every_option_of_audit(trained, tmp_path, capsys):
     assert [layer["name"] for layer in saved["layers"]] == ["layers.0", "layers.1"]
     assert saved["layers"][0]["fact_lambda"] is not None
     assert saved["layers"][0]["fact_residual"] is None  # trained without weight decay
+    assert saved["layers"][0]["published_cosine"] is not None
     assert not (tmp_path / "report.html").exists()
+
+
+def test_published_numbers_without_init_are_refused(trained, tmp_path, capsys):
+    call = ("audit", trained / "net.safetensors", "--data", "digits", "--out", tmp_path / "o", "--published")
+    status, _, err = run(capsys, *call)
+    assert status == 2
+    assert err.strip().endswith(
+        "published: the published numbers are of the weights' change: give init=, the network before"
+    )
+    assert err.count("\n") == 1
 
 
 def test_a_factory_and_a_table(tmp_path, capsys, monkeypatch):
@@ -210,7 +221,8 @@ def test_demo(tmp_path, capsys):
     assert (audit.score.rows, audit.about.split) == ("test", "train")
     for layer in list(audit)[:-1]:
         assert layer["ci_low"] > 0.2 + max(layer["untrained_cosine"], layer["init_cosine_null"])
-    assert out.count("this layer has learned features") == 3
+    assert out.count("consistent with feature learning") == 3
+    assert [layer["verdict"] for layer in audit] == ["learned"] * 3 + ["trivial"]
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])

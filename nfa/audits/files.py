@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load_file
 from torch import Tensor
 
 from nfa.audits.about import About, null_for_nan
@@ -42,7 +42,7 @@ def save_audit(about: About, rows: list[Row], matrices: list[Matrices], folder: 
     with replacing("out", out / MATRICES, out / TABLE) as (new_matrices, new_table):
         write_tensors(new_matrices, tensors)
         whole = {"schema": SCHEMA} | about.to_json()
-        whole["features_sha256"] = hashlib.sha256(new_matrices.read_bytes()).hexdigest()
+        whole["features_sha256"] = _sha256(new_matrices)
         whole["layers"] = [{column: null_for_nan(value) for column, value in row.items()} for row in rows]
         new_table.write_text(json.dumps(whole, indent=1, allow_nan=False))
 
@@ -50,7 +50,7 @@ def save_audit(about: About, rows: list[Row], matrices: list[Matrices], folder: 
 def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Matrices]]:
     """Read both files; see `Audit.load`."""
     table = existing_file("audit", Path(folder) / TABLE)
-    content = existing_file("audit", Path(folder) / MATRICES).read_bytes()
+    matrices_file = existing_file("audit", Path(folder) / MATRICES)
     try:
         whole = json.loads(table.read_text())
         if whole["schema"] != SCHEMA:
@@ -61,11 +61,11 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         if not rows:
             raise KeyError("layers")
         # Audits of 0.1.0 do not know the hash of their matrices.
-        if whole.get("features_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
+        if whole.get("features_sha256", "") not in ("", _sha256(matrices_file)):
             raise InputError(
                 "audit", f"{folder} does not hold a whole audit: {TABLE} and {MATRICES} are of different audits"
             )
-        tensors = load(content)
+        tensors = load_file(str(matrices_file))
         matrices = [_matrices(row, tensors) for row in rows]
     except (
         json.JSONDecodeError,
@@ -77,6 +77,11 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
     ) as error:
         raise InputError("audit", f"{folder} does not hold a whole audit") from error
     return about, rows, matrices
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _row(saved: dict[str, Any], about: About, earlier: bool) -> Row:

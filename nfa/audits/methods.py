@@ -86,7 +86,7 @@ def _sentences(about: About, with_init: bool) -> list[str]:
         f"A layer counts as aligned at $z \\ge {thresholds.z:g}$ with an excess (alignment less its null, over one "
         f"less the null) of at least {thresholds.excess:g} and an interval above the null"
         + (
-            f" and above the untrained network's alignment, and as having learned features where moreover moved is at "
+            f" and with more excess than the untrained network's alignment, and as having learned features where moreover moved is at "
             f"least {thresholds.moved:g}"
             if with_init
             else ""

@@ -15,6 +15,7 @@ from nfa.audits.rows import Rows, rows_of
 from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.features.columns import ALWAYS, ON_REQUEST
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
@@ -24,9 +25,10 @@ from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select, alone_with, untouched
 
 
+@stated_precision()
 def audit(
     net: nn.Module | Model | Any,
     data: Any,
@@ -144,12 +146,13 @@ class Settings:
         """Return a network as a function of the rows."""
         return Forward(model, self.forward_args, self.head, rows.feature_shape)
 
-    def measure(self, probe: Probe, layers: list[Layer], *, grouped: bool, label: str) -> Iterator[Measured]:
-        """Yield the sums behind each layer's AGOP."""
+    def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
+        """Yield the sums behind each layer's AGOP: by group and with some rows in another precision, or only sums."""
         return measure(
             probe,
             layers,
-            grouped=grouped,
+            grouped=whole,
+            again=whole,
             batch_size=self.batch_size,
             probes=self.probes,
             seed=self.seed,
@@ -169,9 +172,9 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     init = None if before is None else settings.forward(before, rows)
     gradients = {} if settings.loss is None else _loss_gradients(forward, rows, settings.loss)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
-    with Probe(forward, rows.measured, settings.outputs) as probe:
+    together = [forward.net] if init is None else [forward.net, init.net]
+    with alone_with(*together), Probe(forward, rows.measured, settings.outputs) as probe:
         chosen = probe.choose(settings.layers)
-        n_outputs, skipped = probe.n_outputs, probe.skipped()
         found_score = _score(model, forward, rows)
         init_score: Score | None = None
         initial: dict[str, Measured] = {}
@@ -180,19 +183,21 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
                 init_score = _score(model, init, rows)
                 initial = {each.layer.name: each for each in _measured_init(init, rows, chosen, settings)}
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-        published = {}
-        if settings.published:
-            published = {layer.name: settings.published_columns(probe, layer, initial[layer.name]) for layer in chosen}
         learned = network_verdict(found_score, init_score, bool(model.classes)).learned
         found = []
-        for measured in settings.measure(probe, chosen, grouped=True, label="measuring"):
+        for measured in settings.measure(probe, chosen, whole=True, label="measuring"):
             name = measured.layer.name
-            layer = LayerMeasures(
-                numbers[name], measured, initial.pop(name, None), gradients.get(name), decay, published.get(name)
-            )
+            before_it = initial.pop(name, None)
+            if init is not None and before_it is None:
+                raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
+            published = None
+            if settings.published and before_it is not None:
+                published = settings.published_columns(probe, measured.layer, before_it)
+            layer = LayerMeasures(numbers[name], measured, before_it, gradients.get(name), decay, published)
             columns = row(layer, settings.groups)
             columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
             found.append(_layer_audit(layer, columns))
+        skipped = probe.skipped()  # a pass over the data may show more of it
     about = About(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
@@ -203,7 +208,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         feature_names=rows.feature_names,
         feature_shape=rows.feature_shape or (),
         classes=model.classes or (),
-        n_outputs=n_outputs,
+        n_outputs=probe.n_outputs,
         outputs=settings.outputs_name,
         probes=settings.probes,
         seed=settings.seed,
@@ -249,7 +254,7 @@ def _measured_init(init: Forward, rows: Rows, chosen: list[Layer], settings: Set
             if shapes[layer.name].weight.shape != layer.weight.shape:
                 raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
         same = [shapes[layer.name] for layer in chosen]
-        yield from settings.measure(probe, same, grouped=False, label="measuring init")
+        yield from settings.measure(probe, same, whole=False, label="measuring init")
 
 
 def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:

@@ -40,7 +40,7 @@ class Thresholds:
         InputError: a threshold that is no finite number of at least 0.
 
     >>> Thresholds().in_words()
-    'aligned: z of 3 or more, excess of 0.05 or more, interval above chance and above the untrained network; \
+    'aligned: z of 3 or more, excess of 0.05 or more, interval further above chance than the untrained network; \
 moved: 0.05 or more'
     """
 
@@ -56,8 +56,8 @@ moved: 0.05 or more'
     def in_words(self) -> str:
         """Say what aligned and moved mean."""
         return (
-            f"aligned: z of {self.z:g} or more, excess of {self.excess:g} or more, interval above chance and above the "
-            f"untrained network; moved: {self.moved:g} or more"
+            f"aligned: z of {self.z:g} or more, excess of {self.excess:g} or more, interval further above chance than "
+            f"the untrained network; moved: {self.moved:g} or more"
         )
 
 
@@ -124,19 +124,30 @@ def is_trivial(row: Mapping[str, Any]) -> bool:
 
 def is_dead(row: Mapping[str, Any]) -> bool:
     """Return whether the weight is 0, or the outputs do not depend on the layer."""
-    return math.isnan(row["cosine"])
+    return 0.0 in (row["nfm_trace"], row["agop_trace"])
 
 
 def is_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
     """Return whether W's left vectors lie where the output's gradients are, beyond chance and by enough to matter."""
-    floor = row["alignment_null"]
-    if not math.isnan(row["untrained_alignment"]):
-        floor = max(floor, row["untrained_alignment"])
     return bool(
         row["alignment_z"] >= thresholds.z
         and row["alignment_excess"] >= thresholds.excess
-        and row["alignment_low"] > floor
+        and row["alignment_low"] > row["alignment_null"]
+        and not is_as_before(row)
     )
+
+
+def is_as_before(row: Mapping[str, Any]) -> bool:
+    """Return whether the alignment is no further above chance than before training, where that is known.
+
+    Each is compared with its own null: the level that chance gives is that of the spectra, which training changes.
+    """
+    before = _excess(row["untrained_alignment"], row["untrained_alignment_null"])
+    return not math.isnan(before) and _excess(row["alignment_low"], row["alignment_null"]) <= before
+
+
+def _excess(value: float, null: float) -> float:
+    return (value - null) / (1 - null)
 
 
 def knows_init(row: Mapping[str, Any]) -> bool:

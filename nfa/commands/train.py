@@ -84,6 +84,7 @@ def train_network(
 ) -> Any:
     """Divide, scale, build, train and save; return the network, its initialisation and the prepared data."""
     from nfa.common.checks import output_folder
+    from nfa.common.writing import replacing
     from nfa.data import Scaling
     from nfa.formats import save_model
     from nfa.network import MLP, Model, train
@@ -102,7 +103,8 @@ def train_network(
     for name, each in (("net", done.net), ("init", done.init)):
         known = (split | {"rows": rows.n}, rows.feature_names, rows.class_names, done.settings)
         save_model(out / f"{name}.safetensors", Model(each, name, fitted, *known))
-    done.history.to_csv(out / "history.csv", index=False)
+    with replacing("out", out / "history.csv") as (new,):
+        done.history.to_csv(new, index=False)
     last = done.history.iloc[-1]
     say(
         f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nfa.common.errors import InputError, Place
+from nfa.common.writing import unused_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +117,7 @@ def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".nfa-writable"
+        probe = folder / unused_name()
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -66,3 +66,18 @@ class Place:
         InputError('model', 'net.pt: two norms follow one another')
         """
         return InputError(self.argument, f"{self.part}: {reason}" if self.part else reason)
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error means that memory ran out: Python's, or one of torch's.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    (True, True)
+    >>> out_of_memory(RuntimeError("shapes cannot be multiplied"))
+    False
+    """
+    # torch's for accelerators has a type of its own, the one for the CPU only its text.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error))
+    )

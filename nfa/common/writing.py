@@ -12,8 +12,14 @@ from nfa.common.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOCK = ".nfa-lock"
-"""Name of the file by which a run holds a folder."""
+
+def unused_name() -> str:
+    """Return a file name that no other run uses, hidden and short.
+
+    >>> unused_name() == unused_name()
+    False
+    """
+    return f".nfa-{os.getpid()}-{secrets.token_hex(4)}.partial"
 
 
 @contextmanager
@@ -38,7 +44,7 @@ def replacing(argument: str, *paths: Path) -> Iterator[tuple[Path, ...]]:
     >>> [each.name for each in file.parent.iterdir()]
     ['a.txt']
     """
-    new = tuple(path.with_name(f".nfa-{os.getpid()}-{secrets.token_hex(4)}.partial") for path in paths)
+    new = tuple(path.with_name(unused_name()) for path in paths)
     try:
         yield new
         for written, path in zip(new, paths, strict=True):
@@ -73,24 +79,28 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", header: dict[str,
 
 
 @contextmanager
-def alone(argument: str, folder: Path) -> Iterator[None]:
-    """Hold a folder for this run; the system lets go of it when the run ends, however it ends.
+def alone(argument: str, path: Path) -> Iterator[None]:
+    """Hold a file for this run, by a lock beside it; the system opens the lock when the run ends, however it ends.
 
     Args:
         argument: What errors blame.
-        folder: An existing folder.
+        path: The file, which need not exist yet.
 
     Raises:
-        InputError: another run holds it.
+        InputError: another run holds it, or its folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK)
+    place = path.with_name(f".{path.name}.lock")
+    lock = FileLock(place)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise InputError(argument, f"another run is writing to {folder}") from error
+        raise InputError(argument, f"another run is writing {path}") from error
+    except OSError as error:
+        raise InputError(argument, f"cannot write to {path.parent} ({error.strerror or error})") from error
     try:
         yield
     finally:
+        place.unlink(missing_ok=True)
         lock.release()

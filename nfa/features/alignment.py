@@ -114,18 +114,6 @@ def rotated_cosine(C: Tensor, S: Tensor) -> float:
     return min(1.0, s * math.sqrt(c2) / math.sqrt(square)) if square > 0 else math.nan
 
 
-def haar(k: int, generator: torch.Generator) -> Tensor:
-    """Return an orthogonal matrix drawn uniformly (Haar on O(k)), k x k, float64.
-
-    >>> O = haar(3, torch.Generator().manual_seed(0))
-    >>> bool(torch.allclose(O @ O.T, torch.eye(3, dtype=torch.float64)))
-    True
-    """
-    Q, R = torch.linalg.qr(torch.randn(k, k, generator=generator, dtype=torch.float64))
-    rotation: Tensor = Q * R.diagonal().sign()  # with these signs, Q does not depend on the algorithm
-    return rotation
-
-
 def _split(M: Tensor) -> tuple[float, Tensor]:
     """Return the mean eigenvalue of M, and M less that multiple of the identity, float64, in a unit of M's own."""
     traceless = M.double() / unit_of(M)

@@ -122,7 +122,7 @@ _TABLE = (
         "verdict",
         "verdict",
         "What the numbers show, in a word: learned, moved, kept, aligned, unclear, trivial, dead or no score. By "
-        "convention, aligned is z of 3 or more, excess of 0.05 or more and an interval above chance and above the "
+        "convention, aligned is z of 3 or more, excess of 0.05 or more and an interval further above chance than the "
         "untrained network; moved is 0.05 or more (thresholds= sets others).",
         str,
         True,
@@ -231,7 +231,8 @@ _TABLE = (
     ),
     Column("untrained_cosine_sqrt", "null", "Null of cosine_sqrt: the same before training.", needs_init=True),
     Column("untrained_alignment", "null", "Alignment in the network before training.", needs_init=True),
-    Column("untrained_alignment_z", "null", "Its z.", needs_init=True),
+    Column("untrained_alignment_null", "null", "Mean of the same with S turned at random.", needs_init=True),
+    Column("untrained_alignment_z", "null", "untrained_alignment's z.", needs_init=True),
     Column(
         "init_cosine",
         "init",
@@ -321,7 +322,7 @@ def columns(groups: Collection[str] = ALWAYS) -> tuple[Column, ...]:
     """Return the columns of some groups, in order.
 
     >>> [column.name for column in columns(["fact"])]
-    ['fact_cosine', 'fact_lambda', 'fact_residual']
+    ['fact_cosine', 'fact_lambda', 'fact_residual', 'fact_rest']
     """
     return tuple(column for column in _TABLE if column.group in groups)
 

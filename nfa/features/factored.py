@@ -9,6 +9,7 @@ from torch import Tensor
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.notebook import html_table
+from nfa.features.polar import Polar
 from nfa.features.weight import CUTOFF, Weight, product, unit_of
 
 
@@ -42,7 +43,6 @@ class FactoredMatrix:
         # it (`relative_...`): its square may be beyond float64 where it is not.
         unit = 1.0 if S is None else unit_of(S)
         self._S = S if S is None or unit == 1.0 else S / unit
-        self._unit = unit
         self.scale = self.weight.unit * unit * self.weight.unit
 
     def __repr__(self) -> str:
@@ -170,19 +170,16 @@ class FactoredMatrix:
         return self.scale * values, self._lift(values, V)
 
     def power(self, alpha: float) -> "FactoredMatrix":
-        """Return M^alpha on M's range, factored over the same W.
+        """Return M^alpha on M's range.
 
-        With M = sum lam u u', u = W'SKv / lam: M^alpha = W' [SKV lam^(alpha-2) V'K'S] W, over lam above `CUTOFF`.
+        Eigenvalues at the level of rounding count as 0 (see `Polar`).
 
         Raises:
             InputError: alpha is not above 0.
         """
-        if not alpha > 0:
-            raise InputError("alpha", f"got {alpha}, expected a power above 0")
-        values, V = self.eigen
-        root = self._images(V) * values ** (alpha / 2 - 1)
-        # W here is divided by its unit, and so is what `power` returns once more: undo both.
-        return FactoredMatrix(self.weight, (self.scale**alpha / self.weight.unit**2) * (root @ root.T))
+        polar = Polar(self.weight.W)
+        M = polar.nfm if self._S is None else polar.agop(self._S)
+        return FactoredMatrix(self.scale ** (alpha / 2) * M.power(alpha).factor().T)
 
     def dense(self) -> Tensor:
         """Return the d x d matrix itself, float64."""
@@ -211,8 +208,15 @@ class _Raised(FactoredMatrix):
         if base.S is None:
             raise InputError("S", "only a matrix with an S of its own can be added to")
         super().__init__(base.weight, base.S + B.T @ B)
-        self._base, self._ratio = base, base._unit / self._unit
-        self._B = (B / math.sqrt(self._unit)).to(self.weight.W.dtype)
+        self._base, self._added = base, B
+
+    @cached_property
+    def _B(self) -> Tensor:
+        return (self._added * (self.weight.unit / math.sqrt(self.scale))).to(self.weight.W.dtype)
+
+    @property
+    def _ratio(self) -> float:
+        return self._base.scale / self.scale
 
     @cached_property
     def core(self) -> Tensor:

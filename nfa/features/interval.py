@@ -62,7 +62,8 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
     full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
         # In shares of the whole, so that no size of the gradients is too small or too large.
-        halves = [total.mul_(1 / (sums.draws * agop._unit)).to(S.dtype) for total in sums.group(group)]
+        share = weight.unit / agop.scale * weight.unit / sums.draws
+        halves = [total.mul_(share).to(S.dtype) for total in sums.group(group)]
         parts = [weight.compact(half) for half in halves]
         S_g, T_g = halves[0], parts[0]
         if len(parts) == 2:

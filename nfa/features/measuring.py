@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
 from nfa.data.samples import GROUPS
 from nfa.features.accumulator import IDENTICAL, Accumulator
 from nfa.features.factored import FactoredMatrix
+from nfa.features.rounding import Rounding, remeasured
 from nfa.features.weight import working_dtype
 from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
@@ -35,6 +37,7 @@ class Measured:
         mean: Mean over rows of delta for each output (c x k, float64).
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
+        rounding: A few of its rows in another precision; None where that was not asked for, or cannot be had.
     """
 
     layer: Layer
@@ -43,6 +46,7 @@ class Measured:
     mean: Tensor
     probes: int | None
     constant: bool = False
+    rounding: Rounding | None = None
 
     @property
     def rows(self) -> int:
@@ -69,11 +73,12 @@ def measure(
     probes: int | None = None,
     seed: int = 0,
     label: str = "measuring",
+    again: bool = False,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
     A pass over the data serves as many layers as `GROUP_BUDGET` allows (one at least); what a pass
-    measured is freed as it is taken.
+    measured is freed as it is taken. A layer that turns out not to be measurable is left out; `Probe.skipped` names it.
 
     Args:
         probe: An entered probe.
@@ -83,7 +88,9 @@ def measure(
         probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
         seed: The probes' seed.
         label: What a progress bar calls the work.
+        again: Whether to measure a few rows in another precision too.
     """
+    roundings = remeasured(probe, layers) if again else {}
     first = probe.first_deltas(layers, FIRST)
     groups = GROUPS if grouped else 1
     waiting = list(layers)
@@ -103,11 +110,13 @@ def measure(
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
             done = running.pop(layer.name)
+            if layer.name in probe.dropped:
+                continue
             done.finish()
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, S_centered, mean, probes, layer.name in constant)
+            yield Measured(layer, done, S_centered, mean, probes, layer.name in constant, roundings.get(layer.name))
 
 
 def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
@@ -153,6 +162,7 @@ def nfm(layer: Layer | Tensor) -> FactoredMatrix:
     return FactoredMatrix(layer.weight if isinstance(layer, Layer) else layer)
 
 
+@stated_precision()
 def agop(
     net: torch.nn.Module | Forward,
     data: Any,

@@ -28,6 +28,20 @@ def negligible(dtype: torch.dtype, k: int, d: int) -> float:
     return torch.finfo(dtype).eps * math.sqrt(k + d)
 
 
+def random_directions(d: int, m: int, generator: torch.Generator) -> Tensor:
+    """Return m orthonormal columns (d x m, float64), drawn uniformly: with Haar's distribution.
+
+    Source: Mezzadri, arXiv:math-ph/0609050: the Q of a QR decomposition whose R has a positive diagonal.
+
+    >>> V = random_directions(5, 2, torch.Generator().manual_seed(0))
+    >>> bool(torch.allclose(V.T @ V, torch.eye(2).double()))
+    True
+    """
+    Q, R = torch.linalg.qr(torch.randn(d, m, dtype=torch.float64, generator=generator))
+    directions: Tensor = Q * R.diagonal().sign()
+    return directions
+
+
 @dataclass(frozen=True, eq=False)
 class Spectral:
     """A positive semidefinite matrix by its eigenvectors of nonzero eigenvalue: M = V diag(t^2) V'.
@@ -78,6 +92,11 @@ class Spectral:
     def scaled(self, size: float) -> "Spectral":
         """Return M times the number that gives its Frobenius norm the square root `size`; 0 stays 0."""
         return self if self.rank == 0 else replace(self, roots=self.roots / self.size * size)
+
+    def factor(self) -> Tensor:
+        """Return R (d x m, float64) with M = RR'."""
+        directions = self.vectors if self.basis is None else self.basis @ self.vectors
+        return directions * self.roots
 
     def power(self, alpha: float) -> "Spectral":
         """Return M^alpha on M's range.
@@ -178,9 +197,7 @@ class Polar:
 
     def random(self, generator: torch.Generator) -> Spectral:
         """Return a matrix of the NFM's spectrum whose eigenvectors are drawn uniformly from W's row space."""
-        normal = torch.randn(self.rank, self.rank, dtype=torch.float64, generator=generator)
-        V, R = torch.linalg.qr(normal)
-        return Spectral(V * R.diagonal().sign(), self.s, self.Q)  # with these signs V has Haar's distribution
+        return Spectral(random_directions(self.rank, self.rank, generator), self.s, self.Q)
 
     def weight(self, M: Spectral | Tensor) -> Tensor:
         """Return U_M M^(1/2) (k x d, float64), U_M the polar factor of W M^(1/2).

@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nfa.features.alignment import haar
 from nfa.features.factored import FactoredMatrix
+from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 
 ALPHAS = tuple(round(0.05 * step, 2) for step in range(1, 41))
@@ -101,7 +101,7 @@ def rotated_scan(
     generator, S = torch.Generator().manual_seed(seed), agop.S.double()
     drawn = torch.full((draws, len(alphas)), math.nan, dtype=torch.float64)
     for row in drawn:
-        rotation = haar(len(S), generator)
+        rotation = random_directions(len(S), len(S), generator)
         turned = PowerScan(nfm, FactoredMatrix(nfm.weight, rotation @ S @ rotation.T))
         row.copy_(torch.tensor([turned.cosine(alpha) for alpha in alphas], dtype=torch.float64))
     return drawn.mean(0).tolist()

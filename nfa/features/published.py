@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.features.alignment import haar
 from nfa.features.measuring import Measured, measure
+from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 from nfa.features.weight import unit_of
 from nfa.probe import BATCH_SIZE, Layer, Probe
@@ -51,7 +51,7 @@ def published_columns(
     change = _Change.of(dW)
     generator = torch.Generator().manual_seed(seed)
     found: list[tuple[float, float, float]] = []
-    for O in (None, *(haar(len(dW), generator) for _ in range(DRAWS))):  # noqa: E741 (the paper's letter)
+    for O in (None, *(random_directions(len(dW), len(dW), generator) for _ in range(DRAWS))):  # noqa: E741 (the paper's letter)
         own = (dW if O is None else O @ dW).to(layer.weight)
         with probe.replacing({layer.name: own}):
             (measured,) = measure(

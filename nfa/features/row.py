@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.features.alignment import UNDEFINED, Alignment, alignment, rotated_cosine
-from nfa.features.columns import ALWAYS, columns
+from nfa.features.columns import ALWAYS, columns, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces, interval, probe_error
@@ -24,6 +24,9 @@ from nfa.features.weight import Weight
 
 FEW_DIGITS = 1e4
 """Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
+
+HANGS = 1e-3
+"""Where cosine(NFM, AGOP) of the same rows differs by more between float32 and float64, gradients hang on rounding."""
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Below it numbers lose digits one by one."""
@@ -55,7 +58,7 @@ class LayerMeasures:
     def __post_init__(self) -> None:
         """Check the range of NFM and AGOP, on which everything else rests."""
         for matrix, called in ((self.nfm, "NFM"), (self.agop, "AGOP")):
-            if matrix.scale < SMALLEST or matrix.trace() == math.inf:
+            if not SMALLEST <= matrix.scale < math.inf or not math.isfinite(matrix.trace()):
                 name = self.measured.layer.name
                 raise InputError("net", f"the {called} of layer {name} leaves the range of float64")
 
@@ -124,6 +127,13 @@ class LayerMeasures:
 
 
 Columns = dict[str, Any]
+
+ABOUT_AGOP = {
+    *(set(names(["alignment", "similarity", "root", "interval", "power", "subspace"])) - {"alpha_linear"}),
+    *("delta_cosine", "delta_alignment", "delta_alignment_null", "delta_alignment_z", "cnfa_cosine", "cnfa_pearson"),
+    *("agop_trace", "agop_effective_rank", "pearson_sqrt_centered"),
+}
+"""The columns that are NaN where the AGOP is rounding."""
 
 
 def identity(layer: LayerMeasures) -> Columns:
@@ -211,6 +221,7 @@ def untrained(layer: LayerMeasures) -> Columns:
         "untrained_cosine": cosine(nfm, agop),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
         "untrained_alignment": aligned.value,
+        "untrained_alignment_null": aligned.null,
         "untrained_alignment_z": aligned.z,
     }
 
@@ -269,7 +280,7 @@ def subspaces(layer: LayerMeasures) -> Columns:
 
 def remarks(layer: LayerMeasures) -> Columns:
     """What is undefined or unusual."""
-    notes = (_on_values(layer), _on_rows(layer), _on_certainty(layer), _on_init(layer))
+    notes = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
     return {"trivial": layer.measured.trivial, "note": "; ".join(note for each in notes for note in each)}
 
 
@@ -315,7 +326,17 @@ def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
     for group in groups:
         for measure in MEASURES.get(group, ()):
             found |= measure(layer)
+    if reason := _drowned(layer):
+        found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {column.name: found.get(column.name, math.nan) for column in columns(groups)}
+
+
+def _drowned(layer: LayerMeasures) -> str:
+    """Return why nothing is known of the AGOP, in words; nothing where something is."""
+    rounding = layer.measured.rounding
+    if layer.agop.norm() == 0 or (layer.agop.trace() > 0 and (rounding is None or rounding.error < 1)):
+        return ""
+    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
 
 def _on_values(layer: LayerMeasures) -> list[str]:
@@ -348,6 +369,17 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
     if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
         return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]
     return []
+
+
+def _on_rounding(layer: LayerMeasures) -> list[str]:
+    rounding = layer.measured.rounding
+    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
+        return []
+    own, in_float64 = rounding.cosines
+    if not abs(own - in_float64) > HANGS:
+        return []
+    found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"
+    return [f"gradients hang on rounding: {found}"]
 
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
+from nfa.common.writing import replacing, write_tensors
 from nfa.data.dataset import Scaling
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
@@ -32,7 +32,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """
     if not isinstance(model.net, MLP):
         raise InputError("net", f"only nfa.MLP can be saved as an nfa file, got {type(model.net).__name__}")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.net.state_dict().items()}
+    tensors = dict(model.net.state_dict())
     header: dict[str, Any] = {
         "schema": 1,
         "architecture": model.net.architecture,
@@ -46,10 +46,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         header["scaling"] = model.scaling.kind
         tensors[SCALING + "shift"] = torch.tensor(model.scaling.shift)
         tensors[SCALING + "scale"] = torch.tensor(model.scaling.scale)
-    try:
-        save_file(tensors, str(path), metadata={"nfa": json.dumps(header)})
-    except (OSError, SafetensorError) as error:
-        raise InputError("path", f"cannot write {path}: {error}") from error
+    with replacing("path", Path(path)) as (new,):
+        write_tensors(new, tensors, {"nfa": json.dumps(header)})
 
 
 def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nfa.common.errors import InputError
+from nfa.common.errors import InputError, out_of_memory
 from nfa.data.inputs import Inputs, count, leaves, map_inputs
+from nfa.network.checkpointed import graphs_kept
 from nfa.network.model import Model
 
 ForwardArgs = Callable[[Any], Any]
@@ -64,6 +66,10 @@ class Forward:
         if not isinstance(module, nn.Module):
             raise InputError("net", f"got {type(module).__name__}, expected a torch.nn.Module")
         self.net = unwrapped(module)
+        if torch.get_default_device().type == "meta":
+            raise InputError("net", "inside torch.device('meta') nothing has values; leave that context first")
+        if torch._C._functorch.peek_interpreter_stack() is not None:
+            raise InputError("net", "inside a transform of torch.func gradients are the transform's; leave it first")
         if isinstance(self.net, torch.jit.ScriptModule):
             raise InputError("net", "TorchScript hides its operations; hand over the nn.Module that it was made from")
         for name, parameter in self.net.named_parameters():
@@ -94,6 +100,8 @@ class Forward:
         except InputError:
             raise
         except _FAILURES as error:
+            if out_of_memory(error):
+                raise
             raise _refusal(inputs, error) from error
         if not isinstance(f, Tensor) or not f.is_floating_point():
             kind = f.dtype if isinstance(f, Tensor) else type(f).__name__
@@ -103,6 +111,13 @@ class Forward:
         if f.ndim == 0 or len(f) != n:
             raise InputError("net", f"its output has shape {tuple(f.shape)} for {n} rows of data")
         return f
+
+    def of(self, net: nn.Module) -> "Forward":
+        """Return the same call of a copy of the network, which may be of another dtype."""
+        found = copy.copy(self)
+        found.net = net
+        found.dtype = next(p.dtype for p in net.parameters() if p.is_floating_point())
+        return found
 
     def settle(self, inputs: Inputs) -> None:
         """Find out on a few samples how the network takes them.
@@ -116,6 +131,8 @@ class Forward:
             try:
                 self._run(inputs)
             except _FAILURES as error:
+                if out_of_memory(error):
+                    raise
                 # The message is that of the usual way.
                 if refusal is None or way == _Way(whole=False):
                     refusal = error if isinstance(error, InputError) else _refusal(inputs, error)
@@ -149,7 +166,7 @@ class Forward:
 
         here = map_inputs(moved, inputs)
         arguments = here if self.forward_args is None else self.forward_args(here)
-        with _as_written():
+        with _as_written(), _running(self.net):
             if isinstance(arguments, Mapping):
                 return self.net(**arguments)
             if isinstance(arguments, (tuple, list)):
@@ -216,4 +233,26 @@ def _as_written() -> Iterator[None]:
         # Nothing can be compiled where the compiler was never imported, and importing it takes seconds.
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if "torch.utils.checkpoint" in sys.modules:
+            stack.enter_context(graphs_kept())
         yield
+
+
+_here = threading.local()
+
+
+@contextmanager
+def _running(net: nn.Module) -> Iterator[None]:
+    """See that a network does not ask for itself while it runs.
+
+    Raises:
+        InputError: it does, from a hook of its own, say, which would go on for ever.
+    """
+    nets: list[nn.Module] = _here.__dict__.setdefault("nets", [])
+    if any(each is net for each in nets):
+        raise InputError("net", "it is examined from inside its own forward pass (a hook?); do it after the pass")
+    nets.append(net)
+    try:
+        yield
+    finally:
+        nets.pop()

@@ -91,10 +91,10 @@ def label_name(label: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def ended(f: Tensor, ending: str | None) -> Tensor:
+def with_ending(f: Tensor, ending: str | None) -> Tensor:
     """Return the answers of a network whose ending was taken off, from its logits f (n x ... x c).
 
-    >>> ended(torch.zeros(1, 2), "softmax")
+    >>> with_ending(torch.zeros(1, 2), "softmax")
     tensor([[0.5000, 0.5000]])
     """
     if ending is None:

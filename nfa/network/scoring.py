@@ -10,12 +10,12 @@ from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
 from nfa.data.samples import as_samples
 from nfa.network.forward import Forward
-from nfa.network.model import ended
+from nfa.network.model import with_ending
 
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
 ORDER_DOUBTED = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
-"""What is said of a score clearly below a constant answer's: chance does not do that, labels counted for others do."""
+"""Said of a score clearly below a constant answer's, which chance hardly explains and labels in another order do."""
 
 
 def rows_in_words(n: int, rows: str) -> str:
@@ -123,7 +123,7 @@ def score_outputs(
 
 
 class _Tally:
-    """Sums over batches of all that either kind of score needs; which it is, the last batch may decide."""
+    """The sums over batches that accuracy and R^2 need; any batch may show that the targets are no classes."""
 
     def __init__(self, ending: str | None, threshold: float | None = None) -> None:
         self.ending = ending
@@ -138,7 +138,7 @@ class _Tally:
     def add(self, f: Tensor, y: Tensor) -> None:
         """Take in a batch of outputs (n x ...) and targets."""
         positions = f[0].numel() // f.shape[-1] if f.ndim > 1 else 1
-        answers = ended(f, self.ending).reshape(len(f), -1).double()
+        answers = with_ending(f, self.ending).reshape(len(f), -1).double()
         f = f.reshape(len(f), -1)
         if self.n == 0:
             c = f.shape[1]
@@ -163,14 +163,14 @@ class _Tally:
             return
         if positions > 1:
             raise InputError("y", f"a class for each sample, but the network answers at {positions} positions")
-        last = len(self.counts) - 1
-        if int(classes.max()) > last or int(classes.min()) < 0:
+        largest = len(self.counts) - 1
+        if int(classes.max()) > largest or int(classes.min()) < 0:
             raise InputError(
                 "y",
-                f"classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {last} "
+                f"classes {int(classes.min())} to {int(classes.max())}, but the network has outputs 0 to {largest} "
                 "(classes= says which output is whose)",
             )
-        self.counts += torch.bincount(classes, minlength=last + 1)
+        self.counts += torch.bincount(classes, minlength=largest + 1)
         for number, threshold in enumerate(self.thresholds):
             guesses = f.argmax(1) if f.shape[1] > 1 else (f[:, 0] > threshold).long()
             self.hits[number] += (guesses == classes).sum()

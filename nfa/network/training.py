@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
+from nfa.common.writing import alone
 from nfa.data.dataset import Dataset
+from nfa.network.checkpoint import read_checkpoint, write_checkpoint
 from nfa.network.scoring import Score, score
 
 if TYPE_CHECKING:
@@ -120,7 +123,8 @@ def train(
 
     Raises:
         InputError: no targets, targets that do not fit loss or outputs, an unknown name, keep="best"
-            without val rows, a checkpoint of another call, or a loss that is no longer finite.
+            without val rows, a checkpoint that is damaged, of another call, or that another run is writing, or a loss
+            that is no longer finite.
     """
     import pandas as pd
 
@@ -155,20 +159,22 @@ def train(
         "network": str(getattr(net, "architecture", net)),
     }
     run = _Run(net, OPTIMIZERS[optimizer](net.parameters(), lr=lr, weight_decay=weight_decay), settings)
-    if checkpoint is not None and Path(checkpoint).exists():
-        run.resume(Path(checkpoint), epochs)
-    with progress("training", epochs - len(run.history)) as advance:
-        for epoch in range(len(run.history) + 1, epochs + 1):
-            started = time.perf_counter()
-            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(X)))
-            # What the network itself draws (dropout) follows from the seed too, and disturbs nobody else's draws.
-            with torch.random.fork_rng():
-                torch.manual_seed(seed * 1_000_003 + epoch)
-                value = run.epoch(X, y, order.to(X.device).split(batch_size), mean_loss(loss))
-            run.record(epoch, value, rows, validation, time.perf_counter() - started)
-            if checkpoint is not None:
-                run.save(Path(checkpoint))
-            advance(1)
+    path = None if checkpoint is None else Path(checkpoint)
+    with nullcontext() if path is None else alone("checkpoint", path):
+        if path is not None and path.exists():
+            run.resume(path, epochs)
+        with progress("training", epochs - len(run.history)) as advance:
+            for epoch in range(len(run.history) + 1, epochs + 1):
+                started = time.perf_counter()
+                order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(X)))
+                # What the network itself draws (dropout) follows from the seed too, and disturbs nobody else's draws.
+                with torch.random.fork_rng():
+                    torch.manual_seed(seed * 1_000_003 + epoch)
+                    value = run.epoch(X, y, order.to(X.device).split(batch_size), mean_loss(loss))
+                run.record(epoch, value, rows, validation, time.perf_counter() - started)
+                if path is not None:
+                    run.save(path)
+                advance(1)
     if keep == "best":
         net.load_state_dict(run.best)
     return Training(net, run.init, pd.DataFrame(run.history), settings | {"epochs": epochs})
@@ -238,19 +244,11 @@ class _Run:
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
         }
-        # Written beside and moved into place, so that a kill in the middle leaves the last good one.
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        write_checkpoint(path, state)
 
     def resume(self, path: Path, epochs: int) -> None:
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            settings, history, initial = state["settings"], state["history"], state["init"]
-            rest = [state[key] for key in ("net", "optimizer", "best")]
-        except Exception as error:
-            # torch.load answers a damaged file with many kinds of exception; every one means this.
-            raise InputError("checkpoint", f"cannot read {path}; delete it to start again") from error
+        state = read_checkpoint(path)
+        settings, history, initial = state["settings"], state["history"], state["init"]
         for key, value in self.settings.items():
             if settings.get(key) != value:
                 raise InputError(
@@ -264,9 +262,9 @@ class _Run:
         if initial.keys() != own.keys() or not all(torch.equal(initial[key], value) for key, value in own.items()):
             raise InputError("checkpoint", f"{path} began from another network; delete it to start again")
         self.history = history
-        weights, optimizer, self.best = rest
-        self.net.load_state_dict(weights)
-        self.optimizer.load_state_dict(optimizer)
+        self.best = state["best"]
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def _value(result: Score | None) -> float:

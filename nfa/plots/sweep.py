@@ -102,7 +102,7 @@ def _heat(table: pd.DataFrame, x: str, column: str, ax: Axes) -> Axes:
             value, null = float(values[row, place]), float(nulls[row, place])
             if value == value:
                 text = f"{value:.2f}" + ("" if null != null else f"\n({null:.2f})")
-                ink = "black" if float(np.asarray(image.norm(value))) > 0.6 else "white"
+                ink = "black" if float(np.ravel(image.norm(np.asarray(value)))[0]) > 0.6 else "white"
                 ax.text(place, row, text, ha="center", va="center", fontsize=7, color=ink)
     ax.set_xticks(range(len(places)), [literal(_written(value), 12) for value in places])
     ax.set_yticks(range(len(order)), short(order, 20))

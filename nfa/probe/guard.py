@@ -1,15 +1,37 @@
-"""Hand a network back exactly as it came."""
+"""Hand a network back exactly as it came, and to one thread at a time."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+
+_LOCKS: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
+@contextmanager
+def alone_with(*nets: nn.Module) -> Iterator[None]:
+    """Wait until no other thread examines one of these networks, and keep others waiting.
+
+    Networks are waited for in one order, so that two threads never wait for each other: whoever needs several asks for
+    all of them first.
+    """
+    with ExitStack() as stack:
+        for net in sorted({id(net): net for net in nets}.values(), key=id):
+            with _LOCKS_LOCK:
+                lock = _LOCKS.setdefault(net, threading.RLock())
+            stack.enter_context(lock)
+        yield
 
 
 @contextmanager
 def untouched(net: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode; on the way out, whatever happened, restore modes and buffers.
+
+    Other threads that examine the same network wait.
 
     Buffers are restored as objects and, where their values changed, in value. Weights, `requires_grad`,
     gradients and hooks are never touched in the first place.
@@ -21,26 +43,29 @@ def untouched(net: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    modes = [(module, module.training) for module in net.modules()]
-    buffers = [
-        (module, name, buffer, None if buffer is None else buffer.detach().clone())
-        for module in net.modules()
-        for name, buffer in module._buffers.items()
-    ]
-    try:
-        for module, _ in modes:
-            # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
-            module.training = False
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        kept = {(module, name) for module, name, _, _ in buffers}
-        for module in net.modules():
-            for name in [name for name in module._buffers if (module, name) not in kept]:
-                del module._buffers[name]  # registered while it ran
-        for module, name, buffer, value in buffers:
-            module._buffers[name] = buffer
-            if buffer is not None and value is not None and not torch.equal(buffer, value):
-                with torch.no_grad():
-                    buffer.copy_(value)
+    with alone_with(net):
+        modes = [(module, module.training) for module in net.modules()]
+        buffers = [
+            (module, name, buffer, None if buffer is None else buffer.detach().clone())
+            for module in net.modules()
+            for name, buffer in module._buffers.items()
+        ]
+        try:
+            for module, _ in modes:
+                # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
+                module.training = False
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            kept = {(module, name) for module, name, _, _ in buffers}
+            for module in net.modules():
+                for name in [name for name in module._buffers if (module, name) not in kept]:
+                    del module._buffers[name]  # registered while it ran
+            for module, name, buffer, value in buffers:
+                module._buffers[name] = buffer
+                if buffer is not None and buffer.grad_fn is not None and value is not None:
+                    buffer.detach_()  # written to by what needs gradients
+                if buffer is not None and value is not None and not torch.equal(buffer, value):
+                    with torch.no_grad():
+                        buffer.copy_(value)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
-from nfa.network.model import ended
+from nfa.network.model import with_ending
 
 CHOICES = ("logits", "output:K", "predicted", "margin", "probabilities")
 
@@ -48,7 +48,7 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
     if outputs == "output:K":
         raise InputError("outputs", "give the number of the output, for example output:0")
     if outputs == "probabilities":
-        return lambda f: _flat(ended(f, ending or ("sigmoid" if _classes(f) == 1 else "softmax")))
+        return lambda f: _flat(with_ending(f, ending or ("sigmoid" if _classes(f) == 1 else "softmax")))
     return {"logits": _flat, "predicted": _predicted, "margin": _margin}[outputs]
 
 

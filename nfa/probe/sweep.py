@@ -5,6 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import allow_mutation_on_saved_tensors
 
 from nfa.common.checks import check_finite, one_of, positive
-from nfa.common.errors import InputError, Place
+from nfa.common.errors import InputError, Place, out_of_memory
+from nfa.common.precision import stated_precision
 from nfa.common.progress import progress
 from nfa.data.inputs import Inputs, leaves, map_inputs, taken
 from nfa.data.inputs import count as n_samples
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
+from nfa.probe.gradients import OverwrittenError, cut_off, gradients, strays
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import Select, select_outputs
 from nfa.probe.signs import Along, Signs
@@ -30,6 +34,13 @@ from nfa.probe.weights import Weights
 
 BATCH_SIZE = 512
 """Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
+
+ATTACHED = 2
+"""Samples that show, before anything is measured, which layers there are and how their rows come."""
+
+NOT_FIRST = "samples not first"
+CUT_OFF = "no gradient"
+"""Why a layer of the network is not measured."""
 
 SWEEPS = 64
 """Outputs of a sequence that are swept one by one; of more, random probes are asked for."""
@@ -91,36 +102,51 @@ class Probe:
     def __init__(self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits") -> None:
         self.forward = net if isinstance(net, Forward) else Forward(net)
         self.net = self.forward.net
+        self.outputs = outputs
         self.select = select_outputs(outputs, self.forward.ending)
         self.samples: Samples = as_samples(data)
         self.layers: list[Layer] = []
         self.n_outputs = 0
+        self.rows_per_sample = 1  # at the layer with the most
         self._positions = ""  # of a sequence's outputs, where every one of them counts, in words
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
-        self._weights = Weights(self.net)
         self._stack = ExitStack()
         self._replaced: Mapping[str, Tensor] = {}
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
-        self._turned: list[str] = []  # layers whose rows do not come sample by sample
+        self._dropped: dict[str, str] = {}  # layers that cannot be measured, and why
+        self._unseen: set[str] = set()  # layers at which no sample has shown yet that its rows are its own
+        self._last: UseRecorder | None = None
         for name, parameter in self.net.named_parameters():
             check_finite(Place("net", f"weights {name}"), parameter)
 
     def __enter__(self) -> Self:
-        """Attach: find the layers by running two samples."""
+        """Attach: find the layers by running a few samples."""
         with ExitStack() as stack:
+            stack.enter_context(stated_precision())
             stack.enter_context(torch.inference_mode(mode=False))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(untouched(self.net))
-            stack.enter_context(self._weights.watched())
-            self._find_layers()
+            try:
+                self._attach(stack)
+            except OverwrittenError:
+                # Torch then keeps copies of what is overwritten; not from the start, as it looks at every operation.
+                stack.enter_context(allow_mutation_on_saved_tensors())
+                self._attach(stack)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Detach."""
+        """Detach.
+
+        Raises:
+            InputError: memory ran out.
+        """
+        self._release()
         self._stack.close()
+        if out_of_memory(error):
+            raise InputError("batch_size", "memory ran out; measure fewer samples at a time") from error
 
     @contextmanager
     def replacing(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
@@ -149,10 +175,11 @@ class Probe:
     def skipped(self) -> list[dict[str, str]]:
         """Return name and kind of all that is not measured.
 
-        Modules with weights (two axes or more) that no layer uses, or that another operation than a layer
-        brings together with data; and layers whose rows do not come sample by sample.
+        Modules with weights (two axes or more) that no layer uses, or that another operation than a layer brings
+        together with data; and layers whose rows do not come sample by sample, or that no gradient reaches although
+        the outputs depend on them. What a pass over the data shows of these is known after it.
         """
-        found = dict.fromkeys(self._turned, "samples not first")
+        found = dict(self._dropped)
         for path, module in self.net.named_modules():
             for short, parameter in module.named_parameters(recurse=False):
                 # What a parametrisation makes belongs to the module around it.
@@ -161,7 +188,14 @@ class Probe:
                 kind_left = self._weights.unmeasured(f"{path}.{short}" if path else short, kind)
                 if parameter.ndim >= 2 and kind_left is not None:
                     found.setdefault(around or short, kind_left)
+        for name, kind in self._weights.made_unmeasured().items():
+            found.setdefault(name, kind)
         return [{"name": name, "kind": kind} for name, kind in found.items()]
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Names of the layers that turned out, so far, not to be measurable."""
+        return frozenset(self._dropped)
 
     def sweeps(
         self,
@@ -193,7 +227,7 @@ class Probe:
         signs = None if probes is None else Signs(seed, positive("probes", probes), self.n_outputs)
         with progress(label, self.samples.n) as advance:
             for batch in self.samples.batches(batch_size):
-                yield from self._sweep_batch(batch, wanted, signs)
+                yield from self.sweep(batch, wanted, signs)
                 advance(len(batch.samples))
 
     def along(self, direction: Tensor, layers: list[Layer], batch_size: int = BATCH_SIZE) -> Iterator[Sweep]:
@@ -206,7 +240,7 @@ class Probe:
         """
         wanted = frozenset(layer.name for layer in layers)
         for batch in self.samples.batches(batch_size):
-            yield from self._sweep_batch(batch, wanted, Along(direction))
+            yield from self.sweep(batch, wanted, Along(direction))
 
     def first_deltas(self, layers: list[Layer], count: int) -> dict[str, Tensor]:
         """Return delta at the first row of the first few samples, for every output.
@@ -216,7 +250,7 @@ class Probe:
             count: Samples; fewer come back where there are fewer.
 
         Returns:
-            By name (for the first use of each weight), shape (samples, c, k).
+            By name (for the first use of each weight), shape (samples, c, k); zeros where none of them reaches it.
         """
         found: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
         x = self.samples.first(count)
@@ -227,11 +261,16 @@ class Probe:
             f, uses = self.run(copies, frozenset(found))
             directions = torch.zeros_like(f).scatter_(1, columns.repeat(n)[:, None], 1.0)
             seen = set()
-            for name, delta in self._backward(f, uses, directions, retain=False):
+            for name, delta in self._deltas(f, uses, gradients(f, uses, directions)):
                 if name not in seen:
                     seen.add(name)
                     found[name].append(delta[:, 0].reshape(n, len(columns), -1))
-        return {name: torch.cat(parts, 1) for name, parts in found.items()}
+        return {
+            layer.name: torch.cat(parts, 1)
+            if (parts := found[layer.name])
+            else layer.weight.new_zeros(n, self.n_outputs, len(layer.weight))
+            for layer in layers
+        }
 
     def loss_gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
         """Return dL/dW of every layer (k x d), L the mean loss over all samples.
@@ -249,7 +288,7 @@ class Probe:
                 raise InputError("loss", "the data have no targets")
             f, uses = self.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
             total = loss(f, batch.y.to(f.device)) * len(f)
-            for use, gradient in zip(uses, _gradients(total, uses), strict=True):
+            for use, gradient in zip(uses, gradients(total, uses), strict=True):
                 if gradient is not None and use.h is not None:
                     wide = torch.promote_types(gradient.dtype, torch.float32)
                     g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
@@ -257,10 +296,18 @@ class Probe:
             count += len(f)
         return {name: total / count for name, total in totals.items()}
 
-    def _sweep_batch(self, batch: Batch, wanted: frozenset[str], signs: Signs | Along | None) -> Iterator[Sweep]:
+    def _release(self) -> None:
+        """Take out of the graph what a network that keeps its results has of the run before."""
+        if self._last is not None:
+            self._last.release()
+        self._last = None
+
+    def sweep(self, batch: Batch, wanted: frozenset[str], signs: Signs | Along | None = None) -> Iterator[Sweep]:
+        """Yield the sweeps of one batch, for layers by name: one per chosen output, or per random probe."""
         start = int(batch.samples.min())
-        f, uses = self.run(batch.x, wanted, start)
-        if len(f) == 1 and (missing := wanted - {use.name for use in uses}):
+        # A copy, since the network may write to its inputs, which may be asked for again.
+        f, uses = self.run(map_inputs(torch.clone, batch.x), wanted, start)
+        if len(f) == 1 and (missing := wanted - self.dropped - {use.name for use in uses}):
             raise InputError("net", f"layer {min(missing)} saw no rows in sample {start}, alone in its batch")
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
@@ -270,47 +317,116 @@ class Probe:
                 directions[:, column] = 1.0
             else:
                 directions = drawn[:, column]
-            deltas = self._backward(f, uses, directions, retain=column < columns - 1)
+            unseen = column == 0 and bool(self._unseen & wanted) and len(f) > 1
+            last = column == columns - 1
+            found = gradients(f, uses, directions, retain=unseen or not last)
+            if column == 0 and self._check_cut_off(batch.x, wanted, start, f, uses, found):
+                # What the network keeps of its runs, those of the check have overwritten.
+                f, uses = self.run(map_inputs(torch.clone, batch.x), wanted, start)
+                found = gradients(f, uses, directions, retain=unseen or not last)
+            deltas = self._deltas(f, uses, found)
+            if unseen:
+                self._check_unseen(f, uses, deltas)
+                deltas = [(name, delta) for name, delta in deltas if name not in self._dropped]
             yield Sweep(batch.samples, column, None if drawn is None else directions, deltas)
 
+    def _attach(self, stack: ExitStack) -> None:
+        """Find the layers, from nothing."""
+        self._weights = Weights(self.net)
+        self.n_outputs, self.layers = 0, []
+        self._leading.clear()
+        self._dropped.clear()
+        with ExitStack() as watching:
+            watching.enter_context(self._weights.watched())
+            self._find_layers()
+            stack.push(watching.pop_all())
+
     def _find_layers(self) -> None:
-        x = self.samples.first(2)
-        with UseRecorder(self._weights, (leaf for _, leaf in leaves(x))):
+        x = self.samples.first(ATTACHED)
+        self._last = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)))
+        with self._last:
             self.forward.settle(map_inputs(torch.clone, x))
         self._weights.settle()
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         if not uses:
             raise InputError("net", "it has no linear layer (no product of its inputs with a weight matrix)")
+        weights = {use.name: use.weight for use in uses}
+        self.layers = [Layer(name, weight, 0) for name, weight in weights.items()]
         for use in uses:
             self._leading.setdefault(use.name, set()).add(max(1, use.shape[0] // len(f)))
+            self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // len(f))
+            if use.shape[0] == 0 or use.shape[0] % len(f) != 0:
+                self._drop(use.name, NOT_FIRST)
+        by_sample = [use for use in uses if use.name not in self._dropped]
+        self._unseen = {use.name for use in by_sample} if len(f) > 1 else set()
+        for sample in range(len(f)) if len(f) > 1 else ():
+            reached, strayed = strays(f, by_sample, sample)
+            self._unseen -= reached
+            for name in weights:
+                if name in strayed:
+                    self._drop(name, NOT_FIRST)
+        found = gradients(f, uses, torch.ones_like(f))
         if len(f) > 1:
-            self._check_samples(x, f, uses)
-        weights = {use.name: use.weight for use in uses if use.name not in self._turned}
-        if not weights:
-            raise InputError(
-                "net", f"in layer {uses[0].name} rows do not come sample by sample; samples must come first"
-            )
-        self.layers = [Layer(name, weight, len(weights) - i) for i, (name, weight) in enumerate(weights.items())]
+            self._check_alone(x, f)
+        self._check_cut_off(x, None, 0, f, uses, found)
+        left = [name for name in weights if name not in self._dropped]
+        self.layers = [Layer(name, weights[name], len(left) - i) for i, name in enumerate(left)]
 
-    def _check_samples(self, x: Inputs, f: Tensor, uses: list[Use]) -> None:
-        """See that the first sample's outputs are its own, and find the layers whose rows come sample by sample."""
-        alone, _ = self.run(taken(x, torch.zeros(len(f), dtype=torch.int64)), frozenset())
+    def _check_alone(self, x: Inputs, f: Tensor) -> None:
+        """See that the first sample's outputs are its own."""
+        first = torch.zeros(len(f), dtype=torch.int64, device="cpu")
+        alone, _ = self.run(taken(x, first), frozenset())
         eps = torch.finfo(f.dtype).eps
         if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
             raise InputError(
                 "net", "its answer to a sample changes with the other samples of the batch, or from call to call"
             )
-        directions = torch.zeros_like(f)
-        # Any numbers will do that do not cancel.
-        directions[0] = torch.linspace(1, 2, f.shape[1], dtype=f.dtype, device=f.device).square()
-        for use, gradient in zip(uses, _gradients(f, uses, directions), strict=True):
-            by_sample = use.shape[0] % len(f) == 0
-            if gradient is not None and by_sample:
-                others = use.delta(gradient).reshape(len(f), -1)[1:]
-                by_sample = not bool(others.nan_to_num().any())
-            if not by_sample and use.name not in self._turned:
-                self._turned.append(use.name)
+
+    def _check_cut_off(
+        self,
+        x: Inputs,
+        wanted: frozenset[str] | None,
+        first: int,
+        f: Tensor,
+        uses: list[Use],
+        found: tuple[Tensor | None, ...],
+    ) -> bool:
+        """See that where torch gives no gradient, outputs do not depend on z; return whether that took further runs."""
+
+        def nudged(numbers: frozenset[int]) -> Tensor:
+            return self.run(map_inputs(torch.clone, x), wanted, first, nudged=numbers)[0].detach()
+
+        missing = [number for number, gradient in enumerate(found) if gradient is None]
+        for number in cut_off(f.detach(), missing, nudged):
+            self._drop(uses[number].name, CUT_OFF)
+        return bool(missing)
+
+    def _check_unseen(self, f: Tensor, uses: list[Use], deltas: list[tuple[str, Tensor]]) -> None:
+        """See of the layers that gradients reach for the first time that their rows come sample by sample."""
+        for name, delta in deltas:
+            reaching = delta.flatten(1).nan_to_num().any(1)
+            if name in self._unseen and bool(reaching.any()):
+                reached, strayed = strays(f, [use for use in uses if use.name == name], int(reaching.nonzero()[0]))
+                self._unseen.discard(name)
+                if strayed or not reached:
+                    self._drop(name, NOT_FIRST)
+
+    def _drop(self, name: str, kind: str) -> None:
+        """Leave out a layer from now on.
+
+        Raises:
+            InputError: it was the last one.
+        """
+        self._dropped.setdefault(name, kind)
+        if all(layer.name in self._dropped for layer in self.layers):
+            first = self.layers[0].name
+            raise InputError(
+                "net",
+                f"in layer {first} rows do not come sample by sample; samples must come first"
+                if self._dropped[first] == NOT_FIRST
+                else f"no gradient reaches layer {first}, on which its outputs depend (is it detached?)",
+            )
 
     def run(
         self,
@@ -319,6 +435,7 @@ class Probe:
         first: int = 0,
         keep_rows: bool = False,
         replaced: Mapping[str, Tensor] | None = None,
+        nudged: frozenset[int] = frozenset(),
     ) -> tuple[Tensor, list[Use]]:
         """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight on the way.
 
@@ -329,10 +446,13 @@ class Probe:
             keep_rows: Whether uses keep their rows.
             replaced: Weights (k x d) to compute with instead of the network's own, by layer; beside those of
                 `replacing`.
+            nudged: Uses, by their number, whose z is moved by a few units of rounding.
         """
+        self._release()
         self._weights.begin()
         replaced = {**self._replaced, **(replaced or {})}
-        recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced)
+        recorder = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced, nudged)
+        self._last = recorder
         with recorder:
             output = self.forward(x)
         if self._counts_all and output.ndim > 2:
@@ -344,24 +464,14 @@ class Probe:
             raise InputError("net", f"its output is not finite in the batch of sample {first}")
         return f, recorder.uses
 
-    def _backward(self, f: Tensor, uses: list[Use], directions: Tensor, retain: bool) -> list[tuple[str, Tensor]]:
+    def _deltas(self, f: Tensor, uses: list[Use], found: tuple[Tensor | None, ...]) -> list[tuple[str, Tensor]]:
         deltas = []
-        for use, grad in zip(uses, _gradients(f, uses, directions, retain), strict=True):
-            delta = f.new_zeros(use.shape) if grad is None else use.delta(grad)
+        for use, gradient in zip(uses, found, strict=True):
             if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
-                raise InputError(
-                    "net",
-                    f"layer {use.name} sees rows of shape {use.shape[:-1]} for {len(f)} samples; "
-                    "samples must come first",
-                )
+                self._drop(use.name, NOT_FIRST)
+            if use.name in self._dropped:
+                continue
+            delta = f.new_zeros(use.shape) if gradient is None else use.delta(gradient)
             deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
-        return deltas
-
-
-def _gradients(
-    f: Tensor, uses: list[Use], directions: Tensor | None = None, retain: bool = False
-) -> tuple[Tensor | None, ...]:
-    """Return the gradients of f with respect to every use's z; None where f does not depend on it."""
-    if not f.requires_grad:
-        return (None,) * len(uses)
-    return torch.autograd.grad(f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True)
+        # A layer may have been dropped at its second use.
+        return [(name, delta) for name, delta in deltas if name not in self._dropped]

@@ -5,6 +5,7 @@ What makes a layer is z = W h + b with W a parameter, or computed from parameter
 Module classes play no part.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
+from nfa.probe.memory import Memories, handle
 from nfa.probe.products import Product, products
-from nfa.probe.weights import DATA, Origin, Weights, memory
+from nfa.probe.weights import DATA, Origin, Weights
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class UseRecorder(TorchFunctionMode):
         wanted: Names to record; None records all.
         keep_rows: Whether to keep a copy of the rows.
         replaced: Weights (k x d) to compute with instead of the network's own, by name.
+        nudged: Uses, by their number, whose z is moved by a few units of rounding.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class UseRecorder(TorchFunctionMode):
         wanted: frozenset[str] | None = None,
         keep_rows: bool = False,
         replaced: Mapping[str, Tensor] | None = None,
+        nudged: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__()
         self.uses: list[Use] = []
@@ -71,36 +75,54 @@ class UseRecorder(TorchFunctionMode):
         self._replaced = replaced or {}
         self._weights = weights
         self._keep_rows = keep_rows
-        # Where tensors come from, by id. What is made of weights is kept, so that no other tensor gets its id; data
-        # are not, since whatever takes their place is a result too and enters anew.
-        self._origins: dict[int, tuple[Tensor | None, Origin]] = {id(x): (x, DATA) for x in inputs}
-        self._written: set[int] = set()  # memory that data were written to
+        # Where tensors come from, by id: that of a tensor that is gone may be another's, so that each is asked for.
+        self._origins: dict[int, tuple[weakref.ref[Tensor], Origin]] = {}
+        self._written = Memories()  # what data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+        self._nudged = nudged
+        self._drawn_in: list[weakref.ref[Tensor]] = []  # tensors that came into the graph by being written to
+        self._follow(list(inputs), DATA)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operation; if it applies a weight to data, remember where z stands in the graph."""
         kwargs = kwargs or {}
+        out = kwargs.get("out")
+        if isinstance(out, Tensor) and torch.is_grad_enabled():
+            # torch computes no gradients with out=: what it would write is written afterwards.
+            kwargs = {name: value for name, value in kwargs.items() if name != "out"}
         product = next((found for found in products(func, args, kwargs) if self._is_layer(found)), None)
         tensors = list(_tensors((args, kwargs)))
-        if not tensors:
-            result = func(*args, **kwargs)
-            for made in _tensors(result):
-                self._origins.pop(id(made), None)
-            return result
         origins = [self._origin(tensor) for tensor in tensors]
         origin = Origin.of(origins)
         if origin is DATA and product is None:
             for tensor, found in zip(tensors, origins, strict=True):
                 if found is not None and found.parameters and tensor.ndim >= 2:
-                    self._weights.use_otherwise(found.parameters, func)
+                    self._weights.use_otherwise(found.parameters, getattr(func, "__name__", str(func)), _matrix(tensor))
+        target = _written(func, args, kwargs | {"out": out})
+        outside = target is not None and not target.requires_grad
         result = func(*args, **kwargs) if product is None else self._apply(product, func, args, kwargs)
+        if isinstance(result, (tuple, list)) and args:
+            result = _apart(result, args[0])
+        if "out" not in kwargs and isinstance(out, Tensor):
+            result = _put(result, out)
         self._follow(result, origin)
-        if origin is DATA and (written := _written(func, args, kwargs)) is not None:
-            self._written.add(memory(written))
-            self._follow(written, DATA)
+        if target is not None:
+            if outside and target.requires_grad:
+                self._drawn_in.append(weakref.ref(target if target._base is None else target._base))
+            if origin is DATA:
+                self._written.add(target)
+                self._follow(target, DATA)
         return result
+
+    def release(self) -> None:
+        """Take out of the graph what the network wrote its results to, and may still keep."""
+        for reference in self._drawn_in:
+            tensor = reference()
+            if tensor is not None and tensor.grad_fn is not None:
+                tensor.detach_()
+        self._drawn_in.clear()
 
     def _is_layer(self, product: Product) -> bool:
         rows, weight = self._origin(product.rows), self._origin(product.weight)
@@ -122,32 +144,39 @@ class UseRecorder(TorchFunctionMode):
         # A copy, since the network may write to its rows later on.
         kept = h.clone() if self._keep_rows else None
         z = self._in_graph(func(*args, **kwargs))
-        # What the network computes under no_grad has no gradient to measure.
-        if z.requires_grad:
-            self._weights.use(origin.parameters)
-            shape = tuple(z.detach().movedim(product.z_axis, -1).shape)
-            self.uses.append(Use(name, weight, shape, get_gradient_edge(z), product.z_axis, kept))
-        return z
+        if not z.requires_grad:
+            # What the network computes under no_grad has no gradient to measure.
+            self._weights.use_otherwise(origin.parameters, "no_grad")
+            return z
+        self._weights.use(origin.parameters)
+        shape = tuple(z.detach().movedim(product.z_axis, -1).shape)
+        self.uses.append(Use(name, weight, shape, get_gradient_edge(z), product.z_axis, kept))
+        return z + _nudge(z) if len(self.uses) - 1 in self._nudged else z
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))
-        if known is not None:
+        if known is not None and known[0]() is tensor:
             return known[1]
-        return DATA if self._written and memory(tensor) in self._written else self._weights.origin(tensor)
+        return DATA if tensor in self._written else self._weights.origin(tensor)
 
     def _follow(self, result: Any, origin: Origin | None) -> None:
         for tensor in _tensors(result):
             if origin is None:
                 self._origins.pop(id(tensor), None)
             else:
-                self._origins[id(tensor)] = (None if origin is DATA else tensor, origin)
+                self._origins[id(tensor)] = (weakref.ref(tensor), origin)
 
     def _in_graph(self, z: Tensor) -> Tensor:
-        """Make z part of the graph where neither rows nor weight need gradients.
+        """Return z as a tensor of the graph whose edge stays on the path, whatever is written to it later.
 
-        Adding a zero that needs one does that in place, leaves z an inner node (so that an in-place
-        activation may follow), and touches nothing of the network.
+        A view would lose its edge where it is written to, since torch then derives it anew from its base; the base is
+        the product's own, so that the same memory can be handed on as no view. Where neither rows nor weight need
+        gradients, adding a zero that needs one puts z into the graph: in place, so that z is an inner node that may
+        be written to, and touching nothing of the network.
         """
+        if z._is_view():
+            handed_on: Tensor = torch.ops.aten._unsafe_view.default(z, z.shape)
+            z = handed_on
         if z.is_floating_point() and not z.requires_grad:
             key = (z.dtype, z.device)
             if key not in self._zeros:
@@ -173,3 +202,47 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
     elif isinstance(value, dict):
         yield from _tensors(list(value.values()))
+
+
+def _apart(results: Any, source: Any) -> Any:
+    """Return views that one operation made together as views of their own: torch lets only such be written to."""
+    if type(results) not in (tuple, list) or not isinstance(source, Tensor) or not source.requires_grad:
+        return results
+    memory = handle(source)
+    return type(results)(
+        source.as_strided(view.shape, view.stride(), view.storage_offset())
+        if isinstance(view, Tensor) and view._is_view() and view.requires_grad and handle(view) == memory is not None
+        else view
+        for view in results
+    )
+
+
+def _put(result: Any, out: Tensor) -> Any:
+    """Write a result to the tensor that the network named for it, as part of the graph."""
+    if not isinstance(result, Tensor):
+        return result
+    if out.grad_fn is not None and not out._is_view():
+        out.detach_()  # what an earlier run left
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    out.copy_(result)
+    return out
+
+
+def _nudge(z: Tensor) -> Tensor:
+    """Return a step from z so small that hardly any comparison turns out differently, and no rounding swallows it."""
+    eps = torch.finfo(z.dtype).eps
+    step = max(4 * eps, eps**0.7)
+    values = z.detach().double()
+    size = values.abs()
+    if z.numel():
+        size = size.clamp(min=float(values.square().mean().sqrt()))
+    # Of both signs, so that no ReLU hides all of it, and of sum other than 0.
+    signs = torch.arange(z.numel(), device=z.device).mul(7919).remainder(3).reshape(z.shape) - 0.75
+    moved: Tensor = size.clamp(min=step) * step * signs
+    return moved.to(z.dtype)
+
+
+def _matrix(tensor: Tensor) -> bool:
+    """Return whether a tensor has two axes of entries of its own; a bias that is repeated has not."""
+    return sum(size > 1 and step != 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)) >= 2

@@ -1,6 +1,6 @@
 """What in a running network is a weight: its parameters, and what it computes from them alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.probe.memory import Memories, Place, handle, place
 
 Parameters = tuple[str, ...]
 """The names of the parameters that a tensor is made of; empty for a constant of the network."""
-
-_Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 _PARTS = ("_orig", "_g", "_v")
 """Endings of the parameters from which pruning, spectral norm and weight norm make a weight."""
@@ -63,20 +62,34 @@ class Weights:
         self._otherwise: dict[str, str] = {}
         self._inside: list[str] = []
         self._first: dict[str, str] = {}  # of the names of one parameter in several modules, the first
-        self._at: dict[_Place, str] = {}
+        # What has a place or an id here is kept alive with it, so that nothing else can come to have the same.
+        self._at: dict[Place, str] = {}
+        self._own: dict[int, tuple[Tensor, str]] = {}
+        self._kept: list[Tensor] = []
+        self._memories = Memories()
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
-        self._layers: dict[str, dict[str, Tensor]] = {}
+        self._layers: dict[str, dict[str, _Seen]] = {}
+        self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
+        self._made: dict[str, tuple[Parameters, str]] = {}  # matrices of such parameters that no layer has used
         self._settled = False
         owners: dict[str, list[tuple[nn.Module, str]]] = {}
         for path, module in net.named_modules():
             for short, parameter in module.named_parameters(recurse=False):
                 name = f"{path}.{short}" if path else short
-                first = self._at.setdefault(_place(parameter), name)
+                first = self._place(parameter.detach(), name)
                 if parameter.ndim == 2:
-                    self._at.setdefault(_place(parameter.detach().T), first)
+                    self._place(parameter.detach().T, first)
+                self._own[id(parameter)] = (parameter, first)
                 self._first[name] = first
                 owners.setdefault(first, []).append((module, name))
         self._shared = [owner for each in owners.values() if len(each) > 1 for owner in each]
+
+    def _place(self, tensor: Tensor, name: str) -> str:
+        """Remember where a parameter lies; return the first name of what lies there."""
+        self._kept.append(tensor)
+        self._memories.add(tensor)
+        where = place(tensor)
+        return name if where is None else self._at.setdefault(where, name)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -104,7 +117,9 @@ class Weights:
         """Return the origin of a parameter, a view of one, or a buffer; None for anything else."""
         if id(tensor) in self._buffers:
             return Origin()
-        name = self._at.get(_place(tensor)) if memory(tensor) else None
+        if (own := self._own.get(id(tensor))) is not None:
+            return Origin((own[1],))
+        name = self._at.get(where) if (where := place(tensor)) is not None else None
         return None if name is None else Origin((name,))
 
     def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
@@ -118,32 +133,50 @@ class Weights:
         """
         base = self._base(parameters)
         known = self._layers.get(base, {})
-        for name, W in known.items():
-            if _same(W, weight):
+        for name, seen in known.items():
+            if seen.is_(weight):
                 return name
         if self._settled:
             if not known:
+                self.use_otherwise(parameters, "samples after the first")
                 return None
             raise InputError(
                 "net", f"the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
             )
         if not known:
             name = base
-        elif any(_same(W.T, weight) for W in known.values()):
+        elif any(seen.is_(weight.T) for seen in known.values()):
             name = f"{base}.T"  # tied: once as it is, once transposed
         else:
             name = f"{base}#{len(known) + 1}"
-        self._layers.setdefault(base, {})[name] = weight
+        self._layers.setdefault(base, {})[name] = _Seen.of(weight, weight in self._memories)
         return name
 
     def use(self, parameters: Parameters) -> None:
         """Count parameters, as the running module calls them, among those that a layer's weight is made of."""
         self._used.update(self._here(each) for each in parameters)
 
-    def use_otherwise(self, parameters: Parameters, func: Callable[..., Any]) -> None:
-        """Note that an operation that makes no layer brings weights and data together."""
+    def use_otherwise(self, parameters: Parameters, how: str, matrix: bool = True) -> None:
+        """Note that weights and data come together in a way that makes no layer.
+
+        Args:
+            parameters: Those that the tensor is made of.
+            how: The way, in a word.
+            matrix: Whether the tensor has two axes or more that count.
+        """
         if not self._settled:
-            self._otherwise |= {self._here(each): getattr(func, "__name__", str(func)) for each in parameters}
+            self._otherwise |= {self._here(each): how for each in parameters}
+        # Matrices that are parameters are looked up by name; those made of vectors are known from their uses alone.
+        if matrix and all(each in self._flat for each in parameters):
+            self._made.setdefault(self._base(parameters), (parameters, how))
+
+    def made_unmeasured(self) -> dict[str, str]:
+        """Return name and kind of the matrices made of one-dimensional parameters that make no layer."""
+        return {
+            name: f"made of {', '.join(parameters)}, in {how}"
+            for name, (parameters, how) in self._made.items()
+            if not self._used.issuperset(parameters)
+        }
 
     def unmeasured(self, parameter: str, kind: str) -> str | None:
         """Return what is not measured of a parameter of a module of this kind; None where all of it is."""
@@ -182,20 +215,27 @@ def layer_name(parameter: str) -> str:
     return "weight" if name == "weight" else name.removesuffix(".weight")
 
 
-def _place(tensor: Tensor) -> _Place:
-    """What two views of the same memory have in common when they show the same matrix."""
-    return (memory(tensor), int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+@dataclass(frozen=True)
+class _Seen:
+    """A weight as it was when it was first used.
 
+    Args:
+        weight: W, k x d, kept alive so that nothing else comes to lie where it lies.
+        version: How often its memory had been written to; None for a parameter's, which training wrote.
+        values: A copy, where the memory was written to by then and may be written to again.
+    """
 
-def memory(tensor: Tensor) -> int:
-    """Return where a tensor's memory begins; 0 for one without memory of its own (sparse, or inside torch.func)."""
-    try:
-        return int(tensor.untyped_storage().data_ptr())
-    except (RuntimeError, NotImplementedError):
-        return 0
+    weight: Tensor
+    version: int | None
+    values: Tensor | None
 
+    @staticmethod
+    def of(weight: Tensor, parameter: bool) -> "_Seen":
+        version = None if parameter else weight._version
+        return _Seen(weight, version, weight.clone() if version else None)
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    if memory(one) == memory(other):
-        return _place(one) == _place(other)
-    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
+    def is_(self, weight: Tensor) -> bool:
+        if self.values is None and handle(weight) is not None and handle(weight) == handle(self.weight):
+            return place(weight) == place(self.weight) and self.version in (None, weight._version)
+        W = self.weight if self.values is None else self.values
+        return W.shape == weight.shape and W.dtype == weight.dtype and torch.equal(W, weight)

@@ -1,6 +1,5 @@
 """Several audits on one page."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,19 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from nfa.audits.audit import Audit
+from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, MISSING, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
-from nfa.report.words import verdict
+from nfa.tables.drawn import every_null
 from nfa.tables.networks import loaded, pooled
 from nfa.tables.runs import run_table
 
 COMPARED = (
-    *("alignment", "cosine", "rotated_cosine", "untrained_cosine", "cosine_sqrt", "init_cosine", "alpha_best"),
-    "agop_effective_rank",
+    *("verdict", "alignment", "alignment_null", "cosine", "rotated_cosine", "untrained_cosine"),
+    *("cosine_sqrt", "init_cosine", "init_cosine_null", "moved", "alpha_best", "agop_effective_rank"),
 )
 """The columns that are put side by side when none are chosen."""
 
@@ -77,16 +76,17 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
 
     layers = list(dict.fromkeys(layer["name"] for audit in audits.values() for layer in audit))
     found = pooled(audits)
-    numbers = [column for column in columns if COLUMNS[column].kind in (float, int)]
+    numbers = [column for column in columns if COLUMNS[column].kind in (float, int) and column not in every_null()]
     return page(
         "compare.html",
         names=list(audits),
         summary=[_summary(name, audit) for name, audit in audits.items()],
         warnings=[*_differences(audits), *_misfits(audits, layers)],
+        conventions=list(dict.fromkeys(audit.about.thresholds.in_words() for audit in audits.values())),
         columns=[(column, COLUMNS[column].meaning) for column in columns],
         headings=[
             Heading("layer", "Name of the layer.", "text", "text sticky"),
-            *(Heading(name, f"{column}: {COLUMNS[column].meaning}") for column in columns for name in audits),
+            *(_heading(column, name) for column in columns for name in audits),
         ],
         rows=[_row(name, audits, columns) for name in layers],
         figures=similarity_figures(found, Drawer()),
@@ -129,7 +129,7 @@ def _averages(table: pd.DataFrame, columns: Sequence[str]) -> list[list[Cell]]:
 
 
 def _summary(name: str, audit: Audit) -> list[Cell]:
-    score, before, found = audit.score, audit.init_score, verdict(audit)
+    score, before, found = audit.score, audit.init_score, audit.verdict
     says = {True: "yes", False: "no", None: "unknown"}[found.learned]
     return [
         cell(name, heading=True),
@@ -148,10 +148,20 @@ def _row(layer: str, audits: Mapping[str, Audit], columns: Sequence[str]) -> lis
     cells = [cell(layer, heading=True)]
     for column in columns:
         cells += [
-            Cell("not there", "", classes="soft") if each is None else cell(each.row.get(column, math.nan))
-            for each in found
+            Cell("not there", "", classes="soft") if each is None else cell(_value(each, column)) for each in found
         ]
     return cells
+
+
+def _heading(column: str, name: str) -> Heading:
+    """Return the heading of an audit's column under that column's own."""
+    kind = "text" if COLUMNS[column].kind is str else "number"
+    return Heading(name, f"{column}: {COLUMNS[column].meaning}", kind, "text" if kind == "text" else "")
+
+
+def _value(layer: LayerAudit, column: str) -> Any:
+    """Return a column; NaN where an earlier version measured, which has no such column."""
+    return layer.row.get(column, float("nan"))
 
 
 def _differences(audits: Mapping[str, Audit]) -> list[str]:

@@ -10,7 +10,7 @@ from nfa.features.columns import GROUPS, Column, columns
 from nfa.network.scoring import Score, rows_in_words
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, write_page
-from nfa.report.words import sentences, verdict
+from nfa.report.words import sentences
 
 
 def render(audit: Audit) -> str:
@@ -25,15 +25,17 @@ def render(audit: Audit) -> str:
     """
     from nfa.report.figures import audit_figures
 
-    about, found = audit.about, verdict(audit)
+    about = audit.about
+    first, *by_layer = sentences(audit)
     shown = columns(about.groups)
     return page(
         "audit.html",
         about=about,
         facts=_facts(audit),
-        verdict=found.reason,
-        mood={True: "yes", False: "no", None: "unknown"}[found.learned],
-        sentences=sentences(audit)[1:],
+        verdict=first,
+        mood={True: "yes", False: "no", None: "unknown"}[audit.verdict.learned],
+        sentences=by_layer,
+        methods=audit.methods(),
         figures=audit_figures(audit),
         colours=len(about.feature_shape) == 3 and 3 in (about.feature_shape[0], about.feature_shape[2]),
         columns=[Heading(each.name, each.meaning, _sorts_as(each), _classes(each)) for each in shown],

@@ -5,10 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, knows_init
+from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, is_as_before, knows_init
 
 AT_REST = 0.3
 """Above this `fact_rest` training does not rest, and the theorem says nothing."""
+
+
+APART = 0.3
+"""Where the centered cosine is lower than the plain one by more than this, NFM and AGOP agree in the mean gradient."""
+
+EARLIER = ""
+"""In the place of a verdict where an earlier version measured."""
 
 
 def verdict(audit: Audit) -> NetworkVerdict:
@@ -26,7 +33,7 @@ def sentences(audit: Audit) -> list[str]:
 def over_layers(audit: Audit) -> list[str]:
     """Say how many layers are aligned, how many are by chance alone, and what the words mean; nothing without any."""
     thresholds = audit.about.thresholds
-    rows = [layer.row for layer in audit if layer["verdict"] not in ("trivial", "dead")]
+    rows = [layer.row for layer in audit if layer.row.get("verdict", EARLIER) not in (EARLIER, "trivial", "dead")]
     rows = [row for row in rows if not math.isnan(row["alignment_z"])]
     if not rows:
         return []
@@ -47,7 +54,8 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
         thresholds: What counts as aligned and as moved.
     """
     row = layer.row
-    says = _SAYS[row["verdict"]](row, learned, thresholds)
+    known = not math.isnan(row["cosine"]) or row.get("verdict") == "kept"
+    says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds) if known else _nothing(row)
     return f"Layer {row['name']} ({row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
@@ -55,7 +63,7 @@ def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
     return (
         "consistent with feature learning as the ansatz describes it: the weights moved away from their "
         f"initialisation ({_moved(row)}), and they point where the output's gradients do ({_alignment(row)}). "
-        f"NFM and AGOP: {_cosine(row)}. One trained network; other seeds may differ."
+        f"NFM and AGOP: {_cosine(row)}.{_in_the_mean(row)} One trained network; other seeds may differ."
     )
 
 
@@ -81,8 +89,8 @@ def _kept(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) 
 
 def _aligned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
     return (
-        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}. A random "
-        "layer under a trained head can be aligned too: give init= (--init) to tell."
+        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}."
+        f"{_in_the_mean(row)} A random layer under a trained head can be aligned too: give init= (--init) to tell."
     )
 
 
@@ -112,7 +120,18 @@ def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
 
 
 def _dead(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return _nothing(row)
+
+
+def _nothing(row: Mapping[str, Any]) -> str:
     return f"nothing can be said ({row['note']})."
+
+
+def _earlier(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    return (
+        f"NFM and AGOP have cosine {row['cosine']:.2f}; version 0.1.0 measured this, which gives no verdicts: audit "
+        "the network again."
+    )
 
 
 _SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = {
@@ -124,6 +143,7 @@ _SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = 
     "trivial": _trivial,
     "dead": _dead,
     "no score": _no_score,
+    EARLIER: _earlier,
 }
 """What is said of a layer, by its verdict."""
 
@@ -140,12 +160,22 @@ def _alignment(row: Mapping[str, Any]) -> str:
         says += f", 95 % over rows {row['alignment_low']:.2f} to {row['alignment_high']:.2f}"
     says += f"; by chance {row['alignment_null']:.2f} ± {row['alignment_null_sd']:.2f}"
     if not math.isnan(row["untrained_alignment"]):
-        says += f"; untrained {row['untrained_alignment']:.2f}"
+        says += f"; untrained {row['untrained_alignment']:.2f}, by chance {row['untrained_alignment_null']:.2f}"
     return says
 
 
 def _cosine(row: Mapping[str, Any]) -> str:
     return f"cosine {row['cosine']:.2f} ({row['rotated_cosine']:.2f} with the alignment taken away)"
+
+
+def _in_the_mean(row: Mapping[str, Any]) -> str:
+    """Say where NFM and AGOP agree in the mean gradient alone."""
+    if not row["cosine"] - row["cosine_centered"] > APART:
+        return ""
+    return (
+        f" With the centered AGOP it is only {row['cosine_centered']:.2f}: they agree in the mean gradient, which is "
+        "the same for every row, and hardly in what differs from row to row."
+    )
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
@@ -162,8 +192,8 @@ def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     where = "where the output's gradients do"
     if row["alignment_z"] < thresholds.z or row["alignment_low"] <= row["alignment_null"]:
         return f"point no more {where} than chance has it ({_alignment(row)})"
-    if row["alignment_low"] <= row["untrained_alignment"]:
-        return f"point no more {where} than before training ({_alignment(row)})"
+    if is_as_before(row):
+        return f"are no further beyond chance in pointing {where} than before training ({_alignment(row)})"
     return (
         f"point only a little more {where} than chance has it ({_alignment(row)}; excess {row['alignment_excess']:.2f})"
     )

@@ -16,8 +16,8 @@ SAME = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """A network's own outputs and targets, which other outputs are held against.
+class Reference:
+    """A network's own outputs and score, with which other outputs are compared.
 
     Args:
         f: Outputs n x c, float64.
@@ -40,7 +40,7 @@ class Judge:
     note: str
 
     @classmethod
-    def of(cls, probe: Probe, model: Model, part: str, batch_size: int) -> "Judge":
+    def of(cls, probe: Probe, model: Model, part: str, batch_size: int) -> "Reference":
         """Run the network as it is.
 
         Args:
@@ -72,8 +72,8 @@ class Judge:
         """The network's own score; NaN without targets."""
         return math.nan if self.score is None else self.score.value
 
-    def judged(self, new: Tensor) -> dict[str, float]:
-        """Return what other outputs f' (n x c) are worth.
+    def agreement(self, new: Tensor) -> dict[str, float]:
+        """Return how other outputs f' (n x c) agree with these, and what they score.
 
         score: as of the network itself. same_predictions: the share of rows (and positions) with the same predicted
         class. output_r2 = 1 - |f - f'|^2 / |f - mean f|^2, sums over rows and outputs. NaN where undefined.

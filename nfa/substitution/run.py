@@ -20,7 +20,7 @@ from nfa.formats.loading import load
 from nfa.network.forward import ForwardArgs
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Probe, activations
-from nfa.substitution.agreement import Judge
+from nfa.substitution.agreement import Reference
 from nfa.substitution.substitution import ALL, COLUMNS, CONTROLS, Substitution
 
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -92,22 +92,22 @@ def substitute(
         audit = audit_rows(model, rows, None if init is None else load(init, argument="init"), settings)
     with Probe(settings.forward(model, rows), rows.scored) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
-        judge = Judge.of(probe, model, rows.scored_split, batch_size)
+        reference = Reference.of(probe, model, rows.scored_split, batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
         kinds += [(control, math.nan) for control in CONTROLS]
         if all(place.init is None for place in places):
             kinds.remove(("init", math.nan))
-        table = _table(probe, places, kinds, judge, draws, seed, batch_size)
+        table = _table(probe, places, kinds, reference, draws, seed, batch_size)
     about = {
         "model": audit.about.model,
         "data": audit.about.data,
         "split": audit.about.split,
         "outputs": audit.about.outputs,
         "rows": rows.scored_split,
-        "n": len(judge.f),
-        "metric": None if judge.score is None else judge.score.metric,
-        "baseline": None if judge.score is None else judge.score.baseline,
-        "score_before": judge.before,
+        "n": len(reference.f),
+        "metric": None if reference.score is None else reference.score.metric,
+        "baseline": None if reference.score is None else reference.score.baseline,
+        "score_before": reference.before,
         "alpha": list(powers),
         "draws": draws,
         "seed": seed,
@@ -195,7 +195,7 @@ def _table(
     probe: Probe,
     places: list[_Place],
     kinds: list[tuple[str, float]],
-    judge: Judge,
+    reference: Reference,
     draws: int,
     seed: int,
     batch_size: int,
@@ -208,7 +208,7 @@ def _table(
         units.append((ALL, live, f"without {left}" if left else ""))
     tables: list[list[dict[str, Any]]] = [[] for _ in units]
     passes = sum(draws if matrix == "random" else 1 for matrix, _ in kinds) * sum(bool(names) for _, names, _ in units)
-    with progress("substituting", passes * len(judge.f)) as advance:
+    with progress("substituting", passes * len(reference.f)) as advance:
         for matrix, alpha in kinds:
             count = draws if matrix == "random" else 1
             results: list[list[dict[str, Any]]] = [[] for _ in units]
@@ -217,11 +217,11 @@ def _table(
                 for result, (_, names, _) in zip(results, units, strict=True):
                     if names:
                         new = {name: weights[name] for name in names}
-                        result.append(_result(probe, new, matrix, judge, batch_size, advance))
+                        result.append(_result(probe, new, matrix, reference, batch_size, advance))
             for table, result, (name, names, reason) in zip(tables, results, units, strict=True):
                 row = {"name": name, "layers": max(1, len(names)), "matrix": matrix, "alpha": alpha, "draws": count}
-                row |= {"score_before": judge.before} | _averaged(result)
-                notes = (reason, *dict.fromkeys(each["note"] for each in result), judge.note)
+                row |= {"score_before": reference.before} | _averaged(result)
+                notes = (reason, *dict.fromkeys(each["note"] for each in result), reference.note)
                 row["note"] = "; ".join(note for note in notes if note)
                 table.append({column: row.get(column, math.nan) for column in COLUMNS})
     for table in tables:
@@ -235,21 +235,21 @@ def _result(
     probe: Probe,
     weights: dict[str, Tensor | None],
     matrix: str,
-    judge: Judge,
+    reference: Reference,
     batch_size: int,
     advance: Callable[[int], None],
 ) -> dict[str, Any]:
     """Return what a network does with other weights; None in the place of one stands for a matrix that is 0."""
     new = {name: W for name, W in weights.items() if W is not None}
     if missing := [name for name in weights if name not in new]:
-        advance(len(judge.f))
+        advance(len(reference.f))
         return {"note": f"{matrix} is 0 in the row space of {', '.join(missing)}"}
     try:
         outputs = activations(probe, (), new, batch_size, advance).outputs
     except InputError as error:
         # It ran with its own weights, so this is what these make of it: outputs beyond the range of its dtype.
         return {"note": f"with these weights {error}"}
-    return judge.judged(outputs) | {"note": ""}
+    return reference.agreement(outputs) | {"note": ""}
 
 
 def _averaged(results: list[dict[str, Any]]) -> dict[str, float]:

@@ -111,6 +111,11 @@ def null_of(column: str, null: str | None) -> tuple[str, str]:
     return "", ""
 
 
+def every_null() -> set[str]:
+    """Return the columns that are nulls of others, beside which they are shown."""
+    return {null for look in _DRAWN.values() for null in look.nulls.values()}
+
+
 def missing(column: str, where: str) -> InputError:
     """Return the error that an audit has not a column."""
     group = COLUMNS[column].group

@@ -11,6 +11,7 @@ from helpers import gaussian, perturbed
 import nfa
 from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, ON_REQUEST, columns, names
 from nfa.features.measuring import measure
+from nfa.features.published import published_columns
 from nfa.features.row import MEASURES, LayerMeasures, row
 from nfa.probe import Probe
 
@@ -22,7 +23,8 @@ def layer(small):
     net, X = small
     with Probe(net, X) as probe, Probe(perturbed(net), X) as before:
         (measured, *_), (init, *_) = (list(measure(each, each.layers)) for each in (probe, before))
-    return LayerMeasures(0, measured, init, gradient=torch.ones_like(measured.layer.weight), weight_decay=0.1)
+        published = published_columns(probe, probe.layers[0], init.layer.weight)
+    return LayerMeasures(0, measured, init, torch.ones_like(measured.layer.weight), 0.1, published)
 
 
 def test_columns_of_a_group_stand_together_in_the_order_of_the_groups():
@@ -33,7 +35,8 @@ def test_columns_of_a_group_stand_together_in_the_order_of_the_groups():
 
 def test_groups_hold_what_they_are_called_after():
     assert (GROUPS["interval"], names(["interval"])) == ("how sure", ("ci_low", "ci_high", "probe_error"))
-    assert names(["null"]) == ("untrained_cosine", "untrained_cosine_sqrt")
+    assert names(["verdict"]) == ("verdict",)
+    assert names(["null"])[:2] == ("untrained_cosine", "untrained_cosine_sqrt")
     assert names(["subspace"]) == ("subspace_overlap", "subspace_overlap_null")
 
 
@@ -44,7 +47,7 @@ def test_headings_in_print_have_places_of_their_own():
     assert order == sorted(order, key=order.index)  # columns of one heading stand together
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", MEASURES)
 def test_the_functions_of_a_group_give_its_columns_and_no_others(layer, group):
     given = [name for measure_columns in MEASURES[group] for name in measure_columns(layer)]
     assert sorted(given) == sorted(names([group]))
@@ -52,8 +55,8 @@ def test_the_functions_of_a_group_give_its_columns_and_no_others(layer, group):
 
 def test_a_row_holds_the_groups_asked_for_in_the_table_s_order(layer):
     assert list(row(layer, ["size", "layer"])) == [*names(["layer"]), *names(["size"])]
-    for column in columns(GROUPS):
-        assert isinstance(row(layer, GROUPS)[column.name], column.kind)
+    for column in columns(MEASURES):
+        assert isinstance(row(layer, MEASURES)[column.name], column.kind)
 
 
 def test_values_of_another_kind_are_no_values():
@@ -79,4 +82,7 @@ def test_an_audit_says_which_groups_it_has(small):
     assert nfa.audit(net, data).about.groups == ALWAYS
     with_loss = nfa.audit(net, data, loss="mse")
     assert with_loss.about.groups == (*ALWAYS, "fact")
-    assert list(with_loss.to_frame().columns) == list(COLUMNS)
+    assert list(with_loss.to_frame().columns) == list(names([*ALWAYS, "fact"]))
+    all_groups = nfa.audit(net, data, perturbed(net), loss="mse", published=True)
+    assert list(all_groups.to_frame().columns) == list(COLUMNS)
+    assert set(MEASURES) == set(GROUPS) - {"verdict"}

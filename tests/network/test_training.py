@@ -158,3 +158,27 @@ def test_other_data_or_another_network_is_another_training(tmp_path):
     torch.save({"settings": {}, "history": []}, path)
     with pytest.raises(nfa.InputError, match="cannot read"):
         nfa.train(nfa.MLP(4, 8, 1, 3), data, epochs=2, checkpoint=path)
+
+
+def test_a_checkpoint_with_any_flipped_byte_is_refused(tmp_path):
+    path, data = tmp_path / "checkpoint.pt", blobs()
+    nfa.train(nfa.MLP(4, 8, 1, 3), data, epochs=1, checkpoint=path)
+    good = path.read_bytes()
+    for place in [*range(0, 100, 7), *range(100, len(good), len(good) // 40), len(good) - 1]:
+        bad = bytearray(good)
+        bad[place] ^= 0x40
+        path.write_bytes(bad)
+        with pytest.raises(nfa.InputError, match=r"^checkpoint: cannot read .* delete it to start again"):
+            nfa.train(nfa.MLP(4, 8, 1, 3), data, epochs=2, checkpoint=path)
+    path.write_bytes(good)
+    assert len(nfa.train(nfa.MLP(4, 8, 1, 3), data, epochs=2, checkpoint=path).history) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_training_on_one_checkpoint_is_refused_while_the_first_runs(tmp_path):
+    from nfa.common.writing import alone
+
+    path = tmp_path / "checkpoint.pt"
+    with alone("checkpoint", path), pytest.raises(nfa.InputError, match=r"^checkpoint: another run is writing"):
+        nfa.train(nfa.MLP(4, 8, 1, 3), blobs(), epochs=1, checkpoint=path)
+    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from types import ModuleType
 
-DOMAINS: tuple[str, ...] = ()
+DOMAINS: tuple[str, ...] = ("random_networks",)
 """Modules beside this one."""
 
 

@@ -28,6 +28,8 @@ def test_numbers_stand_side_by_side_by_layer(two):
                 text = cells[2 * number + place]
                 if name not in {layer["name"] for layer in audit}:
                     assert text == "not there"
+                elif column == "verdict":
+                    assert text == audit[name][column] == ("trivial" if audit[name]["trivial"] else "no score")
                 elif audit[name][column] == audit[name][column]:
                     assert float(text) == pytest.approx(audit[name][column], rel=1e-3)
                 else:

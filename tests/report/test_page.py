@@ -54,6 +54,7 @@ def test_the_page_holds_every_sentence_column_and_definition(moved):
     assert set(layers) <= set(page.texts("li"))
     assert [text for text in page.texts("button") if text in names()] == list(names())
     assert set(names()) <= set(page.texts("dt"))
+    assert moved.methods() in page.texts("pre")
 
 
 def test_the_table_holds_every_number(moved):
@@ -71,7 +72,7 @@ def test_the_table_holds_every_number(moved):
 def test_with_a_loss_the_table_has_its_columns(small):
     net, X = small
     page = Page(render(nfa.audit(net, (X, torch.arange(len(X)) % 3), loss="cross_entropy")))
-    assert {"fact_cosine", "fact_lambda", "fact_residual"} <= set(page.texts("button"))
+    assert {"fact_cosine", "fact_lambda", "fact_residual", "fact_rest"} <= set(page.texts("button"))
     assert "cross_entropy" in page.texts("dd")
 
 

@@ -12,7 +12,7 @@ import nfa
 from nfa.features.polar import Polar
 from nfa.network.scoring import score_outputs
 from nfa.probe import Probe, activations
-from nfa.substitution.agreement import Judge
+from nfa.substitution.agreement import Reference
 from nfa.substitution.substitution import COLUMNS
 
 
@@ -47,10 +47,10 @@ def test_a_single_output_is_scored_above_the_networks_own_threshold():
     f = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
     for threshold in (0.0, 0.5):
         y = (f[:, 0] > threshold).long()
-        judge = Judge(f, (1,), y, score_outputs(f, y), "all", None, 1.0, "")
-        assert judge.before == judge.judged(f)["score"] == 1.0
+        reference = Reference(f, (1,), y, score_outputs(f, y), "all", None, 1.0, "")
+        assert reference.before == reference.agreement(f)["score"] == 1.0
         for moved in (f + 0.5, f - 0.5):
-            found = judge.judged(moved)
+            found = reference.agreement(moved)
             assert found["score"] == accuracy_score(y, moved[:, 0] > threshold) == found["same_predictions"]
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import Tensor
 
 from nfa.audits.audit import Audit
-from nfa.network.model import ended
+from nfa.network.model import with_ending
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.network import Seed, Source, single_rows
@@ -64,7 +64,7 @@ class NetworkHead:
             one = outputs.shape[1] == 1
             chosen = (outputs[:, 0] > self.threshold).long() if one else outputs.argmax(1)
             return np.asarray(self.classes[chosen.cpu().numpy()])
-        numbers = ended(outputs, self.ending).cpu().numpy()
+        numbers = with_ending(outputs, self.ending).cpu().numpy()
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

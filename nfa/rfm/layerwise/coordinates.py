@@ -2,12 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from nfa.common.errors import InputError
+from nfa.common.writing import replacing, write_tensors
 from nfa.features.factored import FactoredMatrix
 
 
@@ -72,10 +72,8 @@ class Coordinates:
             InputError: the file cannot be written.
         """
         found = {"factor": self.factor, "center": self.center, "basis": self.basis}
-        try:
-            save_file({name: t.contiguous() for name, t in found.items() if t is not None}, str(path))
-        except OSError as error:
-            raise InputError("folder", f"cannot write {path} ({error.strerror})") from error
+        with replacing("folder", Path(path)) as (new,):
+            write_tensors(new, {name: t for name, t in found.items() if t is not None})
 
 
 def factor_of(M: FactoredMatrix) -> Tensor:

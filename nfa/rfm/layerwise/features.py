@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nfa.audits.audit import LayerAudit
 from nfa.features.factored import FactoredMatrix
+from nfa.features.polar import random_directions
 from nfa.features.similarity import cosine_of
 
 FEATURES = ("identity", "nfm", "agop", "agop_centered", "init_nfm", "random")
@@ -68,11 +69,8 @@ def rotated(M: FactoredMatrix, seed: int) -> FactoredMatrix:
     [1.0, 9.0]
     """
     values, _ = M.top(M.rank())
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(M.d, len(values), generator=generator, dtype=torch.float64)
-    Q, R = torch.linalg.qr(drawn)
-    # Uniform over all rotations only with R's diagonal above 0 (Mezzadri, arXiv:math-ph/0609050).
-    return FactoredMatrix((Q * R.diagonal().sign()).T.contiguous(), torch.diag(values))
+    directions = random_directions(M.d, len(values), torch.Generator().manual_seed(seed))
+    return FactoredMatrix(directions.T.contiguous(), torch.diag(values))
 
 
 def cosine_with(M: Tensor, measured: FactoredMatrix) -> float:

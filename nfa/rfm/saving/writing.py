@@ -3,15 +3,15 @@
 import json
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from sklearn.compose import ColumnTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from nfa.common.errors import InputError
+from nfa.common.writing import replacing, write_tensors
 from nfa.rfm.estimators.tables import encoded_columns, name_of
 from nfa.rfm.saving.estimators import estimators
 from nfa.rfm.saving.header import FORMAT, KEY, NOT_KEPT, Header, array_to_json, table_to_json, to_json
@@ -34,10 +34,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     }
     header |= {"search": None if fitted is model else _search(model), "fitted": _fitted(fitted)}
     header["transposed"] = transposed
-    try:
-        save_file(tensors, str(path), metadata={KEY: json.dumps(header, allow_nan=False)})
-    except (OSError, SafetensorError) as error:
-        raise InputError("path", f"cannot write {path}: {error}") from error
+    with replacing("path", Path(path)) as (new,):
+        write_tensors(new, tensors, {KEY: json.dumps(header, allow_nan=False)})
 
 
 def _parameters(model: Any) -> Header:

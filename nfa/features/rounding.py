@@ -1,0 +1,134 @@
+"""What of a layer's gradients is rounding: a few rows measured once in the network's dtype and once in float64.
+
+Where gradients cancel (a softmax before a mean, a norm over equal entries), what float32 leaves of them may be all
+rounding, with a trace and a cosine like any other. The same rows in float64 show it.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from nfa.common.errors import InputError
+from nfa.data.inputs import Inputs, count
+from nfa.data.samples import GROUPS, ArraySamples, Batch
+from nfa.features.factored import FactoredMatrix
+from nfa.features.similarity import cosine
+from nfa.features.weight import Weight
+from nfa.probe import Layer, Probe
+from nfa.probe.signs import Signs
+
+ROWS = 32
+"""Rows that are measured twice, about; two samples at least."""
+
+OUTPUTS = 16
+"""Outputs that are swept one by one; of more, so many random sums stand for them."""
+
+COPY_BUDGET = 1 << 30
+"""Bytes that the network's copy in float64 may take."""
+
+NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps) ** 2
+"""How much smaller a trace of rounding is in float64 than in float32."""
+
+ORDERS = 1e3
+"""A trace of float64 within three orders of magnitude of rounding's is taken for rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """Delta of one layer on a few rows, from the network as it is and from a copy in the other precision.
+
+    Args:
+        weight: W, k x d.
+        delta: Of all rows and outputs, in the network's own dtype ((rows x outputs) x k, float64).
+        delta_again: The same rows and outputs in float64; for a float64 network in float32.
+        rows: Rows.
+    """
+
+    weight: Tensor
+    delta: Tensor
+    delta_again: Tensor
+    rows: int
+
+    @property
+    def S(self) -> Tensor:
+        """Mean over rows of delta'delta in the network's own dtype (k x k, float64)."""
+        return self.delta.T @ self.delta / self.rows
+
+    @property
+    def S_again(self) -> Tensor:
+        """The same in the other precision."""
+        return self.delta_again.T @ self.delta_again / self.rows
+
+    @property
+    def cosines(self) -> tuple[float, float]:
+        """Cosine of NFM and AGOP on these rows, by either S."""
+        weight = Weight(self.weight)
+        nfm = FactoredMatrix(weight)
+        return cosine(nfm, FactoredMatrix(weight, self.S)), cosine(nfm, FactoredMatrix(weight, self.S_again))
+
+    @cached_property
+    def error(self) -> float:
+        """The error of the AGOP's trace, as a share of the trace; 1 or more where nothing of it is known."""
+        W = self.weight.double().cpu()
+        trace, again = (float((delta @ W).square().sum()) for delta in (self.delta, self.delta_again))
+        if not (trace > 0 and again > 0):
+            return 0.0 if trace == again else 1.0
+        if self.weight.dtype == torch.float64:
+            return ORDERS * NOISE * abs(trace - again) / trace
+        return abs(trace - again) / min(trace, again)
+
+
+def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding]:
+    """Measure about 32 rows of layers again in float64, on a copy of the network.
+
+    Args:
+        probe: An entered probe; its network is left as it is.
+        layers: Layers of `probe.layers`.
+
+    Returns:
+        By name; nothing of layers that the copy does not have, and nothing at all where the network cannot be copied
+        or does not run in another precision (it casts on its own, holds what cannot be copied, or is too large).
+    """
+    net = probe.net
+    other = torch.float32 if probe.forward.dtype == torch.float64 else torch.float64
+    if sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers())) * other.itemsize > COPY_BUDGET:
+        return {}
+    try:
+        copied = _in(net, other)
+    except Exception:
+        return {}
+    x = probe.samples.first(max(2, ROWS // probe.rows_per_sample))
+    try:
+        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
+            # A network that holds its weights in ways of its own may compute with the old ones.
+            names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
+            own, again = _deltas(probe, frozenset(names), x), _deltas(twin, frozenset(names), x)
+    except InputError:
+        return {}
+    return {
+        layer.name: Rounding(layer.weight, own[layer.name][0], again[layer.name][0], own[layer.name][1])
+        for layer in layers
+        if layer.name in own and layer.name in again
+    }
+
+
+def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    with torch.no_grad():
+        return copy.deepcopy(net).to(dtype)
+
+
+def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:
+    """Return delta for outputs or random sums of them, in float64, and the number of rows, by layer."""
+    # Sorted by group, as sweeps want them; which sample has which number plays no part.
+    numbers = (torch.arange(count(x), device="cpu") % GROUPS).sort().values
+    signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
+    found: dict[str, list[Tensor]] = {}
+    rows: dict[str, int] = {}
+    for sweep in probe.sweep(Batch(x, None, numbers), names, signs):
+        for name, delta in sweep.deltas:
+            found.setdefault(name, []).append(delta.flatten(0, 1).double().cpu())
+            rows[name] = rows.get(name, 0) + (len(found[name][-1]) if sweep.column == 0 else 0)
+    return {name: (torch.cat(parts), rows[name]) for name, parts in found.items() if rows[name]}

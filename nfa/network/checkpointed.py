@@ -1,0 +1,66 @@
+"""Run parts of a network under `torch.utils.checkpoint` with their graph kept, as if they were not checkpointed.
+
+What is checkpointed runs twice, the second time during the backward pass, where no function mode sees it: its products
+would be missed, and torch compares what both runs saved. An audit keeps few rows at a time and can keep their graph.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch.utils.checkpoint as checkpointing
+
+_NAMES = ("CheckpointFunction", "_checkpoint_hook")
+"""What torch's `checkpoint` looks up in its module: for the reentrant kind, and for the other."""
+
+_LOCK = threading.Lock()
+_inside = 0
+_here = threading.local()
+_found: list[Any] = []
+
+
+@contextmanager
+def graphs_kept() -> Iterator[None]:
+    """While active, in this thread, checkpointed functions are called as they are.
+
+    The two names that torch's `checkpoint` looks up are exchanged while any thread is inside, and ask which one calls.
+    """
+    global _inside
+    with _LOCK:
+        if _inside == 0:
+            _found[:] = [getattr(checkpointing, name) for name in _NAMES]
+            for name, replacement in zip(_NAMES, (_Reentrant(_found[0]), _hook(_found[1])), strict=True):
+                setattr(checkpointing, name, replacement)
+        _inside += 1
+    before, _here.kept = getattr(_here, "kept", False), True
+    try:
+        yield
+    finally:
+        _here.kept = before
+        with _LOCK:
+            _inside -= 1
+            if _inside == 0:
+                for name, original in zip(_NAMES, _found, strict=True):
+                    setattr(checkpointing, name, original)
+
+
+class _Reentrant:
+    """In the place of torch's function of the reentrant kind."""
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+
+    def apply(self, function: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
+        if getattr(_here, "kept", False):
+            return function(*args)
+        return self.original.apply(function, preserve_rng_state, *args)
+
+
+def _hook(original: Callable[[Any], AbstractContextManager[None]]) -> Callable[[Any], AbstractContextManager[None]]:
+    """Return what stands in the place of torch's hook of the other kind, which lets go of saved tensors."""
+
+    def hook(frame: Any) -> AbstractContextManager[None]:
+        return nullcontext() if getattr(_here, "kept", False) else original(frame)
+
+    return hook

@@ -1,0 +1,77 @@
+"""Gradients of the chosen outputs at every use of a weight, and what torch's graph does not say about them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from nfa.common.errors import InputError, out_of_memory
+from nfa.probe.uses import Use
+
+
+class OverwrittenError(InputError):
+    """A network runs, but has written in place to results that its gradients need."""
+
+
+def gradients(
+    f: Tensor, uses: Sequence[Use], directions: Tensor | None = None, retain: bool = False
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of f with respect to every use's z; None where torch's graph has no way to it.
+
+    Raises:
+        OverwrittenError: the network has written to what torch needs for them.
+        InputError: torch cannot compute them for another reason.
+    """
+    if not f.requires_grad:
+        return (None,) * len(uses)
+    try:
+        return torch.autograd.grad(f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        if "modified by an inplace operation" in str(error):
+            raise OverwrittenError("net", "it writes in place to what its gradients need") from error
+        raise InputError("net", f"torch cannot compute its gradients: {str(error).splitlines()[0]}") from error
+
+
+def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]], Tensor]) -> list[int]:
+    """Return those of the uses without a gradient whose z the outputs depend on all the same.
+
+    Where torch delivers no gradient, the network may have left the graph (`detach`, `no_grad`, another library), which
+    is no zero. The outputs are computed again with z moved by a few units of rounding: the same to the last digit, they
+    do not depend on it; a decision, such as an argmax, hardly ever turns out differently for so small a step.
+
+    Args:
+        f: The chosen outputs, n x c.
+        missing: Uses without a gradient, by number.
+        nudged: Computes the outputs again with z moved at the uses with these numbers.
+    """
+    if not missing or torch.equal(nudged(frozenset(missing)), f):
+        return []
+    # A network that never gives the same numbers twice shows nothing by giving others.
+    again = float((nudged(frozenset()) - f).abs().max())
+    return [each for each in missing if float((nudged(frozenset([each])) - f).abs().max()) > 10 * again]
+
+
+def strays(f: Tensor, uses: Sequence[Use], sample: int) -> tuple[set[str], set[str]]:
+    """Find the layers that a gradient of one sample's outputs reaches, and those where it reaches another's rows.
+
+    Args:
+        f: The chosen outputs, n x c.
+        uses: Uses whose rows are n or a multiple of it.
+        sample: The sample's place in the batch.
+    """
+    directions = torch.zeros_like(f)
+    # Any numbers will do that do not cancel.
+    directions[sample] = torch.linspace(1, 2, f.shape[1], dtype=f.dtype, device=f.device).square()
+    reached, strayed = set(), set()
+    for use, gradient in zip(uses, gradients(f, uses, directions, retain=True), strict=True):
+        if gradient is None:
+            continue
+        rows = use.delta(gradient).reshape(len(f), -1).nan_to_num().any(1)
+        if bool(rows.any()):
+            reached.add(use.name)
+        rows[sample] = False
+        if bool(rows.any()):
+            strayed.add(use.name)
+    return reached, strayed

@@ -1,0 +1,54 @@
+"""Which tensors share memory, told by the memory itself: an address is used again once its owner is gone."""
+
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+"""A memory's handle, and which of its entries a tensor shows, in what order."""
+
+
+def handle(tensor: Tensor) -> int | None:
+    """Return the handle of a tensor's memory; None for one without memory of its own (sparse, or inside torch.func).
+
+    It is that of no other memory for as long as this one, or a weak reference to it, exists.
+    """
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def place(tensor: Tensor) -> Place | None:
+    """Return what two views of the same memory have in common when they show the same matrix.
+
+    >>> import torch
+    >>> x = torch.ones(2, 3)
+    >>> place(x.T.T) == place(x), place(x[:1]) == place(x)
+    (True, False)
+    """
+    memory = handle(tensor)
+    return None if memory is None else (memory, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+
+
+class Memories:
+    """A set of memories that keeps none of them alive, and mistakes none for one that was freed.
+
+    >>> import torch
+    >>> x, known = torch.ones(2, 3), Memories()
+    >>> known.add(x)
+    >>> x.T in known, torch.ones(2, 3) in known
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        # A weak reference keeps the handle, not the memory.
+        self._known: dict[int, StorageWeakRef] = {}
+
+    def add(self, tensor: Tensor) -> None:
+        """Take in the memory of a tensor, if it has one."""
+        memory = handle(tensor)
+        if memory is not None and memory not in self._known:
+            self._known[memory] = StorageWeakRef(tensor.untyped_storage())
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return bool(self._known) and handle(tensor) in self._known

@@ -1,0 +1,275 @@
+"""Verdicts by their rules, what is said of each, and the methods paragraph."""
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import gaussian, perturbed
+
+import nfa
+from nfa.audits import Thresholds
+from nfa.audits.verdict import VERDICTS, layer_verdict
+from nfa.features.columns import names
+from nfa.report import sentences
+from nfa.report.words import layer_sentence
+
+ROW = {
+    **{"layer": 0, "name": "0", "d_in": 64, "d_out": 64, "trivial": False, "note": "a note"},
+    **{"cosine": 0.9, "ci_low": 0.89, "ci_high": 0.91, "rotated_cosine": 0.8, "cosine_centered": 0.9},
+    **{"alignment": 0.6, "alignment_low": 0.58, "alignment_high": 0.62, "alignment_null": 0.1},
+    **{
+        "alignment_null_sd": 0.01,
+        "alignment_z": 50.0,
+        "alignment_excess": 0.55,
+        "untrained_alignment": 0.2,
+        "untrained_alignment_null": 0.19,
+    },
+    **{"nfm_trace": 1.0, "agop_trace": 1.0},
+    **{"init_cosine": 0.2, "init_cosine_null": 0.5, "moved": 1.6},
+    **{"delta_alignment": 0.7, "delta_alignment_null": 0.1, "delta_alignment_z": 60.0},
+}
+NO_INIT = dict.fromkeys(
+    ("untrained_alignment", "init_cosine", "moved", "delta_alignment", "delta_alignment_z"), math.nan
+)
+NO_ALIGNMENT = {name: math.nan for name in ROW if name.startswith("alignment")}
+
+CASES = [
+    ("learned", {}, True),
+    ("moved", {"alignment_z": 2.9}, True),
+    ("moved", {"alignment_excess": 0.04}, True),
+    ("moved", {"alignment_low": 0.09}, True),
+    ("moved", {"untrained_alignment": 0.65}, True),
+    ("learned", {"untrained_alignment": 0.65, "untrained_alignment_null": 0.6}, True),
+    ("moved", {"alignment": 0.05, "alignment_low": 0.04, "alignment_z": -5.0, "alignment_excess": -0.05}, True),
+    ("kept", {"moved": 0.04}, True),
+    ("kept", {"moved": 0.04, "alignment_z": 0.0}, True),
+    ("kept", {"moved": 0.0, **NO_ALIGNMENT}, True),
+    ("aligned", NO_INIT, True),
+    ("unclear", NO_INIT | {"alignment_z": 2.0}, True),
+    ("unclear", NO_ALIGNMENT, True),
+    ("unclear", {"alignment_low": math.nan}, True),
+    ("unclear", {}, False),
+    ("unclear", {"moved": 0.0}, False),
+    ("no score", {}, None),
+    ("trivial", {"trivial": True}, True),
+    ("trivial", {"ci_low": 0.9, "ci_high": 0.9}, None),
+    ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "agop_trace": 0.0}, False),
+    ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "nfm_trace": 0.0}, True),
+    ("unclear", {"cosine": math.nan, "ci_low": math.nan, "agop_trace": math.nan, **NO_ALIGNMENT}, True),
+]
+
+
+@pytest.mark.parametrize(("expected", "change", "learned"), CASES)
+def test_the_rules(expected, change, learned):
+    assert layer_verdict(ROW | change, learned, Thresholds()) == expected
+
+
+def test_every_verdict_has_a_case():
+    assert {expected for expected, _, _ in CASES} == set(VERDICTS)
+
+
+def test_thresholds_decide():
+    row = ROW | {"alignment_z": 5.0, "alignment_excess": 0.2, "moved": 0.3}
+    assert layer_verdict(row, True, Thresholds()) == "learned"
+    assert layer_verdict(row, True, Thresholds(z=6)) == "moved"
+    assert layer_verdict(row, True, Thresholds(excess=0.3)) == "moved"
+    assert layer_verdict(row, True, Thresholds(moved=0.4)) == "kept"
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "3", None])
+def test_a_threshold_is_a_number_of_at_least_0(value):
+    with pytest.raises(
+        nfa.InputError, match=re.escape(f"thresholds.z: got {value!r}, expected a number of at least 0")
+    ):
+        Thresholds(z=value)
+
+
+def said(change, learned=True, thresholds=None):
+    thresholds = thresholds or Thresholds()
+    row = ROW | change
+    row["verdict"] = layer_verdict(row, learned, thresholds)
+    layer = nfa.audit(torch.nn.Linear(2, 2), torch.eye(2))[0]
+    return layer_sentence(replace(layer, row=row), learned, thresholds).removeprefix("Layer 0 (0, 64 to 64): ")
+
+
+def test_what_is_said_of_each_verdict():
+    assert said({}) == (
+        "consistent with feature learning as the ansatz describes it: the weights moved away from their initialisation "
+        "(NFM cosine 0.20; unrelated weights 0.50), and they point where the output's gradients do (alignment 0.60, "
+        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; untrained 0.20, by chance 0.19). NFM and AGOP: cosine 0.90 (0.80 with the "
+        "alignment taken away). One trained network; other seeds may differ."
+    )
+    assert said({"alignment_z": 1.0}).startswith(
+        "the weights moved (NFM cosine 0.20; unrelated weights 0.50), but they "
+    )
+    assert "point no more where the output's gradients do than chance has it" in said({"alignment_z": 1.0})
+    assert "No evidence for the ansatz here; that is not evidence that nothing was learned." in said({"alignment_z": 1})
+    assert "are less aligned than chance with the output's gradients" in said({"alignment_z": -3.0})
+    assert "than before training" in said({"untrained_alignment": 0.65})
+    assert "only a little more where the output's gradients do than chance" in said({"alignment_excess": 0.01})
+    kept = said({"moved": 0.01, "init_cosine": 0.99})
+    assert kept.startswith(
+        "the weights are nearly those of the initialisation (NFM cosine 0.99; unrelated weights 0.50)"
+    )
+    assert "What this layer computes was mostly there before training." in kept
+    assert "Their change points where the output's gradients do (alignment of dW 0.70; by chance 0.10)" in kept
+    assert "Their change" not in said({"moved": 0.01, "delta_alignment_z": 1.0})
+    assert "give init= (--init) to tell" in said(NO_INIT)
+    assert "has learned nothing that its score shows, so this is no sign" in said({}, learned=False)
+    assert "no score shows that the network learned, so this is no sign" in said({}, learned=None)
+    assert "alignment is undefined (a note)" in said(NO_ALIGNMENT)
+    assert "too few samples" in said({"alignment_low": math.nan})
+    assert "the same for every row" in said({"trivial": True})
+    assert "the same for every sample" in said({"ci_low": 0.9, "ci_high": 0.9})
+    for change in ({"agop_trace": 0.0}, NO_ALIGNMENT | {"agop_trace": math.nan}):
+        for learned in (True, False, None):
+            assert said({"cosine": math.nan, "ci_low": math.nan} | change, learned) == "nothing can be said (a note)."
+
+
+def test_agreement_in_the_mean_gradient_alone_is_told():
+    praise = "With the centered AGOP it is only 0.30: they agree in the mean gradient"
+    assert praise in said({"cosine_centered": 0.3})
+    assert praise in said({"cosine_centered": 0.3} | NO_INIT)
+    assert "centered" not in said({"cosine_centered": 0.7})
+    assert "centered" not in said({"cosine_centered": math.nan})
+
+
+def test_the_features_at_convergence_theorem_speaks_at_rest_alone():
+    fact = {"fact_cosine": 0.987, "fact_rest": 0.02}
+    assert said(fact).endswith(
+        "Features at Convergence Theorem (FACT): training rests (|dL/dW + lambda W| is 0.02 of |lambda W|), and the "
+        "NFM has cosine 0.99 with -(1/lambda) W' dL/dW."
+    )
+    assert "FACT" not in said(fact | {"fact_rest": 0.31})
+    assert "FACT" not in said(fact | {"fact_rest": math.nan})
+
+
+@pytest.fixture
+def audited(small):
+    net, X = small
+    y = X[:, :3] @ torch.eye(3, dtype=X.dtype)
+    return nfa.audit(net, (X, y), perturbed(net), thresholds=Thresholds(z=2.5))
+
+
+def test_how_many_are_aligned_is_said_over_layers(audited):
+    for z, rare in ((3.0, "one in 700"), (2.0, "one in 40"), (4.0, "one in 30000")):
+        changed = replace(audited, about=replace(audited.about, thresholds=Thresholds(z=z)))
+        for layer in changed:
+            layer.row.update(verdict="learned", alignment_z=10.0, alignment_excess=0.5, alignment_low=0.9)
+        audited[1].row.update(alignment_z=0.0)
+        audited[2].row.update(verdict="trivial")
+        first = sentences(changed)[0]
+        assert f"1 of 2 layers aligned; at z of {z:g}, {rare} is expected by chance." in first
+        assert f"Conventions: aligned: z of {z:g} or more, excess of 0.05 or more" in first
+
+
+def test_the_verdict_is_one_column_everywhere(audited, tmp_path):
+    verdicts = [layer["verdict"] for layer in audited]
+    assert set(verdicts) <= set(VERDICTS)
+    assert audited.to_frame()["verdict"].tolist() == verdicts
+    audited.save(tmp_path)
+    saved = json.loads((tmp_path / "audit.json").read_text())
+    assert [layer["verdict"] for layer in saved["layers"]] == verdicts
+    assert saved["thresholds"] == {"z": 2.5, "excess": 0.05, "moved": 0.05}
+    loaded = nfa.Audit.load(tmp_path)
+    assert loaded.about == audited.about
+    assert sentences(loaded) == sentences(audited)
+    assert "z of 2.5 or more" in nfa.report.render(loaded)
+
+
+def test_an_audit_of_the_first_version_still_loads(audited, tmp_path):
+    audited.save(tmp_path)
+    table = tmp_path / "audit.json"
+    saved = json.loads(table.read_text())
+    for key in ("groups", "thresholds", "features_sha256"):
+        del saved[key]
+    new = [*names(["verdict", "alignment"]), "rotated_cosine", "moved", "untrained_alignment", "untrained_alignment_z"]
+    new += ["untrained_alignment_null"]
+    new += ["delta_alignment", "delta_alignment_null", "delta_alignment_z"]
+    for layer in saved["layers"]:
+        for column in new:
+            del layer[column]
+    table.write_text(json.dumps(saved))
+    loaded = nfa.Audit.load(tmp_path)
+    assert "verdict" not in loaded.to_frame()
+    assert math.isnan(loaded[0]["rotated_cosine"])
+    assert loaded[0]["cosine"] == audited[0]["cosine"]
+    assert all("audit the network again" in sentence for sentence in sentences(loaded)[1:])
+    assert "audit the network again" in nfa.report.render(loaded)
+    assert nfa.report.render_comparison({"old": loaded, "new": audited})
+
+
+def test_what_the_methods_say(small):
+    net, X = small
+    data = (X, torch.arange(len(X)) % 3)
+    plain = nfa.audit(net, data).methods()
+    for part in (
+        "nfa 0.1.0",
+        "all 40 rows",
+        "one for each of the 3 outputs (logits)",
+        "Haar",
+        "z \\ge 3",
+        "conventions",
+    ):
+        assert part in plain
+    for key in ("radhakrishnan2022mechanism", "beaglehole2024alignment", "busing1999jackknife"):
+        assert plain.count(f"\\cite{{{key}}}") == plain.count(f"@article{{{key},") == 1
+    assert "boixadsera" not in plain
+    assert "initialisation" not in plain
+    whole = nfa.audit(
+        net, data, perturbed(net), probes=2, seed=4, loss="cross_entropy", published=True, thresholds=Thresholds(z=4)
+    ).methods()
+    for part in ("2 random probes for each row (seed 4)", "20 draws", "z \\ge 4", "initialisation", "cross_entropy"):
+        assert part in whole
+    assert "@article{boixadsera2025fact," in whole
+
+
+def test_published_numbers_need_the_network_before_training(small):
+    with pytest.raises(nfa.InputError, match="published: the published numbers are of the weights' change: give init="):
+        nfa.audit(*small, published=True)
+
+
+def test_published_numbers_are_columns_of_their_own(small, tmp_path):
+    net, X = small
+    audit = nfa.audit(net, X, perturbed(net), published=True, layers="layers.[01]")
+    assert all(0 < layer["published_cosine"] <= 1 for layer in audit)
+    assert all(layer["published_cosine_null"] <= layer["published_cosine_null_high"] for layer in audit)
+    audit.save(tmp_path)
+    assert nfa.Audit.load(tmp_path).about.groups[-1] == "published"
+    assert "published_cosine" not in nfa.audit(net, X, perturbed(net)).to_frame()
+
+
+def test_a_language_model_s_head_is_trivial_in_every_word():
+    class Language(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(7, 8)
+            self.mixing, self.head = torch.nn.Linear(8, 8), torch.nn.Linear(8, 7)
+
+        def forward(self, tokens):
+            return self.head(torch.tanh(self.mixing(self.embedding(tokens).cumsum(1))))
+
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 7, (40, 5))
+    for probes in (None, 4):
+        head = nfa.audit(Language(), tokens, probes=probes)["head"]
+        assert head["trivial"]
+        assert head["verdict"] == "trivial"
+        assert "trivial: delta is the same for every sample" in head["note"]
+        assert "says nothing about learning from data" in layer_sentence(head, True, Thresholds())
+
+
+def test_where_nothing_can_be_aligned_the_note_says_so():
+    net = nfa.MLP(5, [6, 1, 4], n_outputs=2)
+    narrow = nfa.audit(net, gaussian(50, 5, dtype=torch.float32))[1]
+    assert math.isnan(narrow["alignment"])
+    assert "one unit: there is nothing to align" in narrow["note"]
+    square = nfa.MLP(6, [6], n_outputs=2)
+    square.layers[0].weight.data = torch.nn.init.orthogonal_(torch.empty(6, 6))
+    orthogonal = nfa.audit(square, gaussian(50, 6, dtype=torch.float32))[0]
+    assert math.isnan(orthogonal["alignment_z"])
+    assert "C = WW' is a multiple of the identity: there is nothing to align" in orthogonal["note"]
+    assert orthogonal["rotated_cosine"] == pytest.approx(orthogonal["cosine"], abs=1e-6)

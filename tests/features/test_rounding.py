@@ -1,0 +1,80 @@
+"""Gradients that cancel to rounding are no gradients."""
+
+import math
+
+import pytest
+import torch
+from helpers import gaussian
+from torch import nn
+
+import nfa
+from nfa.features.rounding import remeasured
+from nfa.probe import Probe
+
+
+class Cancelling(nn.Module):
+    """The sum of probabilities: 1, whatever the layers compute."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Linear(6, 5, dtype=dtype), nn.Linear(5, 3, dtype=dtype)
+
+    def forward(self, x):
+        return self.b(self.a(x).tanh()).softmax(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_that_cancel_are_undefined_and_said_to_be(dtype):
+    for layer in nfa.audit(Cancelling(dtype), gaussian(40, 6, dtype=torch.float32)):
+        assert math.isnan(layer["cosine"])
+        assert math.isnan(layer["agop_trace"])
+        assert not math.isnan(layer["nfm_trace"])
+        assert layer["note"].startswith("the gradients cancel to rounding")
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_gradients_of_any_size_are_no_rounding(dtype, scale):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)
+    audit = nfa.audit(net, gaussian(40, 6, dtype=torch.float32), outputs=lambda f: f.double() * scale)
+    assert all(0 < layer["cosine"] <= 1 and "rounding" not in layer["note"] for layer in audit)
+
+
+def test_a_few_rows_are_measured_in_both_precisions():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+    X = gaussian(32, 6, dtype=torch.float32)
+    exact = nfa.audit(net.double(), X)
+    net.float()
+    with Probe(net, X) as probe:
+        found = remeasured(probe, probe.layers)
+    assert net[0].weight.dtype == torch.float32
+    for layer in exact:
+        rounding = found[layer["name"]]
+        torch.testing.assert_close(rounding.S_again, layer.S, rtol=1e-9, atol=1e-12)
+        assert float((rounding.S - layer.S).norm() / layer.S.norm()) < 1e-5
+        assert rounding.cosines[1] == pytest.approx(layer["cosine"], abs=1e-6)
+        assert rounding.error < 1e-5
+
+
+def test_networks_that_cannot_be_copied_or_run_in_float64_are_measured_all_the_same():
+    class Stubborn(nn.Module):
+        def __init__(self, copies):
+            super().__init__()
+            self.layer, self.copies = nn.Linear(6, 3), copies
+
+        def __deepcopy__(self, memo):
+            if self.copies:
+                return Stubborn(self.copies)
+            raise TypeError("one is enough")
+
+        def forward(self, x):
+            return self.layer(x.float())
+
+    for copies in (False, True):
+        net = Stubborn(copies)
+        with Probe(net, gaussian(32, 6)) as probe:
+            assert remeasured(probe, probe.layers) == {}
+        assert 0 < nfa.audit(net, gaussian(32, 6))["layer"]["cosine"] <= 1
