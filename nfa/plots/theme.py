@@ -31,7 +31,6 @@ ROLES = {
     "kernel": "#3D97F9",
     "forest": "#703845",
     "null": "#7F8380",
-    "sample": INK,
 }
 """What a colour stands for. A network and its NFM share one; every other two are told apart with any kind of
 colour vision, and all stand out from white paper."""
@@ -49,7 +48,6 @@ MARKERS = {
     "kernel": "P",
     "forest": "X",
     "null": "_",
-    "sample": "*",
 }
 """The roles' markers: nothing is told by colour alone."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.errors import InputError
+from nfa.common.shown import writable
 from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import PowerScan, rotated_scan
 from nfa.tables.networks import layer_of
@@ -118,7 +119,7 @@ def layer_features(
         panels.append(Panel("init's NFM", "diagonal", "init", share_of_trace(found.init_nfm)))
     if all(panel.matrix == "sample" for panel in panels):
         raise InputError("layer", f"the matrices of {found['name']} are 0: there is nothing to draw")
-    return LayerFeatures(found["name"], input_shape(audit, found), input_names(audit, found), tuple(panels))
+    return LayerFeatures(writable(found["name"]), input_shape(audit, found), input_names(audit, found), tuple(panels))
 
 
 def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataFrame:
@@ -148,7 +149,7 @@ def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataF
         values = (dense / dense.norm()).numpy().ravel()
         entries = {"row": rows.ravel(), "column": columns.ravel(), "input": names[columns.ravel()], "value": values}
         frames.append(pd.DataFrame({"matrix": label} | entries))
-    return pd.concat(frames, ignore_index=True).assign(layer=name, alpha=alpha, cosine=cosine, null=null)
+    return pd.concat(frames, ignore_index=True).assign(layer=writable(name), alpha=alpha, cosine=cosine, null=null)
 
 
 def input_shape(audit: Audit, layer: LayerAudit) -> tuple[int, ...]:
@@ -163,8 +164,7 @@ def input_names(audit: Audit, layer: LayerAudit) -> tuple[str, ...]:
     names, first = audit.about.feature_names, layer["layer"] == 0
     if not (first and len(names) == layer["d_in"]):
         return tuple(f"{'input' if first else 'unit'} {i}" for i in range(layer["d_in"]))
-    # Half of a surrogate pair is no letter for a table.
-    written = [name.encode("utf-8", "replace").decode() for name in names]
+    written = [writable(name) for name in names]
     times = Counter(written)
     return tuple(f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(written))
 

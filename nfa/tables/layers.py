@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nfa.audits.audit import LayerAudit
+from nfa.common.shown import writable
 from nfa.tables.drawn import Drawn, drawn, missing, null_of
 from nfa.tables.networks import Network, Run
 
@@ -72,7 +73,7 @@ def _row(
     return {
         "network": network.name,
         "run": run.name,
-        "layer": layer["name"],
+        "layer": writable(layer["name"]),
         "number": layer["layer"],
         "series": look.label,
         "column": column,

@@ -10,7 +10,7 @@ from pathlib import Path
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.files import TABLE
 from nfa.common.errors import InputError
-from nfa.common.shown import few
+from nfa.common.shown import few, writable
 
 Folder = str | os.PathLike[str]
 One = Audit | Folder
@@ -75,7 +75,7 @@ def networks(audits: Audits) -> tuple[Network, ...]:
 
 def pooled(audits: Mapping[str, Audit]) -> tuple[Network, ...]:
     """Return audits with names as networks: those belong together whose names differ in the seed alone."""
-    return _pooled([Run(name, audit) for name, audit in audits.items()])
+    return _pooled([Run(writable(name), audit) for name, audit in audits.items()])
 
 
 def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
@@ -90,9 +90,15 @@ def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
         if whole.count(resolved) > 1:
             raise InputError("audits", f"{place} is named twice")
     depth = 1
-    while len({each.parts[-depth:] for each in whole}) < len(whole):
+    while len({each.parts[-depth:] for each in whole}) < len(whole) or _only_seeds(whole, depth):
         depth += 1
     return {"/".join(resolved.parts[-depth:]): Audit.load(place) for place, resolved in zip(places, whole, strict=True)}
+
+
+def _only_seeds(whole: Sequence[Path], depth: int) -> bool:
+    """Return whether a name of so many parts tells the seed alone, and the folders above would tell networks apart."""
+    seeds = any(not _without_seed("/".join(each.parts[-depth:])) for each in whole)
+    return seeds and len({each.parts[:-depth] for each in whole}) > 1
 
 
 def layer_names(found: Sequence[Network]) -> list[str]:
@@ -101,7 +107,7 @@ def layer_names(found: Sequence[Network]) -> list[str]:
     Raises:
         InputError: the networks have not the same layers.
     """
-    names = {network.name: [str(layer["name"]) for layer in network.runs[0].audit] for network in found}
+    names = {network.name: [writable(layer["name"]) for layer in network.runs[0].audit] for network in found}
     (first, expected), *rest = names.items()
     for name, layers in rest:
         if layers != expected:
@@ -141,8 +147,11 @@ def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
         for run in runs:
             if _layers(run.audit) != _layers(runs[0].audit):
                 raise InputError("audits", f"{name} has runs of different layers, expected runs of one architecture")
+        called = writable(name)
+        if len(runs) == 1:
+            runs = [Run(called, runs[0].audit)]
         if runs:
-            found.append(Network(str(name), tuple(runs)))
+            found.append(Network(called, tuple(runs)))
     return tuple(found)
 
 
@@ -166,7 +175,7 @@ def _runs(given: Sequence[One]) -> list[Run]:
 
 def _called(audit: Audit) -> str:
     """Return what an audit says of its network: the folder of its file, or its class."""
-    return Path(audit.about.model).parent.name or audit.about.model
+    return writable(Path(audit.about.model).parent.name or audit.about.model)
 
 
 def _audited(folder: Path) -> list[Path]:

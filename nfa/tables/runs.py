@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nfa.common.shown import writable
 from nfa.tables.drawn import drawn, null_of
 from nfa.tables.networks import Network
 
@@ -35,7 +36,7 @@ def run_table(networks: Sequence[Network], columns: Sequence[str]) -> pd.DataFra
                 rows.append(
                     {
                         "network": network.name,
-                        "layer": layer["name"],
+                        "layer": writable(layer["name"]),
                         "runs": len(of_runs),
                         "column": column,
                         "mean": values.mean(),

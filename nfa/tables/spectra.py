@@ -9,6 +9,7 @@ import torch
 
 from nfa.audits.audit import LayerAudit
 from nfa.common.errors import InputError
+from nfa.common.shown import writable
 from nfa.features.powers import ALPHAS, DRAWS, PowerScan, rotated_scan
 from nfa.features.weight import CUTOFF
 from nfa.tables.networks import Network, layer_of
@@ -40,7 +41,7 @@ def spectrum_table(networks: Sequence[Network], layer: str | int) -> pd.DataFram
                 if not len(values):
                     continue
                 drawn = np.unique(np.geomspace(1, len(values), POINTS).round().astype(int))
-                known = {"network": network.name, "run": run.name, "layer": found["name"], "matrix": matrix}
+                known = {"network": network.name, "run": run.name, "layer": writable(found["name"]), "matrix": matrix}
                 rank = each.effective_rank()
                 shares = [float(values[i - 1] / values[0]) for i in drawn]
                 rows += [
@@ -76,7 +77,7 @@ def power_table(networks: Sequence[Network], layer: str | int | None = None, dra
                 {
                     "network": networks[0].name,
                     "run": run.name,
-                    "layer": found["name"],
+                    "layer": writable(found["name"]),
                     "alpha": alpha,
                     "cosine": scan.cosine(alpha),
                     "null": null,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from nfa.audits.audit import Audit
 from nfa.common.errors import InputError
+from nfa.common.shown import writable
 from nfa.tables.layers import known_layer_table
 from nfa.tables.networks import Network, Run
 
@@ -45,7 +46,7 @@ def sweep_table(
     varying = table[~table["trivial"].astype(bool)]
     table = varying if len(varying) else table
     values = {
-        (network.name, run.name, layer["name"]): _value(x, network, run, layer.row, networks)
+        (network.name, run.name, writable(layer["name"])): _value(x, network, run, layer.row, networks)
         for network in networks
         for run in network.runs
         for layer in run.audit

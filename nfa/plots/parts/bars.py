@@ -15,7 +15,7 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
     """Draw a bar for each feature and series, features from top to bottom in the table's order.
 
     Args:
-        table: Columns `feature` (name), `series` (what the legend calls it), `role` (a key of `ROLES`) and
+        table: Columns `feature` (name), `series` (what the legend calls it), `role` (a key of `ROLES`, else ink) and
             `value`, of either sign. A series of the role "init" or "null" is drawn as strokes across the bars.
         ax: Where to draw.
         quantity: What the axis of values is called.
@@ -27,7 +27,7 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
     height = 0.8 / max(1, len(solid))
     handles: list[Patch | Line2D] = []
     for name in series:
-        rows, colour = table[table["series"] == name], ROLES[looks[name]]
+        rows, colour = table[table["series"] == name], ROLES.get(looks[name], INK)
         y = rows["feature"].map(place).to_numpy(dtype=float)
         if name in solid:
             y = y + height * (solid.index(name) - (len(solid) - 1) / 2)
