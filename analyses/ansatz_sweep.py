@@ -12,8 +12,9 @@ from l to the output); elsewhere arXiv:2510.15563 and the authors' later scripts
 
 Columns: the cell's settings (`factor` and `level`: what differs from the base); then a row for each layer and `epoch`,
 0 being the untrained network, whose row is the null of every similarity: the columns of an audit (see the README;
-`cnfa_*` and `delta_cosine` are the authors' own numbers, with the change of the weights in place of the weights;
-`fact_*` is the rival of arXiv:2507.05644, W'W against -(1/weight_decay) W'dL/dW, by cosine and relative residual),
+`cnfa_*` are the numbers of arXiv:2402.05271, with the change of the weights in place of the weights, `delta_cosine` has
+it in the NFM alone; `fact_*` is the Features at Convergence Theorem, FACT, of arXiv:2507.05644: W'W against
+-(1/weight_decay) W'dL/dW),
 `score` (accuracy or R^2) on test rows, `baseline` (of a constant answer).
 """
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nfa.audits.about import About
 from nfa.audits.files import PARTS, load_audit, save_audit
 from nfa.audits.methods import methods
-from nfa.audits.verdict import VERDICTS, NetworkVerdict, network_verdict
+from nfa.audits.verdict import VERDICTS, network_verdict
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.notebook import ROWS, html_table
@@ -142,7 +142,8 @@ class Audit:
         """Show what the network's score says, what was audited, and the printed table of every layer."""
         cells = printed(self.about.groups)
         rows = [[printed_cell(members, layer.row) for members in cells.values()] for layer in self]
-        return html_table(self.verdict.reason, list(cells), rows, [self._head() + "."])
+        found = network_verdict(self.score, self.init_score, bool(self.about.classes))
+        return html_table(found.reason, list(cells), rows, [self._head() + "."])
 
     def _head(self) -> str:
         """Say what was audited, how it scores, and what was left out."""
@@ -164,11 +165,6 @@ class Audit:
     def init_score(self) -> Score | None:
         """The score of the network before training, where there is one."""
         return self.about.init_score
-
-    @property
-    def verdict(self) -> NetworkVerdict:
-        """What the network's score shows; the layers have verdicts of their own, in the column `verdict`."""
-        return network_verdict(self.score, self.init_score, bool(self.about.classes))
 
     @property
     def skipped(self) -> list[dict[str, str]]:

@@ -86,8 +86,8 @@ def _sentences(about: About, with_init: bool) -> list[str]:
         f"A layer counts as aligned at $z \\ge {thresholds.z:g}$ with an excess (alignment less its null, over one "
         f"less the null) of at least {thresholds.excess:g} and an interval above the null"
         + (
-            f" and with more excess than the untrained network's alignment, and as having learned features where moreover moved is at "
-            f"least {thresholds.moved:g}"
+            " and with more excess than the untrained network's alignment, and as having learned features where "
+            f"moreover moved is at least {thresholds.moved:g}"
             if with_init
             else ""
         )

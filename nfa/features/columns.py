@@ -168,7 +168,7 @@ _TABLE = (
     Column(
         "alignment_centered_z",
         "alignment",
-        "Its z. The null is only near here: 11 % of the layers of untrained networks are above 1.96.",
+        "Its z. The null is only near here: 7 to 11 % of the layers of untrained networks are above 1.96.",
     ),
     Column(
         "cosine",

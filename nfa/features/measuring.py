@@ -192,7 +192,7 @@ def agop(
     Raises:
         InputError: as `Probe` does.
 
-    Source: arXiv:2212.13881, equation of the deep neural feature ansatz; centered: arXiv:2402.05271.
+    Source: arXiv:2212.13881, equation of the deep neural feature ansatz; centered: its code.
 
     >>> net = torch.nn.Linear(3, 2, bias=False)
     >>> with torch.no_grad():

@@ -333,8 +333,12 @@ def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
 
 def _drowned(layer: LayerMeasures) -> str:
     """Return why nothing is known of the AGOP, in words; nothing where something is."""
-    rounding = layer.measured.rounding
-    if layer.agop.norm() == 0 or (layer.agop.trace() > 0 and (rounding is None or rounding.error < 1)):
+    size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
+    if size == 0 or layer.nfm.norm() == 0:
+        return ""
+    # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
+    left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
+    if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 

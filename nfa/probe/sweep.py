@@ -346,6 +346,7 @@ class Probe:
         self._last = UseRecorder(self._weights, (leaf for _, leaf in leaves(x)))
         with self._last:
             self.forward.settle(map_inputs(torch.clone, x))
+        self._last.forget()
         self._weights.settle()
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
@@ -455,6 +456,7 @@ class Probe:
         self._last = recorder
         with recorder:
             output = self.forward(x)
+        recorder.forget()
         if self._counts_all and output.ndim > 2:
             self._positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
         f = self.select(output)

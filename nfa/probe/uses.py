@@ -5,7 +5,6 @@ What makes a layer is z = W h + b with W a parameter, or computed from parameter
 Module classes play no part.
 """
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,12 +74,12 @@ class UseRecorder(TorchFunctionMode):
         self._replaced = replaced or {}
         self._weights = weights
         self._keep_rows = keep_rows
-        # Where tensors come from, by id: that of a tensor that is gone may be another's, so that each is asked for.
-        self._origins: dict[int, tuple[weakref.ref[Tensor], Origin]] = {}
+        # Where tensors come from, by id: all are kept while the network runs, so that no other gets the id of one.
+        self._origins: dict[int, tuple[Tensor, Origin]] = {}
         self._written = Memories()  # what data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
-        self._drawn_in: list[weakref.ref[Tensor]] = []  # tensors that came into the graph by being written to
+        self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
     def __torch_function__(
@@ -110,17 +109,20 @@ class UseRecorder(TorchFunctionMode):
         self._follow(result, origin)
         if target is not None:
             if outside and target.requires_grad:
-                self._drawn_in.append(weakref.ref(target if target._base is None else target._base))
+                self._drawn_in.append(target if target._base is None else target._base)
             if origin is DATA:
                 self._written.add(target)
                 self._follow(target, DATA)
         return result
 
+    def forget(self) -> None:
+        """Let go of what the network has made, once it has run."""
+        self._origins.clear()
+
     def release(self) -> None:
         """Take out of the graph what the network wrote its results to, and may still keep."""
-        for reference in self._drawn_in:
-            tensor = reference()
-            if tensor is not None and tensor.grad_fn is not None:
+        for tensor in self._drawn_in:
+            if tensor.grad_fn is not None:
                 tensor.detach_()
         self._drawn_in.clear()
 
@@ -155,7 +157,7 @@ class UseRecorder(TorchFunctionMode):
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))
-        if known is not None and known[0]() is tensor:
+        if known is not None:
             return known[1]
         return DATA if tensor in self._written else self._weights.origin(tensor)
 
@@ -164,7 +166,7 @@ class UseRecorder(TorchFunctionMode):
             if origin is None:
                 self._origins.pop(id(tensor), None)
             else:
-                self._origins[id(tensor)] = (weakref.ref(tensor), origin)
+                self._origins[id(tensor)] = (tensor, origin)
 
     def _in_graph(self, z: Tensor) -> Tensor:
         """Return z as a tensor of the graph whose edge stays on the path, whatever is written to it later.

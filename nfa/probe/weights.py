@@ -84,6 +84,10 @@ class Weights:
                 owners.setdefault(first, []).append((module, name))
         self._shared = [owner for each in owners.values() if len(each) > 1 for owner in each]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Weights":
+        """Return itself: a network that is copied while it is watched takes its hooks along, which stay this one's."""
+        return self
+
     def _place(self, tensor: Tensor, name: str) -> str:
         """Remember where a parameter lies; return the first name of what lies there."""
         self._kept.append(tensor)

@@ -13,6 +13,7 @@ from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, MISSING, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
+from nfa.report.words import verdict
 from nfa.tables.drawn import every_null
 from nfa.tables.networks import loaded, pooled
 from nfa.tables.runs import run_table
@@ -129,7 +130,7 @@ def _averages(table: pd.DataFrame, columns: Sequence[str]) -> list[list[Cell]]:
 
 
 def _summary(name: str, audit: Audit) -> list[Cell]:
-    score, before, found = audit.score, audit.init_score, audit.verdict
+    score, before, found = audit.score, audit.init_score, verdict(audit)
     says = {True: "yes", False: "no", None: "unknown"}[found.learned]
     return [
         cell(name, heading=True),

@@ -10,7 +10,7 @@ from nfa.features.columns import GROUPS, Column, columns
 from nfa.network.scoring import Score, rows_in_words
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, write_page
-from nfa.report.words import sentences
+from nfa.report.words import sentences, verdict
 
 
 def render(audit: Audit) -> str:
@@ -33,7 +33,7 @@ def render(audit: Audit) -> str:
         about=about,
         facts=_facts(audit),
         verdict=first,
-        mood={True: "yes", False: "no", None: "unknown"}[audit.verdict.learned],
+        mood={True: "yes", False: "no", None: "unknown"}[verdict(audit).learned],
         sentences=by_layer,
         methods=audit.methods(),
         figures=audit_figures(audit),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, is_as_before, knows_init
+from nfa.audits.verdict import NetworkVerdict, Thresholds, is_aligned, is_as_before, knows_init, network_verdict
 
 AT_REST = 0.3
 """Above this `fact_rest` training does not rest, and the theorem says nothing."""
@@ -19,13 +19,13 @@ EARLIER = ""
 
 
 def verdict(audit: Audit) -> NetworkVerdict:
-    """Return whether a network has learned its task, and why, in words (see `nfa.audits.verdict`)."""
-    return audit.verdict
+    """Return whether a network has learned its task, and why, in words; layers have a column `verdict` of their own."""
+    return network_verdict(audit.score, audit.init_score, bool(audit.about.classes))
 
 
 def sentences(audit: Audit) -> list[str]:
     """Return what the network's score shows and how many layers are aligned, then a sentence or two for each layer."""
-    found = audit.verdict
+    found = verdict(audit)
     first = " ".join([found.reason, *over_layers(audit)])
     return [first, *(layer_sentence(layer, found.learned, audit.about.thresholds) for layer in audit)]
 
@@ -112,9 +112,8 @@ def _no_score(row: Mapping[str, Any], learned: bool | None, thresholds: Threshol
 
 
 def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
-    same = "row" if row["trivial"] else "sample"
     return (
-        f"its gradient is the same for every {same}, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares weights with "
+        f"its gradient is the same for every sample, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares weights with "
         "weights and says nothing about learning from data."
     )
 

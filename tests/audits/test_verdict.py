@@ -27,6 +27,7 @@ ROW = {
         "untrained_alignment": 0.2,
         "untrained_alignment_null": 0.19,
     },
+    **{"untrained_alignment": 0.2, "untrained_alignment_null": 0.19},
     **{"nfm_trace": 1.0, "agop_trace": 1.0},
     **{"init_cosine": 0.2, "init_cosine_null": 0.5, "moved": 1.6},
     **{"delta_alignment": 0.7, "delta_alignment_null": 0.1, "delta_alignment_z": 60.0},
@@ -99,8 +100,8 @@ def test_what_is_said_of_each_verdict():
     assert said({}) == (
         "consistent with feature learning as the ansatz describes it: the weights moved away from their initialisation "
         "(NFM cosine 0.20; unrelated weights 0.50), and they point where the output's gradients do (alignment 0.60, "
-        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; untrained 0.20, by chance 0.19). NFM and AGOP: cosine 0.90 (0.80 with the "
-        "alignment taken away). One trained network; other seeds may differ."
+        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; untrained 0.20, by chance 0.19). NFM and AGOP: cosine "
+        "0.90 (0.80 with the alignment taken away). One trained network; other seeds may differ."
     )
     assert said({"alignment_z": 1.0}).startswith(
         "the weights moved (NFM cosine 0.20; unrelated weights 0.50), but they "
@@ -122,7 +123,7 @@ def test_what_is_said_of_each_verdict():
     assert "no score shows that the network learned, so this is no sign" in said({}, learned=None)
     assert "alignment is undefined (a note)" in said(NO_ALIGNMENT)
     assert "too few samples" in said({"alignment_low": math.nan})
-    assert "the same for every row" in said({"trivial": True})
+    assert "the same for every sample" in said({"trivial": True})
     assert "the same for every sample" in said({"ci_low": 0.9, "ci_high": 0.9})
     for change in ({"agop_trace": 0.0}, NO_ALIGNMENT | {"agop_trace": math.nan}):
         for learned in (True, False, None):
@@ -273,3 +274,29 @@ def test_where_nothing_can_be_aligned_the_note_says_so():
     assert math.isnan(orthogonal["alignment_z"])
     assert "C = WW' is a multiple of the identity: there is nothing to align" in orthogonal["note"]
     assert orthogonal["rotated_cosine"] == pytest.approx(orthogonal["cosine"], abs=1e-6)
+
+
+class Ties(torch.nn.Module):
+    """Maxima of pairs that are equal in float32 and not in float64: which unit has the gradient is rounding."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(6, 8, bias=False), torch.nn.Linear(4, 3, bias=False)
+        with torch.no_grad():
+            # They differ in a feature that is 0 in all rows.
+            self.first.weight[4:] = self.first.weight[:4]
+            self.first.weight[4:, 5] += 0.3
+
+    def forward(self, x):
+        first, second = self.first(x).chunk(2, 1)
+        return self.second(torch.tanh(torch.maximum(first, second + 1e-12)))
+
+
+def test_gradients_that_hang_on_rounding_are_told():
+    torch.manual_seed(0)
+    X = gaussian(100, 6, dtype=torch.float32)
+    X[:, 5] = 0
+    noted = nfa.audit(Ties(), X)["first"]["note"]
+    assert re.search(r"gradients hang on rounding: on 32 rows cosine\(NFM, AGOP\) is 0\.\d+, in float64 0\.\d+", noted)
+    assert "hang on rounding" not in nfa.audit(Ties().double(), X.double())["first"]["note"]
+    assert all("hang on rounding" not in layer["note"] for layer in nfa.audit(nfa.MLP(6, [8], n_outputs=3), X))

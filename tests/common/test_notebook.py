@@ -9,6 +9,7 @@ from pages import Page
 
 import nfa
 from nfa.common.notebook import ROWS, html_table
+from nfa.report import verdict
 from nfa.substitution import Substitution
 
 
@@ -20,7 +21,7 @@ def audit(small):
 
 def test_an_audit_shows_its_verdict_first_then_the_table_with_nulls(audit):
     page = Page(audit._repr_html_())
-    assert page.texts("strong") == [audit.verdict.reason]
+    assert page.texts("strong") == [verdict(audit).reason]
     assert {"layer", "verdict", "alignment", "null", "cosine", "rotated"} <= set(page.texts("th"))
     assert {"layers.0", "layers.1", "layers.2"} <= set(page.texts("th"))
     assert f"{audit[0]['rotated_cosine']:.2f}" in page.texts("td")

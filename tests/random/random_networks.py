@@ -29,6 +29,7 @@ def measured_by_hand():
     with torch.enable_grad():
         f = plain(P, X.double(), tap)
         f = chosen(f).reshape(len(X), -1)
+        f = f + 0 * sum(zero.sum() for _, _, zero in sites)  # also where it depends on none
     S, rows, weights = {}, {}, {}
     for column in range(f.shape[1]):
         zeros = [zero for _, _, zero in sites]
@@ -58,18 +59,21 @@ def compare():
         size = float(S.norm())
         N, A = W.T @ W, W.T @ S @ W
         if "cancel to rounding" in layer["note"]:
-            assert float(A.trace()) <= rounding * float(W.square().sum()), (name, float(A.trace()))
+            share = rounding + 20 * torch.finfo(X.dtype).eps * size
+            assert float(A.trace()) <= share * float(N.trace()), (name, float(A.trace()))
             continue
         difference = float((layer.S - S).norm())
-        assert difference <= tolerance * size + 1e-30, (name, "S", difference / max(size, 1e-300), size)
+        # Deltas that cancel in part keep the rounding of what cancelled.
+        slack = tolerance + 20 * torch.finfo(X.dtype).eps / max(size, 1e-30) ** 0.5
+        assert difference <= slack * size, (name, "S", difference / max(size, 1e-300), size)
         if float(A.norm()) == 0:
             assert layer["agop_trace"] == 0 and layer["cosine"] != layer["cosine"], (name, layer.row)
             continue
         cosine = float((N * A).sum() / N.norm() / A.norm())
         spread = max(1.0, size * float(W.norm()) ** 2 / float(A.norm()))
-        assert abs(layer["cosine"] - cosine) <= spread * tolerance, (name, layer["cosine"], cosine)
+        assert abs(layer["cosine"] - cosine) <= spread * slack, (name, layer["cosine"], cosine)
         for value, right in ((layer["agop_trace"], A.trace()), (layer["nfm_trace"], N.trace())):
-            assert abs(value - float(right)) <= 2 * spread * tolerance * float(right), (name, value, float(right))
+            assert abs(value - float(right)) <= 2 * spread * slack * float(right), (name, value, float(right))
 '''
 
 SMOOTH = ("torch.tanh", "F.gelu", "F.silu", "torch.sigmoid", "F.softplus", "torch.sin")
@@ -161,7 +165,8 @@ class Writer:
         elif way == "linear out of grad":
             self.made.append(f"self.{m} = nn.Linear({d}, {k}, bias=False)")
             self.missing.add(m)
-            self.line(f"with torch.no_grad(): {z} = self.{m}({h})", f"{z} = ({h} @ P['{m}.weight'].T).detach()")
+            self.line(f"with torch.no_grad(): {z} = self.{m}({h})", f"{z} = tap('{m}', P['{m}.weight'], {h}).detach()")
+            self.line(f"{z} = {z} + {h}")  # beside h, so that gradients reach what lies before
             return
         else:
             parameter(k, d)

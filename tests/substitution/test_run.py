@@ -454,3 +454,11 @@ def test_audits_that_do_not_fit(small):
         nfa.substitute(net, X, audit, init=net)
     with pytest.raises(InputError, match="y: 2 real targets, but the network has 3 outputs"):
         nfa.substitute(net, (X, gaussian(40, 2)))
+
+
+def test_rows_of_an_audit_that_the_data_do_not_have_are_named(small):
+    net, X = small
+    data = nfa.Dataset(X.numpy(), (torch.arange(len(X)) % 3).numpy())
+    audit = nfa.audit(net, data.divide(test=0.0, val=0.3, seed=0), split="val")
+    with pytest.raises(nfa.InputError, match=r"^audit: of val rows, but .* has no val rows"):
+        nfa.substitute(net, data, audit)
