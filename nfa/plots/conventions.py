@@ -143,7 +143,13 @@ def legend(ax: Axes, handles: Sequence[Line2D | Patch], right: Sequence[Line2D |
         if above:
             ax.add_artist(first).set_clip_on(False)  # it stands outside of the axes
     if above:
-        ax.legend(handles=above, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(above), **_LEGEND)
+        # Beside a legend on the right, the row begins above the axis's label and ends above that legend.
+        place: dict[str, Any] = (
+            {"loc": "lower left", "bbox_to_anchor": (-0.15, 1.0)}
+            if beside
+            else {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
+        )
+        ax.legend(handles=above, ncols=len(above), **place, **_LEGEND)
     return max((_width([each]) for each in beside), default=0.0)
 
 
