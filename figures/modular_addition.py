@@ -6,7 +6,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nfa.plots import DOUBLE, ROLES, figure, heat_map
+from nfa.plots import DOUBLE, ROLES, figure
+from nfa.plots.parts.heat_map import heat_map
 from nfa.plots.theme import INK, MARKERS
 
 LOOKS = {"gaussian": "rfm", "quadratic": "kernel"}

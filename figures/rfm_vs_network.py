@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analyses.rfm_vs_network_summary import errors, pair
-from nfa.plots import DOUBLE, ROLES, figure, picture
+from nfa.plots import DOUBLE, ROLES, figure
+from nfa.plots.parts.picture import picture
 from nfa.plots.theme import INK, MARKERS
 
 FIRST, SECOND = "sgd", "adam"

@@ -4,7 +4,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from nfa.plots import DOUBLE, ROLES, figure, literal, picture
+from nfa.plots import DOUBLE, ROLES, figure, literal
+from nfa.plots.parts.picture import picture
 
 ACCURACIES = {
     "intact": "intact",

@@ -7,6 +7,7 @@ import typer
 from nfa.commands.audit import audit_command
 from nfa.commands.compare import compare_command
 from nfa.commands.demo import demo_command
+from nfa.commands.figure import figure_command
 from nfa.commands.seed import seed_command
 from nfa.commands.train import train_command
 from nfa.common.errors import InputError
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command("audit")(audit_command)
 app.command("compare")(compare_command)
+app.command("figure")(figure_command)
 app.command("train")(train_command)
 app.command("demo")(demo_command)
 app.command("seed")(seed_command)

@@ -7,7 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
+
+import nfa
+from nfa import cli
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "auditing.md").read_text()
 WALKS = re.findall(r"```python\n((?:(?!```).)*?)```\n\n    nfa (audit .*?)\n", GUIDE, re.DOTALL)
@@ -29,6 +34,40 @@ def test_a_network_trained_elsewhere_is_audited_from_its_file(script, command, t
 
 def test_there_are_two_such_walks():
     assert [command.split()[1] for _, command in WALKS] == ["digits.skops", "digits.onnx"]
+
+
+FIGURES = (Path(__file__).parent.parent / "docs" / "figures.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A small network audited into runs/demo, as the demo leaves one, and a folder to run in."""
+    folder = tmp_path_factory.mktemp("figures")
+    data = nfa.load_data("digits").divide(test=0.2)
+    net, init = nfa.MLP(64, 16, 2, 10, seed=1), nfa.MLP(64, 16, 2, 10)
+    nfa.audit(net, data, init).save(folder / "runs" / "demo")
+    return folder
+
+
+def test_what_the_page_of_figures_shows_runs_as_written(demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    blocks = re.findall(r"```python\n(.*?)```", FIGURES, re.DOTALL)
+    assert len(blocks) == 6
+    with mpl.rc_context({"backend": "Agg"}):
+        for block in blocks:
+            exec(compile(block, "docs/figures.md", "exec"), {})
+            plt.close("all")
+    assert {"layers.pdf", "both.pdf"} <= {file.name for file in demo.iterdir()}
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    nfa (figure runs/demo .*)$", FIGURES, re.MULTILINE))
+def test_every_command_of_that_page_draws(command, demo, monkeypatch, capsys):
+    monkeypatch.chdir(demo)
+    monkeypatch.setattr(sys, "argv", ["nfa", *shlex.split(command)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    assert Path(shlex.split(command)[-1]).stat().st_size > 1000
 
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

@@ -11,15 +11,19 @@ from torch import Tensor
 from nfa.audits.about import About
 from nfa.audits.files import PARTS, load_audit, save_audit
 from nfa.audits.methods import methods
+from nfa.audits.verdict import VERDICTS, network_verdict
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.common.notebook import ROWS, html_table
 from nfa.common.shown import printable_lines
+from nfa.features.columns import GROUPS, columns, printed, printed_cell
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import Weight
 from nfa.network.scoring import Score, rows_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,21 @@ class LayerAudit:
     def __getitem__(self, column: str) -> Any:
         """Return a column of the row."""
         return self.row[one_of("column", column, self.row)]
+
+    def __repr__(self) -> str:
+        """Show the leading columns, a line each."""
+        return "\n".join([f"LayerAudit of {self['name']}", *(f"  {name}: {value}" for name, value in self._facts())])
+
+    def _repr_html_(self) -> str:
+        """Show the verdict, and the leading columns as a table."""
+        said = self.row.get("verdict", "")
+        reason = f"{self['name']}: {said}, {VERDICTS[said]}" if said in VERDICTS else str(self["name"])
+        return html_table(reason, ("column", "value"), self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        cells = printed([group for group in GROUPS if columns([group])[0].name in self.row])
+        shown = [(heading, printed_cell(members, self.row)) for heading, members in cells.items()]
+        return shown + ([("note", self["note"])] if self["note"] else [])
 
     @cached_property
     def nfm(self) -> FactoredMatrix:
@@ -113,8 +132,22 @@ class Audit:
 
     def __repr__(self) -> str:
         """Show what was audited, and the leading columns of every layer."""
-        leading = [*("layer", "name", "d_in", "d_out", "verdict", "alignment", "alignment_z"), "cosine"]
+        leading = [*("name", "d_in", "d_out", "verdict", "alignment", "alignment_z"), "cosine"]
         leading += ["rotated_cosine", "untrained_cosine", "init_cosine"]
+        shown = [column for column in leading if column in self.about.columns]
+        table = self.to_frame()[shown].rename(columns={"name": "layer"})
+        written = table.to_string(index=False, float_format="{:.3f}".format, max_rows=ROWS // 2)
+        return printable_lines(f"{self._head()}\n{written}")
+
+    def _repr_html_(self) -> str:
+        """Show what the network's score says, what was audited, and the printed table of every layer."""
+        cells = printed(self.about.groups)
+        rows = [[printed_cell(members, layer.row) for members in cells.values()] for layer in self]
+        found = network_verdict(self.score, self.init_score, bool(self.about.classes))
+        return html_table(found.reason, list(cells), rows, [self._head() + "."])
+
+    def _head(self) -> str:
+        """Say what was audited, how it scores, and what was left out."""
         head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
         if self.score is not None:
             score = self.score
@@ -122,9 +155,7 @@ class Audit:
             head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)
-        shown = [column for column in leading if column in self.about.columns]
-        table = self.to_frame()[shown].to_string(index=False, float_format="{:.3f}".format)
-        return printable_lines(f"{head}\n{table}")
+        return head
 
     @property
     def score(self) -> Score | None:
@@ -151,6 +182,21 @@ class Audit:
         import pandas as pd
 
         return pd.DataFrame([layer.row for layer in self.layers], columns=list(self.about.columns))
+
+    def plot(self, column: str = "cosine", null: str | None = "rotated", *, ax: "Axes | None" = None) -> "Axes":
+        """Draw a column of every layer beside its null: `nfa.plots.layers` of this audit.
+
+        Args:
+            column: Any column of numbers.
+            null: "rotated" or "untrained", where the column has such a null; None for none.
+            ax: Where to draw; by default the current axes of pyplot.
+
+        Raises:
+            InputError: an unknown column or null, or one that this audit has not.
+        """
+        from nfa.plots.layers import layers  # figures are a room below; only this call needs them
+
+        return layers(self, column, null, ax=ax)
 
     def methods(self) -> str:
         """Return a methods paragraph for a paper, in LaTeX, and the BibTeX entries of what it cites.

@@ -1,7 +1,11 @@
 """Data as an audit reads them: prepared for the network, made into samples and checked once."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
@@ -58,7 +62,14 @@ class Rows:
         return replace(self, measured=measured, scored=scored, notes=(*self.notes, *said), prepared=data)
 
 
-def rows_of(model: Model, data: Any, split: str = "train", samples: int | None = None, seed: int = 0) -> Rows:
+def rows_of(
+    model: Model,
+    data: Any,
+    split: str = "train",
+    samples: int | None = None,
+    seed: int = 0,
+    feature_shape: Sequence[int] | None = None,
+) -> Rows:
     """Return the rows of data that an audit measures and scores, their targets as they were handed over.
 
     Args:
@@ -67,9 +78,10 @@ def rows_of(model: Model, data: Any, split: str = "train", samples: int | None =
         split: Which rows of a divided `Dataset` are measured; of anything else all are.
         samples: That many rows of a `Dataset`, drawn at random; all by default.
         seed: Of `samples`.
+        feature_shape: Of a row as a picture; by default what the data say.
 
     Raises:
-        InputError: an unknown part, data that cannot be prepared or are no numbers.
+        InputError: an unknown part, data that cannot be prepared or are no numbers, a shape that no row has.
     """
     one_of("split", split, (*Dataset.PARTS, "all"))
     positive("seed", seed, least=0)
@@ -80,14 +92,30 @@ def rows_of(model: Model, data: Any, split: str = "train", samples: int | None =
         if drawn is not None:
             raise InputError("samples", "only rows of an nfa.Dataset can be drawn; hand over fewer rows instead")
         whole = as_samples(prepared)
-        return Rows(name, whole, "all", whole, "all", columns, None, tuple(notes), prepared, None)
+        shape = _picture_shape(whole, feature_shape)
+        return Rows(name, whole, "all", whole, "all", columns, shape, tuple(notes), prepared, None)
     part = split if prepared.split or split not in ("train", "all") else "all"
     measured = as_samples(_measured_set(prepared, part, drawn))
     scored, scored_part = measured, part
     if "test" in prepared.split and (part != "test" or drawn is not None):
         scored, scored_part = as_samples(prepared.part("test")), "test"
-    features, shape = prepared.feature_names or (), prepared.feature_shape
+    features = prepared.feature_names or ()
+    shape = prepared.feature_shape if feature_shape is None else _picture_shape(measured, feature_shape)
     return Rows(name, measured, part, scored, scored_part, features, shape, tuple(notes), prepared, drawn)
+
+
+def _picture_shape(samples: Samples, given: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the shape of a row as a picture: the one given, or that of rows n x c x h x w; None where it has none."""
+    first = samples.first(1)
+    row = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+    if given is None:
+        return row if len(row) == 3 else None
+    shape = tuple(positive("feature_shape", size) for size in given)
+    if len(shape) not in (2, 3):
+        raise InputError("feature_shape", f"got {shape}, expected (height, width) or (channels, height, width)")
+    if math.prod(shape) != math.prod(row):
+        raise InputError("feature_shape", f"{shape} has {math.prod(shape)} entries, a row of the data {math.prod(row)}")
+    return shape
 
 
 def _measured_set(data: Dataset, part: str, drawn: tuple[int, int] | None) -> Dataset:

@@ -49,6 +49,7 @@ def audit(
     weight_decay: float | None = None,
     published: bool = False,
     thresholds: Thresholds = CONVENTIONS,
+    feature_shape: Sequence[int] | None = None,
     name: str | None = None,
 ) -> Audit:
     """Measure what every layer of a network has learned.
@@ -78,6 +79,8 @@ def audit(
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
         thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
+        feature_shape: Of a row as a picture, (height, width) or (channels, height, width), for figures; by default what
+            the data say, or the rows' own shape where they come as n x c x h x w.
         name: What to call the network in the record; its class by default.
 
     Returns:
@@ -85,7 +88,7 @@ def audit(
 
     Raises:
         InputError: no linear layer, data the network cannot take, an init of other shapes, entries that
-            are not finite, an unknown name, published numbers without an init.
+            are not finite, an unknown name, published numbers without an init, a shape that no row has.
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
@@ -100,7 +103,7 @@ def audit(
         positive("probes", probes)
     model = load(net, classes=classes, argument="net")
     before = None if init is None else load(init, argument="init")
-    rows = rows_of(model, data, split, samples, seed)
+    rows = rows_of(model, data, split, samples, seed, feature_shape)
     if published and before is None:
         raise InputError(
             "published", "the published numbers are of the weights' change: give init=, the network before"

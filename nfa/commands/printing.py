@@ -35,12 +35,9 @@ def finish(result: "Audit", out: Path, report: bool) -> None:
 def _table(result: "Audit") -> None:
     from rich.table import Table
 
-    from nfa.features.columns import Column, columns
+    from nfa.features.columns import printed, printed_cell
 
-    cells: dict[str, list[Column]] = {}
-    for column in sorted(columns(result.about.groups), key=lambda each: each.printed.place if each.printed else -1):
-        if column.printed is not None:
-            cells.setdefault(column.printed.heading, []).append(column)
+    cells = printed(result.about.groups)
     table = Table(
         title=cell(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
         caption="alignment of W's left vectors with the output's gradients: null and z with the gradients turned at "
@@ -50,8 +47,7 @@ def _table(result: "Audit") -> None:
     for heading, (first, *_) in cells.items():
         table.add_column(heading, justify="left" if first.kind in (str, bool) else "right")
     for layer in result:
-        shown = (" ".join(each.in_print(layer[each.name]) for each in members) for members in cells.values())
-        table.add_row(*(cell(text) for text in shown))
+        table.add_row(*(cell(printed_cell(members, layer.row)) for members in cells.values()))
     show(table)
 
 

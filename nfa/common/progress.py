@@ -1,10 +1,11 @@
-"""Progress on a terminal, for work that takes longer than people like to wait without a sign."""
+"""Progress on a terminal or in a notebook, for work that takes longer than people like to wait without a sign."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 
 PATIENCE = 2.0
 """Seconds of work before a bar appears."""
@@ -30,7 +31,8 @@ def bars(wanted: bool) -> Iterator[None]:
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Yield a function `advance(steps)`; a bar appears on standard error after two seconds of work.
 
-    Nothing is drawn where standard error is no terminal.
+    In a notebook it is drawn below the cell, where ipywidgets is installed. Nothing is drawn where standard error is
+    neither.
 
     Args:
         label: What is being done, in a word or two.
@@ -40,7 +42,7 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     ...     for _ in range(3):
     ...         advance(1)
     """
-    if not (_wanted.get() and sys.stderr.isatty()):
+    if not (_wanted.get() and (sys.stderr.isatty() or _in_notebook())):
         yield lambda steps: None
         return
     from rich.console import Console
@@ -63,3 +65,8 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     finally:
         if shown:
             bar.stop()
+
+
+def _in_notebook() -> bool:
+    """Return whether this is the process of a notebook that can draw a bar."""
+    return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None

@@ -40,3 +40,12 @@ def few(names: list[str], most: int = 3) -> str:
     """
     rest = len(names) - most
     return ", ".join(shown(name) for name in names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def writable(text: object) -> str:
+    """Return text with "?" for half a surrogate pair, which is no letter for a table or a file.
+
+    >>> writable("a" + chr(0xD800))
+    'a?'
+    """
+    return str(text).encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """The columns of an audit: what each is called, what it means and where it is shown, in one table."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -334,3 +334,21 @@ def names(groups: Collection[str] = ALWAYS) -> tuple[str, ...]:
     ('ci_low', 'ci_high', 'probe_error')
     """
     return tuple(column.name for column in columns(groups))
+
+
+def printed(groups: Collection[str] = ALWAYS) -> dict[str, tuple[Column, ...]]:
+    """Return the columns of a printed table by heading, in its order; columns of one heading share its cells.
+
+    >>> [column.name for column in printed()["95 %"]]
+    ['alignment_low', 'alignment_high']
+    """
+    cells: dict[str, tuple[Column, ...]] = {}
+    for column in sorted(columns(groups), key=lambda each: each.printed.place if each.printed else -1):
+        if column.printed is not None:
+            cells[column.printed.heading] = (*cells.get(column.printed.heading, ()), column)
+    return cells
+
+
+def printed_cell(members: Collection[Column], row: Mapping[str, Any]) -> str:
+    """Return a cell of a printed table: the columns of its heading in one layer's row."""
+    return " ".join(each.in_print(row[each.name]) for each in members)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
+from nfa.common.notebook import html_table
 from nfa.features.polar import Polar
 from nfa.features.weight import CUTOFF, Weight, product, unit_of
 
@@ -48,6 +49,16 @@ class FactoredMatrix:
         """Say size and factor."""
         factors = "W'W" if self.S is None else "W'SW"
         return f"FactoredMatrix({factors}, d={self.d}, k={self.weight.k})"
+
+    def _repr_html_(self) -> str:
+        """Show size, trace and effective rank."""
+        facts = [
+            ("size", f"{self.d} x {self.d}, of rank {min(self.d, self.weight.k)} at most"),
+            ("trace", f"{self.trace():.4g}"),
+            ("Frobenius norm", f"{self.norm():.4g}"),
+            ("effective rank", f"{self.effective_rank():.4g}"),
+        ]
+        return html_table(repr(self), ("quantity", "value"), facts)
 
     @property
     def d(self) -> int:

@@ -1,16 +1,21 @@
 """Similarities of an NFM to every power of an AGOP, from one eigendecomposition."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from nfa.features.factored import FactoredMatrix
+from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 
 ALPHAS = tuple(round(0.05 * step, 2) for step in range(1, 41))
 """The grid of `PowerScan.best`: 0.05, 0.10, ..., 2."""
+
+DRAWS = 5
+"""Random rotations of S behind the null of a scan."""
 
 
 class PowerScan:
@@ -74,3 +79,29 @@ class PowerScan:
             return math.nan, math.nan
         first = next(i for i, value in enumerate(cosines) if value >= max(cosines) - 1e-9)
         return ALPHAS[first], cosines[first]
+
+
+def rotated_scan(
+    nfm: FactoredMatrix, agop: FactoredMatrix, alphas: Sequence[float], draws: int = DRAWS, seed: int = 0
+) -> list[float]:
+    """Return the null of a scan: the cosine of NFM and (W'OSO'W)^alpha for each alpha, O Haar on O(k).
+
+    Both spectra are kept, and what W's left vectors have to do with the gradients is gone. At alpha = 1 it estimates
+    `rotated_cosine`, which is exact; other powers have no such formula, so it is the mean of draws; NaN without any.
+
+    Args:
+        nfm: W'W.
+        agop: W'SW over the same `Weight`.
+        alphas: Powers above 0.
+        draws: How many random rotations.
+        seed: Of the rotations.
+    """
+    if agop.S is None:
+        raise ValueError("the null of a power scan turns S, which this matrix has not")
+    generator, S = torch.Generator().manual_seed(seed), agop.S.double()
+    drawn = torch.full((draws, len(alphas)), math.nan, dtype=torch.float64)
+    for row in drawn:
+        rotation = random_directions(len(S), len(S), generator)
+        turned = PowerScan(nfm, FactoredMatrix(nfm.weight, rotation @ S @ rotation.T))
+        row.copy_(torch.tensor([turned.cosine(alpha) for alpha in alphas], dtype=torch.float64))
+    return drawn.mean(0).tolist()

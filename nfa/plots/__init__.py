@@ -1,26 +1,25 @@
-"""Tidy tables in, axes out: figures that compute nothing, in one theme."""
+"""Figures of audits in one theme: `layers`, `sweep`, `spectrum`, `powers` on axes; `features`, `matrices` whole."""
 
-from nfa.plots.alpha_scan import alpha_scan
-from nfa.plots.bars import bars
-from nfa.plots.heat_map import heat_map
-from nfa.plots.picture import is_picture, picture
-from nfa.plots.similarities import similarities
-from nfa.plots.spectra import spectra
+from nfa.plots.features import features
+from nfa.plots.layers import layers
+from nfa.plots.matrices import matrices
+from nfa.plots.powers import powers
+from nfa.plots.spectrum import spectrum
+from nfa.plots.sweep import sweep
 from nfa.plots.theme import DOUBLE, ROLES, SINGLE, figure, literal, save, themed
 
 __all__ = [
     "DOUBLE",
     "ROLES",
     "SINGLE",
-    "alpha_scan",
-    "bars",
+    "features",
     "figure",
-    "heat_map",
-    "is_picture",
+    "layers",
     "literal",
-    "picture",
+    "matrices",
+    "powers",
     "save",
-    "similarities",
-    "spectra",
+    "spectrum",
+    "sweep",
     "themed",
 ]

@@ -18,6 +18,9 @@ from nfa.common.shown import shown
 SINGLE, DOUBLE = 3.25, 6.75
 """Width in inches of a figure in one column of a paper, and across both."""
 
+INK = "#262626"
+"""Axes and text."""
+
 ROLES = {
     "network": "#465FB4",
     "nfm": "#465FB4",
@@ -51,9 +54,6 @@ MARKERS = {
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 """Colour maps of quantities from 0 up, and of signed ones (0 in the middle)."""
 
-INK = "#262626"
-"""Axes and text."""
-
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -73,6 +73,7 @@ _RC: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 4.0,
     "patch.linewidth": 0.5,
@@ -84,6 +85,7 @@ _RC: dict[str, Any] = {
     "ytick.color": INK,
     "text.color": INK,
     "axes.prop_cycle": cycler(color=PALETTE),
+    "figure.figsize": (SINGLE, 0.75 * SINGLE),
     "image.cmap": SEQUENTIAL,
     "image.interpolation": "none",  # a pixel of the picture stays one, at any size
     "savefig.dpi": 300.0,
@@ -140,12 +142,20 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
         InputError: the name ends otherwise, or the file cannot be written.
     """
     file = Path(path)
-    one_of("out", file.suffix.lower(), _METADATA)
     try:
-        fig.savefig(file, metadata=_METADATA[file.suffix.lower()])
+        fig.savefig(file, metadata=_METADATA[suffix_of("out", file)])
     except OSError as error:
         raise InputError("out", f"cannot write {file} ({error.strerror})") from error
     return file
+
+
+def suffix_of(argument: str, path: Path) -> str:
+    """Return the ending of a figure's file.
+
+    Raises:
+        InputError: it is none of .pdf, .png and .svg.
+    """
+    return one_of(argument, path.suffix.lower(), _METADATA)
 
 
 def literal(text: object, most: int = 28) -> str:

@@ -10,11 +10,13 @@ import pandas as pd
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
-from nfa.features.columns import COLUMNS, names
+from nfa.features.columns import COLUMNS, MISSING, names
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
-from nfa.report.tables import SERIES
 from nfa.report.words import verdict
+from nfa.tables.drawn import every_null
+from nfa.tables.networks import loaded, pooled
+from nfa.tables.runs import run_table
 
 COMPARED = (
     *("verdict", "alignment", "alignment_null", "cosine", "rotated_cosine", "untrained_cosine"),
@@ -38,6 +40,9 @@ Folder = str | os.PathLike[str]
 def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns: Sequence[str] = COMPARED) -> Path:
     """Write a page that puts audits side by side, layers matched by name.
 
+    Audits of one architecture on the same data whose names differ in the seed alone are runs of one network; the page
+    also has their means, standard deviations over runs, and how often each verdict was given.
+
     Args:
         audits: Two or more audits under the names that the page calls them, or folders that `nfa audit` wrote
             (called by as much of their path as tells them apart).
@@ -51,7 +56,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
         InputError: fewer than two audits, a folder that holds no whole audit, the same one twice, an unknown
             column, or a page that cannot be written.
     """
-    named = dict(audits) if isinstance(audits, Mapping) else _loaded(audits)
+    named = named_audits(audits)
     if len(named) < 2:
         raise InputError("audits", f"got {len(named)}, expected two or more to compare")
     for column in columns:
@@ -68,18 +73,11 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
 
 def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMPARED) -> str:
     """Return the page as HTML; every string is escaped."""
-    from nfa.report.figures import Drawer, similarities_figure
+    from nfa.report.figures import Drawer, similarity_figures
 
     layers = list(dict.fromkeys(layer["name"] for audit in audits.values() for layer in audit))
-    drawer = Drawer()
-    figures = [
-        similarities_figure(_similarities(audits, column, interval), drawer, what)
-        for column, interval, what in (
-            ("cosine", True, "Cosine of NFM and AGOP"),
-            ("init_cosine", False, "Cosine of the NFM and the NFM before training"),
-        )
-        if any(layer[column] == layer[column] for audit in audits.values() for layer in audit)
-    ]
+    found = pooled(audits)
+    numbers = [column for column in columns if COLUMNS[column].kind in (float, int) and column not in every_null()]
     return page(
         "compare.html",
         names=list(audits),
@@ -92,22 +90,43 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
             *(_heading(column, name) for column in columns for name in audits),
         ],
         rows=[_row(name, audits, columns) for name in layers],
-        figures=figures,
+        figures=similarity_figures(found, Drawer()),
+        averaged=numbers,
+        runs=_averages(run_table(found, numbers), numbers),
     )
 
 
-def _loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
-    if isinstance(folders, (str, os.PathLike)):
-        folders = [folders]
-    places = [Path(folder) for folder in folders]
-    whole = [place.resolve() for place in places]
-    for place, resolved in zip(places, whole, strict=True):
-        if whole.count(resolved) > 1:
-            raise InputError("audits", f"{place} is named twice")
-    depth = 1
-    while len({each.parts[-depth:] for each in whole}) < len(whole):
-        depth += 1
-    return {"/".join(resolved.parts[-depth:]): Audit.load(place) for place, resolved in zip(places, whole, strict=True)}
+def named_audits(audits: Mapping[str, Audit] | Sequence[Folder]) -> dict[str, Audit]:
+    """Return audits by name: as given, or those of folders by as much of their paths as tells them apart."""
+    if isinstance(audits, Mapping):
+        return dict(audits)
+    return loaded([audits] if isinstance(audits, (str, os.PathLike)) else audits)
+
+
+def run_words(row: Any) -> str:
+    """Say a mean with its standard deviation over runs, from a row of `nfa.tables.runs.run_table`."""
+    return f"{row.mean:.3f} ± {row.std:.3f}" if row.mean == row.mean else MISSING
+
+
+def row_words(row: Any) -> str:
+    """Say the interval over rows and the null beside it."""
+    said = [] if row.low != row.low else [f"{row.low:.3f} to {row.high:.3f}"]
+    return "; ".join(said + ([] if row.null != row.null else [f"null {row.null:.3f}"]))
+
+
+def _averages(table: pd.DataFrame, columns: Sequence[str]) -> list[list[Cell]]:
+    """Return the cells of the table of means over runs: a row for each network and layer."""
+    rows = []
+    for (network, layer), of_layer in table.groupby(["network", "layer"], sort=False):
+        cells = [cell(str(network), "text", heading=True), cell(str(layer), "text")]
+        cells.append(cell(of_layer["verdicts"].iloc[0], "text"))
+        by_column = {row.column: row for row in of_layer.itertuples()}
+        for column in columns:
+            row = by_column[column]
+            beside = row_words(row)
+            cells.append(Cell(run_words(row) + (f" ({beside})" if beside else ""), ""))
+        rows.append(cells)
+    return rows
 
 
 def _summary(name: str, audit: Audit) -> list[Cell]:
@@ -144,25 +163,6 @@ def _heading(column: str, name: str) -> Heading:
 def _value(layer: LayerAudit, column: str) -> Any:
     """Return a column; NaN where an earlier version measured, which has no such column."""
     return layer.row.get(column, float("nan"))
-
-
-def _similarities(audits: Mapping[str, Audit], column: str, interval: bool) -> pd.DataFrame:
-    nulls = SERIES[column][2]
-    rows: list[dict[str, Any]] = []
-    for name, audit in audits.items():
-        for layer in audit:
-            low, high = (layer["ci_low"], layer["ci_high"]) if interval else (float("nan"), float("nan"))
-            rows.append(
-                {
-                    "layer": layer["name"],
-                    "series": name,
-                    "value": layer[column],
-                    "low": low,
-                    "high": high,
-                    **{null: layer[its] for null, its in nulls.items()},
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 def _differences(audits: Mapping[str, Audit]) -> list[str]:

@@ -1,28 +1,29 @@
 """The figures of a report, each small enough for a phone."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from nfa import plots
 from nfa.audits.audit import Audit, LayerAudit
+from nfa.features.powers import DRAWS
+from nfa.plots.layers import draw_layers
+from nfa.plots.parts.bars import bars
+from nfa.plots.parts.heat_map import heat_map
+from nfa.plots.parts.picture import picture
+from nfa.plots.powers import draw_powers
+from nfa.plots.spectrum import draw_spectrum
 from nfa.report.inline import inline
-from nfa.report.tables import (
-    diagonal_table,
-    eigenvector_table,
-    scan_table,
-    share_of_trace,
-    similarity_table,
-    spectrum_table,
-    top_eigenvectors,
-    untrained_table,
-)
+from nfa.tables.features import LayerFeatures, Panel, bar_table, has_names, layer_features
+from nfa.tables.layers import layer_table
+from nfa.tables.networks import Network, networks
+from nfa.tables.spectra import power_table, spectrum_table
 
 SMALL = 32
 """A hidden layer with at most so many inputs has their bar chart too."""
@@ -33,7 +34,10 @@ MAPPED = 20
 EIGENVECTORS = 4
 """Eigenvectors that are shown as pictures."""
 
-_ROW, _AROUND = 0.3, 1.15  # inches: for each row of a dot plot, and for axis and legend
+_ROW, _AROUND = 0.22, 1.4  # inches: for each bar of a chart, and for axis and legend
+
+_NULLS_UP_TO = 512
+"""Outputs of a layer up to which the scan's null is drawn: it takes several eigendecompositions."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Drawer:
     ) -> Drawing:
         """Draw on axes of their own and return the drawing."""
         fig, ax = plots.figure(width=width, height=height)
-        plot(ax)
+        with plots.themed():
+            plot(ax)
         return Drawing(inline(fig, alt, next(self._numbers)), caption)
 
 
@@ -85,7 +90,7 @@ class Features:
 class AuditFigures:
     """All figures of an audit's page."""
 
-    similarities: Drawing
+    similarities: list[Drawing]
     scan: Drawing
     spectra: list[Drawing]
     features: list[Features]
@@ -93,133 +98,133 @@ class AuditFigures:
 
 def audit_figures(audit: Audit) -> AuditFigures:
     """Draw everything that the report of an audit shows."""
-    drawer, layers = Drawer(), list(audit)
+    drawer, found = Drawer(), networks(audit)
     return AuditFigures(
-        similarities=similarities_figure(
-            similarity_table(audit), drawer, "Cosine of each layer's NFM with the matrices of the legend"
-        ),
-        scan=_scan(audit, layers, drawer),
-        spectra=[_spectrum(layers, matrix, drawer) for matrix in ("NFM", "AGOP")],
-        features=[_features(audit, each, drawer) for each in layers if _shows_features(audit, each)],
+        similarities=similarity_figures(found, drawer),
+        scan=_scan(audit, found, drawer),
+        spectra=[_spectrum(found, layer, drawer) for layer in audit if not layer["trivial"]],
+        features=[_features(audit, layer, drawer) for layer in audit if _shows_features(layer)],
     )
 
 
-def similarities_figure(table: pd.DataFrame, drawer: Drawer, what: str) -> Drawing:
-    """Draw similarities beside their nulls, as high as their number asks for."""
-    series = table["series"].nunique()
-    rows = table["layer"].nunique() * max(1.0, 0.4 * series)
-    alt = f"{what}: " + "; ".join(
-        f"{row.layer}, {row.series} {row.value:.2f}" for row in table.dropna(subset="value").itertuples()
-    )
-    nulls = table.filter(["untrained", "rotated", "chance"]).notna().any(axis=None)
-    caption = f"{what}."
-    if table["low"].notna().any():
-        caption += " Intervals may be narrower than their dots."
-    if nulls:
-        caption += " Thin strokes across: the same where nothing was learned."
-    return drawer.draw(
-        lambda ax: plots.similarities(table, ax), caption, alt, height=_AROUND + 0.13 * series + _ROW * rows
-    )
+def similarity_figures(found: Sequence[Network], drawer: Drawer) -> list[Drawing]:
+    """Draw alignment and cosine of every layer beside their nulls, those that are known."""
+    figures = []
+    for column, what in (
+        ("alignment", "Alignment of W's left vectors and the output's gradients"),
+        ("cosine", "Cosine of NFM and AGOP, and of the NFM and the NFM before training"),
+    ):
+        table = layer_table(found, column)
+        if table["value"].isna().all():
+            continue
+        of_column = table[table["column"] == column].dropna(subset="value")
+        several = len(of_column[["network", "run"]].drop_duplicates()) > 1
+        values = "; ".join(
+            f"{row.layer}, {(row.run if several else row.series)!s} {row.value:.2f}" for row in of_column.itertuples()
+        )
+        caption = f"{what}."
+        if table["low"].notna().any():
+            caption += " Black strokes: 95 % intervals over samples."
+        if table["null"].notna().any():
+            caption += " Hatched: the same by chance."
+        if several:
+            caption += " Bars are means."
+        figures.append(drawer.draw(partial(draw_layers, table, column), caption, f"{what}: {values}"))
+    return figures
 
 
-def _scan(audit: Audit, layers: list[LayerAudit], drawer: Drawer) -> Drawing:
-    table, before = scan_table(layers), untrained_table(audit)
+def _scan(audit: Audit, found: Sequence[Network], drawer: Drawer) -> Drawing:
+    widest = max(layer["d_out"] for layer in audit)
+    table = power_table(found, draws=DRAWS if widest <= _NULLS_UP_TO else 0)
     best = [
         f"{layer['name']} {layer['alpha_best']:g} ({layer['cosine_alpha_best']:.2f})"
         for layer in audit
         if not math.isnan(layer["alpha_best"])
     ]
-    caption = "Which power of the AGOP the NFM is most like (dots); dotted: alpha = 1/2 and 1."
-    if len(before):
-        caption += " Hollow: the network before training."
+    caption = "Which power of the AGOP the NFM is most like (markers); dotted: alpha = 1/2 and 1."
+    if table["null"].notna().any():
+        caption += " Dashed: the same with the gradients turned at random."
     return drawer.draw(
-        lambda ax: plots.alpha_scan(table, ax, before if len(before) else None),
+        partial(draw_powers, table),
         caption,
         "Cosine of NFM and AGOP to the power alpha, from 0.05 to 2; best alpha (cosine): " + ", ".join(best),
-        height=2.2 + 0.14 * math.ceil(min(9, len(layers)) / 2),
     )
 
 
-def _spectrum(layers: list[LayerAudit], matrix: str, drawer: Drawer) -> Drawing:
-    table = spectrum_table(layers, matrix)
-    ranks = ", ".join(f"{name} {rank}" for name, rank in table.groupby("layer", sort=False)["index"].max().items())
+def _spectrum(found: Sequence[Network], layer: LayerAudit, drawer: Drawer) -> Drawing:
+    table = spectrum_table(found, layer["layer"])
+    ranks = ", ".join(f"{name} {rank}" for name, rank in table.groupby("matrix", sort=False)["index"].max().items())
     return drawer.draw(
-        lambda ax: plots.spectra(table, ax, matrix),
-        f"Eigenvalues of the {matrix}, down to a millionth of the largest.",
-        f"Eigenvalues of the {matrix} over their rank, both on logarithmic scales; ranks: {ranks}",
-        height=2.2 + 0.14 * math.ceil(min(9, len(layers)) / 2),
+        partial(draw_spectrum, table),
+        f"Eigenvalues of NFM and AGOP of {layer['name']}, down to a millionth of the largest.",
+        f"Eigenvalues of NFM and AGOP of layer {layer['name']} over their rank, on logarithmic scales; ranks: {ranks}",
     )
 
 
-def _shows_features(audit: Audit, each: LayerAudit) -> bool:
-    return each["layer"] == 0 or each.nfm.d <= SMALL
+def _shows_features(layer: LayerAudit) -> bool:
+    return bool(layer["layer"] == 0 or layer["d_in"] <= SMALL)
 
 
-def _features(audit: Audit, each: LayerAudit, drawer: Drawer) -> Features:
-    d, first = each.nfm.d, each["layer"] == 0
-    shape, names = audit.about.feature_shape, list(audit.about.feature_names)
-    if each.nfm.norm() == 0 or each.agop.norm() == 0:
-        return Features(each["name"], [], [])
-    if first and plots.is_picture(shape) and math.prod(shape) == d:
-        return Features(each["name"], _pictures(each, shape, drawer), [])
-    if first and len(names) == d:
-        maps = _heat_maps(each, names, drawer) if 1 < d <= MAPPED else []
-        return Features(each["name"], [], [*_charts(each, names, drawer), *maps])
-    names = [f"{'input' if first else 'unit'} {i}" for i in range(d)]
-    return Features(each["name"], [], _charts(each, names, drawer))
+def _features(audit: Audit, layer: LayerAudit, drawer: Drawer) -> Features:
+    if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
+        return Features(layer["name"], [], [])
+    found = layer_features(audit, layer["name"], EIGENVECTORS)
+    if found.shape:
+        return Features(layer["name"], _pictures(found, drawer), [])
+    maps = has_names(audit, layer) and 1 < layer["d_in"] <= MAPPED
+    charts = _charts(found, drawer)
+    return Features(layer["name"], [], charts + (_heat_maps(layer, found, drawer) if maps else []))
 
 
-def _pictures(each: LayerAudit, shape: tuple[int, ...], drawer: Drawer) -> list[PictureRow]:
-    def drawn(vector: Any, caption: str, what: str, signed: bool) -> Drawing:
-        alt = f"{what} of layer {each['name']} as a picture"
+def _pictures(found: LayerFeatures, drawer: Drawer) -> list[PictureRow]:
+    def drawn(panel: Panel) -> Drawing:
+        what = panel.what if math.isnan(panel.share) else f"{panel.what}: {100 * panel.share:.0f} % of the trace"
+        alt = f"{panel.what.capitalize()} of the {panel.matrix} of layer {found.layer} as a picture"
         side = 1.2
-        return drawer.draw(lambda ax: plots.picture(vector, shape, ax, signed), caption, alt, height=side, width=side)
+        plot = partial(picture, panel.values, found.shape, signed=panel.signed)
+        return drawer.draw(lambda ax: plot(ax=ax), what, alt, height=side, width=side)
 
-    rows = []
-    for label, matrix in (("NFM", each.nfm), ("AGOP", each.agop)):
-        pictures = [drawn(share_of_trace(matrix), "diagonal", f"Diagonal of the {label}", signed=False)]
-        for number, (share, vector) in enumerate(top_eigenvectors(matrix, EIGENVECTORS), 1):
-            caption = f"eigenvector {number}: {100 * share:.0f} % of the trace"
-            pictures.append(drawn(vector, caption, f"Eigenvector {number} of the {label}", signed=True))
-        rows.append(PictureRow(label, pictures))
-    if each.init_nfm is not None:
-        before = drawn(share_of_trace(each.init_nfm), "diagonal", "Diagonal of the NFM before training", False)
-        rows.append(PictureRow("NFM before training", [before]))
-    return rows
+    return [
+        PictureRow(matrix, [drawn(panel) for panel in found.panels if panel.matrix == matrix])
+        for matrix in dict.fromkeys(panel.matrix for panel in found.panels)
+    ]
 
 
-def _charts(each: LayerAudit, names: list[str], drawer: Drawer) -> list[Drawing]:
-    diagonal, eigenvectors = diagonal_table(each, names), eigenvector_table(each, names)
+def _charts(found: LayerFeatures, drawer: Drawer) -> list[Drawing]:
+    diagonal, eigenvectors = (
+        bar_table([panel for panel in found.panels if panel.what == what], found.names)
+        for what in ("diagonal", "eigenvector 1")
+    )
     shown = diagonal["feature"].nunique()
-    of = "" if shown == each.nfm.d else f" The {shown} largest of {each.nfm.d}."
+    of = "" if shown == len(found.names) else f" The {shown} largest of {len(found.names)}."
     first = ", ".join(
         f"{row.feature} {row.value:.2f}" for row in diagonal[diagonal["series"] == "AGOP"].head(5).itertuples()
     )
-    height = _AROUND + 0.25 + 0.22 * shown
+    height = _AROUND + _ROW * shown
     return [
         drawer.draw(
-            lambda ax: plots.bars(diagonal, ax, "share of the trace"),
+            lambda ax: bars(diagonal, ax, "share of the trace"),
             f"Diagonals of NFM and AGOP: how much each input counts.{of}",
-            f"Diagonals of NFM and AGOP of layer {each['name']}; largest of the AGOP: {first}",
+            f"Diagonals of NFM and AGOP of layer {found.layer}; largest of the AGOP: {first}",
             height=height,
         ),
         drawer.draw(
-            lambda ax: plots.bars(eigenvectors, ax, "entry of the first eigenvector"),
-            f"First eigenvectors of NFM and AGOP: which inputs act together.{of}",
-            f"Entries of the first eigenvectors of NFM and AGOP of layer {each['name']}",
+            lambda ax: bars(eigenvectors, ax, "entry of the first eigenvector"),
+            f"First eigenvectors of NFM and AGOP, and their shares of the trace: which inputs act together.{of}",
+            f"Entries of the first eigenvectors of NFM and AGOP of layer {found.layer}",
             height=height,
         ),
     ]
 
 
-def _heat_maps(each: LayerAudit, names: list[str], drawer: Drawer) -> list[Drawing]:
+def _heat_maps(layer: LayerAudit, found: LayerFeatures, drawer: Drawer) -> list[Drawing]:
     def drawn(label: str, matrix: Any) -> Drawing:
         return drawer.draw(
-            lambda ax: plots.heat_map(matrix, ax, names, label="entry / largest"),
+            lambda ax: heat_map(matrix, ax, found.names, label="entry / largest"),
             f"The {label}, entry by entry: which inputs count, and which count together or against each other.",
-            f"{label} of layer {each['name']} as a heat map of {len(names)} x {len(names)} entries",
+            f"{label} of layer {found.layer} as a heat map of {len(found.names)} x {len(found.names)} entries",
             height=2.9,
         )
 
-    dense = {"NFM": each.nfm.dense().numpy(), "AGOP": each.agop.dense().numpy()}
+    dense = {"NFM": layer.nfm.dense().numpy(), "AGOP": layer.agop.dense().numpy()}
     return [drawn(label, matrix / abs(matrix).max()) for label, matrix in dense.items()]

@@ -56,7 +56,7 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
     row = layer.row
     known = not math.isnan(row["cosine"]) or row.get("verdict") == "kept"
     says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds) if known else _nothing(row)
-    return f"Layer {row['layer']} ({row['name']}, {row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
+    return f"Layer {row['name']} ({row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
 def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:

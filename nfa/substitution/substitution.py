@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nfa.common.notebook import ROWS, html_table
 from nfa.common.shown import printable, printable_lines
 from nfa.network.scoring import ERRORS, rows_in_words
 
@@ -49,12 +50,23 @@ class Substitution:
         head = f"Substitution in {about['model']}, AGOP of {about['split']} rows, on {self._scored()}"
         if about["metric"] is not None:
             head += f"; {about['metric']} {about['score_before']:.4g} (constant answer {about['baseline']:.4g})"
-        frame = self.to_frame()
-        shown = [column for column in COLUMNS if column not in ("layers", "score_before", "note")]
-        measured = frame[frame["output_r2"].notna() | frame["score"].notna()]
-        table = measured[shown].to_string(index=False, float_format="{:.3f}".format, na_rep="")
+        table = self._shown().to_string(index=False, float_format="{:.3f}".format, na_rep="", max_rows=ROWS)
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in self.rows if row["note"])
         return printable_lines("\n".join([head, table, *notes]))
+
+    def _repr_html_(self) -> str:
+        """Show in sentences what the AGOP carries beyond the controls, and the table."""
+        shown = self._shown()
+        rows = [["" if each != each else f"{each:.3f}" if isinstance(each, float) else str(each) for each in row]
+                for row in shown.itertuples(index=False)]  # fmt: skip
+        *layers, last = self.sentences()
+        return html_table(last, list(shown.columns), rows, layers)
+
+    def _shown(self) -> "pd.DataFrame":
+        """Return the rows that were measured, with the columns that are read."""
+        frame = self.to_frame()
+        shown = [column for column in COLUMNS if column not in ("layers", "score_before", "note")]
+        return frame.loc[frame["output_r2"].notna() | frame["score"].notna(), shown]
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the table, a row for each layer (or "all"), matrix and alpha.

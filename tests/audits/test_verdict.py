@@ -93,7 +93,7 @@ def said(change, learned=True, thresholds=None):
     row = ROW | change
     row["verdict"] = layer_verdict(row, learned, thresholds)
     layer = nfa.audit(torch.nn.Linear(2, 2), torch.eye(2))[0]
-    return layer_sentence(replace(layer, row=row), learned, thresholds).removeprefix("Layer 0 (0, 64 to 64): ")
+    return layer_sentence(replace(layer, row=row), learned, thresholds).removeprefix("Layer 0 (64 to 64): ")
 
 
 def test_what_is_said_of_each_verdict():

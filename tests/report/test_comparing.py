@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from helpers import perturbed
 from pages import Page
@@ -51,7 +52,7 @@ def test_scores_and_names_are_there(two):
     assert {"deep", "short"} <= set(page.texts("th"))
     assert {"unknown", "all 40 rows of a tensor"} <= set(page.texts("td"))
     labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
-    assert f"layers.0, short {two['short'][0]['cosine']:.2f}" in labels[0]
+    assert f"layers.0, short {two['short'][0]['cosine']:.2f}" in labels[1]
 
 
 def test_columns_can_be_chosen(two, tmp_path):
@@ -92,3 +93,23 @@ def test_bad_calls_name_the_argument(two, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(nfa.InputError, match=r"^out: cannot write to"):
         compare(two, tmp_path / "file")
+
+
+def test_runs_of_one_architecture_are_averaged(small):
+    net, X = small
+    y = (X[:, 0] > 0).long()
+    runs = {f"seed-{seed}": nfa.audit(perturbed(net, seed=seed), (X, y), net) for seed in range(3)}
+    page = Page(
+        render_comparison(runs | {"other": nfa.audit(nfa.MLP(6, [8], n_outputs=3).double(), (X, y))}, ["cosine"])
+    )
+    assert "Over runs" in page.texts("h2")
+    values = [audit[0]["cosine"] for audit in runs.values()]
+    (cell,) = [
+        text for text in page.texts("td") if text.startswith(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
+    ]
+    assert "null" in cell
+    assert sum("of 3 runs" in text for text in page.texts("td")) == 3  # a line for each layer of the one network
+
+
+def test_audits_that_are_no_runs_of_one_network_are_not_averaged(two):
+    assert "Over runs" not in Page(render_comparison(two)).texts("h2")

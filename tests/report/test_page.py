@@ -178,8 +178,8 @@ def test_every_figure_says_what_it_shows(moved):
     page = Page(render(moved))
     labels = [attributes for tag, attributes, _ in page.elements if tag == "svg"]
     assert all(each["role"] == "img" and len(each["aria-label"]) > 20 for each in labels)
-    similar = next(each["aria-label"] for each in labels if each["aria-label"].startswith("Cosine of each"))
-    assert f"layers.0, AGOP {moved[0]['cosine']:.2f}" in similar
+    similar = next(each["aria-label"] for each in labels if each["aria-label"].startswith("Cosine of NFM and AGOP,"))
+    assert f"layers.0, NFM and AGOP {moved[0]['cosine']:.2f}" in similar
     assert all(page.texts("figcaption"))
 
 
@@ -196,8 +196,8 @@ def test_an_audit_without_init_and_targets_has_no_empty_figures(small):
     net, X = small
     page = Page(render(nfa.audit(net, X)))
     assert "Before training" not in page.texts("dt")
-    assert "untrained network" not in drawn(page)
-    assert "NFM before training" not in drawn(page)
+    assert "NFM and init's NFM" not in drawn(page)
+    assert "init's NFM" not in drawn(page)
     assert "unknown" in page.texts("dd")
 
 

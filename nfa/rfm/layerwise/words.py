@@ -60,7 +60,7 @@ def sentences(table: pd.DataFrame, features: str, ordered: bool = False) -> list
 def _about(part: pd.DataFrame, features: str, ordered: bool) -> str:
     seeded = part[part["features"] == features].sort_values("n_iters")
     first, start = seeded.iloc[0], NAMES[features]
-    name = f"Layer {first['layer']} ({first['name']}, {first['d_in']} inputs)"
+    name = f"Layer {first['name']} ({first['d_in']} inputs)"
     if math.isnan(first["error"]):
         return f"{name}: no machine from {start} ({first['note']})."
     kind, n = first["metric"], int(first["n"])

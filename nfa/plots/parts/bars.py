@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from nfa.plots.conventions import legend, short
 from nfa.plots.theme import INK, ROLES, literal, themed
 
 
@@ -14,7 +15,7 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
     """Draw a bar for each feature and series, features from top to bottom in the table's order.
 
     Args:
-        table: Columns `feature` (name), `series` (what the legend calls it), `role` (a key of `ROLES`) and
+        table: Columns `feature` (name), `series` (what the legend calls it), `role` (a key of `ROLES`, else ink) and
             `value`, of either sign. A series of the role "init" or "null" is drawn as strokes across the bars.
         ax: Where to draw.
         quantity: What the axis of values is called.
@@ -26,23 +27,24 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
     height = 0.8 / max(1, len(solid))
     handles: list[Patch | Line2D] = []
     for name in series:
-        rows, colour = table[table["series"] == name], ROLES[looks[name]]
+        rows, colour = table[table["series"] == name], ROLES.get(looks[name], INK)
         y = rows["feature"].map(place).to_numpy(dtype=float)
         if name in solid:
             y = y + height * (solid.index(name) - (len(solid) - 1) / 2)
             ax.barh(y, rows["value"], height * 0.92, color=colour, edgecolor="none")
-            handles.append(Patch(facecolor=colour, edgecolor="none", label=literal(name, 40)))
+            handles.append(Patch(facecolor=colour, edgecolor="none", label=literal(name, 24)))
         else:
             ax.vlines(rows["value"], y - 0.44, y + 0.44, color=colour, linewidth=1.6)
             handles.append(
-                Line2D([], [], color=colour, marker="|", linestyle="", markersize=7, label=literal(name, 40))
+                Line2D([], [], color=colour, marker="|", linestyle="", markersize=7, label=literal(name, 24))
             )
     if len(table) and np.nanmin(table["value"]) < 0:
         ax.axvline(0, color=INK, linewidth=0.6)
-    ax.set_yticks(range(len(features)), [literal(name, 24) for name in features])
+    ax.set_yticks(range(len(features)), short(features, 24))
     ax.set_ylim(len(features) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.25)
     ax.set_axisbelow(True)
     ax.set_xlabel(quantity)
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, borderaxespad=0.2)
+    if len(series) > 1:
+        legend(ax, handles)

@@ -1,0 +1,203 @@
+"""What figures of audits have in common: whose theme, which axes, where the legend goes, panel letters."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
+
+from nfa.common.checks import one_of
+from nfa.common.errors import InputError
+from nfa.plots.theme import INK, MARKERS, ROLES, SINGLE, literal, themed
+
+THEME = "paper"
+"""The theme of this package: a paper's column, 7 points or more, colours with fixed roles."""
+
+HATCH = "//////"
+"""Nulls are hatched: they are told from values without colour."""
+
+FREE = tuple(dict.fromkeys(mark for role, mark in MARKERS.items() if role != "null"))
+"""Markers that tell networks or layers apart."""
+
+_IN_LEGEND = 8  # lines that a legend names
+_LEGEND_NAME, _AXIS_NAME = 16, 16  # characters of a layer's name
+_LINE = 0.13  # inches from one slanted label to the next
+_LABELS = 0.55  # inches that an axis's ticks and label take
+_LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "handlelength": 1.4,
+    "handletextpad": 0.4,
+    "columnspacing": 0.9,
+    "borderaxespad": 0.2,
+    "borderpad": 0.2,
+}
+_HANDLE = (1.4 + 0.4 + 0.9) * 7 / 72  # inches of a legend's handle and gaps
+
+
+@contextmanager
+def dressed(theme: str | None) -> Iterator[None]:
+    """Draw in the theme "paper", or, without one, with the rcParams as they are.
+
+    Raises:
+        InputError: another theme.
+    """
+    if theme is None:
+        yield
+        return
+    one_of("theme", theme, [THEME])
+    with themed():
+        yield
+
+
+def axes_of(ax: Axes | None) -> Axes:
+    """Return the axes to draw on: those given, else the current ones of pyplot."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
+def figure_of(figure: Figure | SubFigure | None, height: float, width: float = SINGLE) -> Figure | SubFigure:
+    """Return the figure to draw on: the one given, else a new one of a size in inches that is nobody else's."""
+    return Figure(figsize=(width, height), layout="constrained") if figure is None else figure
+
+
+def refuse_axes(ax: Any, function: str, instead: str) -> None:
+    """Raise where a function that draws a whole figure is given axes.
+
+    Raises:
+        InputError: there are axes.
+    """
+    if ax is not None:
+        raise InputError("ax", f"{function} draws a whole figure and takes figure=; on axes, {instead} draws")
+
+
+def shades(role: str, count: int) -> list[Any]:
+    """Return a role's colour for each of several layers, lighter for the first and darker for the last."""
+    ends = sns.light_palette(ROLES[role], 5)[2], ROLES[role], sns.dark_palette(ROLES[role], 5)[2]
+    return list(sns.blend_palette(ends, count)) if count > 1 else [sns.color_palette([ROLES[role]])[0]]
+
+
+def named(layers: Sequence[str]) -> dict[str, str]:
+    """Return what the legend calls each layer; of many layers some stay out of it (called "_", as matplotlib wants)."""
+    step = -(-len(layers) // _IN_LEGEND)
+    kept = {name for number, name in enumerate(layers) if number % step == 0 or number == len(layers) - 1}
+    return {
+        name: label if name in kept else "_" for name, label in zip(layers, short(layers, _LEGEND_NAME), strict=True)
+    }
+
+
+def short(names: Sequence[str], most: int) -> list[str]:
+    """Return names as labels of at most so many characters, none like another.
+
+    Where one is too long, what most names share gives way to "…" in all of them, but for the word before a number.
+
+    >>> short(["encoder.block.0.linear", "encoder.block.1.linear", "head"], 12)
+    ['…block.0…', '…block.1…', 'head']
+    """
+    if max(map(len, names), default=0) <= most:
+        return [literal(name, most) for name in names]
+    parts = [re.split(r"([._/]+)", name) for name in names]
+    times = Counter(part for each in parts for part in set(each[::2]))
+    labels = [literal(_telling(each, times, len(names)), most) for each in parts]
+    again = Counter(labels)
+    return [label if again[label] == 1 else literal(f"{number}: {label}", most) for number, label in enumerate(labels)]
+
+
+def _telling(parts: list[str], times: Counter[str], count: int) -> str:
+    words = parts[::2]
+    kept = [2 * times[word] <= count for word in words]
+    if not any(kept):
+        return "".join(parts)
+    kept = [own or (i + 1 < len(words) and kept[i + 1] and words[i + 1].isdigit()) for i, own in enumerate(kept)]
+    text = "".join(
+        word + (parts[2 * i + 1] if i + 1 < len(words) and kept[i + 1] else "") if own else "…"
+        for i, (word, own) in enumerate(zip(words, kept, strict=True))
+    )
+    return re.sub("…+", "…", text)
+
+
+def legend(ax: Axes, handles: Sequence[Line2D | Patch], right: Sequence[Line2D | Patch] = ()) -> float:
+    """Add a legend that takes no more than one line of the height; return how many inches it takes of the width.
+
+    Args:
+        ax: The axes.
+        handles: What is named in a row above, where it fits, else to the right of the axes.
+        right: What is named in the same row where there is room for both, else to the right.
+    """
+    room, both = _room(ax), [*handles, *right]
+    above, beside = (both, []) if _width(both) <= room else (list(handles), list(right))
+    if _width(above) > room:
+        above, beside = [], both
+    if beside:
+        first = ax.legend(handles=beside, loc="upper left", bbox_to_anchor=(1.0, 1.0), **_LEGEND)
+        if above:
+            ax.add_artist(first).set_clip_on(False)  # it stands outside of the axes
+    if above:
+        # Beside a legend on the right, the row begins above the axis's label and ends above that legend.
+        place: dict[str, Any] = (
+            {"loc": "lower left", "bbox_to_anchor": (-0.15, 1.0)}
+            if beside
+            else {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
+        )
+        ax.legend(handles=above, ncols=len(above), **place, **_LEGEND)
+    return max((_width([each]) for each in beside), default=0.0)
+
+
+def name_layers(ax: Axes, names: Sequence[str], remarks: Sequence[str], taken: float = 0.0) -> None:
+    """Name the layers on the axis below: level where there is room, else slanted; of very many, every so manieth.
+
+    Args:
+        ax: The axes, whose layers stand at 0, 1, ...
+        names: Of the layers.
+        remarks: What is said of each beside its name, or "".
+        taken: Inches of the width that a legend takes.
+    """
+    inches = _room(ax) - _LABELS - taken
+    room = inches / max(1, len(names))
+    level = max(_inches(part) for part in (*names, *(f"({each})" for each in remarks))) < 0.95 * room
+    step = 1 if level else max(1, math.ceil(_LINE * len(names) / inches))
+    labels = [
+        name + (f"{chr(10) if level else ' '}({remark})" if remark else "")
+        for name, remark in zip(short(names, _AXIS_NAME), remarks, strict=True)
+    ]
+    slanted: dict[str, Any] = {} if level else {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(0, len(names), step), labels[::step], **slanted)
+    ax.tick_params(axis="x", length=0)
+
+
+def letters(axes: Sequence[Axes]) -> None:
+    """Letter panels a, b, c, ... at their upper left corners."""
+    for ax, letter in zip(axes, "abcdefghijklmnopqrstuvwxyz", strict=False):
+        ax.set_title(letter, loc="left", fontweight="bold", color=INK)
+
+
+def _room(ax: Axes) -> float:
+    """Return the inches of a panel's width: its share of the figure, or those of axes that are in no grid."""
+    root, place = ax.get_figure(root=True), ax.get_subplotspec()
+    assert root is not None
+    assert ax.figure is not None
+    if place is None:
+        return float(ax.get_window_extent().width / root.dpi)
+    return float(ax.figure.bbox.width / root.dpi * len(place.colspan) / place.get_gridspec().ncols)
+
+
+def _width(handles: Sequence[Line2D | Patch]) -> float:
+    """Return how many inches a legend's row takes."""
+    return sum(_inches(str(each.get_label())) + _HANDLE for each in handles)
+
+
+def _inches(text: str) -> float:
+    """Return the width of a label of 7 points."""
+    if not text.strip():
+        return 0.0
+    return float(TextPath((0, 0), text.replace("$", "S"), size=7).get_extents().width) / 72

@@ -1,0 +1,69 @@
+"""A vector over pixels as a picture."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from nfa.common.errors import InputError
+from nfa.plots.theme import DIVERGING, SEQUENTIAL, themed
+
+
+@themed()
+def picture(
+    vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool = False, most: float | None = None
+) -> None:
+    """Draw one number per pixel in the picture's shape.
+
+    Signed vectors (eigenvectors) have 0 in the middle of a diverging map, others (diagonals) at the dark end of a
+    sequential one. With three channels the numbers are shares of red, green and blue; 0 is black, or grey where signed.
+    Other channels stand side by side.
+
+    Args:
+        vector: Shape (d,).
+        shape: (height, width), or with channels in front, 1 or 3 also at the end; d entries together.
+        ax: Where to draw.
+        signed: Whether entries of either sign are to be told apart.
+        most: The number at the end of the scale; the vector's largest by default.
+
+    Raises:
+        InputError: the shape is no picture's, or does not fit the vector.
+    """
+    if len(shape) not in (2, 3) or int(np.prod(shape)) != len(vector):
+        raise InputError("shape", f"got {shape} for {len(vector)} entries, expected (height, width) or channels of it")
+    largest = (float(np.abs(vector).max()) if most is None else most) or 1.0
+    pixels = _pixels(vector, shape)
+    if pixels.shape[2:] == (3,):
+        pixels = pixels / largest
+        ax.imshow(((pixels + 1) / 2 if signed else pixels).clip(0, 1))
+    else:
+        low, cmap = (-largest, DIVERGING) if signed else (0.0, SEQUENTIAL)
+        ax.imshow(pixels.reshape(pixels.shape[:2]), cmap=cmap, vmin=low, vmax=largest)
+    ax.set_axis_off()
+
+
+@themed()
+def photograph(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes) -> None:
+    """Draw a row of the data as a picture: its smallest entry black, its largest white, three channels as colours.
+
+    Args:
+        vector: Shape (d,).
+        shape: As `picture` takes it.
+        ax: Where to draw.
+    """
+    pixels = _pixels(vector, shape)
+    low, high = float(pixels.min()), float(pixels.max())
+    pixels = (pixels - low) / ((high - low) or 1.0)
+    ax.imshow(pixels if pixels.shape[2:] == (3,) else pixels.reshape(pixels.shape[:2]), cmap="gray", vmin=0, vmax=1)
+    ax.set_axis_off()
+
+
+def _pixels(vector: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return entries as height x width, or with 1 or 3 channels behind; other channels side by side."""
+    pixels = np.asarray(vector, dtype=float).reshape(shape)
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return pixels.transpose(1, 2, 0)
+    if len(shape) == 3 and shape[2] not in (1, 3):
+        return np.concatenate(list(pixels), axis=1)
+    return pixels

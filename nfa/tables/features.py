@@ -1,0 +1,236 @@
+"""What a layer looks at: diagonals and leading eigenvectors of its matrices, over its inputs."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.common.errors import InputError
+from nfa.common.shown import writable
+from nfa.features.factored import FactoredMatrix
+from nfa.features.powers import PowerScan, rotated_scan
+from nfa.tables.networks import layer_of
+
+BARS = 12
+"""Features that a bar chart shows."""
+
+DENSE = 4096
+"""Inputs of a layer whose matrices are drawn entry by entry."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One vector over a layer's inputs.
+
+    Args:
+        matrix: "NFM", "AGOP", "init's NFM", "M" or "sample".
+        what: "diagonal", "eigenvector 1", ..., or "" for a sample.
+        role: Whose colour the matrix has.
+        values: Shape (d,): shares of the trace, entries of the eigenvector, or the sample.
+        share: The eigenvector's share of the trace; NaN for anything else.
+    """
+
+    matrix: str
+    what: str
+    role: str
+    values: NDArray[np.float64]
+    share: float = math.nan
+
+    @property
+    def signed(self) -> bool:
+        """Whether entries of either sign are to be told apart."""
+        return self.what.startswith("eigenvector")
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFeatures:
+    """A layer's panels, and what is known of its inputs.
+
+    Args:
+        layer: The layer's name.
+        shape: The picture shape of its inputs, or ().
+        names: What its inputs are called.
+        panels: In the order in which they are drawn.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
+    panels: tuple[Panel, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each panel and input: layer, matrix, what, share, index, input, value."""
+        frames = [
+            pd.DataFrame(
+                {
+                    "layer": self.layer,
+                    "matrix": panel.matrix,
+                    "what": panel.what,
+                    "share": panel.share,
+                    "index": range(len(panel.values)),
+                    "input": self.names,
+                    "value": panel.values,
+                }
+            )
+            for panel in self.panels
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+
+def layer_features(
+    audit: Audit, layer: str | int, eigenvectors: int = 3, sample: Any = None, M: Any = None
+) -> LayerFeatures:
+    """Return diagonals and leading eigenvectors of a layer's NFM, AGOP and M, and the diagonal of init's NFM.
+
+    Args:
+        audit: The audit.
+        layer: Name or number.
+        eigenvectors: How many of each matrix.
+        sample: A row of the layer's inputs, of d entries in any shape.
+        M: The feature matrix of a machine on the same inputs: d x d, its diagonal, or an estimator with `M_`.
+
+    Raises:
+        InputError: no such layer, a sample or an M of another size, or no matrix that is not 0.
+    """
+    found = layer_of(audit, layer)
+    panels = []
+    if sample is not None:
+        values = _flat("sample", sample)
+        if len(values) != found["d_in"]:
+            raise InputError("sample", f"{len(values)} entries, but layer {found['name']} has {found['d_in']} inputs")
+        panels.append(Panel("sample", "", "sample", values))
+    matrices = [("NFM", "nfm", found.nfm), ("AGOP", "agop", found.agop)]
+    if M is not None:
+        matrices.append(("M", "rfm", _machine(M, found)))
+    for label, role, matrix in matrices:
+        if matrix.norm() == 0:
+            continue
+        panels.append(Panel(label, "diagonal", role, share_of_trace(matrix)))
+        for number, (share, vector) in enumerate(top_eigenvectors(matrix, eigenvectors), 1):
+            panels.append(Panel(label, f"eigenvector {number}", role, vector, share))
+    if found.init_nfm is not None and found.init_nfm.norm() > 0:
+        panels.append(Panel("init's NFM", "diagonal", "init", share_of_trace(found.init_nfm)))
+    if all(panel.matrix == "sample" for panel in panels):
+        raise InputError("layer", f"the matrices of {found['name']} are 0: there is nothing to draw")
+    return LayerFeatures(writable(found["name"]), input_shape(audit, found), input_names(audit, found), tuple(panels))
+
+
+def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataFrame:
+    """Return the entries of a layer's NFM and AGOP^alpha, each divided by its norm.
+
+    Columns: layer, alpha, matrix ("NFM" or "AGOP"), row, column, input (the column's name), value; and their cosine and
+    its null, S turned at random, in every row.
+
+    Raises:
+        InputError: no such layer, more than `DENSE` inputs, an alpha that is not above 0, or a matrix that is 0.
+    """
+    found = layer_of(audit, layer)
+    d, name = found["d_in"], found["name"]
+    if d > DENSE:
+        raise InputError("layer", f"{name} has {d} inputs; matrices are drawn of layers with {DENSE} at most")
+    if not (alpha > 0 and math.isfinite(alpha)):
+        raise InputError("alpha", f"got {alpha}, expected a power above 0")
+    if 0 in (found.nfm.norm(), found.agop.norm()):
+        raise InputError("layer", f"the NFM or the AGOP of {name} is 0: there is nothing to compare")
+    cosine = PowerScan(found.nfm, found.agop).cosine(alpha)
+    (null,) = rotated_scan(found.nfm, found.agop, (alpha,))
+    power = found.agop if alpha == 1 else found.agop.power(alpha)
+    frames, names = [], np.array(input_names(audit, found), dtype=object)
+    for label, matrix in (("NFM", found.nfm), ("AGOP", power)):
+        dense = matrix.dense()
+        rows, columns = np.indices((d, d))
+        values = (dense / dense.norm()).numpy().ravel()
+        entries = {"row": rows.ravel(), "column": columns.ravel(), "input": names[columns.ravel()], "value": values}
+        frames.append(pd.DataFrame({"matrix": label} | entries))
+    return pd.concat(frames, ignore_index=True).assign(layer=writable(name), alpha=alpha, cosine=cosine, null=null)
+
+
+def input_shape(audit: Audit, layer: LayerAudit) -> tuple[int, ...]:
+    """Return the picture shape of a layer's inputs, where these are the data's own; else ()."""
+    shape = audit.about.feature_shape
+    fits = layer["layer"] == 0 and len(shape) in (2, 3) and math.prod(shape) == layer["d_in"]
+    return shape if fits else ()
+
+
+def input_names(audit: Audit, layer: LayerAudit) -> tuple[str, ...]:
+    """Return what a layer's inputs are called: by the data's columns, else by their numbers; no two alike."""
+    names, first = audit.about.feature_names, layer["layer"] == 0
+    if not (first and len(names) == layer["d_in"]):
+        return tuple(f"{'input' if first else 'unit'} {i}" for i in range(layer["d_in"]))
+    written = [writable(name) for name in names]
+    times = Counter(written)
+    return tuple(f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(written))
+
+
+def has_names(audit: Audit, layer: LayerAudit) -> bool:
+    """Return whether a layer's inputs are named columns of the data."""
+    return bool(layer["layer"] == 0 and len(audit.about.feature_names) == layer["d_in"])
+
+
+def share_of_trace(matrix: FactoredMatrix) -> NDArray[np.float64]:
+    """Return the diagonal as shares of the trace, shape (d,); all 0 for the zero matrix."""
+    diagonal = matrix.diagonal().clamp(min=0)
+    return (diagonal / (diagonal.sum() or 1.0)).numpy()
+
+
+def top_eigenvectors(matrix: FactoredMatrix, r: int) -> list[tuple[float, NDArray[np.float64]]]:
+    """Return up to r eigenvectors, shape (d,), each with its share of the trace; their largest entry is positive."""
+    values, vectors = matrix.top(r)
+    trace = matrix.trace()
+    return [(float(value) / trace, _upright(vector)) for value, vector in zip(values, vectors.T, strict=True)]
+
+
+def bar_table(panels: list[Panel], names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the entries of panels at the inputs that count most: feature, series, role and value.
+
+    Of diagonals the inputs are those with the largest share of the AGOP's, of eigenvectors those with the largest
+    entries in any; eigenvectors are turned the same way as the first.
+    """
+    if panels[0].signed:
+        first = panels[0].values
+        values = [each.values * (1.0 if first @ each.values >= 0 else -1.0) for each in panels]
+        order = np.abs(np.stack(values)).max(0)
+        series = [f"{each.matrix}, {100 * each.share:.0f} %" for each in panels]
+    else:
+        values, series = [each.values for each in panels], [each.matrix for each in panels]
+        order = sum((1e-9 if each.matrix != "AGOP" else 1.0) * each.values for each in panels)
+    chosen = np.argsort(-np.asarray(order), kind="stable")[:BARS]
+    rows = [
+        {"feature": names[i], "series": label, "role": panel.role, "value": float(entries[i])}
+        for label, panel, entries in zip(series, panels, values, strict=True)
+        for i in chosen
+    ]
+    return pd.DataFrame(rows)
+
+
+def _upright(vector: Tensor) -> NDArray[np.float64]:
+    largest = vector[vector.abs().argmax()]
+    return (vector * largest.sign()).numpy()
+
+
+def _flat(argument: str, given: Any) -> NDArray[np.float64]:
+    try:
+        values = torch.as_tensor(np.asarray(given)).double().numpy().ravel()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(argument, f"got {type(given).__name__}, expected numbers") from error
+    if not np.isfinite(values).all():
+        raise InputError(argument, "every entry must be finite")
+    return values
+
+
+def _machine(M: Any, layer: LayerAudit) -> FactoredMatrix:
+    """Return a machine's feature matrix in factored form."""
+    given = getattr(M, "M_", M)
+    shape, d = np.shape(given), layer["d_in"]
+    values = _flat("M", given)
+    if shape not in ((d, d), (d,)):
+        raise InputError("M", f"shape {shape}, expected {(d, d)} or {(d,)} as layer {layer['name']} has {d} inputs")
+    dense = torch.from_numpy(values)
+    return FactoredMatrix(torch.eye(d, dtype=torch.float64), dense.reshape(d, d) if len(shape) == 2 else dense.diag())

@@ -1,0 +1,210 @@
+"""Audits as users hand them over, as networks with one run or several."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.files import TABLE
+from nfa.common.errors import InputError
+from nfa.common.shown import few, writable
+
+Folder = str | os.PathLike[str]
+One = Audit | Folder
+Audits = One | Sequence[One] | Mapping[str, One | Sequence[One]]
+"""What figures take: an audit, a folder of one or of several, a list of these, or a dict from names to them."""
+
+_REPEAT = re.compile(r"(?i)(?:seed|run|trial|repeat|replicate)?[-_= ]*\d+|\(\d+\)")
+"""A part of a name that tells runs of one network apart."""
+
+_SAME = ("data", "split", "n_samples", "outputs", "n_outputs", "probes")
+"""What the records of two runs of one network have in common."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One audit, and what it is called."""
+
+    name: str
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was trained once, or several times from different seeds.
+
+    Args:
+        name: What figures call it.
+        runs: Its audits, all of the same layers.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+def networks(audits: Audits) -> tuple[Network, ...]:
+    """Return audits as networks: runs of one architecture whose names differ in the seed alone belong together.
+
+    Two runs are of one network where layers and shapes are the same, data, rows, outputs and probes too, and their
+    names differ in a part such as "seed-3" or "2" only. A dict's list is one network, whatever its runs are called.
+
+    Args:
+        audits: An `Audit`, a folder that `nfa audit` wrote or one that holds such folders, a list of these, or a dict
+            from names to them or to lists of them.
+
+    Raises:
+        InputError: no audit, an unreadable folder, one folder twice, runs of one name with different layers.
+
+    >>> import nfa, torch
+    >>> audit = nfa.audit(torch.nn.Linear(3, 2), torch.eye(3))
+    >>> [(each.name, len(each.runs)) for each in networks({"digits, SGD": [audit, audit], "digits, Adam": audit})]
+    [('digits, SGD', 2), ('digits, Adam', 1)]
+    """
+    if isinstance(audits, Mapping):
+        found = _named(audits)
+    else:
+        given = [audits] if isinstance(audits, (Audit, str, os.PathLike)) else list(audits)
+        found = _pooled(_runs(given))
+    if not found:
+        raise InputError("audits", "got none, expected at least one")
+    return found
+
+
+def pooled(audits: Mapping[str, Audit]) -> tuple[Network, ...]:
+    """Return audits with names as networks: those belong together whose names differ in the seed alone."""
+    return _pooled([Run(writable(name), audit) for name, audit in audits.items()])
+
+
+def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
+    """Return the audits of folders, called by as much of their paths as tells them apart.
+
+    Raises:
+        InputError: a folder that holds no whole audit, or the same one twice.
+    """
+    places = [Path(folder) for folder in folders]
+    whole = [place.resolve() for place in places]
+    for place, resolved in zip(places, whole, strict=True):
+        if whole.count(resolved) > 1:
+            raise InputError("audits", f"{place} is named twice")
+    depth = 1
+    while len({each.parts[-depth:] for each in whole}) < len(whole) or _only_seeds(whole, depth):
+        depth += 1
+    return {"/".join(resolved.parts[-depth:]): Audit.load(place) for place, resolved in zip(places, whole, strict=True)}
+
+
+def _only_seeds(whole: Sequence[Path], depth: int) -> bool:
+    """Return whether a name of so many parts tells the seed alone, and the folders above would tell networks apart."""
+    seeds = any(not _without_seed("/".join(each.parts[-depth:])) for each in whole)
+    return seeds and len({each.parts[:-depth] for each in whole}) > 1
+
+
+def layer_names(found: Sequence[Network]) -> list[str]:
+    """Return the names of all layers, in forward order.
+
+    Raises:
+        InputError: the networks have not the same layers.
+    """
+    names = {network.name: [writable(layer["name"]) for layer in network.runs[0].audit] for network in found}
+    (first, expected), *rest = names.items()
+    for name, layers in rest:
+        if layers != expected:
+            raise InputError(
+                "audits", f"{name} has the layers {few(layers)}, but {first} has {few(expected)}; expected the same"
+            )
+    return expected
+
+
+def layer_of(audit: Audit, layer: str | int) -> LayerAudit:
+    """Return a layer by name, or by number, which may be written as text where no layer is called so.
+
+    Raises:
+        InputError: there is none.
+    """
+    if isinstance(layer, str) and layer.isdecimal() and layer not in {each["name"] for each in audit}:
+        return audit[int(layer)]
+    return audit[layer]
+
+
+def one_run(found: Sequence[Network]) -> Audit:
+    """Return the only audit of the only network.
+
+    Raises:
+        InputError: there are several.
+    """
+    runs = [run for network in found for run in network.runs]
+    if len(runs) > 1:
+        raise InputError("audits", f"got {len(runs)} audits ({few([run.name for run in runs])}), expected one")
+    return runs[0].audit
+
+
+def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
+    found = []
+    for name, given in audits.items():
+        runs = _runs([given] if isinstance(given, (Audit, str, os.PathLike)) else list(given))
+        for run in runs:
+            if _layers(run.audit) != _layers(runs[0].audit):
+                raise InputError("audits", f"{name} has runs of different layers, expected runs of one architecture")
+        called = writable(name)
+        if len(runs) == 1:
+            runs = [Run(called, runs[0].audit)]
+        if runs:
+            found.append(Network(called, tuple(runs)))
+    return tuple(found)
+
+
+def _runs(given: Sequence[One]) -> list[Run]:
+    """Return audits with names of their own: folders by their paths, others by what they say of their networks."""
+    expanded: list[Audit | Path] = []
+    for each in given:
+        if isinstance(each, Audit):
+            expanded.append(each)
+        elif isinstance(each, (str, os.PathLike)):
+            expanded += _audited(Path(each))
+        else:
+            raise InputError("audits", f"got {type(each).__name__}, expected an Audit or the folder of one")
+    read = iter(loaded([each for each in expanded if isinstance(each, Path)]).items())
+    pairs = [(_called(each), each) if isinstance(each, Audit) else next(read) for each in expanded]
+    times = Counter(name for name, _ in pairs)
+    return [
+        Run(name if times[name] == 1 else f"{name} ({number})", audit) for number, (name, audit) in enumerate(pairs)
+    ]
+
+
+def _called(audit: Audit) -> str:
+    """Return what an audit says of its network: the folder of its file, or its class."""
+    return writable(Path(audit.about.model).parent.name or audit.about.model)
+
+
+def _audited(folder: Path) -> list[Path]:
+    """Return a folder that holds an audit, or the folders in it that do."""
+    within = [] if (folder / TABLE).exists() else sorted(file.parent for file in folder.rglob(TABLE))
+    return within or [folder]
+
+
+def _pooled(runs: Sequence[Run]) -> tuple[Network, ...]:
+    groups: dict[object, list[Run]] = {}
+    for run in runs:
+        groups.setdefault((_without_seed(run.name), _layers(run.audit), _settings(run.audit)), []).append(run)
+    found: list[Network] = []
+    for members in groups.values():
+        name = members[0].name if len(members) == 1 else _without_seed(members[0].name)
+        name = name or members[0].audit.about.data
+        taken = sum(network.name.split(" #")[0] == name for network in found)
+        found.append(Network(f"{name} #{taken + 1}" if taken else name, tuple(members)))
+    return tuple(found)
+
+
+def _without_seed(name: str) -> str:
+    parts = [part for part in re.split(r"[/,]\s*|\s+(?=\(\d+\)$)", name) if not _REPEAT.fullmatch(part)]
+    return ", ".join(re.sub(r"(?i)[-_ ]*seed[-_= ]*\d+", "", part) for part in parts).strip(", ")
+
+
+def _layers(audit: Audit) -> tuple[tuple[str, int, int], ...]:
+    return tuple((layer["name"], layer["d_in"], layer["d_out"]) for layer in audit)
+
+
+def _settings(audit: Audit) -> tuple[object, ...]:
+    return tuple(getattr(audit.about, field) for field in _SAME)
