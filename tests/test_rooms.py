@@ -10,6 +10,9 @@ ROOMS = (
 )
 """As in docs/design.md: a room imports from those before it."""
 
+CONVENIENCES = {("nfa.audits.audit", "nfa.plots.layers")}
+"""Imports inside of a method that only passes its object on: `audit.plot()`."""
+
 
 def module_name(file):
     parts = ("nfa", *file.relative_to(NFA).with_suffix("").parts)
@@ -46,7 +49,7 @@ def imports():
     for name, file in MODULES.items():
         visitor = Imports()
         visitor.visit(ast.parse(file.read_text()))
-        found[name] = visitor.found - {name}
+        found[name] = {other for other in visitor.found if (name, other) not in CONVENIENCES} - {name}
     return found
 
 

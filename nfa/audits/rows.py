@@ -45,6 +45,11 @@ class Rows:
     prepared: Any
     drawn: tuple[int, int] | None
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are targets to read; a loader may have some."""
+        return not isinstance(self.measured, ArraySamples) or self.measured.y is not None
+
     def with_targets(self, model: Model, n_outputs: int) -> "Rows":
         """Return the same rows with their targets as class numbers or numbers; inputs are not looked at again.
 

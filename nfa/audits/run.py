@@ -16,7 +16,6 @@ from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_v
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
-from nfa.data.inputs import map_inputs
 from nfa.features.columns import ALWAYS, ON_REQUEST
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
@@ -173,12 +172,10 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
     Raises:
         InputError: the network cannot take the rows, or the targets do not fit its outputs.
     """
-    if not model.scored:
+    if not (model.scored and rows.has_targets):
         return rows
-    forward, few = settings.forward(model, rows), rows.measured.first(2)
-    with untouched(forward.net):
-        forward.settle(map_inputs(torch.clone, few))
-        n_outputs = forward.width(few)
+    with Probe(settings.forward(model, rows), rows.measured, settings.outputs) as probe:
+        n_outputs = probe.forward.width(probe.samples.first(2))
     return rows.with_targets(model, n_outputs)
 
 
