@@ -5,6 +5,7 @@ import math
 import torch
 
 from nfa.features.layer_measures import LayerMeasures
+from nfa.features.weight import CUTOFF
 
 FEW_DIGITS = 1e4
 """Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
@@ -37,6 +38,8 @@ def _on_values(layer: LayerMeasures) -> list[str]:
     if layer.agop.norm() == 0:
         return ["dead: the chosen outputs do not depend on this layer on any row, similarities are undefined"]
     notes = []
+    if layer.nfm.effective_rank() - 1 <= CUTOFF:
+        notes.append("W has one direction, so that cosine(NFM, AGOP) is 1 whatever was learned")
     silent = int((layer.measured.S.diagonal() == 0).sum())
     if silent:
         notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
@@ -87,6 +90,11 @@ def _on_certainty(layer: LayerMeasures) -> list[str]:
 
 
 def _on_init(layer: LayerMeasures) -> list[str]:
-    if layer.init is not None and torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
-        return ["the weights are those of init: columns about their change are undefined"]
-    return []
+    if layer.init is None:
+        return []
+    notes = []
+    if layer.weight.d == 1:
+        notes.append("one input: the NFM is a number, so that init_cosine is 1 and moved is undefined")
+    if torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
+        notes.append("the weights are those of init: columns about their change are undefined")
+    return notes

@@ -123,11 +123,13 @@ def initialisation(layer: LayerMeasures) -> Columns:
     similar, correlated = cosine_and_pearson(layer.nfm, layer.init_nfm)
     # An initial weight of 0 has no directions, so none of them were kept.
     kept = 0.0 if layer.init_nfm.norm() == 0 < layer.nfm.norm() else similar
+    # Two NFMs of one input are numbers, with cosine 1 wherever the weights went.
+    moved = (1 - kept) / (1 - null) if layer.weight.d > 1 else math.nan
     return {
         "init_cosine": similar,
         "init_pearson": correlated,
         "init_cosine_null": null,
-        "moved": (1 - kept) / (1 - null),
+        "moved": moved,
     }
 
 
