@@ -193,7 +193,7 @@ def expected_rows(net, X, outputs="logits", init=None):
             )
             row["delta_norm"] = np.linalg.norm(dW) / np.linalg.norm(W)
             row["delta_cosine"] = cosine(dW.T @ dW, A)
-            row["moved"] = (1 - cosine(N, N0)) / (1 - k / (k + d))
+            row["moved"] = (1 - cosine(N, N0)) / (1 - k / (k + d)) if d > 1 else math.nan
             # dW in the audited layer: its gradient is delta dW, delta taken at the trained network.
             S = np.einsum("nck,ncl->kl", delta, delta) / len(J)
             if k <= d:  # only there does J determine delta

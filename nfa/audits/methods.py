@@ -1,6 +1,7 @@
 """A methods paragraph for a paper: how an audit's numbers came about, with the sources as BibTeX."""
 
 from nfa.audits.about import About
+from nfa.audits.verdict import CLEAR_SKILL
 from nfa.features.interval import LEVEL
 from nfa.features.published import DRAWS
 from nfa.network.scoring import ERRORS, rows_in_words
@@ -92,7 +93,14 @@ def _sentences(about: About, with_init: bool) -> list[str]:
             else ""
         )
         + f" in a network whose score is better than a constant answer's{' and the untrained network' * with_init} by "
-        f"{ERRORS:g} standard errors; these thresholds are conventions."
+        f"{ERRORS:g} standard errors"
+        + (
+            ""
+            if with_init
+            else f" and by {100 * CLEAR_SKILL:.0f} \\% of the way from there to a perfect score, which no untrained "
+            "network makes by luck"
+        )
+        + "; these thresholds are conventions."
     )
     if about.score is not None:
         score = about.score

@@ -17,9 +17,10 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.features.columns import ALWAYS, ON_REQUEST
+from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
-from nfa.features.row import LayerMeasures, row
+from nfa.features.row import row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nfa.common.checks import number
+from nfa.features.alignment import excess
 from nfa.network.scoring import ERRORS, ORDER_DOUBTED, Score, rows_in_words
 
 VERDICTS = {
     "learned": "the weights moved away from their initialisation and are aligned with the output's gradients",
     "moved": "the weights moved, but are not aligned",
     "kept": "the weights are nearly those of the initialisation",
-    "aligned": "aligned, with no initialisation to say whether the weights moved",
+    "aligned": "aligned, but whether the weights moved is unknown: no initialisation, or a layer of one input",
     "unclear": "the network does not show that it learned, or the layer's numbers do not decide",
     "trivial": "the gradient is the same for every sample, so that alignment says nothing about data",
     "dead": "the weight is 0, or the outputs do not depend on the layer",
@@ -22,9 +23,6 @@ VERDICTS = {
 
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
-
-SAME = 1e-6
-"""An interval over samples that is no wider shows that every sample has the same gradients."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,11 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
 
 
 def is_trivial(row: Mapping[str, Any]) -> bool:
-    """Return whether every sample has the same gradient at a layer: NFM and AGOP then agree by construction."""
-    return bool(row["trivial"]) or row["ci_high"] - row["ci_low"] <= SAME
+    """Return whether every sample has the same gradient at a layer: NFM and AGOP then agree by construction.
+
+    A narrow interval does not show it: a W of one direction has cosine 1 for every sample, whatever the gradients.
+    """
+    return bool(row["trivial"])
 
 
 def is_dead(row: Mapping[str, Any]) -> bool:
@@ -142,16 +143,12 @@ def is_as_before(row: Mapping[str, Any]) -> bool:
 
     Each is compared with its own null: the level that chance gives is that of the spectra, which training changes.
     """
-    before = _excess(row["untrained_alignment"], row["untrained_alignment_null"])
-    return not math.isnan(before) and _excess(row["alignment_low"], row["alignment_null"]) <= before
+    before = excess(row["untrained_alignment"], row["untrained_alignment_null"])
+    return not math.isnan(before) and excess(row["alignment_low"], row["alignment_null"]) <= before
 
 
-def _excess(value: float, null: float) -> float:
-    return (value - null) / (1 - null)
-
-
-def knows_init(row: Mapping[str, Any]) -> bool:
-    """Return whether the layer's weight before training is known."""
+def knows_moved(row: Mapping[str, Any]) -> bool:
+    """Return whether it can be told how far the weights moved: not without init, nor from the NFM of one input."""
     return not math.isnan(row["moved"])
 
 
@@ -171,10 +168,10 @@ def layer_verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thre
         return "no score"
     if not learned:
         return "unclear"
-    if knows_init(row) and row["moved"] < thresholds.moved:
+    if knows_moved(row) and row["moved"] < thresholds.moved:
         return "kept"
     if math.isnan(row["alignment_low"]):
         return "unclear"  # nothing to align, or too few samples to say how sure the alignment is
     if is_aligned(row, thresholds):
-        return "learned" if knows_init(row) else "aligned"
-    return "moved" if knows_init(row) else "unclear"
+        return "learned" if knows_moved(row) else "aligned"
+    return "moved" if knows_moved(row) else "unclear"

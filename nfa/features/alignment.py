@@ -37,12 +37,21 @@ class Alignment:
 
     @property
     def excess(self) -> float:
-        """(value - null) / (1 - null): 0 is what the spectra give, 1 is C proportional to S."""
-        return (self.value - self.null) / (1 - self.null)
+        """The way from the null to 1 (see `excess`)."""
+        return excess(self.value, self.null)
 
 
 UNDEFINED = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
 """No alignment."""
+
+
+def excess(value: float, null: float) -> float:
+    """Return (value - null) / (1 - null): 0 is what the spectra give, 1 is C proportional to S; NaN for a null of 1.
+
+    >>> excess(0.75, 0.5), excess(1.0, 1.0)
+    (0.5, nan)
+    """
+    return (value - null) / (1 - null) if null != 1 else math.nan
 
 
 def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
@@ -58,8 +67,9 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
         eps: Rounding of the entries that C was made of; that of C's dtype by default.
 
     Returns:
-        The alignment; all NaN, with the reason, where there is nothing to align: k = 1, or one of the two is 0 or a
-        multiple of the identity to rounding, as C is after an orthogonal initialisation.
+        The alignment; all NaN, with the reason, where there is nothing to align: k = 1; one of the two is 0 or a
+        multiple of the identity to rounding, as C is after an orthogonal initialisation; or both are so near to one
+        that the null is 1 to rounding.
 
     Source: arXiv:2402.05271 (alignment of W's left vectors and the gradients); the moments are those of a Haar
     rotation of a symmetric matrix.
@@ -84,10 +94,14 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
         parts.append((level, traceless, square, spread))
     (c, C_, C_square, C_spread), (s, S_, S_square, S_spread) = parts
     norms = math.sqrt(C_square) * math.sqrt(S_square)
-    excess = float((C_ * S_).sum()) / norms
+    beyond = float((C_ * S_).sum()) / norms
     null_sd = math.sqrt(C_spread) * math.sqrt(S_spread) / math.sqrt((k - 1) * (k + 2) / 2) / norms
     null = k * c * s / norms
-    return Alignment(min(1.0, null + excess), null, null_sd, excess / null_sd)
+    # Turning S then changes alignment by no more than the interval over samples is rounded.
+    if 1 - null <= ROUNDINGS * max(roundings):
+        reason = "C = WW' and S are nearly multiples of the identity: there is nothing to align"
+        return replace(UNDEFINED, undefined=reason)
+    return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 
 
 def rotated_cosine(C: Tensor, S: Tensor) -> float:

@@ -252,7 +252,8 @@ _TABLE = (
     Column(
         "moved",
         "init",
-        "(1 - init_cosine) / (1 - k/(k+d)): 0 as initialised, 1 as far as unrelated weights, more where the rank fell.",
+        "(1 - init_cosine) / (1 - k/(k+d)): 0 as initialised, 1 as far as unrelated weights, more where the rank fell; "
+        "empty for one input.",
         main=True,
         needs_init=True,
     ),

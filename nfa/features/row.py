@@ -1,130 +1,19 @@
 """One layer's row of an audit: small functions, each of which gives a few columns of one group."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from nfa.common.errors import InputError
-from nfa.features.alignment import UNDEFINED, Alignment, alignment, rotated_cosine
+from nfa.features.alignment import UNDEFINED, rotated_cosine
 from nfa.features.columns import ALWAYS, columns, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
-from nfa.features.interval import LayerTraces, group_traces, interval, probe_error
-from nfa.features.measuring import Measured
+from nfa.features.interval import interval, probe_error
+from nfa.features.layer_measures import LayerMeasures
+from nfa.features.notes import drowned, note
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
-from nfa.features.weight import Weight
-
-FEW_DIGITS = 1e4
-"""Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
-
-HANGS = 1e-3
-"""Where cosine(NFM, AGOP) of the same rows differs by more between float32 and float64, gradients hang on rounding."""
-
-SMALLEST = float(np.finfo(np.float64).tiny)
-"""Below it numbers lose digits one by one."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerMeasures:
-    """What was measured of a layer, and the matrices that its columns share; each is made when a column first asks.
-
-    Args:
-        number: Of the layer, in forward order.
-        measured: The layer's sums.
-        init: The sums of the same layer before training, or None.
-        gradient: dL/dW of the loss (k x d), or None.
-        weight_decay: lambda of the training, if known.
-        published: The layer's published numbers, or None.
-
-    Raises:
-        InputError: the NFM or the AGOP leaves the range of float64.
-    """
-
-    number: int
-    measured: Measured
-    init: Measured | None = None
-    gradient: Tensor | None = None
-    weight_decay: float | None = None
-    published: Mapping[str, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the range of NFM and AGOP, on which everything else rests."""
-        for matrix, called in ((self.nfm, "NFM"), (self.agop, "AGOP")):
-            if not SMALLEST <= matrix.scale < math.inf or not math.isfinite(matrix.trace()):
-                name = self.measured.layer.name
-                raise InputError("net", f"the {called} of layer {name} leaves the range of float64")
-
-    @cached_property
-    def weight(self) -> Weight:
-        """W."""
-        return Weight(self.measured.layer.weight)
-
-    @cached_property
-    def nfm(self) -> FactoredMatrix:
-        """W'W."""
-        return FactoredMatrix(self.weight)
-
-    @cached_property
-    def centered(self) -> FactoredMatrix:
-        """The centered AGOP W'S_cW."""
-        return FactoredMatrix(self.weight, self.measured.S_centered)
-
-    @cached_property
-    def agop(self) -> FactoredMatrix:
-        """The AGOP W'SW, S = S_c + mean'mean."""
-        return self.centered.plus(self.measured.mean)
-
-    @cached_property
-    def scan(self) -> PowerScan:
-        """NFM against powers of the AGOP."""
-        return PowerScan(self.nfm, self.agop)
-
-    @cached_property
-    def traces(self) -> LayerTraces:
-        """Inner products by group of samples."""
-        return group_traces(self.measured, self.nfm, self.agop)
-
-    @cached_property
-    def similarity(self) -> tuple[float, float]:
-        """Cosine and Pearson of NFM and AGOP."""
-        return cosine_and_pearson(self.nfm, self.agop)
-
-    @cached_property
-    def alignment(self) -> Alignment:
-        """Alignment of C = WW' and S."""
-        return self.aligned(self.weight, self.measured.S)
-
-    def aligned(self, weight: Weight, S: Tensor) -> Alignment:
-        """Return the alignment of a weight of this layer and some S."""
-        return alignment(weight.C, S, torch.finfo(self.measured.layer.weight.dtype).eps)
-
-    @property
-    def varies(self) -> bool:
-        """Whether delta differs between rows, without which nothing centered is defined."""
-        return not self.measured.trivial and self.measured.rows > 1
-
-    @cached_property
-    def init_nfm(self) -> FactoredMatrix | None:
-        """W0'W0."""
-        return None if self.init is None else FactoredMatrix(self.init.layer.weight)
-
-    @cached_property
-    def change(self) -> FactoredMatrix | None:
-        """Gram matrix dW'dW of the weight's change dW = W - W0."""
-        if self.init is None or self.init_nfm is None:
-            return None
-        W, W_0 = self.measured.layer.weight, self.init.layer.weight
-        dtype, dtype_0 = self.weight.W.dtype, self.init_nfm.weight.W.dtype
-        return FactoredMatrix(W.cpu().to(dtype) - W_0.cpu().to(dtype_0))
-
 
 Columns = dict[str, Any]
 
@@ -234,11 +123,13 @@ def initialisation(layer: LayerMeasures) -> Columns:
     similar, correlated = cosine_and_pearson(layer.nfm, layer.init_nfm)
     # An initial weight of 0 has no directions, so none of them were kept.
     kept = 0.0 if layer.init_nfm.norm() == 0 < layer.nfm.norm() else similar
+    # Two NFMs of one input are numbers, with cosine 1 wherever the weights went.
+    moved = (1 - kept) / (1 - null) if layer.weight.d > 1 else math.nan
     return {
         "init_cosine": similar,
         "init_pearson": correlated,
         "init_cosine_null": null,
-        "moved": (1 - kept) / (1 - null),
+        "moved": moved,
     }
 
 
@@ -280,8 +171,7 @@ def subspaces(layer: LayerMeasures) -> Columns:
 
 def remarks(layer: LayerMeasures) -> Columns:
     """What is undefined or unusual."""
-    notes = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
-    return {"trivial": layer.measured.trivial, "note": "; ".join(note for each in notes for note in each)}
+    return {"trivial": layer.measured.trivial, "note": note(layer)}
 
 
 def convergence(layer: LayerMeasures) -> Columns:
@@ -326,79 +216,6 @@ def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
     for group in groups:
         for measure in MEASURES.get(group, ()):
             found |= measure(layer)
-    if reason := _drowned(layer):
+    if reason := drowned(layer):
         found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {column.name: found.get(column.name, math.nan) for column in columns(groups)}
-
-
-def _drowned(layer: LayerMeasures) -> str:
-    """Return why nothing is known of the AGOP, in words; nothing where something is."""
-    size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
-    if size == 0 or layer.nfm.norm() == 0:
-        return ""
-    # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
-    left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
-    if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
-        return ""
-    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
-
-
-def _on_values(layer: LayerMeasures) -> list[str]:
-    if layer.nfm.norm() == 0:
-        return ["the weight is zero: similarities are undefined"]
-    if layer.agop.norm() == 0:
-        return ["dead: the chosen outputs do not depend on this layer on any row, similarities are undefined"]
-    notes = []
-    silent = int((layer.measured.S.diagonal() == 0).sum())
-    if silent:
-        notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
-    if math.isnan(layer.similarity[1]):
-        notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
-    if layer.alignment.undefined:
-        notes.append(f"{layer.alignment.undefined}, alignment is undefined")
-    return notes
-
-
-def _on_rows(layer: LayerMeasures) -> list[str]:
-    measured = layer.measured
-    if measured.trivial:
-        same = "sample at the same row" if measured.constant else "row"
-        return [f"trivial: delta is the same for every {same}, so NFM = AGOP up to S; centered columns are undefined"]
-    if measured.rows == 1:
-        return ["one row: the centered AGOP is 0 and its columns are undefined"]
-    if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
-        return []
-    # Relative to its mean, delta is known to so many digits.
-    varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace()))
-    if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
-        return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]
-    return []
-
-
-def _on_rounding(layer: LayerMeasures) -> list[str]:
-    rounding = layer.measured.rounding
-    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
-        return []
-    own, in_float64 = rounding.cosines
-    if not abs(own - in_float64) > HANGS:
-        return []
-    found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"
-    return [f"gradients hang on rounding: {found}"]
-
-
-def _on_certainty(layer: LayerMeasures) -> list[str]:
-    notes = []
-    if int((layer.measured.sums.rows > 0).sum()) < 2:
-        notes.append("too few samples for an interval")
-    if layer.measured.probes is not None:
-        notes.append(
-            f"{layer.measured.probes} random probes: AGOP and its trace are unbiased, "
-            "similarities and centered columns are not"
-        )
-    return notes
-
-
-def _on_init(layer: LayerMeasures) -> list[str]:
-    if layer.init is not None and torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
-        return ["the weights are those of init: columns about their change are undefined"]
-    return []

@@ -10,7 +10,7 @@ import pandas as pd
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import one_of, output_folder
 from nfa.common.errors import InputError
-from nfa.features.columns import COLUMNS, MISSING, names
+from nfa.features.columns import COLUMNS, MISSING
 from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, write_page
 from nfa.report.words import verdict
@@ -60,7 +60,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     if len(named) < 2:
         raise InputError("audits", f"got {len(named)}, expected two or more to compare")
     for column in columns:
-        one_of("columns", column, [each for each in names() if each not in ("layer", "name", "note")])
+        one_of("columns", column, [each for each in COLUMNS if each not in ("layer", "name", "note")])
     file = Path(out)
     if file.suffix.lower() in (".html", ".htm"):
         output_folder("out", file.parent)

@@ -17,7 +17,8 @@ GLOSSARY = {
     "null": "What the same quantity is where nothing was learned: with S turned at random against W, which keeps both "
     "spectra; in the network before training; of two NFMs, for independent random weights, k/(k+d) for a layer from d "
     "to k.",
-    "z": "Standard deviations of the null that a value lies above the null's mean; 3 or more is one in 700 by chance.",
+    "z": "Standard deviations of the null that a value lies above the null's mean; 3 or more is about one in 700 by "
+    "chance, one in 150 for layers of 64 units or fewer.",
     **{f"verdict: {word}": f"{meaning[0].upper()}{meaning[1:]}." for word, meaning in VERDICTS.items()},
     "published number": "What the scripts of arXiv:2212.13881 print: of the network whose own layer is the weight's "
     "change W - W0, with dW'dW for the NFM. Another quantity than the cosine of NFM and AGOP, with a high null of its "

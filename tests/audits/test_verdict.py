@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -20,13 +21,7 @@ ROW = {
     **{"layer": 0, "name": "0", "d_in": 64, "d_out": 64, "trivial": False, "note": "a note"},
     **{"cosine": 0.9, "ci_low": 0.89, "ci_high": 0.91, "rotated_cosine": 0.8, "cosine_centered": 0.9},
     **{"alignment": 0.6, "alignment_low": 0.58, "alignment_high": 0.62, "alignment_null": 0.1},
-    **{
-        "alignment_null_sd": 0.01,
-        "alignment_z": 50.0,
-        "alignment_excess": 0.55,
-        "untrained_alignment": 0.2,
-        "untrained_alignment_null": 0.19,
-    },
+    **{"alignment_null_sd": 0.01, "alignment_z": 50.0, "alignment_excess": 0.55},
     **{"untrained_alignment": 0.2, "untrained_alignment_null": 0.19},
     **{"nfm_trace": 1.0, "agop_trace": 1.0},
     **{"init_cosine": 0.2, "init_cosine_null": 0.5, "moved": 1.6},
@@ -36,6 +31,8 @@ NO_INIT = dict.fromkeys(
     ("untrained_alignment", "init_cosine", "moved", "delta_alignment", "delta_alignment_z"), math.nan
 )
 NO_ALIGNMENT = {name: math.nan for name in ROW if name.startswith("alignment")}
+ONE_DIRECTION = {"cosine": 1.0, "ci_low": 1.0, "ci_high": 1.0, "rotated_cosine": 1.0}
+ONE_INPUT = ONE_DIRECTION | {"init_cosine": 1.0, "moved": math.nan}
 
 CASES = [
     ("learned", {}, True),
@@ -56,7 +53,15 @@ CASES = [
     ("unclear", {"moved": 0.0}, False),
     ("no score", {}, None),
     ("trivial", {"trivial": True}, True),
-    ("trivial", {"ci_low": 0.9, "ci_high": 0.9}, None),
+    ("learned", ONE_DIRECTION, True),
+    ("no score", ONE_DIRECTION, None),
+    ("kept", ONE_DIRECTION | NO_ALIGNMENT | {"moved": 0.0}, True),
+    ("unclear", ONE_DIRECTION | NO_ALIGNMENT, True),
+    ("aligned", ONE_INPUT, True),
+    ("unclear", ONE_INPUT | {"alignment_z": 2.0}, True),
+    ("unclear", ONE_INPUT | NO_ALIGNMENT, True),
+    ("moved", {"alignment": 1.0, "alignment_low": 1.0, "alignment_null": 1.0, "alignment_excess": math.nan}, True),
+    ("learned", {"untrained_alignment": 1.0, "untrained_alignment_null": 1.0}, True),
     ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "agop_trace": 0.0}, False),
     ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "nfm_trace": 0.0}, True),
     ("unclear", {"cosine": math.nan, "ci_low": math.nan, "agop_trace": math.nan, **NO_ALIGNMENT}, True),
@@ -124,7 +129,10 @@ def test_what_is_said_of_each_verdict():
     assert "alignment is undefined (a note)" in said(NO_ALIGNMENT)
     assert "too few samples" in said({"alignment_low": math.nan})
     assert "the same for every sample" in said({"trivial": True})
-    assert "the same for every sample" in said({"ci_low": 0.9, "ci_high": 0.9})
+    undecided = said(ONE_DIRECTION | NO_ALIGNMENT)
+    assert undecided.endswith("do not decide; NFM and AGOP have cosine 1.00 (1.00 with the alignment taken away); "
+        "NFM cosine with init 0.20.")  # fmt: skip
+    assert said(ONE_INPUT).endswith("aligned too: whether this one moved, the NFM of one input cannot tell.")
     for change in ({"agop_trace": 0.0}, NO_ALIGNMENT | {"agop_trace": math.nan}):
         for learned in (True, False, None):
             assert said({"cosine": math.nan, "ci_low": math.nan} | change, learned) == "nothing can be said (a note)."
@@ -156,14 +164,23 @@ def audited(small):
 
 
 def test_how_many_are_aligned_is_said_over_layers(audited):
-    for z, rare in ((3.0, "one in 700"), (2.0, "one in 40"), (4.0, "one in 30000")):
+    narrow = {3.0: "one in 150 in narrow layers"}
+    for z, rare in (
+        (3.0, "about one in 700"),
+        (2.0, "about one in 40"),
+        (4.0, "about one in 30000"),
+        (5.0, "fewer than one in 10^6"),
+        (38.0, "fewer than one in 10^300"),
+        (1e200, "fewer than one in 10^300"),
+    ):
         changed = replace(audited, about=replace(audited.about, thresholds=Thresholds(z=z)))
         for layer in changed:
-            layer.row.update(verdict="learned", alignment_z=10.0, alignment_excess=0.5, alignment_low=0.9)
+            layer.row.update(verdict="learned", alignment_z=1e300, alignment_excess=0.5, alignment_low=0.9)
         audited[1].row.update(alignment_z=0.0)
         audited[2].row.update(verdict="trivial")
         first = sentences(changed)[0]
-        assert f"1 of 2 layers aligned; at z of {z:g}, {rare} is expected by chance." in first
+        chance = f"{rare} is expected by chance, {narrow.get(z, 'more in narrow layers')}."
+        assert f"1 of 2 layers aligned; at z of {z:g}, {chance}" in first
         assert f"Conventions: aligned: z of {z:g} or more, excess of 0.05 or more" in first
 
 
@@ -208,7 +225,7 @@ def test_what_the_methods_say(small):
     data = (X, torch.arange(len(X)) % 3)
     plain = nfa.audit(net, data).methods()
     for part in (
-        "nfa 0.1.0",
+        f"nfa {version('nfa')}",
         "all 40 rows",
         "one for each of the 3 outputs (logits)",
         "Haar",
@@ -220,12 +237,15 @@ def test_what_the_methods_say(small):
         assert plain.count(f"\\cite{{{key}}}") == plain.count(f"@article{{{key},") == 1
     assert "boixadsera" not in plain
     assert "initialisation" not in plain
+    luck = "by 25 \\% of the way from there to a perfect score"
+    assert luck in plain
     whole = nfa.audit(
         net, data, perturbed(net), probes=2, seed=4, loss="cross_entropy", published=True, thresholds=Thresholds(z=4)
     ).methods()
     for part in ("2 random probes for each row (seed 4)", "20 draws", "z \\ge 4", "initialisation", "cross_entropy"):
         assert part in whole
     assert "@article{boixadsera2025fact," in whole
+    assert luck not in whole
 
 
 def test_published_numbers_need_the_network_before_training(small):
@@ -274,6 +294,41 @@ def test_where_nothing_can_be_aligned_the_note_says_so():
     assert math.isnan(orthogonal["alignment_z"])
     assert "C = WW' is a multiple of the identity: there is nothing to align" in orthogonal["note"]
     assert orthogonal["rotated_cosine"] == pytest.approx(orthogonal["cosine"], abs=1e-6)
+
+
+def test_a_weight_of_one_direction_is_judged_by_alignment_and_moved_where_they_are_defined():
+    X = gaussian(60, 1)
+    net, init = (nfa.MLP(1, [5, 1, 4], n_outputs=2, activation="tanh", seed=seed).double() for seed in (0, 1))
+    with torch.no_grad():
+        net.layers[3].weight.copy_(torch.outer(torch.tensor([1.0, 2.0]), torch.arange(1.0, 5.0)))
+    audit = nfa.audit(net, (X, torch.cat([X, X**2], 1)), init)
+    one_input, one_unit, one_input_again, rank_one = audit
+    for layer in audit:
+        assert layer["cosine"] == pytest.approx(1, abs=1e-12)
+        assert "W has one direction, so that cosine(NFM, AGOP) is 1 whatever was learned" in layer["note"]
+    for layer in (one_input, one_input_again):
+        assert math.isnan(layer["moved"])
+        assert layer["init_cosine"] == pytest.approx(1, abs=1e-12)
+        assert "one input: the NFM is a number" in layer["note"]
+        assert not math.isnan(layer["alignment"])
+    assert one_unit["moved"] > 0
+    assert math.isnan(one_unit["alignment"])
+    assert rank_one["moved"] > 0
+    assert [layer["trivial"] for layer in audit] == [False, False, False, True]
+    assert [layer["verdict"] == "trivial" for layer in audit] == [False, False, False, True]
+    assert "moved is undefined" not in nfa.audit(net, X)[0]["note"]
+    assert (
+        "one direction" not in nfa.audit(nfa.MLP(3, [5], n_outputs=2), gaussian(9, 3, dtype=torch.float32))[0]["note"]
+    )
+
+
+def test_nearly_orthogonal_layers_have_nothing_to_align():
+    net = torch.nn.Sequential(torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 8, bias=False)).double()
+    for layer in net:
+        layer.weight.data = torch.linalg.qr(gaussian(8, 8))[0] + 1e-9 * gaussian(8, 8, seed=2)
+    first = nfa.audit(net, gaussian(40, 8), net)[0]
+    assert math.isnan(first["alignment_excess"])
+    assert "C = WW' and S are nearly multiples of the identity: there is nothing to align" in first["note"]
 
 
 class Ties(torch.nn.Module):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers import gaussian
 
 from nfa.features.alignment import alignment, rotated_cosine
 
@@ -113,6 +114,16 @@ def test_an_orthogonal_weight_has_nothing_to_align(k, dtype):
     assert math.isnan(found.z)
     assert math.isnan(found.excess)
     assert found.undefined == "C = WW' is a multiple of the identity: there is nothing to align"
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_two_matrices_next_to_the_identity_have_nothing_to_align(dtype, size):
+    C, S = (torch.eye(8, dtype=dtype) + size * gaussian(8, 8, seed).to(dtype) for seed in (1, 2))
+    found = alignment(C + C.T, S + S.T)
+    assert found.undefined == "C = WW' and S are nearly multiples of the identity: there is nothing to align"
+    assert math.isnan(found.excess)
+    # Beside a matrix with directions of its own, such a one is aligned or not.
+    assert alignment(C + C.T, torch.diag(torch.arange(8.0)).to(dtype)).undefined == ""
 
 
 def test_where_nothing_can_be_aligned_it_is_said():

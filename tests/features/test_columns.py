@@ -10,9 +10,10 @@ from helpers import gaussian, perturbed
 
 import nfa
 from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, ON_REQUEST, columns, names
+from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import measure
 from nfa.features.published import published_columns
-from nfa.features.row import MEASURES, LayerMeasures, row
+from nfa.features.row import MEASURES, row
 from nfa.probe import Probe
 
 DOCS = Path(__file__).parents[2] / "docs" / "auditing.md"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import perturbed
+from helpers import gaussian, perturbed
 from pages import Page
 
 import nfa
@@ -59,6 +59,14 @@ def test_columns_can_be_chosen(two, tmp_path):
     page = Page(compare(two, tmp_path / "a.html", ["nfm_trace", "pearson"]).read_text())
     assert page.texts("dt") == ["nfm_trace", "pearson"]
     assert len(page.rows()[0]) == 5
+
+
+def test_columns_on_request_can_be_chosen(two, small, tmp_path):
+    net, X = small
+    two["deep"] = nfa.audit(net, (X, gaussian(len(X), 3)), loss="mse")
+    rows = Page(compare(two, tmp_path, ["fact_cosine", "published_cosine"]).read_text()).rows()
+    assert float(rows[0][1]) == pytest.approx(two["deep"][0]["fact_cosine"], rel=1e-3)
+    assert rows[0][2:] == ["–"] * 3
 
 
 def test_folders_are_called_by_what_tells_them_apart(two, tmp_path):

@@ -1,0 +1,116 @@
+"""What was measured of a layer, and the matrices that the columns of its row share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfa.common.errors import InputError
+from nfa.features.alignment import Alignment, alignment
+from nfa.features.factored import FactoredMatrix
+from nfa.features.interval import LayerTraces, group_traces
+from nfa.features.measuring import Measured
+from nfa.features.powers import PowerScan
+from nfa.features.similarity import cosine_and_pearson
+from nfa.features.weight import Weight
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Below it numbers lose digits one by one."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMeasures:
+    """What was measured of a layer, and the matrices that its columns share; each is made when a column first asks.
+
+    Args:
+        number: Of the layer, in forward order.
+        measured: The layer's sums.
+        init: The sums of the same layer before training, or None.
+        gradient: dL/dW of the loss (k x d), or None.
+        weight_decay: lambda of the training, if known.
+        published: The layer's published numbers, or None.
+
+    Raises:
+        InputError: the NFM or the AGOP leaves the range of float64.
+    """
+
+    number: int
+    measured: Measured
+    init: Measured | None = None
+    gradient: Tensor | None = None
+    weight_decay: float | None = None
+    published: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the range of NFM and AGOP, on which everything else rests."""
+        for matrix, called in ((self.nfm, "NFM"), (self.agop, "AGOP")):
+            if not SMALLEST <= matrix.scale < math.inf or not math.isfinite(matrix.trace()):
+                name = self.measured.layer.name
+                raise InputError("net", f"the {called} of layer {name} leaves the range of float64")
+
+    @cached_property
+    def weight(self) -> Weight:
+        """W."""
+        return Weight(self.measured.layer.weight)
+
+    @cached_property
+    def nfm(self) -> FactoredMatrix:
+        """W'W."""
+        return FactoredMatrix(self.weight)
+
+    @cached_property
+    def centered(self) -> FactoredMatrix:
+        """The centered AGOP W'S_cW."""
+        return FactoredMatrix(self.weight, self.measured.S_centered)
+
+    @cached_property
+    def agop(self) -> FactoredMatrix:
+        """The AGOP W'SW, S = S_c + mean'mean."""
+        return self.centered.plus(self.measured.mean)
+
+    @cached_property
+    def scan(self) -> PowerScan:
+        """NFM against powers of the AGOP."""
+        return PowerScan(self.nfm, self.agop)
+
+    @cached_property
+    def traces(self) -> LayerTraces:
+        """Inner products by group of samples."""
+        return group_traces(self.measured, self.nfm, self.agop)
+
+    @cached_property
+    def similarity(self) -> tuple[float, float]:
+        """Cosine and Pearson of NFM and AGOP."""
+        return cosine_and_pearson(self.nfm, self.agop)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Alignment of C = WW' and S."""
+        return self.aligned(self.weight, self.measured.S)
+
+    def aligned(self, weight: Weight, S: Tensor) -> Alignment:
+        """Return the alignment of a weight of this layer and some S."""
+        return alignment(weight.C, S, torch.finfo(self.measured.layer.weight.dtype).eps)
+
+    @property
+    def varies(self) -> bool:
+        """Whether delta differs between rows, without which nothing centered is defined."""
+        return not self.measured.trivial and self.measured.rows > 1
+
+    @cached_property
+    def init_nfm(self) -> FactoredMatrix | None:
+        """W0'W0."""
+        return None if self.init is None else FactoredMatrix(self.init.layer.weight)
+
+    @cached_property
+    def change(self) -> FactoredMatrix | None:
+        """Gram matrix dW'dW of the weight's change dW = W - W0."""
+        if self.init is None or self.init_nfm is None:
+            return None
+        W, W_0 = self.measured.layer.weight, self.init.layer.weight
+        dtype, dtype_0 = self.weight.W.dtype, self.init_nfm.weight.W.dtype
+        return FactoredMatrix(W.cpu().to(dtype) - W_0.cpu().to(dtype_0))

@@ -1,0 +1,100 @@
+"""A layer's note: what of its row is undefined or unusual, and why."""
+
+import math
+
+import torch
+
+from nfa.features.layer_measures import LayerMeasures
+from nfa.features.weight import CUTOFF
+
+FEW_DIGITS = 1e4
+"""Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
+
+HANGS = 1e-3
+"""Where cosine(NFM, AGOP) of the same rows differs by more between float32 and float64, gradients hang on rounding."""
+
+
+def note(layer: LayerMeasures) -> str:
+    """Return what is undefined or unusual in a layer's row, in words; nothing where nothing is."""
+    about = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
+    return "; ".join(each for notes in about for each in notes)
+
+
+def drowned(layer: LayerMeasures) -> str:
+    """Return why nothing is known of the AGOP, in words; nothing where something is."""
+    size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
+    if size == 0 or layer.nfm.norm() == 0:
+        return ""
+    # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
+    left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
+    if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
+        return ""
+    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
+
+
+def _on_values(layer: LayerMeasures) -> list[str]:
+    if layer.nfm.norm() == 0:
+        return ["the weight is zero: similarities are undefined"]
+    if layer.agop.norm() == 0:
+        return ["dead: the chosen outputs do not depend on this layer on any row, similarities are undefined"]
+    notes = []
+    if layer.nfm.effective_rank() - 1 <= CUTOFF:
+        notes.append("W has one direction, so that cosine(NFM, AGOP) is 1 whatever was learned")
+    silent = int((layer.measured.S.diagonal() == 0).sum())
+    if silent:
+        notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
+    if math.isnan(layer.similarity[1]):
+        notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
+    if layer.alignment.undefined:
+        notes.append(f"{layer.alignment.undefined}, alignment is undefined")
+    return notes
+
+
+def _on_rows(layer: LayerMeasures) -> list[str]:
+    measured = layer.measured
+    if measured.trivial:
+        same = "sample at the same row" if measured.constant else "row"
+        return [f"trivial: delta is the same for every {same}, so NFM = AGOP up to S; centered columns are undefined"]
+    if measured.rows == 1:
+        return ["one row: the centered AGOP is 0 and its columns are undefined"]
+    if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
+        return []
+    # Relative to its mean, delta is known to so many digits.
+    varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace()))
+    if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
+        return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]
+    return []
+
+
+def _on_rounding(layer: LayerMeasures) -> list[str]:
+    rounding = layer.measured.rounding
+    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
+        return []
+    own, in_float64 = rounding.cosines
+    if not abs(own - in_float64) > HANGS:
+        return []
+    found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"
+    return [f"gradients hang on rounding: {found}"]
+
+
+def _on_certainty(layer: LayerMeasures) -> list[str]:
+    notes = []
+    if int((layer.measured.sums.rows > 0).sum()) < 2:
+        notes.append("too few samples for an interval")
+    if layer.measured.probes is not None:
+        notes.append(
+            f"{layer.measured.probes} random probes: AGOP and its trace are unbiased, "
+            "similarities and centered columns are not"
+        )
+    return notes
+
+
+def _on_init(layer: LayerMeasures) -> list[str]:
+    if layer.init is None:
+        return []
+    notes = []
+    if layer.weight.d == 1:
+        notes.append("one input: the NFM is a number, so that init_cosine is 1 and moved is undefined")
+    if torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
+        notes.append("the weights are those of init: columns about their change are undefined")
+    return notes
