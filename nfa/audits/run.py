@@ -26,7 +26,7 @@ from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, Select, alone_with, untouched
+from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
 
 
 @stated_precision()
@@ -186,8 +186,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     init = None if before is None else settings.forward(before, rows)
     gradients = {} if settings.loss is None else _loss_gradients(forward, rows, settings.loss)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
-    together = [forward.net] if init is None else [forward.net, init.net]
-    with alone_with(*together), Probe(forward, rows.measured, settings.outputs) as probe:
+    with Probe(forward, rows.measured, settings.outputs) as probe:
         chosen = probe.choose(settings.layers)
         found_score = _score(model, forward, rows)
         init_score: Score | None = None
@@ -238,13 +237,11 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
 
 
 @contextmanager
-def _blamed(init: Forward | None, net: Forward) -> Iterator[None]:
+def _blamed(init: Forward, net: Forward) -> Iterator[None]:
     """Blame the init for what goes wrong within: the network itself has taken the same rows."""
     try:
         yield
     except InputError as error:
-        if init is None:
-            raise
         expected = {name: weight.shape for name, weight in net.net.named_parameters()}
         for name, weight in init.net.named_parameters():
             if weight.ndim > 1 and weight.shape != expected.get(name, weight.shape):

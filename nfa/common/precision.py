@@ -1,29 +1,30 @@
 """The precision in which the package computes: the one it states, whatever is set around a call."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 
+from nfa.common.process_wide import process_wide
+
 _KINDS = ("cpu", "cuda", "xpu", "mps")
 """Kinds of device that may have autocast on."""
 
-_PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul"))  # noqa: B009
-"""Where torch is told to multiply float32 matrices in fewer digits."""
-
-_LOCK = threading.Lock()
-_inside = 0
-_found: list[str] = []
+_SETTINGS: tuple[Any, ...] = (
+    torch.backends.cuda.matmul,
+    *(getattr(torch.backends.cudnn, operation) for operation in ("conv", "rnn")),
+    *(getattr(torch.backends.mkldnn, operation) for operation in ("matmul", "conv", "rnn")),
+)
+"""Where torch is told to compute with float32 in fewer digits."""
 
 
 @contextmanager
 def stated_precision() -> Iterator[None]:
-    """Compute products in the dtype of their matrices: no autocast, no TF32, no bfloat16 for float32.
+    """Compute in the dtype of weights and rows: no autocast, no TF32, no bfloat16 for float32.
 
-    Autocast that a network turns on in its own forward pass stays its own business. Torch's settings are those of all
-    threads: the first one inside notes and changes them, the last one restores them.
+    Autocast that a network turns on in its own forward pass stays its own business. Torch's other settings are those of
+    all threads: the first one inside notes and changes them, the last one restores them.
 
     >>> a = torch.full((1, 1), 1 + 2**-12)
     >>> with torch.autocast("cpu", torch.bfloat16), stated_precision():
@@ -35,24 +36,30 @@ def stated_precision() -> Iterator[None]:
         for kind in _KINDS:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        stack.enter_context(_full_products())
+        stack.enter_context(_all_digits())
         yield
 
 
-@contextmanager
-def _full_products() -> Iterator[None]:
-    global _inside
-    with _LOCK:
-        if _inside == 0:
-            _found[:] = [setting.fp32_precision for setting in _PRODUCTS]
-            for setting in _PRODUCTS:
-                setting.fp32_precision = "ieee"
-        _inside += 1
+@process_wide
+def _all_digits() -> Iterator[None]:
+    found = [setting.fp32_precision for setting in _SETTINGS]
+    # cuDNN's older flag must not contradict the settings, or torch refuses to read it, as `cudnn.flags` does.
+    flag = _cudnn_flag()
+    if flag:
+        torch.backends.cudnn.allow_tf32 = False
+    for setting in _SETTINGS:
+        setting.fp32_precision = "ieee"
     try:
         yield
     finally:
-        with _LOCK:
-            _inside -= 1
-            if _inside == 0:
-                for setting, before in zip(_PRODUCTS, _found, strict=True):
-                    setting.fp32_precision = before
+        if flag:
+            torch.backends.cudnn.allow_tf32 = True
+        for setting, before in zip(_SETTINGS, found, strict=True):
+            setting.fp32_precision = before
+
+
+def _cudnn_flag() -> bool:
+    try:
+        return bool(torch.backends.cudnn.allow_tf32)
+    except RuntimeError:  # it contradicts the settings already
+        return False

@@ -11,13 +11,12 @@ from typing import Any
 
 import torch.utils.checkpoint as checkpointing
 
+from nfa.common.process_wide import process_wide
+
 _NAMES = ("CheckpointFunction", "_checkpoint_hook")
 """What torch's `checkpoint` looks up in its module: for the reentrant kind, and for the other."""
 
-_LOCK = threading.Lock()
-_inside = 0
 _here = threading.local()
-_found: list[Any] = []
 
 
 @contextmanager
@@ -26,23 +25,24 @@ def graphs_kept() -> Iterator[None]:
 
     The two names that torch's `checkpoint` looks up are exchanged while any thread is inside, and ask which one calls.
     """
-    global _inside
-    with _LOCK:
-        if _inside == 0:
-            _found[:] = [getattr(checkpointing, name) for name in _NAMES]
-            for name, replacement in zip(_NAMES, (_Reentrant(_found[0]), _hook(_found[1])), strict=True):
-                setattr(checkpointing, name, replacement)
-        _inside += 1
-    before, _here.kept = getattr(_here, "kept", False), True
+    with _names_exchanged():
+        before, _here.kept = getattr(_here, "kept", False), True
+        try:
+            yield
+        finally:
+            _here.kept = before
+
+
+@process_wide
+def _names_exchanged() -> Iterator[None]:
+    found = [getattr(checkpointing, name) for name in _NAMES]
+    for name, replacement in zip(_NAMES, (_Reentrant(found[0]), _hook(found[1])), strict=True):
+        setattr(checkpointing, name, replacement)
     try:
         yield
     finally:
-        _here.kept = before
-        with _LOCK:
-            _inside -= 1
-            if _inside == 0:
-                for name, original in zip(_NAMES, _found, strict=True):
-                    setattr(checkpointing, name, original)
+        for name, original in zip(_NAMES, found, strict=True):
+            setattr(checkpointing, name, original)
 
 
 class _Reentrant:

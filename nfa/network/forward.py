@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError, out_of_memory
+from nfa.common.process_wide import process_wide
 from nfa.data.inputs import Inputs, count, leaves, map_inputs
 from nfa.network.checkpointed import graphs_kept
 from nfa.network.model import Model
@@ -238,9 +239,15 @@ def _as_written() -> Iterator[None]:
     with ExitStack() as stack:
         # Nothing can be compiled where the compiler was never imported, and importing it takes seconds.
         if "torch._dynamo" in sys.modules:
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_never_compiled())
         if "torch.utils.checkpoint" in sys.modules:
             stack.enter_context(graphs_kept())
+        yield
+
+
+@process_wide
+def _never_compiled() -> Iterator[None]:
+    with torch.compiler.set_stance("force_eager"):
         yield
 
 

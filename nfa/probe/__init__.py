@@ -1,7 +1,7 @@
 """Attach to a network: every use of a weight, and backward sweeps over batches of rows."""
 
 from nfa.probe.activations import Activations, activations
-from nfa.probe.guard import alone_with, untouched
+from nfa.probe.guard import untouched
 from nfa.probe.outputs import CHOICES, Select, select_outputs
 from nfa.probe.sweep import BATCH_SIZE, Layer, Probe, Sweep
 
@@ -14,7 +14,6 @@ __all__ = [
     "Select",
     "Sweep",
     "activations",
-    "alone_with",
     "select_outputs",
     "untouched",
 ]

@@ -1,37 +1,21 @@
-"""Hand a network back exactly as it came, and to one thread at a time."""
+"""Hand a network back exactly as it came, and examine one at a time."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from weakref import WeakKeyDictionary
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-_LOCKS: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
-_LOCKS_LOCK = threading.Lock()
-
-
-@contextmanager
-def alone_with(*nets: nn.Module) -> Iterator[None]:
-    """Wait until no other thread examines one of these networks, and keep others waiting.
-
-    Networks are waited for in one order, so that two threads never wait for each other: whoever needs several asks for
-    all of them first.
-    """
-    with ExitStack() as stack:
-        for net in sorted({id(net): net for net in nets}.values(), key=id):
-            with _LOCKS_LOCK:
-                lock = _LOCKS.setdefault(net, threading.RLock())
-            stack.enter_context(lock)
-        yield
+_LOCK = threading.RLock()
+"""Held while a network is examined. One for all: networks may share modules, and threads share flags of torch."""
 
 
 @contextmanager
 def untouched(net: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode; on the way out, whatever happened, restore modes and buffers.
 
-    Other threads that examine the same network wait.
+    Other threads that examine a network, this one or another, wait.
 
     Buffers are restored as objects and, where their values changed, in value. Weights, `requires_grad`,
     gradients and hooks are never touched in the first place.
@@ -43,7 +27,7 @@ def untouched(net: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    with alone_with(net):
+    with _LOCK:
         modes = [(module, module.training) for module in net.modules()]
         buffers = [
             (module, name, buffer, None if buffer is None else buffer.detach().clone())

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-Place = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+Region = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 """A memory's handle, and which of its entries a tensor shows, in what order."""
 
 
@@ -18,12 +18,12 @@ def handle(tensor: Tensor) -> int | None:
         return None
 
 
-def place(tensor: Tensor) -> Place | None:
+def region(tensor: Tensor) -> Region | None:
     """Return what two views of the same memory have in common when they show the same matrix.
 
     >>> import torch
     >>> x = torch.ones(2, 3)
-    >>> place(x.T.T) == place(x), place(x[:1]) == place(x)
+    >>> region(x.T.T) == region(x), region(x[:1]) == region(x)
     (True, False)
     """
     memory = handle(tensor)

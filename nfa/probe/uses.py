@@ -211,9 +211,11 @@ def _apart(results: Any, source: Any) -> Any:
     if type(results) not in (tuple, list) or not isinstance(source, Tensor) or not source.requires_grad:
         return results
     memory = handle(source)
+    if memory is None:
+        return results
     return type(results)(
         source.as_strided(view.shape, view.stride(), view.storage_offset())
-        if isinstance(view, Tensor) and view._is_view() and view.requires_grad and handle(view) == memory is not None
+        if isinstance(view, Tensor) and view._is_view() and view.requires_grad and handle(view) == memory
         else view
         for view in results
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
-from nfa.probe.memory import Memories, Place, handle, place
+from nfa.probe.memory import Memories, Region, handle, region
 
 Parameters = tuple[str, ...]
 """The names of the parameters that a tensor is made of; empty for a constant of the network."""
@@ -62,8 +62,8 @@ class Weights:
         self._otherwise: dict[str, str] = {}
         self._inside: list[str] = []
         self._first: dict[str, str] = {}  # of the names of one parameter in several modules, the first
-        # What has a place or an id here is kept alive with it, so that nothing else can come to have the same.
-        self._at: dict[Place, str] = {}
+        # What has a region or an id here is kept alive with it, so that nothing else can come to have the same.
+        self._at: dict[Region, str] = {}
         self._own: dict[int, tuple[Tensor, str]] = {}
         self._kept: list[Tensor] = []
         self._memories = Memories()
@@ -92,7 +92,7 @@ class Weights:
         """Remember where a parameter lies; return the first name of what lies there."""
         self._kept.append(tensor)
         self._memories.add(tensor)
-        where = place(tensor)
+        where = region(tensor)
         return name if where is None else self._at.setdefault(where, name)
 
     @contextmanager
@@ -123,7 +123,7 @@ class Weights:
             return Origin()
         if (own := self._own.get(id(tensor))) is not None:
             return Origin((own[1],))
-        name = self._at.get(where) if (where := place(tensor)) is not None else None
+        name = self._at.get(where) if (where := region(tensor)) is not None else None
         return None if name is None else Origin((name,))
 
     def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
@@ -240,6 +240,6 @@ class _Seen:
 
     def is_(self, weight: Tensor) -> bool:
         if self.values is None and handle(weight) is not None and handle(weight) == handle(self.weight):
-            return place(weight) == place(self.weight) and self.version in (None, weight._version)
+            return region(weight) == region(self.weight) and self.version in (None, weight._version)
         W = self.weight if self.values is None else self.values
         return W.shape == weight.shape and W.dtype == weight.dtype and torch.equal(W, weight)

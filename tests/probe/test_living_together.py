@@ -9,6 +9,8 @@ from torch import nn
 
 import nfa
 from nfa.common.precision import stated_precision
+from nfa.network.forward import Forward
+from nfa.probe import Probe
 
 
 def network():
@@ -43,6 +45,93 @@ def test_threads_that_audit_one_network_are_all_right_and_leave_it_as_it_was():
 def test_two_networks_that_are_each_other_s_init_do_not_wait_for_each_other():
     one, two = network(), network()
     joined(*(lambda a=a, b=b: [nfa.audit(a, X, b) for _ in range(5)] for a, b in ((one, two), (two, one))))
+
+
+def sharing(trunk):
+    return nn.Sequential(trunk, nn.Linear(16, 3))
+
+
+def test_no_two_threads_examine_networks_at_once():
+    trunk = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5))
+    both, met = threading.Barrier(2), []
+
+    def examine(net):
+        with Probe(net, X):
+            try:
+                both.wait(0.5)
+            except threading.BrokenBarrierError:
+                return
+            met.append(net)
+
+    joined(*(lambda net=net: examine(net) for net in (sharing(trunk), sharing(trunk))))
+    assert not met
+
+
+def test_networks_that_share_a_module_may_be_audited_in_threads():
+    torch.manual_seed(0)
+    trunk = network()[:3].train()
+    nets = [sharing(trunk) for _ in range(2)]
+    expected = [nfa.audit(net, X) for net in nets]
+    found = []
+    joined(*(lambda i=i: found.extend((i, nfa.audit(nets[i], X, batch_size=7)) for _ in range(3)) for i in (0, 1)))
+    assert len(found) == 6
+    for i, audit in found:
+        assert_same_table(audit, expected[i], 1e-5)
+    assert all(module.training for module in trunk.modules())
+
+
+def test_networks_that_overwrite_in_place_may_be_audited_in_threads():
+    class Overwriting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x):
+            y = self.net[0](x).tanh()
+            kept = y.square()
+            y.mul_(2)  # of which the square's gradient is made
+            return self.net[3](kept + y)
+
+    nets = [Overwriting() for _ in range(2)]
+    expected = nfa.audit(nets[0], X)
+    found = []
+    joined(*(lambda net=net: found.extend(nfa.audit(net, X) for _ in range(3)) for net in nets))
+    assert len(found) == 6
+    for audit in found:
+        assert_same_table(audit, expected, 1e-5)
+
+
+def test_threads_that_leave_in_any_order_leave_torch_s_compiler_on():
+    one_in, two_in, one_out = threading.Event(), threading.Event(), threading.Event()
+
+    class Waiting(nn.Module):
+        def __init__(self, tells, waits):
+            super().__init__()
+            self.net, self.tells, self.waits = network(), tells, waits
+
+        def forward(self, x):
+            self.tells.set()
+            assert self.waits.wait(60)
+            return self.net(x)
+
+    def compiled_by(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    compiled = []
+    double = torch.compile(lambda x: 2 * x, backend=compiled_by)
+
+    def one():
+        Forward(Waiting(one_in, two_in))(X)
+        one_out.set()
+
+    def two():
+        assert one_in.wait(60)
+        Forward(Waiting(two_in, one_out))(X)
+
+    joined(one, two)
+    double(X)
+    assert compiled
 
 
 def test_a_hook_that_audits_its_own_network_is_refused():
@@ -88,19 +177,70 @@ def test_settings_around_an_audit_change_nothing(dtype):
             change(before)
 
 
+REDUCED = (
+    torch.backends.cuda.matmul,
+    torch.backends.cudnn.conv,
+    torch.backends.cudnn.rnn,
+    torch.backends.mkldnn.matmul,
+    torch.backends.mkldnn.conv,
+    torch.backends.mkldnn.rnn,
+)
+"""Operations that torch may be told to compute in fewer digits than float32 has."""
+
+
 def test_the_last_one_inside_restores_torch_s_settings():
     torch.set_float32_matmul_precision("medium")
     try:
+        before = [each.fp32_precision for each in REDUCED]
         one, two = stated_precision(), stated_precision()
         one.__enter__()
         two.__enter__()
         one.__exit__(None, None, None)
-        assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
+        assert {each.fp32_precision for each in REDUCED} == {"ieee"}
         two.__exit__(None, None, None)
         assert torch.get_float32_matmul_precision() == "medium"
-        assert torch.backends.mkldnn.matmul.fp32_precision != "ieee"
+        assert [each.fp32_precision for each in REDUCED] == before
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_products_convolutions_and_recurrent_layers_are_computed_in_all_digits():
+    before = [each.fp32_precision for each in REDUCED]
+    try:
+        for each in REDUCED[1:3]:
+            each.fp32_precision = "tf32"
+        for each in REDUCED[3:]:
+            each.fp32_precision = "bf16"
+        chosen = [each.fp32_precision for each in REDUCED]
+        with stated_precision():
+            assert {each.fp32_precision for each in REDUCED} == {"ieee"}
+        assert [each.fp32_precision for each in REDUCED] == chosen
+    finally:
+        for each, value in zip(REDUCED, before, strict=True):
+            each.fp32_precision = value
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_network_may_set_the_flags_of_cudnn(allowed):
+    """Torch refuses to where its older flag and its settings contradict each other."""
+
+    class Flagged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x):
+            with torch.backends.cudnn.flags(enabled=False, allow_tf32=False):
+                return self.net(x)
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        assert_same_table(nfa.audit(Flagged(), X), nfa.audit(network(), X), 1e-12, names=False)
+        assert torch.backends.cudnn.allow_tf32 is allowed
+        assert (torch.backends.cudnn.conv.fp32_precision == "tf32") is allowed
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def test_autocast_inside_a_network_is_its_own():
