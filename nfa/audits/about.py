@@ -143,25 +143,30 @@ def _skipped(value: Any) -> tuple[dict[str, str], ...]:
 def _score(value: Any) -> Score | None:
     if value is None:
         return None
-    given = dict(_one(dict)(value))
-    given["value"] = math.nan if given["value"] is None else given["value"]
-    for key, kinds in {
-        "metric": (str,),
-        "value": (float, int),
-        "baseline": (float, int),
-        "n": (int,),
-        "rows": (str,),
-        "constant": (bool,),
-    }.items():
-        _one(*kinds)(given[key])
-    return Score(**given)
+    given = _one(dict)(value)
+    found = Score(
+        metric=_one(str)(given["metric"]),
+        value=math.nan if given["value"] is None else _finite(given["value"]),
+        baseline=_finite(given["baseline"]),
+        n=_one(int)(given["n"]),
+        rows=_one(str)(given["rows"]),
+        constant=_one(bool)(given["constant"]),
+    )
+    if found.n < 1:
+        raise TypeError(f"got a score of {found.n} rows")
+    return found
+
+
+def _finite(value: Any) -> float:
+    number = float(_one(float, int)(value))
+    if not math.isfinite(number):
+        raise TypeError(f"got {value!r}, expected a finite number")
+    return number
 
 
 def _thresholds(value: Any) -> Thresholds:
-    given = dict(_one(dict)(value))
-    if any(each != each or each < 0 for each in map(_one(float, int), given.values())):
-        raise TypeError(f"got the thresholds {given}")
-    return Thresholds(**given)
+    given = _one(dict)(value)
+    return Thresholds(**{field.name: _one(float, int)(given[field.name]) for field in fields(Thresholds)})
 
 
 def null_for_nan(value: Any) -> Any:

@@ -67,9 +67,15 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
             )
         tensors = load_file(str(matrices_file))
         matrices = [_matrices(row, tensors) for row in rows]
+    except InputError as error:
+        if error.argument == "audit":
+            raise
+        raise InputError("audit", f"{folder} does not hold a whole audit ({error})") from error
+    # Text may be no JSON, be nested too deeply, or hold a number beyond what Python reads or float64 holds.
     except (
-        json.JSONDecodeError,
-        UnicodeDecodeError,
+        ValueError,
+        RecursionError,
+        OverflowError,
         SafetensorError,
         KeyError,
         TypeError,

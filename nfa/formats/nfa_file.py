@@ -12,11 +12,15 @@ from safetensors.torch import load as load_tensors
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
+from nfa.common.shown import shown
 from nfa.common.writing import replacing, write_tensors
 from nfa.data.dataset import Scaling
 from nfa.formats.archive import content_of
 from nfa.network.mlp import MLP
 from nfa.network.model import Model
+
+SCHEMA = 1
+"""The version of the header. A reader leaves keys aside that it does not know, so new ones need no new version."""
 
 SCALING = "scaling."
 """Prefix of the tensors that hold the inputs' scaling; a network's own tensors begin with `layers.`."""
@@ -36,7 +40,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         raise InputError("net", f"only nfa.MLP can be saved as an nfa file, got {type(model.net).__name__}")
     tensors = dict(model.net.state_dict())
     header: dict[str, Any] = {
-        "schema": 1,
+        "schema": SCHEMA,
         "architecture": model.net.architecture,
         "scaling": None,
         "split": model.split,
@@ -87,10 +91,13 @@ def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: 
     """Return the model that `save_model` wrote, from the file's tensors and the text of its header.
 
     Raises:
-        InputError: header and tensors do not fit, or a weight is not finite.
+        InputError: an unknown version; header and tensors do not fit, or a weight is not finite.
     """
     try:
         header = json.loads(text)
+        # A header that does not name its version is one of the first.
+        if header.get("schema", SCHEMA) != SCHEMA:
+            raise InputError(argument, f"{file} has schema {shown(header['schema'])}, expected {SCHEMA}")
         scaling = _scaling(header["scaling"], tensors)
         _check_shapes(header["architecture"], tensors)
         net = MLP(**header["architecture"])
@@ -103,6 +110,8 @@ def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: 
                 raise ValueError("split")
         features, classes = (None if header[key] is None else tuple(header[key]) for key in ("features", "classes"))
         settings = dict(header["settings"])
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration, AttributeError) as error:
         raise InputError(argument, f"the header of {file} does not fit its tensors") from error
     for name, tensor in net.state_dict().items():

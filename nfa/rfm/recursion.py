@@ -221,7 +221,7 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
     """Return the next M: the AGOP, to a power, scaled.
 
     Raises:
-        InputError: it is not to be scaled, and too large or too small for float64.
+        InputError: the AGOP is not finite; or it is not to be scaled, and too large or too small for float64.
     """
     X, weights, pairs = None, problem.weights, step.pairs
     if recipe.agop_samples is not None and recipe.agop_samples < len(problem.X):
@@ -229,7 +229,9 @@ def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Gener
         X, weights, pairs = problem.X[drawn], None if weights is None else weights[drawn], None
     agop, unit = step.machine.agop_in_units(X, recipe.center_grads, recipe.diag, weights, pairs)
     largest = float(agop.abs().max())
-    if not largest > 0:
+    if not math.isfinite(largest):
+        raise InputError("y", "so large that the AGOP of the fitted machine is not finite; expected smaller targets")
+    if largest == 0:
         return step.machine.metric.M
     M = agop / largest
     if recipe.agop_power != 1:

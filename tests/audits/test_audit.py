@@ -1,6 +1,7 @@
 """What an audit's files must hold, and what they say of the inputs."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,12 @@ def change(about, path, value):
         (["score"], KeyError),
         (["score"], {"metric": "r2"}),
         (["score"], {"metric": "r2", "value": "1", "baseline": 0.0, "n": 3, "rows": "all", "constant": False}),
+        (["score"], {"metric": "r2", "value": 0.1, "baseline": 0.0, "n": 0, "rows": "all", "constant": False}),
+        (["score"], {"metric": "r2", "value": 0.1, "baseline": 10**400, "n": 3, "rows": "all", "constant": False}),
+        (["score"], {"metric": "r2", "value": math.inf, "baseline": 0.0, "n": 3, "rows": "all", "constant": False}),
+        (["thresholds", "z"], KeyError),
+        (["thresholds", "z"], "3"),
+        (["layers", 0, "cosine"], 10**400),
         (["skipped"], [{"name": "a"}]),
         (["feature_names"], [1]),
         (["feature_shape"], ["a"]),
@@ -62,6 +69,35 @@ def test_a_table_that_is_not_whole_is_one_line(saved, path, value):
     (folder / "audit.json").write_text(json.dumps(about))
     with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit$"):
         nfa.Audit.load(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"schema": ' + "1" * 5000 + "}", "\udcff", "{}", "3"])
+def test_a_text_that_is_no_table_is_one_line(saved, text):
+    folder, _ = saved
+    (folder / "audit.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit$"):
+        nfa.Audit.load(folder)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, -1])
+def test_a_threshold_that_no_audit_has_names_the_file(saved, value):
+    folder, about = saved
+    about["thresholds"]["z"] = value
+    (folder / "audit.json").write_text(json.dumps(about))
+    with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit \(thresholds.z: got "):
+        nfa.Audit.load(folder)
+
+
+def test_keys_of_a_later_version_are_left_aside(saved):
+    folder, about = saved
+    expected = nfa.Audit.load(folder).about
+    about["score"] = {"metric": "r2", "value": 0.5, "baseline": 0, "n": 3, "rows": "all", "constant": False, "more": 1}
+    for holder in (about, about["thresholds"], about["layers"][0]):
+        holder["more"] = {"a": 1}
+    (folder / "audit.json").write_text(json.dumps(about))
+    found = nfa.Audit.load(folder).about
+    assert found.thresholds == expected.thresholds
+    assert (found.score.value, found.score.n) == (0.5, 3)
 
 
 def test_matrices_that_are_not_finite_are_no_audit(saved):

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 
 import nfa
@@ -119,3 +120,20 @@ def test_headers_that_lie_are_one_line(tmp_path):
         save_file(tensors | extra, str(path), metadata={"nfa": json.dumps(good | change)})
         with pytest.raises(nfa.InputError, match="does not fit its tensors"):
             nfa.load(path)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None, [1]])
+def test_an_unknown_version_is_refused_by_its_number(version, tmp_path):
+    import json
+
+    saved(tmp_path / "net.safetensors")
+    whole = (tmp_path / "net.safetensors").read_bytes()
+    tensors = load_tensors(whole)
+    header = json.loads(json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])["__metadata__"]["nfa"])
+    assert header["schema"] == 1
+    path = tmp_path / "new.safetensors"
+    save_file(tensors, str(path), metadata={"nfa": json.dumps(header | {"schema": version})})
+    with pytest.raises(nfa.InputError, match=r"^model: .*new.safetensors has schema .*, expected 1$"):
+        nfa.load(path)
+    save_file(tensors, str(path), metadata={"nfa": json.dumps(header | {"more": 1})})
+    assert nfa.load(path).classes == ("u", "v")

@@ -12,6 +12,7 @@ from rfm import kernel_reference as reference
 from nfa import InputError
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import KERNELS, kernel_named
+from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
 from nfa.rfm.scale import power_of_two
 
@@ -312,3 +313,14 @@ def test_targets_at_the_ends_of_float32(factor):
     found = other.predict(X)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found / np.float64(factor), one.predict(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("entry", [math.nan, math.inf])
+def test_an_agop_that_is_not_finite_is_no_agop_of_zero(entry, monkeypatch):
+    def broken(machine, *args):
+        return torch.full((4, 4), entry, dtype=torch.float64), 1.0
+
+    X, Y = data()
+    monkeypatch.setattr(KernelMachine, "agop_in_units", broken)
+    with pytest.raises(InputError, match="the AGOP of the fitted machine is not finite"):
+        RFMRegressor(n_iters=1).fit(X, Y)
