@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from analyses.analysis import Options, benchmarks, listed, names
+from analyses.paper import plan
 from analyses.running import run, show, table_of
 from nfa.common import InputError
 
@@ -23,6 +24,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="the table (analyses/results/NAME.csv)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--show", action="store_true", help="compute nothing, print what the table says")
+    parser.add_argument("--paper", action="store_true", help="the authors' exact settings; only with --dry-run")
+    parser.add_argument("--dry-run", action="store_true", help="compute nothing, print settings and what they cost")
     return parser.parse_args(given)
 
 
@@ -38,6 +41,12 @@ def main(given: list[str] | None = None) -> int:
     options = Options(datasets, call.folder, call.download, call.quick)
     failed = 0
     try:
+        if call.paper != call.dry_run:
+            raise InputError("paper", "got one of --paper and --dry-run, expected both: settings are only printed")
+        if call.paper:
+            for name in names() if call.name == "all" else [call.name]:
+                console.print("\n".join(plan(name)), markup=False)
+            return 0
         only = dict(_setting(each) for each in call.only)
         for name in names() if call.name == "all" else [call.name]:
             if call.show:

@@ -46,11 +46,13 @@ class Analysis:
             changed setting is another cell.
         rows: Computes one cell. Its rows are tidy: one observation each, without the cell's settings.
         findings: What the table says, in sentences; the table may be incomplete.
+        variant: What stands behind the analysis's name in its table's: data of another kind are a table of their own.
     """
 
     cells: Callable[[Options], Sequence[Cell]]
     rows: Callable[[Cell, Options], Iterable[Row]]
     findings: Callable[[pd.DataFrame], list[str]]
+    variant: Callable[[Options], str] = lambda options: ""
 
 
 def names() -> list[str]:

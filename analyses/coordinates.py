@@ -99,12 +99,20 @@ def learned(data: Dataset, cell: Cell) -> Learned:
     return Learned(lambda X: outputs_of(net, X), of_network(net, data.part("train").X) | before)
 
 
-def machines(data: Dataset, cell: Cell) -> Iterator[KernelMachine]:
-    """Yield the machine under M = I, and after each of a cell's updates; targets are one-hot."""
+def machines(data: Dataset, cell: Cell, raw: bool = False) -> Iterator[KernelMachine]:
+    """Yield the machine under M = I, and after each of a cell's updates; targets are one-hot.
+
+    Args:
+        data: Its training rows are fitted.
+        cell: The settings.
+        raw: Whether the bandwidth is in units of the rows and M the AGOP as it is; else the bandwidth is in median
+            distances and M over its largest entry.
+    """
     train = data.part("train")
     assert train.y is not None
     X = torch.from_numpy(train.X).double()
-    recipe = Recipe(kernel_named(cell["kernel"]), bandwidth=cell["bandwidth"], ridge=cell["ridge"])
+    scales: dict[str, Any] = {"bandwidth_scale": None, "M_scale": None} if raw else {}
+    recipe = Recipe(kernel_named(cell["kernel"]), bandwidth=cell["bandwidth"], ridge=cell["ridge"], **scales)
     targets = F.one_hot(torch.from_numpy(train.y), data.n_outputs).double()
     problem, solver = Problem.of(X, targets, None, recipe.kernel), plan(len(X), X.element_size(), memory_budget=8.0)
     M, generator = torch.eye(data.d, dtype=torch.float64), torch.Generator().manual_seed(cell["seed"])

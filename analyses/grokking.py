@@ -9,18 +9,22 @@ class and 0 for the other, all classes drawn at random. So test accuracy beyond 
 (In the paper the pictures' own classes, STL-10's airplanes and trucks, tell as well.) That networks fit first and find
 the patch later takes large initial weights and weight decay; with the default init the two come closer together.
 
+RFMs have bandwidths of 1, 3 and 10 median distances, M divided by its largest entry after each update; or, as in the
+authors' scripts, L = 10 in units of the pixels and M the AGOP as it is.
+
 Refuted where test accuracy rises no more once training accuracy is 100 %, or rises while the patch's shares do not.
 
 Columns: the settings (n training and n_test test rows, patch: its side in pixels, contrast in units of the largest
-pixel; bandwidth in median distances), then a row for each `time` (epochs of a network, updates of an RFM's M) and
-`quantity` with its `value`: `train_accuracy`, `test_accuracy`; `nfm`, `agop` (of a network's first layer) and `M`:
-the patch's share of the trace; `pixels`: its share of the pixels.
+pixel; scale: what an RFM's bandwidth is in, "median" distances or "raw", and M not divided), then a row for each `time`
+(epochs of a network, updates of an RFM's M) and `quantity` with its `value`: `train_accuracy`, `test_accuracy`; `nfm`,
+`agop` (of a network's first layer) and `M`: the patch's share of the trace; `pixels`: its share of the pixels.
 """
 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +43,12 @@ OTHER = {"n": 200, "patch": 2}
 """A patch of 2 x 2 of 28 x 28 pixels is the paper's 5 x 5 of 96 x 96, about."""
 WEIGHT_DECAY = {"digits": 3.0}
 TRAINING = {"optimizer": "adamw", "init": "factor:3"}
+BANDWIDTHS: tuple[dict[str, Any], ...] = (
+    {"scale": "median", "bandwidth": 1.0},
+    {"scale": "median", "bandwidth": 3.0},
+    {"scale": "median", "bandwidth": 10.0},
+    {"scale": "raw", "bandwidth": 10.0},
+)
 SHARES = {"nfm": "NFM", "agop": "AGOP", "M": "M"}
 """Quantities that are shares of a trace."""
 PER_DECADE = 8  # epochs at which a network is measured
@@ -47,7 +57,7 @@ PER_DECADE = 8  # epochs at which a network is measured
 def cells(options: Options) -> list[Cell]:
     """RFM and network on every picture set."""
     epochs = 300 if options.quick else 1000
-    network = NETWORK | TRAINING | {"epochs": epochs}
+    network = NETWORK | TRAINING | {"epochs": epochs, "scale": None}
     return [
         {
             "dataset": name,
@@ -59,7 +69,7 @@ def cells(options: Options) -> list[Cell]:
             **({"weight_decay": WEIGHT_DECAY.get(name, 1.0)} if model["model"] == "network" else {}),
         }
         for name in pictures_of(options)
-        for model in (RFM | {"updates": 6}, network)
+        for model in (*(RFM | {"updates": 6} | own for own in BANDWIDTHS), network)
         for seed in SEEDS
     ]
 
@@ -95,7 +105,7 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     data, mask = patched(plain, int(cell["patch"]), cell["contrast"], cell["seed"])
     parts = {part: data.part(part) for part in ("train", "test")}
     if cell["model"] == "rfm":
-        for time, machine in enumerate(machines(data, cell)):
+        for time, machine in enumerate(machines(data, cell, raw=cell["scale"] == "raw")):
             found = {"M": share(of_machine(machine), mask)}
             for part, rows in parts.items():
                 found[f"{part}_accuracy"] = accuracy(predicted(machine, rows.X), _classes(rows))
@@ -130,17 +140,27 @@ def _rows(time: int, found: dict[str, float], mask: NDArray[np.bool_]) -> Iterat
         yield {"time": time, "quantity": quantity, "value": value}
 
 
+def models(table: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+    """Yield the rows of each data set and model: data set, "rfm" or "network", what to call it, and the rows."""
+    for (dataset, model, scale, bandwidth), part in table.groupby(
+        ["dataset", "model", "scale", "bandwidth"], sort=False, dropna=False
+    ):
+        unit = "median" if bandwidth == 1 else "medians"
+        own = {"median": f", L = {bandwidth:g} {unit}", "raw": f", L = {bandwidth:g}, raw M"}.get(scale, "")
+        yield dataset, model, model + own, part
+
+
 def findings(table: pd.DataFrame) -> list[str]:
     """Return, for each data set and model, what was so when training accuracy first was 100 %, and at the end."""
     said = []
-    for (dataset, model), part in table.groupby(["dataset", "model"], sort=False):
+    for dataset, model, name, part in models(table):
         paths = part.pivot_table(index=["seed", "time"], columns="quantity", values="value")
         if not {"train_accuracy", "test_accuracy"} <= set(paths):
             continue
         fitted = paths[paths["train_accuracy"] == 1].groupby("seed").head(1)
         unit = "updates" if model == "rfm" else "epochs"
         if fitted.empty:
-            said.append(f"{dataset}, {model}: training accuracy never reached 100 %: nothing to say of grokking.")
+            said.append(f"{dataset}, {name}: training accuracy never reached 100 %: nothing to say of grokking.")
             continue
         last = paths.groupby("seed").tail(1)
         what = [("test accuracy, %", "test_accuracy", 100)]
@@ -151,7 +171,7 @@ def findings(table: pd.DataFrame) -> list[str]:
         times = [spread(pd.Series(each.index.get_level_values("time")), digits=0) for each in (fitted, last)]
         null = f" (of the pixels {100 * paths['pixels'].iloc[0]:.2g} %)" if "pixels" in paths else ""
         said.append(
-            f"{dataset}, {model}, from training accuracy 100 % ({times[0]} {unit}) to {times[1]}: {moves}{null}."
+            f"{dataset}, {name}, from training accuracy 100 % ({times[0]} {unit}) to {times[1]}: {moves}{null}."
         )
     return said
 

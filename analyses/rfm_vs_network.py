@@ -2,20 +2,23 @@
 
 Claim (abstract; section "Recursive feature machines", figure on features of RFMs and networks): M of an RFM and the NFM
 of a network's first layer are alike, down to the picture of the diagonal and of the leading eigenvector. Refuted
-where M is no more like the NFM than like an untrained network's, or than like the covariance of the inputs.
+where M is no more like the NFM than like an untrained network's, or than like the covariance of the inputs. And RFMs
+are better than the same kernel without updates: refuted on a task where the test error rises with the updates of M.
 
 Pictures, and polynomials of few directions (`analyses.targets`). The same training rows for both; neither is tuned.
 The network's first layer starts near 0, as in the authors' experiments, and is trained by SGD, or by Adam. Adam divides
 each weight's gradient by its size, so that pixels that are almost always 0 get weights as large as any other's.
+Cells without an optimizer have no network: they follow the RFM over its updates.
 
 Columns: the cell's settings; then `quantity`, `a`, `b`, `index`, `value`:
 
 - `rows`: how many training rows there are, n at most;
-- `error`: of `a` (rfm; kernel, without updates; network; untrained; constant) on test rows: share of wrong
-  classes, or mean squared error over the variance of y;
+- `error`: of `a` (rfm; kernel, without updates; network; untrained; constant) on test rows: share of wrong classes, or
+  mean squared error over the variance of y; of cells without an optimizer: of the RFM after `index` updates;
 - `cosine`: of matrices `a` and `b` (rfm: M; nfm, agop: the network's first layer; init: the NFM untrained; covariance:
-  of the training inputs); `correlation`: of their diagonals (Pearson); `overlap`: of their leading eigenvectors,
-  |U'V|^2 / r, where `index` is r; `b` = chance is r/d;
+  of the training inputs; last, of cells without an optimizer: M after the last update, `a` being M after `index`);
+  `correlation`: of their diagonals (Pearson); `overlap`: of their leading eigenvectors, |U'V|^2 / r, where `index` is
+  r; `b` = chance is r/d;
 - of seed 0 only: entry number `index` of `a`'s `diagonal` and leading `eigenvector` (pictures), or of the whole
   matrix (`entry`, row by row; polynomials), over the largest.
 """
@@ -46,6 +49,8 @@ STEPS = {"sgd": {"pictures": 1.0, "polynomials": 0.1}, "adam": {"pictures": 1e-3
 """By optimizer: the size of its steps."""
 RFM: dict[str, Any] = {"kernel": "laplace", "bandwidth": 1.0, "ridge": 1e-3, "n_iters": 4}
 SIZE, QUICK = {"n": 2000, "n_test": 2000}, {"n": 500, "n_test": 300, "width": 64, "n_iters": 2}
+UPDATES = (0, 1, 2)
+"""Numbers of updates after which the RFM is looked at, besides the last."""
 LEADING = 5
 """Eigenvectors of pictures to compare; of polynomials as many as there are directions."""
 DIGITS = 4  # of a picture's entries
@@ -54,7 +59,7 @@ Matrix = NDArray[np.float64]
 
 
 def cells(options: Options) -> list[Cell]:
-    """All tasks by both optimizers, seed by seed; with data sets named, these alone."""
+    """All tasks, the RFM alone and by both optimizers, seed by seed; with data sets named, these alone."""
     if options.datasets is None:
         tasks = [*pictures_of(options), *POLYNOMIALS]
     else:
@@ -67,14 +72,19 @@ def cells(options: Options) -> list[Cell]:
             for optimizer, steps in STEPS.items():
                 own = {"loss": loss, "optimizer": optimizer, "lr": steps[kind]}
                 found.append({"task": task, **SIZE, **own, **NETWORK, **RFM, "seed": seed} | change)
+            # No network, none of its settings.
+            found.append(found[-1] | dict.fromkeys(("loss", "optimizer", "lr", *NETWORK)))
     return found
 
 
 def rows(cell: Cell, options: Options) -> Iterator[Row]:
-    """Train both, then compare."""
+    """Train both, then compare; or follow the RFM alone."""
     task, n, n_test, seed = (cell[key] for key in ("task", "n", "n_test", "seed"))
     polynomial = task in POLYNOMIALS
     data = drawn(task, n, n_test, seed) if polynomial else pictures(task, options, n, n_test, seed)
+    if cell["optimizer"] is None:
+        yield from _over_updates(cell, data)
+        return
     rfm, kernel = _machine(cell, data, cell["n_iters"]), _machine(cell, data, 0)
     training = trained(data, cell)
     first = nfa.audit(training.net, data, training.init, layers="layers.0")["layers.0"]
@@ -91,13 +101,32 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
         yield from _entries(matrices) if polynomial else _pictures(matrices)
 
 
-def _machine(cell: Cell, data: Dataset, n_iters: int) -> Any:
+def _unfitted(cell: Cell, data: Dataset, n_iters: int) -> Any:
     from nfa.rfm import RFMClassifier, RFMRegressor
 
     kind = RFMClassifier if data.is_classification else RFMRegressor
     settings = {key: cell[key] for key in RFM} | {"n_iters": n_iters, "random_state": cell["seed"], "progress": False}
+    return kind(**settings)
+
+
+def _machine(cell: Cell, data: Dataset, n_iters: int) -> Any:
     train = data.part("train")
-    return kind(**settings).fit(train.X, train.y)
+    return _unfitted(cell, data, n_iters).fit(train.X, train.y)
+
+
+def _over_updates(cell: Cell, data: Dataset) -> Iterator[Row]:
+    train, test, found = data.part("train"), data.part("test"), {}
+    for updates, machine in enumerate(_unfitted(cell, data, cell["n_iters"]).staged_fit(train.X, train.y)):
+        if updates in (*UPDATES, cell["n_iters"]):
+            yield _row("error", "rfm", None, updates, 1 - machine.score(test.X, test.y))
+            if 0 < updates < cell["n_iters"]:  # before the first, M is the identity
+                found[updates] = machine.M_
+    for updates, M in found.items():
+        yield _row("cosine", "rfm", "last", updates, _cosine(M, machine.M_))
+
+
+def _cosine(A: Matrix, B: Matrix) -> float:
+    return float((A * B).sum() / np.linalg.norm(A) / np.linalg.norm(B))
 
 
 def _errors(data: Dataset, rfm: Any, kernel: Any, training: nfa.network.Training) -> Iterator[Row]:
@@ -116,7 +145,7 @@ def _errors(data: Dataset, rfm: Any, kernel: Any, training: nfa.network.Training
 def _similarities(matrices: dict[str, Matrix], r: int) -> Iterator[Row]:
     for a, b in itertools.combinations(matrices, 2):
         A, B = matrices[a], matrices[b]
-        yield _row("cosine", a, b, None, float((A * B).sum() / np.linalg.norm(A) / np.linalg.norm(B)))
+        yield _row("cosine", a, b, None, _cosine(A, B))
         yield _row("correlation", a, b, None, float(np.corrcoef(A.diagonal(), B.diagonal())[0, 1]))
         yield _row("overlap", a, b, r, float(((top_of(A, r).T @ top_of(B, r)) ** 2).sum() / r))
     yield _row("overlap", "rfm", "chance", r, r / len(matrices["rfm"]))

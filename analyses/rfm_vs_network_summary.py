@@ -30,6 +30,8 @@ def errors(table: pd.DataFrame) -> dict[str, pd.Series]:
 def findings(table: pd.DataFrame) -> list[str]:
     """Say how alike the matrices are beside their nulls, and who errs how much."""
     found = []
+    for task, rows in table.groupby("task", sort=False):
+        found += [f"{task}: {sentence}" for sentence in _updates(rows[rows["optimizer"].isna()])]
     for (task, optimizer), rows in table.groupby(["task", "optimizer"], sort=False):
         name, seeds = f"{task}, {optimizer}", rows["seed"].nunique()
         listed = ", ".join(f"{method} {spread(values)}" for method, values in errors(rows).items())
@@ -56,3 +58,24 @@ def _verdict(rows: pd.DataFrame) -> list[str]:
         if above
         else "M is not in every seed more like the NFM than like untrained weights and the covariance of x."
     ]
+
+
+def over_updates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return test errors of RFMs looked at over their updates, of one task: seed by number of updates."""
+    rows = table[table["optimizer"].isna() & (table["quantity"] == "error")]
+    return rows.pivot_table(index="seed", columns="index", values="value")
+
+
+def _updates(rows: pd.DataFrame) -> list[str]:
+    path = over_updates(rows)
+    if path.empty:
+        return ["missing: the RFM over its updates (the cells without an optimizer)."]
+    listed = ", ".join(f"{updates:.0f}: {spread(path[updates])}" for updates in path)
+    found = [f"test error by updates of M ({len(path)} seeds): {listed}."]
+    first, last = path.iloc[:, 0], path.iloc[:, -1]
+    for worse, better, word in ((last, first, "higher"), (first, last, "lower")):
+        if (worse > better).all():
+            found.append(f"in every seed the test error is {word} after the last update than without any.")
+    alike = rows[rows["b"] == "last"].groupby("index")["value"]
+    listed = ", ".join(f"{updates:.0f}: {spread(values)}" for updates, values in alike)
+    return [*found, f"cosine of M and the last M by updates: {listed}."]

@@ -17,7 +17,7 @@ RESULTS, QUICK = Path("analyses/results"), Path("runs/quick")
 
 
 def table_of(name: str, quick: bool) -> Path:
-    """Return where an analysis keeps its table."""
+    """Return where an analysis, or a variant of it, keeps its table."""
     return (QUICK if quick else RESULTS) / f"{name}.csv"
 
 
@@ -36,14 +36,15 @@ def run(
         name: Of the analysis.
         options: What is asked of it.
         console: Where to print.
-        out: The table; by default `table_of`.
+        out: The table; by default `table_of` the analysis's variant.
         only: By setting, the values to which to keep: other cells are left out.
         jobs: Processes.
 
     Raises:
         InputError: an unknown name, data or a table that cannot be used, no cell left.
     """
-    analysis, path = named(name), out or table_of(name, options.quick)
+    analysis = named(name)
+    path = out or table_of(name + analysis.variant(options), options.quick)
     cells = kept(analysis.cells(options), only or {})
     results = Results(path, cells[0])
     todo = [cell for cell in cells if results.key(cell) not in results.done]

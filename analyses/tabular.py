@@ -5,13 +5,15 @@ data. Refuted where tuned rivals have the better mean accuracy or rank under a p
 choices.
 
 Data: `--folder` holds the UCI sets (see `nfa.data.uci`); without it `../shared/data/uci` where that is, else three sets
-that come with scikit-learn. Sets of more than 5,000 rows are left out, and `trains` (10 rows: the authors' protocol
-has no valid choice there). Every method is fitted on the training rows of a fold and scored on its test rows;
-whatever it chooses, it chooses on the training rows (but for `rfm_authors`, see `analyses.tabular_rfm`). One row of
-the table is one data set, fold and method: `n, d, classes, accuracy, chosen` (JSON).
+that come with scikit-learn. Their results are a table of their own, `tabular_bundled.csv`: they are divided in another
+way, also where a name (`iris`) is the same. Sets of more than 5,000 rows are left out, and `trains` (10 rows: the
+authors' protocol has no valid choice there). Every method is fitted on the training rows of a fold and scored on its
+test rows; whatever it chooses, it chooses on the training rows (but for `rfm_authors`, see `analyses.tabular_rfm`). One
+row of the table is one data set, fold and method: `n, d, classes, accuracy, chosen` (JSON).
 
 The findings have these numbers for each method. A data set's accuracy is the mean over its four folds, and only data
-sets for which all methods have all four count:
+sets for which all methods have all four count. Of `rfm_authors` there is the mean alone: test rows have chosen for it,
+so that no other method is compared with it, and "any method" below is any other.
 
 - mean: mean accuracy over the data sets.
 - P90, P95: on how many of the data sets, in percent, the method's accuracy is at least 90 % or 95 % of the best
@@ -68,6 +70,11 @@ def folder_of(options: Options) -> Path | None:
     if options.folder is not None:
         return options.folder
     return FOLDER if FOLDER.is_dir() and not options.quick else None
+
+
+def variant(options: Options) -> str:
+    """Return what the table of results is called besides: the bundled sets are no UCI sets."""
+    return "_bundled" if folder_of(options) is None and not options.quick else ""
 
 
 def names_of(folder: Path | None) -> list[str]:
@@ -129,4 +136,4 @@ def rows(cell: Cell, options: Options) -> list[Row]:
     return [{"n": n, "d": d, "classes": data.n_classes, "accuracy": accuracy, "chosen": json.dumps(found)}]
 
 
-ANALYSIS = Analysis(cells, rows, findings)
+ANALYSIS = Analysis(cells, rows, findings, variant)

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analyses.grokking import models
 from nfa.plots import DOUBLE, ROLES, figure, literal
 from nfa.plots.theme import INK, MARKERS
 
@@ -17,25 +18,30 @@ LINES = {
     "M": ("patch's share of M", ROLES["rfm"], MARKERS["rfm"], "-"),
     "pixels": ("patch's share of pixels", ROLES["null"], None, "--"),
 }
-MODELS = {"network": "epochs of the network", "rfm": "updates of the RFM's M"}
+MODELS = {"network": "epochs", "rfm": "updates of M"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a row of two axes for each data set: means over seeds, their range as a band."""
+    """Draw a row for each data set, axes for each model: means over seeds, their range as a band."""
     datasets = list(dict.fromkeys(table["dataset"]))
-    height = 0.5 + 1.75 * len(datasets)
-    fig, axes = figure(len(datasets), 2, width=DOUBLE, height=height, squeeze=False, sharey=True, width_ratios=[3, 2])
+    of = {(dataset, name): (model, part) for dataset, model, name, part in models(table)}
+    # The network first; then RFMs from narrow to wide.
+    names = sorted(dict.fromkeys(name for _, name in of), key=lambda name: name.startswith("rfm"))
+    size = {"width": DOUBLE, "height": 0.7 + 1.75 * len(datasets), "squeeze": False, "sharey": True}
+    ratios = [1 if name.startswith("rfm") else 2 for name in names]
+    fig, axes = figure(len(datasets), len(names), width_ratios=ratios, **size)
     for line, dataset in zip(axes, datasets, strict=True):
-        for ax, (model, unit) in zip(line, MODELS.items(), strict=True):
-            part = table[(table["dataset"] == dataset) & (table["model"] == model)]
+        for ax, name in zip(line, names, strict=True):
+            if (dataset, name) not in of:
+                continue
+            model, part = of[dataset, name]
             _paths(part, ax)
-            ax.set(xlabel=unit, ylim=(-0.03, 1.03), ylabel="share")
+            ax.set(xlabel=MODELS[model], ylim=(-0.03, 1.03), ylabel="share")
+            what = name.replace("rfm, ", "RFM,\n")
+            ax.set_title(what if model == "rfm" else f"{literal(dataset)}, {part['n'].iloc[0]} rows,\nnetwork")
             if model == "network":
                 ax.set_xscale("symlog", linthresh=1, linscale=0.3)
                 ax.set_xlim(left=-0.1)
-            if len(part):
-                n = part["n"].iloc[0]
-                ax.set_title(f"{literal(dataset)}, {n} rows")
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=style, label=label)
         for quantity, (label, colour, marker, style) in LINES.items()

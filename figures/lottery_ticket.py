@@ -1,4 +1,4 @@
-"""Accuracy against the share of coordinates kept, chosen by AGOP or M, by variance, at random."""
+"""Accuracy against the share of coordinates kept, chosen by AGOP or M, by variance or F score, at random."""
 
 import pandas as pd
 import seaborn as sns
@@ -11,6 +11,8 @@ from nfa.plots.theme import INK, MARKERS
 
 CHOICES = {
     "agop": ("largest AGOP (network) or M (RFM)", ROLES["agop"], MARKERS["agop"]),
+    "agop_sgd": ("largest AGOP of a network by SGD", ROLES["nfm"], MARKERS["nfm"]),
+    "f_score": ("largest F score", ROLES["kernel"], MARKERS["kernel"]),
     "variance": ("largest variance", ROLES["init"], MARKERS["init"]),
     "random": ("random", ROLES["null"], "x"),
 }
@@ -44,12 +46,12 @@ def _accuracies(part: pd.DataFrame, ax: Axes) -> None:
     if len(whole):
         ax.axhline(whole.mean(), color=INK, linestyle="--", linewidth=0.8)
     for choice, (_, colour, marker) in CHOICES.items():
-        rows = part[part["choice"] == choice]
+        rows = part[(part["choice"] == choice) & (part["fraction"] < 1)]
         spread = {"errorbar": ("pi", 100), "err_style": "bars", "err_kws": {"linewidth": 1.0}}
         if len(rows):
             sns.lineplot(rows, x="kept", y="accuracy", ax=ax, color=colour, marker=marker, legend=False, **spread,
                          markeredgecolor=colour)  # fmt: skip
     ax.set_xscale("log")
-    kept = sorted(part.loc[part["choice"] != "all", "kept"].unique())
+    kept = sorted(part.loc[part["fraction"] < 1, "kept"].unique())
     ax.set_xticks(kept, [f"{value:g}" for value in kept], minor=False)
     ax.minorticks_off()

@@ -6,8 +6,8 @@ import pytest
 
 from analyses import lottery_ticket
 from analyses.analysis import Options
-from analyses.coordinates import NETWORK, RFM
-from analyses.lottery_ticket import chosen, findings, on_coordinates, rows
+from analyses.coordinates import NETWORK, RFM, learned
+from analyses.lottery_ticket import SGD, cells, chosen, f_scores, findings, on_coordinates, rows
 from nfa.data import Dataset
 
 
@@ -19,6 +19,9 @@ def loud(name, options, n, n_test, seed):
     X[:, [3, 20]] *= 0.8
     split = {"train": np.arange(n), "test": np.arange(n, n + n_test)}
     return Dataset(X, y, name=name, class_names=("a", "b"), split=split)
+
+
+CHOOSER = {f"chooser_{key}": value for key, value in SGD.items()}
 
 
 @pytest.mark.parametrize("model", [RFM, NETWORK | {"epochs": 10}])
@@ -34,6 +37,46 @@ def test_the_ticket_is_found(model, monkeypatch):
     assert found["agop"] > 0.93
     assert found["agop"] >= row["accuracy"]
     assert max(found["variance"], found["random"]) < 0.85
+
+
+def test_a_network_by_sgd_chooses_for_one_by_adam(monkeypatch):
+    monkeypatch.setitem(lottery_ticket.TASKS, "loud", loud)
+    seen = []
+    monkeypatch.setattr(lottery_ticket, "learned", lambda data, cell: seen.append(cell) or learned(data, cell))
+    cell = {"dataset": "made", "task": "loud", "n": 400, "n_test": 300, "seed": 0, **NETWORK, "epochs": 10, **CHOOSER}
+    cell |= {"choice": "agop_sgd", "chooser_lr": 0.1}
+    (own,) = rows({**cell, "fraction": 1.0}, Options())
+    (few,) = rows({**cell, "fraction": 2 / 32}, Options())
+    assert [(each["optimizer"], each["init"], each["epochs"]) for each in seen] == [
+        ("sgd", SGD["init"], SGD["epochs"]),
+        ("adam", "default", 10),
+    ]
+    assert (own["kept"], few["kept"]) == (32, 2)
+    assert own["accuracy"] > 0.85
+    assert few["accuracy"] > 0.93
+
+
+def test_only_networks_are_chosen_for_by_sgd():
+    made = pd.DataFrame(cells(Options(quick=True)))
+    by_sgd = made[made["choice"] == "agop_sgd"]
+    assert set(by_sgd["model"]) == {"network"}
+    assert by_sgd["chooser_lr"].eq(1.0).all()
+    assert made.loc[made["choice"] != "agop_sgd", "chooser_lr"].isna().all()
+    assert {"f_score", "all"} < set(made.loc[made["model"] == "rfm", "choice"])
+
+
+def test_f_scores_are_those_of_an_analysis_of_variance():
+    data = loud("made", Options(), 200, 10, 0)
+    X, y = data.X[:200].astype(np.float64), data.y[:200]
+    X[:, 7] = 3
+    between, within = np.zeros(32), np.zeros(32)
+    for number in (0, 1):
+        rows_of = X[y == number]
+        between += len(rows_of) * (rows_of.mean(0) - X.mean(0)) ** 2
+        within += ((rows_of - rows_of.mean(0)) ** 2).sum(0)
+    expected = np.divide(between, within / 198, out=np.zeros(32), where=within > 1e-9)
+    np.testing.assert_allclose(f_scores(X, y), expected)
+    assert {3, 20} <= set(chosen("f_score", 4, data, np.zeros(32), 0).tolist())
 
 
 def test_choices():
@@ -58,7 +101,24 @@ def test_findings():
         ),
     ]
     table = pd.DataFrame(records).assign(**about)
-    whole, few = findings(table)
-    assert "test accuracy 90 % on all 100" in whole
+    whole, few, missing = findings(table)
+    assert "test accuracy 90 % on all (100 coordinates)" in whole
     assert "10 % kept (10): test accuracy, %, by agop 85 (80 to 90), random 55 (50 to 60)." in few
-    assert len(findings(table[table["choice"] == "random"])) == 1
+    assert missing == (
+        "made, pair, rfm: missing: agop (1 of 3 seeds), f_score (3 of 3 seeds), variance (3 of 3 seeds), "
+        "random (1 of 3 seeds)."
+    )
+    assert len(findings(table[table["choice"] == "random"])) == 2
+
+
+def test_findings_say_how_good_the_network_is_that_chose():
+    about = {"dataset": "made", "task": "pair", "model": "network", "d": 100, "choice": "agop_sgd"}
+    records = [
+        {**about, "fraction": fraction, "kept": round(100 * fraction), "seed": seed, "accuracy": accuracy}
+        for fraction, accuracy in ((1.0, 0.9), (0.1, 0.7))
+        for seed in (0, 1, 2)
+    ]
+    whole, few, missing = findings(pd.DataFrame(records))
+    assert whole == "made, pair, network: test accuracy 90 % on all, by SGD (100 coordinates)."
+    assert few.endswith("10 % kept (10): test accuracy, %, by agop_sgd 70.")
+    assert "agop_sgd" not in missing

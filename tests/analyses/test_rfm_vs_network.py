@@ -6,7 +6,7 @@ import pytest
 
 from analyses import rfm_vs_network
 from analyses.analysis import Options
-from analyses.rfm_vs_network_summary import errors, findings, pair
+from analyses.rfm_vs_network_summary import errors, findings, over_updates, pair
 from figures.rfm_vs_network import draw
 from nfa import InputError
 
@@ -44,6 +44,25 @@ def test_both_find_the_directions_of_a_known_target(product):
     assert np.abs(M).max() == 1
 
 
+def test_the_rfm_alone_over_its_updates():
+    cell = next(c for c in rfm_vs_network.cells(QUICK) if (c["task"], c["optimizer"]) == ("product", None))
+    assert {cell[key] for key in ("loss", "lr", *rfm_vs_network.NETWORK)} == {None}
+    path = pd.DataFrame([{**cell, **row} for row in rfm_vs_network.rows(cell | {"n_iters": 4}, QUICK)])
+    found = over_updates(path)
+    assert list(found.columns) == [0, 1, 2, 4]
+    assert (np.diff(found.loc[0]) < 0).all()
+    cosines = path[path["b"] == "last"].set_index("index")["value"]
+    assert list(cosines.index) == [1, 2]
+    assert cosines[1] < cosines[2] < 1
+
+
+def test_the_last_of_the_updates_is_the_rfm_that_networks_are_compared_with(product):
+    cell = next(c for c in rfm_vs_network.cells(QUICK) if (c["task"], c["optimizer"]) == ("product", None))
+    path = over_updates(pd.DataFrame([{**cell, **row} for row in rfm_vs_network.rows(cell, QUICK)])).loc[0]
+    assert path.iloc[0] == pytest.approx(errors(product)["kernel"].item(), rel=1e-6)
+    assert path.iloc[-1] == pytest.approx(errors(product)["rfm"].item(), rel=1e-6)
+
+
 def test_pictures_of_one_seed_and_errors(digits):
     found = errors(digits)
     assert max(found["rfm"].item(), found["kernel"].item()) < 0.1
@@ -67,7 +86,8 @@ def test_eigenvectors_are_shown_in_one_sign(digits):
 def test_cells():
     cells = pd.DataFrame(rfm_vs_network.cells(Options(("digits",))))
     assert set(cells["task"]) == {"digits"}
-    assert (cells.groupby("optimizer")["seed"].nunique() == 3).all()
+    assert (cells.groupby("optimizer", dropna=False)["seed"].nunique() == 3).all()
+    assert cells["optimizer"].nunique(dropna=False) == 3
     assert {cell["task"] for cell in rfm_vs_network.cells(Options(("staircase",)))} == {"staircase"}
     with pytest.raises(InputError, match=r"dataset: 'staircse' is unknown; did you mean 'staircase'\?"):
         rfm_vs_network.cells(Options(("staircse",)))
@@ -75,7 +95,15 @@ def test_cells():
 
 
 def row(**changes):
-    return {"task": "digits", "optimizer": "sgd", "seed": 0, "quantity": "cosine", "a": "rfm", "b": "nfm"} | changes
+    return {
+        "task": "digits",
+        "optimizer": "sgd",
+        "seed": 0,
+        "quantity": "cosine",
+        "a": "rfm",
+        "b": "nfm",
+        "index": None,
+    } | changes
 
 
 def hand_made(claim):
@@ -95,12 +123,37 @@ def hand_made(claim):
 def test_findings():
     said = findings(hand_made(0.9))
     assert said == [
+        "digits: missing: the RFM over its updates (the cells without an optimizer).",
         "digits, sgd: test error (1 seeds): rfm 0.03.",
         "digits, sgd: cosine: M and NFM 0.9, M and untrained NFM 0.2, M and covariance of x 0.5.",
         "digits, sgd: overlap of leading eigenvectors (by chance 0.1): M and NFM 0.4.",
         "digits, sgd: in every seed M is more like the NFM than like untrained weights and the covariance of x.",
     ]
     assert findings(hand_made(0.4))[-1].startswith("digits, sgd: M is not in every seed more like")
+
+
+def by_updates(*errors):
+    records = [
+        row(optimizer=None, seed=seed, quantity="error", b=None, index=updates, value=value + seed / 100)
+        for seed in (0, 1)
+        for updates, value in zip((0, 1, 4), errors, strict=True)
+    ]
+    return pd.DataFrame([*records, row(optimizer=None, b="last", index=1, value=0.9)])
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((0.1, 0.2, 0.3), ["digits: in every seed the test error is higher after the last update than without any."]),
+        ((0.3, 0.4, 0.1), ["digits: in every seed the test error is lower after the last update than without any."]),
+        ((0.1, 0.2, 0.1), []),
+    ],
+)
+def test_findings_say_whether_updates_hurt(errors, verdict):
+    first, *rest, last = findings(by_updates(*errors))
+    assert first.startswith(f"digits: test error by updates of M (2 seeds): 0: {errors[0] + 0.005:.3g} (")
+    assert rest == verdict
+    assert last == "digits: cosine of M and the last M by updates: 1: 0.9."
 
 
 @pytest.mark.parametrize("rows", [1, 3, 6])

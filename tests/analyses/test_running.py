@@ -70,6 +70,17 @@ def test_rows_stand_beside_their_settings_and_versions(go, squares, capsys):
     assert "6 values, [the largest] 9.000" in said
 
 
+def test_a_variant_has_a_table_of_its_own(squares, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    made = sys.modules["analyses.squares"].ANALYSIS
+    assert main(["squares", "--jobs", "1"]) == 0
+    other = Analysis(made.cells, made.rows, made.findings, lambda options: "_odd" if options.datasets else "")
+    monkeypatch.setattr(sys.modules["analyses.squares"], "ANALYSIS", other)
+    assert main(["squares", "--jobs", "1", "--dataset", "odd"]) == 0
+    sets = {path.name: set(read(path)["dataset"]) for path in (tmp_path / "analyses" / "results").iterdir()}
+    assert sets == {"squares.csv": {"even"}, "squares_odd.csv": {"odd"}}
+
+
 def test_a_second_run_computes_nothing(go, squares, capsys):
     go()
     before = go.out.read_bytes()

@@ -81,6 +81,15 @@ def test_without_a_folder_sets_of_scikit_learn_are_divided_in_the_same_way(name,
     assert len({tuple(test) for _, test in data.folds}) == 4
 
 
+def test_bundled_sets_have_a_table_of_their_own(options, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert tabular.ANALYSIS.variant(Options()) == "_bundled"
+    assert tabular.ANALYSIS.variant(options) == ""
+    (tmp_path / "uci").mkdir()
+    monkeypatch.setattr(tabular, "FOLDER", tmp_path / "uci")
+    assert tabular.ANALYSIS.variant(Options()) == ""
+
+
 def test_an_unknown_set(options):
     with pytest.raises(InputError, match=r"dataset: 'irsi' is unknown; did you mean 'iris'\?"):
         tabular.cells(Options(("irsi",), options.folder))

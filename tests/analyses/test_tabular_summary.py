@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analyses.tabular_summary import findings, mean_accuracies, summary
+from analyses.tabular_summary import best_of, findings, mean_accuracies, summary
 
 ACCURACIES = {
     # best 0.8: shares 1, 0.95, 0.9
@@ -49,6 +49,24 @@ def test_the_numbers():
 def test_the_best_is_of_the_compared_methods():
     found = summary(mean_accuracies(table(["a", "c"])))
     assert found.loc["a", "PMA"] == pytest.approx((100 + 100 + 80 + 100) / 4)
+
+
+def test_a_leaking_method_has_a_mean_and_nobody_is_compared_with_it():
+    honest = mean_accuracies(table())
+    with_leak = honest.assign(rfm_authors=1.0)
+    found = summary(with_leak)
+    pd.testing.assert_frame_equal(found.drop(index="rfm_authors"), summary(honest), check_names=False)
+    assert found.index[-1] == "rfm_authors"
+    assert found.loc["rfm_authors", "mean"] == 100
+    assert found.loc["rfm_authors", ["P90", "P95", "PMA", "rank"]].isna().all()
+    pd.testing.assert_series_equal(best_of(with_leak), honest.max(axis=1))
+
+
+def test_the_findings_mark_a_leaking_method():
+    marked = findings(pd.concat([table(["a", "b"]), table(["c"]).assign(method="rfm_authors")]))
+    assert marked[0].splitlines()[-1].split() == ["rfm_authors", "54.75", *4 * ["–"]]
+    assert marked[2] == "rfm_authors leaks: test rows have chosen for it. The others are compared without it."
+    assert len(findings(table())) == 2
 
 
 def test_only_complete_data_sets_count():

@@ -13,7 +13,7 @@ def table():
         for seed in (0, 1)
         for time in range(3)
         for quantity in ("train_accuracy", "test_accuracy", "agop")
-    ).assign(dataset="made", n=7)
+    ).assign(dataset="made", n=7, scale=lambda rows: rows["model"].map({"rfm": "median"}), bandwidth=1.0)
 
 
 def test_lines_are_means():
@@ -24,7 +24,16 @@ def test_lines_are_means():
     assert len(fig.legends[0].texts) == 3
 
 
-def test_a_model_that_is_not_there_leaves_its_axes_empty():
-    whole = table()
-    network, rfm = draw(whole[whole["model"] == "network"]).axes
+def test_each_bandwidth_has_axes_and_the_network_the_first():
+    rfm = table()[lambda rows: rows["model"] == "rfm"]
+    raw = rfm.assign(scale="raw", bandwidth=10.0)
+    axes = draw(pd.concat([raw, table()])).axes
+    titles = [ax.get_title() for ax in axes]
+    assert titles == ["made, 7 rows,\nnetwork", "RFM,\nL = 10, raw M", "RFM,\nL = 1 median"]
+    assert [len(ax.lines) for ax in axes] == [3, 3, 3]
+
+
+def test_what_a_data_set_lacks_leaves_its_axes_empty():
+    other = table()[lambda rows: rows["model"] == "network"].assign(dataset="other")
+    *_, network, rfm = draw(pd.concat([table(), other])).axes
     assert (len(network.lines), len(rfm.lines)) == (3, 0)
