@@ -104,7 +104,8 @@ class LayerMeasures:
 
     def aligned(self, weight: Weight, S: Tensor) -> Alignment:
         """Return the alignment of a weight of this layer and some S."""
-        return alignment(weight.C, S, torch.finfo(self.measured.layer.weight.dtype).eps)
+        layer = self.measured.layer
+        return alignment(weight.C, S, torch.finfo(layer.weight.dtype).eps, layer.groups)
 
     @property
     def varies(self) -> bool:
@@ -172,7 +173,7 @@ def centered_alignment(layer: LayerMeasures) -> Columns:
 def similarities(layer: LayerMeasures) -> Columns:
     """NFM against the AGOP, beside S turned at random."""
     similar, correlated = layer.similarity
-    rotated = rotated_cosine(layer.weight.C, layer.measured.S)
+    rotated = rotated_cosine(layer.weight.C, layer.measured.S, layer.measured.layer.groups)
     return {"cosine": similar, "rotated_cosine": rotated, "pearson": correlated}
 
 
@@ -280,7 +281,14 @@ def subspaces(layer: LayerMeasures) -> Columns:
 
 def remarks(layer: LayerMeasures) -> Columns:
     """What is undefined or unusual."""
-    notes = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
+    notes = (
+        _on_groups(layer),
+        _on_values(layer),
+        _on_rows(layer),
+        _on_rounding(layer),
+        _on_certainty(layer),
+        _on_init(layer),
+    )
     return {"trivial": layer.measured.trivial, "note": "; ".join(note for each in notes for note in each)}
 
 
@@ -337,6 +345,11 @@ def _drowned(layer: LayerMeasures) -> str:
     if layer.agop.norm() == 0 or (layer.agop.trace() > 0 and (rounding is None or rounding.error < 1)):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
+
+
+def _on_groups(layer: LayerMeasures) -> list[str]:
+    groups = layer.measured.layer.groups
+    return [f"{groups} groups of channels: W, NFM and AGOP are block-diagonal"] if groups > 1 else []
 
 
 def _on_values(layer: LayerMeasures) -> list[str]:

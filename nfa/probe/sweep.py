@@ -25,6 +25,7 @@ from nfa.data.inputs import Inputs, leaves, map_inputs, taken
 from nfa.data.inputs import count as n_samples
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
+from nfa.probe.blocks import within_blocks
 from nfa.probe.gradients import OverwrittenError, cut_off, gradients, strays
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import Select, select_outputs
@@ -54,11 +55,15 @@ class Layer:
         name: Of its weight, without ".weight".
         weight: W, k x d, detached, in the network's own memory.
         to_output: Linear layers from this one to the output, both counted.
+        groups: Diagonal blocks of W, each a map of its own with rows of its own: groups of a convolution's channels.
+        row_shape: The shape in which the d entries of a row lie in the network.
     """
 
     name: str
     weight: Tensor
     to_output: int
+    groups: int = 1
+    row_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,7 +297,7 @@ class Probe:
                 if gradient is not None and use.h is not None:
                     wide = torch.promote_types(gradient.dtype, torch.float32)
                     g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
-                    totals[use.name] += g.T @ h
+                    totals[use.name] += within_blocks(g.T @ h, use.groups)
             count += len(f)
         return {name: total / count for name, total in totals.items()}
 
@@ -351,9 +356,11 @@ class Probe:
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         if not uses:
-            raise InputError("net", "it has no linear layer (no product of its inputs with a weight matrix)")
-        weights = {use.name: use.weight for use in uses}
-        self.layers = [Layer(name, weight, 0) for name, weight in weights.items()]
+            raise InputError(
+                "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
+            )
+        found_at = {use.name: use for use in uses}
+        self.layers = [Layer(name, use.weight, 0) for name, use in found_at.items()]
         for use in uses:
             self._leading.setdefault(use.name, set()).add(max(1, use.shape[0] // len(f)))
             self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // len(f))
@@ -364,15 +371,17 @@ class Probe:
         for sample in range(len(f)) if len(f) > 1 else ():
             reached, strayed = strays(f, by_sample, sample)
             self._unseen -= reached
-            for name in weights:
+            for name in found_at:
                 if name in strayed:
                     self._drop(name, NOT_FIRST)
         found = gradients(f, uses, torch.ones_like(f))
         if len(f) > 1:
             self._check_alone(x, f)
         self._check_cut_off(x, None, 0, f, uses, found)
-        left = [name for name in weights if name not in self._dropped]
-        self.layers = [Layer(name, weights[name], len(left) - i) for i, name in enumerate(left)]
+        left = [use for name, use in found_at.items() if name not in self._dropped]
+        self.layers = [
+            Layer(use.name, use.weight, len(left) - i, use.groups, use.row_shape) for i, use in enumerate(left)
+        ]
 
     def _check_alone(self, x: Inputs, f: Tensor) -> None:
         """See that the first sample's outputs are its own."""
