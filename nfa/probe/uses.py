@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
+from nfa.probe.attention import ATTENTION, unpacked
 from nfa.probe.convolutions import CONVOLUTIONS
 from nfa.probe.maps import LinearMap
 from nfa.probe.memory import Memories, handle
@@ -84,6 +86,7 @@ class UseRecorder(TorchFunctionMode):
         self._written = Memories()  # what data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
+        self._part = ""  # of attention's packed weight
         self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
@@ -92,6 +95,9 @@ class UseRecorder(TorchFunctionMode):
     ) -> Any:
         """Run the operation; if it applies a weight to data, remember where z stands in the graph."""
         kwargs = kwargs or {}
+        if func is ATTENTION:
+            with self:
+                return unpacked(self._projected)(*args, **kwargs)
         out = kwargs.get("out")
         if isinstance(out, Tensor) and torch.is_grad_enabled():
             # torch computes no gradients with out=: what it would write is written afterwards.
@@ -132,6 +138,15 @@ class UseRecorder(TorchFunctionMode):
                 tensor.detach_()
         self._drawn_in.clear()
 
+    def _projected(self, q: Tensor, k: Tensor, v: Tensor, W: Tensor, b: Tensor | None = None) -> list[Tensor]:
+        """Return queries, keys and values, each by its own third of the packed weight."""
+        found = []
+        biases = (None,) * 3 if b is None else b.chunk(3)
+        for self._part, rows, weight, bias in zip("qkv", (q, k, v), W.chunk(3), biases, strict=True):
+            found.append(F.linear(rows, weight, bias))
+        self._part = ""
+        return found
+
     def _is_layer(self, product: LinearMap) -> bool:
         rows, weight = self._origin(product.rows), self._origin(product.weight)
         return bool(weight and weight.parameters) and (rows is None or rows is DATA or not rows.sure)
@@ -142,7 +157,7 @@ class UseRecorder(TorchFunctionMode):
         origin = self._origin(product.weight)
         assert origin is not None
         weight = product.upright()
-        name = self._weights.layer(origin.parameters, weight)
+        name = self._weights.layer(origin.parameters, weight, self._part)
         if name is not None and name in self._replaced:
             weight = self._replaced[name]
             args, kwargs = product.instead(name, weight, (args, kwargs))

@@ -243,12 +243,13 @@ def test_kinds_that_are_no_linear_layers_are_named():
             return self.head(self.pair(h, h).mean(1))
 
     audit = nfa.audit(Mixed(), gaussian(6 * 5, 4, dtype=torch.float32).reshape(6, 5, 4))
-    assert [layer["name"] for layer in audit] == ["head"]
+    assert [layer["name"] for layer in audit] == [
+        *(f"attention.{part}" for part in ("q", "k", "v", "out_proj")),
+        "head",
+    ]
     assert {skip["name"]: skip["kind"] for skip in audit.skipped} == {
         "rnn": "GRU",
         "pair": "Bilinear",
-        "attention": "MultiheadAttention",
-        "attention.out_proj": "NonDynamicallyQuantizableLinear",
         "table": "Embedding",
     }
 
