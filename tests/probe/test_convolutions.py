@@ -230,5 +230,5 @@ def test_substitution_and_published_numbers_of_convolutions():
     assert all(math.isfinite(audit[0][name]) for name in ("published_cosine_null", "untrained_cosine", "moved"))
     found = nfa.substitute(flat[0], X, audit=audit, alpha=0.5, draws=1).to_frame().set_index(["name", "matrix"])
     for matrix in ("nfm", "agop", "projector", "init"):
-        assert found.loc[("0.0", matrix), "note"] == ""
+        assert found.loc[("0.0", matrix), "note"] == "no targets: no score"
     assert "0.0 is a convolution in 2 groups" in found.loc[("0.0", "random"), "note"]

@@ -49,7 +49,7 @@ def test_networks_that_mix_samples_are_refused():
 
 def test_layers_whose_rows_are_not_by_sample_are_left_out():
     def half_turned(net, x):  # n x T x d
-        n, T, d = x.shape
+        n, T, _ = x.shape
         rows = torch.cat([x[:, :2].flatten(0, 1), x[:, 2:].transpose(0, 1).flatten(0, 1)])
         h = torch.tanh(net.a(rows))
         return net.b(h[: 2 * n].reshape(n, 2, -1).mean(1) + h[2 * n :].reshape(T - 2, n, -1).mean(0))
