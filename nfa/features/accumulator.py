@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nfa.features.weight import working_dtype
+from nfa.probe import block_diagonal, within_blocks
 
 BLOCK = 256
 """Least side of the blocks in which the upper triangle of delta'delta is computed."""
@@ -100,9 +101,11 @@ class Accumulator:
         first: delta of the first few samples for each output (samples x c x k).
         groups: 10 (sample s in group s mod 10), or 1 where no interval is wanted.
         probes: Random probes, or None. Even and odd ones are kept apart where `groups` are.
+        blocks: Blocks of delta that belong to rows of their own (a convolution's groups): of all sums, only these
+            blocks on the diagonal count.
     """
 
-    def __init__(self, first: Tensor, groups: int, probes: int | None) -> None:
+    def __init__(self, first: Tensor, groups: int, probes: int | None, blocks: int = 1) -> None:
         first = first.to(working_dtype(first))
         eps = torch.finfo(first.dtype).eps
         if not TINY <= float(first.abs().amax()) <= 1 / TINY:
@@ -116,7 +119,7 @@ class Accumulator:
         self.trivial = self.shift is not None
         halves = 2 if groups > 1 and probes is not None and probes > 1 else 1
         self.probes = [1] if probes is None else [len(range(half, probes, halves)) for half in range(halves)]
-        self.groups = groups
+        self.groups, self.blocks = groups, blocks
         self.sums = UpperSums(groups * halves, k, first)
         # By group and half only where the shift needs it.
         self.B = first.new_zeros(groups * halves if self.trivial else 1, c, k)
@@ -164,11 +167,16 @@ class Accumulator:
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return delta's covariance S_centered (k x k), summed over outputs, and its mean for each (c x k), in float64.
 
-        The uncentered S is S_centered + mean'mean, a sum without cancellation.
+        The uncentered S is S_centered + mean'mean, a sum without cancellation. Of a delta in blocks, both are block
+        diagonal, and in place of the mean stands a matrix (at most k x k) with the same mean'mean in each block.
         """
         mean = sum_float64(self.B) / self.draws
         S_centered = self.sums.total().div_(self.draws).addmm_(mean.T, mean, alpha=-1)
-        return S_centered, mean if self.shift is None else mean + self.shift
+        mean = mean if self.shift is None else mean + self.shift
+        if self.blocks == 1:
+            return S_centered, mean
+        by_block = mean.unflatten(1, (self.blocks, -1)).movedim(1, 0)
+        return within_blocks(S_centered, self.blocks), block_diagonal(torch.linalg.qr(by_block).R)
 
     def group(self, group: int) -> list[Tensor]:
         """Return the sum of delta'delta over one group's rows (k x k), for each half of the probes."""
@@ -181,7 +189,7 @@ class Accumulator:
                 B = self.B[number]
                 mean = self.shift + B / draws
                 total = total.addmm_(mean.T, mean, alpha=draws).addmm_(B.T, B, alpha=-1 / draws)
-            found.append(total)
+            found.append(within_blocks(total, self.blocks))
         return found
 
     def _add_means(self, half: int, column: int, signs: Tensor | None, delta: Tensor) -> None:

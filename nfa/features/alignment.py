@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nfa.features.weight import unit_of
+from nfa.probe import diagonal_blocks
 
 ROUNDINGS = 16.0
 """A matrix whose eigenvalues spread by less than so many roundings per entry is a multiple of the identity."""
@@ -54,22 +55,24 @@ def excess(value: float, null: float) -> float:
     return (value - null) / (1 - null) if null != 1 else math.nan
 
 
-def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
+def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -> Alignment:
     """Return the alignment of C = WW' and S with its exact mean and deviation under S -> OSO', O Haar on O(k).
 
     With C' = C - (tr C / k) I, S' likewise, and m = (k - 1)(k + 2) / 2 the dimension of symmetric matrices of
     trace 0: <C, OSO'> has the mean tr C tr S / k and the variance |C'|^2 |S'|^2 / m, so that z = sqrt(m) cos(C', S').
-    Nothing is drawn or decomposed; k^2 operations, in float64.
+    Nothing is drawn or decomposed; k^2 operations, in float64. Of a convolution in groups, O turns each diagonal block
+    within itself, independently of the others: means and variances are the sums over blocks of size k / groups.
 
     Args:
         C: Shape (k, k), symmetric and positive semidefinite.
         S: The same.
         eps: Rounding of the entries that C was made of; that of C's dtype by default.
+        groups: Diagonal blocks of both, outside of which they are 0.
 
     Returns:
-        The alignment; all NaN, with the reason, where there is nothing to align: k = 1; one of the two is 0 or a
-        multiple of the identity to rounding, as C is after an orthogonal initialisation; or both are so near to one
-        that the null is 1 to rounding.
+        The alignment; all NaN, with the reason, where there is nothing to align: k = 1 (in each group); one of the two
+        is 0 or a multiple of the identity (in each group) to rounding, as C is after an orthogonal initialisation; or
+        both are so near to one that the null is 1 to rounding.
 
     Source: arXiv:2402.05271 (alignment of W's left vectors and the gradients); the moments are those of a Haar
     rotation of a symmetric matrix.
@@ -78,63 +81,74 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None) -> Alignment:
     >>> round(found.value, 4), round(found.null, 4), round(found.z, 4)
     (0.9899, 0.8485, 1.4142)
     """
-    k = len(C)
+    k = len(C) // groups
     roundings = (torch.finfo(C.dtype).eps if eps is None else eps, torch.finfo(S.dtype).eps)
+    where = " in each group" if groups > 1 else ""
     if k == 1:
-        return replace(UNDEFINED, undefined="one unit: there is nothing to align")
+        return replace(UNDEFINED, undefined=f"one unit{where}: there is nothing to align")
     parts = []
     for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
-        level, traceless = _split(M)
-        square, spread = k * level**2 + _square(traceless), _square(traceless)
+        levels, traceless, spreads = _split(M, groups)
+        square = float((k * levels**2 + spreads).sum())
         if square == 0:
             return replace(UNDEFINED, undefined=f"{name} is 0: there is nothing to align")
         # k^2 entries, each off by some roundings of the diagonal's level.
-        if spread <= (ROUNDINGS * rounding * k * level) ** 2:
-            return replace(UNDEFINED, undefined=f"{name} is a multiple of the identity: there is nothing to align")
-        parts.append((level, traceless, square, spread))
-    (c, C_, C_square, C_spread), (s, S_, S_square, S_spread) = parts
+        if bool((spreads <= (ROUNDINGS * rounding * k * levels) ** 2).all()):
+            return replace(
+                UNDEFINED, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
+            )
+        parts.append((levels, traceless, square, spreads))
+    (c, C_, C_square, C_spreads), (s, S_, S_square, S_spreads) = parts
     norms = math.sqrt(C_square) * math.sqrt(S_square)
     beyond = float((C_ * S_).sum()) / norms
-    null_sd = math.sqrt(C_spread) * math.sqrt(S_spread) / math.sqrt((k - 1) * (k + 2) / 2) / norms
-    null = k * c * s / norms
+    variance = float((C_spreads / C_square * (S_spreads / S_square)).sum()) / ((k - 1) * (k + 2) / 2)
+    if variance == 0:
+        return replace(
+            UNDEFINED, undefined="C = WW' or S is a multiple of the identity in each group: there is nothing to align"
+        )
+    null = k * float((c * s).sum()) / norms
     # Turning S then changes alignment by no more than the interval over samples is rounded.
     if 1 - null <= ROUNDINGS * max(roundings):
         reason = "C = WW' and S are nearly multiples of the identity: there is nothing to align"
         return replace(UNDEFINED, undefined=reason)
+    null_sd = math.sqrt(variance)
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 
 
-def rotated_cosine(C: Tensor, S: Tensor) -> float:
+def rotated_cosine(C: Tensor, S: Tensor, groups: int = 1) -> float:
     """Return what cosine(NFM, AGOP) is with S turned at random: E<N, A> / (|N| sqrt(E|A|^2)), A = W'OSO'W.
 
     With t1 = tr S, c1 = tr C, c2 = |C|^2, b = |S'|^2 / ((k - 1)(k + 2)) and a = (t1^2 - 2 b k) / k^2:
     E<N, A> = t1 c2 / k and E|A|^2 = (a + b) c2 + b c1^2. For C a multiple of the identity this is sqrt(r / k), r =
     (tr S)^2 / |S|^2 the effective rank of S; for a W of low rank it is near 1. It lies below the mean of draws, by less
-    than 0.01 where W has many directions, by up to 0.2 where it has nearly one. NaN where C or S is 0.
+    than 0.01 where W has many directions, by up to 0.2 where it has nearly one. NaN where C or S is 0. Of a
+    convolution in groups, N and A have as many diagonal blocks, each turned within itself, and every term is a sum over
+    them.
 
     Args:
         C: WW', shape (k, k).
         S: Shape (k, k), symmetric and positive semidefinite.
+        groups: Diagonal blocks of both, outside of which they are 0.
 
     >>> round(rotated_cosine(torch.eye(4), torch.diag(torch.tensor([1.0, 0.0, 0.0, 0.0]))), 6)
     0.5
     """
-    k = len(C)
-    (c, C_), (s, S_) = _split(C), _split(S)
-    c1, c2 = k * c, k * c**2 + _square(C_)
-    b = _square(S_) / ((k - 1) * (k + 2)) if k > 1 else 0.0
+    k = len(C) // groups
+    (c, _, C_spreads), (s, _, S_spreads) = _split(C, groups), _split(S, groups)
+    c1, c2 = k * c, k * c**2 + C_spreads
+    b = S_spreads / ((k - 1) * (k + 2)) if k > 1 else torch.zeros_like(s)
     a = s**2 - 2 * b / k
-    square = (a + b) * c2 + b * c1**2
-    return min(1.0, s * math.sqrt(c2) / math.sqrt(square)) if square > 0 else math.nan
+    inner, square = float((s * c2).sum()), float(((a + b) * c2 + b * c1**2).sum())
+    return min(1.0, inner / math.sqrt(float(c2.sum())) / math.sqrt(square)) if square > 0 else math.nan
 
 
-def _split(M: Tensor) -> tuple[float, Tensor]:
-    """Return the mean eigenvalue of M, and M less that multiple of the identity, float64, in a unit of M's own."""
-    traceless = M.double() / unit_of(M)
-    level = float(traceless.diagonal().mean())
-    traceless.diagonal().sub_(level)
-    return level, traceless
+def _split(M: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each diagonal block's mean eigenvalue, the block less that multiple of the identity, and its square.
 
-
-def _square(M: Tensor) -> float:
-    return float((M * M).sum())
+    Everything is float64, in a unit of M's own.
+    """
+    traceless = diagonal_blocks(M.double() / unit_of(M), groups).clone()
+    diagonals = traceless.diagonal(dim1=1, dim2=2)
+    levels = diagonals.mean(1)
+    diagonals.sub_(levels[:, None])
+    return levels, traceless, (traceless * traceless).sum((1, 2))

@@ -94,7 +94,8 @@ class LayerMeasures:
 
     def aligned(self, weight: Weight, S: Tensor) -> Alignment:
         """Return the alignment of a weight of this layer and some S."""
-        return alignment(weight.C, S, torch.finfo(self.measured.layer.weight.dtype).eps)
+        layer = self.measured.layer
+        return alignment(weight.C, S, torch.finfo(layer.weight.dtype).eps, layer.groups)
 
     @property
     def varies(self) -> bool:

@@ -34,7 +34,7 @@ class Measured:
         layer: Its name, weight and place.
         sums: The sums it was measured by, by group of samples.
         S_centered: S of the centered AGOP W'SW (k x k, float64).
-        mean: Mean over rows of delta for each output (c x k, float64).
+        mean: Mean over rows of delta for each output (c x k, float64); see `Accumulator.moments` for groups.
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
         rounding: A few of its rows in another precision; None where that was not asked for, or cannot be had.
@@ -98,7 +98,7 @@ def measure(
         taken = _fitting(waiting, groups)
         waiting = waiting[len(taken) :]
         several: set[str] = set()  # layers to which a sample brings several rows
-        running = {layer.name: Accumulator(first[layer.name], groups, probes) for layer in taken}
+        running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
             for name, delta in sweep.deltas:
                 running[name].add(sweep.samples, sweep.column, sweep.signs, delta)

@@ -16,7 +16,14 @@ HANGS = 1e-3
 
 def note(layer: LayerMeasures) -> str:
     """Return what is undefined or unusual in a layer's row, in words; nothing where nothing is."""
-    about = (_on_values(layer), _on_rows(layer), _on_rounding(layer), _on_certainty(layer), _on_init(layer))
+    about = (
+        _on_groups(layer),
+        _on_values(layer),
+        _on_rows(layer),
+        _on_rounding(layer),
+        _on_certainty(layer),
+        _on_init(layer),
+    )
     return "; ".join(each for notes in about for each in notes)
 
 
@@ -30,6 +37,11 @@ def drowned(layer: LayerMeasures) -> str:
     if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
+
+
+def _on_groups(layer: LayerMeasures) -> list[str]:
+    groups = layer.measured.layer.groups
+    return [f"{groups} groups of channels: W, NFM and AGOP are block-diagonal"] if groups > 1 else []
 
 
 def _on_values(layer: LayerMeasures) -> list[str]:

@@ -14,7 +14,7 @@ from nfa.features.measuring import Measured, measure
 from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 from nfa.features.weight import unit_of
-from nfa.probe import BATCH_SIZE, Layer, Probe
+from nfa.probe import BATCH_SIZE, Layer, Probe, block_diagonal
 
 DRAWS = 20
 """Random rotations of dW's left vectors behind the null of the published numbers."""
@@ -51,7 +51,7 @@ def published_columns(
     change = _Change.of(dW)
     generator = torch.Generator().manual_seed(seed)
     found: list[tuple[float, float, float]] = []
-    for O in (None, *(random_directions(len(dW), len(dW), generator) for _ in range(DRAWS))):  # noqa: E741 (the paper's letter)
+    for O in (None, *(_rotation(len(dW), layer.groups, generator) for _ in range(DRAWS))):  # noqa: E741 (the paper's letter)
         own = (dW if O is None else O @ dW).to(layer.weight)
         with probe.replacing({layer.name: own}):
             (measured,) = measure(
@@ -69,6 +69,12 @@ def published_columns(
         drawn = torch.tensor(draws, dtype=torch.float64)
         columns |= {name: value, f"{name}_null": float(drawn.mean()), f"{name}_null_high": float(drawn.max())}
     return columns
+
+
+def _rotation(k: int, groups: int, generator: torch.Generator) -> Tensor:
+    """Return O, Haar on O(k); of a convolution in groups, within each of W's diagonal blocks."""
+    each = k // groups
+    return block_diagonal(torch.stack([random_directions(each, each, generator) for _ in range(groups)]))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine
 from nfa.features.weight import Weight
-from nfa.probe import Layer, Probe
+from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.signs import Signs
 
 ROWS = 32
@@ -45,22 +45,24 @@ class Rounding:
         delta: Of all rows and outputs, in the network's own dtype ((rows x outputs) x k, float64).
         delta_again: The same rows and outputs in float64; for a float64 network in float32.
         rows: Rows.
+        groups: Diagonal blocks of W, and of S.
     """
 
     weight: Tensor
     delta: Tensor
     delta_again: Tensor
     rows: int
+    groups: int = 1
 
     @property
     def S(self) -> Tensor:
         """Mean over rows of delta'delta in the network's own dtype (k x k, float64)."""
-        return self.delta.T @ self.delta / self.rows
+        return within_blocks(self.delta.T @ self.delta / self.rows, self.groups)
 
     @property
     def S_again(self) -> Tensor:
         """The same in the other precision."""
-        return self.delta_again.T @ self.delta_again / self.rows
+        return within_blocks(self.delta_again.T @ self.delta_again / self.rows, self.groups)
 
     @property
     def cosines(self) -> tuple[float, float]:
@@ -109,7 +111,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding]:
     except InputError:
         return {}
     return {
-        layer.name: Rounding(layer.weight, own[layer.name][0], again[layer.name][0], own[layer.name][1])
+        layer.name: Rounding(layer.weight, own[layer.name][0], again[layer.name][0], own[layer.name][1], layer.groups)
         for layer in layers
         if layer.name in own and layer.name in again
     }

@@ -61,7 +61,7 @@ def centered_alignment(layer: LayerMeasures) -> Columns:
 def similarities(layer: LayerMeasures) -> Columns:
     """NFM against the AGOP, beside S turned at random."""
     similar, correlated = layer.similarity
-    rotated = rotated_cosine(layer.weight.C, layer.measured.S)
+    rotated = rotated_cosine(layer.weight.C, layer.measured.S, layer.measured.layer.groups)
     return {"cosine": similar, "rotated_cosine": rotated, "pearson": correlated}
 
 

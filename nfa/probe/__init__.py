@@ -1,6 +1,7 @@
 """Attach to a network: every use of a weight, and backward sweeps over batches of rows."""
 
 from nfa.probe.activations import Activations, activations
+from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
 from nfa.probe.guard import untouched
 from nfa.probe.outputs import CHOICES, Select, select_outputs
 from nfa.probe.sweep import BATCH_SIZE, Layer, Probe, Sweep
@@ -14,6 +15,9 @@ __all__ = [
     "Select",
     "Sweep",
     "activations",
+    "block_diagonal",
+    "diagonal_blocks",
     "select_outputs",
     "untouched",
+    "within_blocks",
 ]

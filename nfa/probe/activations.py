@@ -69,9 +69,7 @@ def activations(
             outputs.append(f.detach())
             for name in layers:
                 # A weight used several times has the rows of all its uses.
-                found = [
-                    use.h.reshape(len(f), -1, use.h.shape[-1]) for use in uses if use.name == name and use.h is not None
-                ]
+                found = [probe.by_sample(use, use.h, len(f)) for use in uses if use.name == name and use.h is not None]
                 if not found:
                     raise InputError("layers", f"{name} sees no rows in the batch of sample {int(batch.samples.min())}")
                 rows[name].append(torch.cat(found, 1))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError, out_of_memory
+from nfa.probe.layout import Layout
 from nfa.probe.uses import Use
 
 
@@ -53,25 +54,26 @@ def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]]
     return [each for each in missing if float((nudged(frozenset([each])) - f).abs().max()) > 10 * again]
 
 
-def strays(f: Tensor, uses: Sequence[Use], sample: int) -> tuple[set[str], set[str]]:
-    """Find the layers that a gradient of one sample's outputs reaches, and those where it reaches another's rows.
+def reached(f: Tensor, uses: Sequence[Use], sample: int) -> list[Tensor | None]:
+    """Return for each use which rows a gradient of one sample's outputs reaches (... x 1); None where it has none.
 
     Args:
         f: The chosen outputs, n x c.
-        uses: Uses whose rows are n or a multiple of it.
+        uses: The uses.
         sample: The sample's place in the batch.
     """
     directions = torch.zeros_like(f)
     # Any numbers will do that do not cancel.
     directions[sample] = torch.linspace(1, 2, f.shape[1], dtype=f.dtype, device=f.device).square()
-    reached, strayed = set(), set()
-    for use, gradient in zip(uses, gradients(f, uses, directions, retain=True), strict=True):
-        if gradient is None:
-            continue
-        rows = use.delta(gradient).reshape(len(f), -1).nan_to_num().any(1)
-        if bool(rows.any()):
-            reached.add(use.name)
-        rows[sample] = False
-        if bool(rows.any()):
-            strayed.add(use.name)
-    return reached, strayed
+    found = gradients(f, uses, directions, retain=True)
+    return [
+        None if gradient is None else use.delta(gradient).nan_to_num().any(-1, keepdim=True)
+        for use, gradient in zip(uses, found, strict=True)
+    ]
+
+
+def strays(layout: Layout, rows: Tensor, n: int, sample: int) -> bool:
+    """Return whether a gradient of one sample's outputs reaches rows of another, where samples lie in a layout."""
+    by_sample = layout.arranged(rows, n).flatten(1).any(1)
+    by_sample[sample] = False
+    return bool(by_sample.any())

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfa.probe.maps import LinearMap, Reader, exchanged
+
 
 @dataclass(frozen=True)
-class Product:
-    """One way to read an operation as z = W h.
+class Product(LinearMap):
+    """A matrix product as z = W h.
 
     Args:
         rows: The tensor whose slices are h.
@@ -22,12 +25,15 @@ class Product:
         scale: What W is multiplied by.
     """
 
-    rows: Tensor
-    weight: Tensor
     transposed: bool
     h_axis: int = -1
     z_axis: int = -1
     scale: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Entries of a row."""
+        return int(self.rows.shape[self.h_axis])
 
     def upright(self) -> Tensor:
         """Return W, k x d, detached."""
@@ -36,22 +42,21 @@ class Product:
             weight = weight * self.scale
         return weight.T if self.transposed else weight
 
-    def instead(self, W: Tensor, arguments: Any) -> Any:
-        """Return an operation's arguments with another W (k x d) in the weight's place."""
+    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+        """Return the arguments with another W (k x d) in the weight's place."""
         W = W.to(self.weight.device, self.weight.dtype)
         if self.scale != 1:
             W = W / self.scale
-        return _exchanged(arguments, self.weight, W.T if self.transposed else W)
+        return exchanged(arguments, self.weight, W.T if self.transposed else W)
 
+    def h(self) -> Tensor:
+        """Return the rows with their d entries last."""
+        return self.rows.detach().movedim(self.h_axis, -1)
 
-def _exchanged(arguments: Any, old: Tensor, new: Tensor) -> Any:
-    if arguments is old:
-        return new
-    if isinstance(arguments, (list, tuple)):
-        return type(arguments)(_exchanged(each, old, new) for each in arguments)
-    if isinstance(arguments, dict):
-        return {key: _exchanged(each, old, new) for key, each in arguments.items()}
-    return arguments
+    @property
+    def gather(self) -> Callable[[Tensor], Tensor]:
+        """Delta is the gradient with its k entries last."""
+        return partial(torch.movedim, source=self.z_axis, destination=-1)
 
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
@@ -94,7 +99,7 @@ def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
             yield Product(found.rows, found.weight, found.transposed, _axis(of_rows, shared[0]), _axis(output, kept[0]))
 
 
-_OPERATIONS: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]], Iterator[Product]]] = {
+PRODUCTS: dict[Callable[..., Any], Reader] = {
     F.linear: _linear,
     torch.ops.aten.linear.default: _linear,
     torch.inner: lambda args, kwargs: _linear(args, kwargs | {"weight": kwargs.get("other")}),
@@ -113,20 +118,14 @@ _OPERATIONS: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]]
     torch.einsum: _einsum,
     torch.ops.aten.einsum.default: _einsum,
 }
+"""By operation.
 
-
-def products(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
-    """Yield the ways to read an operation as rows times a two-dimensional weight; none for most operations.
-
-    >>> x, W = torch.ones(3, 2), torch.ones(2, 5)
-    >>> [found.transposed for found in products(torch.matmul, (x, W), {})]
-    [True, False]
-    >>> [(found.h_axis, found.z_axis) for found in products(torch.einsum, ("nd,dk->kn", x, W), {})]
-    [(1, 0), (0, 1)]
-    """
-    read = _OPERATIONS.get(func)
-    if read is not None:
-        yield from read(args, kwargs)
+>>> x, W = torch.ones(3, 2), torch.ones(2, 5)
+>>> [found.transposed for found in PRODUCTS[torch.matmul]((x, W), {})]
+[True, False]
+>>> [(found.h_axis, found.z_axis) for found in PRODUCTS[torch.einsum](("nd,dk->kn", x, W), {})]
+[(1, 0), (0, 1)]
+"""
 
 
 def _either_side(left: Any, right: Any) -> Iterator[Product]:

@@ -25,8 +25,10 @@ from nfa.data.inputs import Inputs, leaves, map_inputs, taken
 from nfa.data.inputs import count as n_samples
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
-from nfa.probe.gradients import OverwrittenError, cut_off, gradients, strays
+from nfa.probe.blocks import within_blocks
+from nfa.probe.gradients import OverwrittenError, cut_off, gradients, reached, strays
 from nfa.probe.guard import untouched
+from nfa.probe.layout import FIRST, Layout, others
 from nfa.probe.outputs import Select, select_outputs
 from nfa.probe.signs import Along, Signs
 from nfa.probe.uses import Use, UseRecorder
@@ -54,11 +56,15 @@ class Layer:
         name: Of its weight, without ".weight".
         weight: W, k x d, detached, in the network's own memory.
         to_output: Linear layers from this one to the output, both counted.
+        groups: Diagonal blocks of W, each a map of its own with rows of its own: groups of a convolution's channels.
+        row_shape: The shape in which the d entries of a row lie in the network.
     """
 
     name: str
     weight: Tensor
     to_output: int
+    groups: int = 1
+    row_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Probe:
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
         self._stack = ExitStack()
         self._replaced: Mapping[str, Tensor] = {}
-        self._leading: dict[str, set[int]] = {}  # by name, rows of z along its first axis for one sample
+        self._layouts: dict[str, Layout] = {}  # by name, where the samples lie among its rows
+        self._leading: dict[str, set[int]] = {}  # by name, rows of z along the samples' axis for one sample
         self._dropped: dict[str, str] = {}  # layers that cannot be measured, and why
         self._unseen: set[str] = set()  # layers at which no sample has shown yet that its rows are its own
         self._last: UseRecorder | None = None
@@ -292,7 +299,7 @@ class Probe:
                 if gradient is not None and use.h is not None:
                     wide = torch.promote_types(gradient.dtype, torch.float32)
                     g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
-                    totals[use.name] += g.T @ h
+                    totals[use.name] += within_blocks(g.T @ h, use.groups)
             count += len(f)
         return {name: total / count for name, total in totals.items()}
 
@@ -335,7 +342,9 @@ class Probe:
         self._weights = Weights(self.net)
         self.n_outputs, self.layers = 0, []
         self._leading.clear()
+        self._layouts.clear()
         self._dropped.clear()
+        self._unseen.clear()
         with ExitStack() as watching:
             watching.enter_context(self._weights.watched())
             self._find_layers()
@@ -351,28 +360,57 @@ class Probe:
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         if not uses:
-            raise InputError("net", "it has no linear layer (no product of its inputs with a weight matrix)")
-        weights = {use.name: use.weight for use in uses}
-        self.layers = [Layer(name, weight, 0) for name, weight in weights.items()]
+            raise InputError(
+                "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
+            )
+        found_at = {use.name: use for use in uses}
+        self.layers = [Layer(name, use.weight, 0) for name, use in found_at.items()]
+        n = len(f)
+        reaching = [reached(f, uses, sample) for sample in range(n)] if n > 1 else []
+        for name in found_at:
+            self._find_layout(name, uses, reaching, n)
         for use in uses:
-            self._leading.setdefault(use.name, set()).add(max(1, use.shape[0] // len(f)))
-            self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // len(f))
-            if use.shape[0] == 0 or use.shape[0] % len(f) != 0:
-                self._drop(use.name, NOT_FIRST)
-        by_sample = [use for use in uses if use.name not in self._dropped]
-        self._unseen = {use.name for use in by_sample} if len(f) > 1 else set()
-        for sample in range(len(f)) if len(f) > 1 else ():
-            reached, strayed = strays(f, by_sample, sample)
-            self._unseen -= reached
-            for name in weights:
-                if name in strayed:
-                    self._drop(name, NOT_FIRST)
+            along = self._layouts[use.name].rows_along(use.shape, n)
+            self._leading.setdefault(use.name, set()).add(along or 1)
+            self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // n)
         found = gradients(f, uses, torch.ones_like(f))
         if len(f) > 1:
             self._check_alone(x, f)
         self._check_cut_off(x, None, 0, f, uses, found)
-        left = [name for name in weights if name not in self._dropped]
-        self.layers = [Layer(name, weights[name], len(left) - i) for i, name in enumerate(left)]
+        left = [use for name, use in found_at.items() if name not in self._dropped]
+        self.layers = [
+            Layer(use.name, use.weight, len(left) - i, use.groups, use.row_shape) for i, use in enumerate(left)
+        ]
+
+    def _find_layout(self, name: str, uses: list[Use], reaching: list[list[Tensor | None]], n: int) -> None:
+        """See where samples lie among a layer's rows: first, or else in a place that the gradients of each show.
+
+        Args:
+            name: The layer's.
+            uses: All uses.
+            reaching: By sample and use, the rows that a gradient of this sample's outputs reaches.
+            n: Samples.
+        """
+        own = [number for number, use in enumerate(uses) if use.name == name]
+        marks = [(sample, rows[i]) for sample, rows in enumerate(reaching) for i in own if rows[i] is not None]
+        marked = [(sample, rows) for sample, rows in marks if rows is not None and bool(rows.any())]
+        # Where a sample's gradients reach no row, nothing but samples that come first is believed.
+        known = len({sample for sample, _ in marked}) == n
+        axes = min(len(uses[i].shape) for i in own)
+        if n > 1 and not marked:
+            self._unseen.add(name)
+        for layout in (FIRST, *(others(axes) if known else ())):
+            if all(layout.rows_along(uses[i].shape, n) for i in own) and not any(
+                strays(layout, rows, n, sample) for sample, rows in marked
+            ):
+                self._layouts[name] = layout
+                return
+        self._layouts[name] = FIRST
+        self._drop(name, NOT_FIRST)
+
+    def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
+        """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""
+        return self._layouts[use.name].arranged(values, n)
 
     def _check_alone(self, x: Inputs, f: Tensor) -> None:
         """See that the first sample's outputs are its own."""
@@ -408,9 +446,10 @@ class Probe:
         for name, delta in deltas:
             reaching = delta.flatten(1).nan_to_num().any(1)
             if name in self._unseen and bool(reaching.any()):
-                reached, strayed = strays(f, [use for use in uses if use.name == name], int(reaching.nonzero()[0]))
+                sample, own = int(reaching.nonzero()[0]), [use for use in uses if use.name == name]
+                marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
                 self._unseen.discard(name)
-                if strayed or not reached:
+                if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
                     self._drop(name, NOT_FIRST)
 
     def _drop(self, name: str, kind: str) -> None:
@@ -469,11 +508,11 @@ class Probe:
     def _deltas(self, f: Tensor, uses: list[Use], found: tuple[Tensor | None, ...]) -> list[tuple[str, Tensor]]:
         deltas = []
         for use, gradient in zip(uses, found, strict=True):
-            if use.shape[0] not in (positions * len(f) for positions in self._leading[use.name]):
+            if self._layouts[use.name].rows_along(use.shape, len(f)) not in self._leading[use.name]:
                 self._drop(use.name, NOT_FIRST)
             if use.name in self._dropped:
                 continue
             delta = f.new_zeros(use.shape) if gradient is None else use.delta(gradient)
-            deltas.append((use.name, delta.reshape(len(f), -1, use.shape[-1])))
+            deltas.append((use.name, self.by_sample(use, delta, len(f))))
         # A layer may have been dropped at its second use.
         return [(name, delta) for name, delta in deltas if name not in self._dropped]

@@ -1,8 +1,8 @@
 """Find every use of a weight while a network runs, at the level of the operation.
 
 What makes a layer is z = W h + b with W a parameter, or computed from parameters alone, however it is written:
-`nn.Linear`, `F.linear`, a matrix product from either side, `einsum`, or the operators of an exported graph.
-Module classes play no part.
+`nn.Linear`, `F.linear`, a matrix product from either side, `einsum`, a convolution, or the operators of an exported
+graph. Module classes play no part.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,14 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
+from nfa.probe.attention import ATTENTION, unpacked
+from nfa.probe.convolutions import CONVOLUTIONS
+from nfa.probe.maps import LinearMap
 from nfa.probe.memory import Memories, handle
-from nfa.probe.products import Product, products
+from nfa.probe.products import PRODUCTS
 from nfa.probe.weights import DATA, Origin, Weights
+
+MAPS = PRODUCTS | CONVOLUTIONS
+"""How to read each operation that applies a weight to rows."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,9 @@ class Use:
         weight: W, k x d, whichever way round the network keeps it.
         shape: Shape of z with its k entries last: samples first.
         edge: Where in the graph the gradient with respect to z appears.
-        z_axis: The axis of z that holds the k entries in the network.
+        delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
+        groups: Diagonal blocks of W, each a map of its own.
+        row_shape: The shape in which the d entries of a row lie in the network.
         h: The rows, their d entries last, where the recorder keeps them.
     """
 
@@ -37,12 +46,10 @@ class Use:
     weight: Tensor
     shape: tuple[int, ...]
     edge: GradientEdge
-    z_axis: int
+    delta: Callable[[Tensor], Tensor]
+    groups: int
+    row_shape: tuple[int, ...]
     h: Tensor | None
-
-    def delta(self, gradient: Tensor) -> Tensor:
-        """Return a gradient with respect to z with its k entries last."""
-        return gradient.movedim(self.z_axis, -1)
 
 
 class UseRecorder(TorchFunctionMode):
@@ -79,6 +86,7 @@ class UseRecorder(TorchFunctionMode):
         self._written = Memories()  # what data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
+        self._part = ""  # of attention's packed weight
         self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
@@ -87,11 +95,15 @@ class UseRecorder(TorchFunctionMode):
     ) -> Any:
         """Run the operation; if it applies a weight to data, remember where z stands in the graph."""
         kwargs = kwargs or {}
+        if func is ATTENTION:
+            with self:
+                return unpacked(self._projected)(*args, **kwargs)
         out = kwargs.get("out")
         if isinstance(out, Tensor) and torch.is_grad_enabled():
             # torch computes no gradients with out=: what it would write is written afterwards.
             kwargs = {name: value for name, value in kwargs.items() if name != "out"}
-        product = next((found for found in products(func, args, kwargs) if self._is_layer(found)), None)
+        read = MAPS.get(func)
+        product = None if read is None else next((each for each in read(args, kwargs) if self._is_layer(each)), None)
         tensors = list(_tensors((args, kwargs)))
         origins = [self._origin(tensor) for tensor in tensors]
         origin = Origin.of(origins)
@@ -126,33 +138,44 @@ class UseRecorder(TorchFunctionMode):
                 tensor.detach_()
         self._drawn_in.clear()
 
-    def _is_layer(self, product: Product) -> bool:
+    def _projected(self, q: Tensor, k: Tensor, v: Tensor, W: Tensor, b: Tensor | None = None) -> list[Tensor]:
+        """Return queries, keys and values, each by its own third of the packed weight."""
+        found = []
+        biases = (None,) * 3 if b is None else b.chunk(3)
+        for self._part, rows, weight, bias in zip("qkv", (q, k, v), W.chunk(3), biases, strict=True):
+            found.append(F.linear(rows, weight, bias))
+        self._part = ""
+        return found
+
+    def _is_layer(self, product: LinearMap) -> bool:
         rows, weight = self._origin(product.rows), self._origin(product.weight)
         return bool(weight and weight.parameters) and (rows is None or rows is DATA or not rows.sure)
 
-    def _apply(self, product: Product, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _apply(
+        self, product: LinearMap, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         origin = self._origin(product.weight)
         assert origin is not None
         weight = product.upright()
-        name = self._weights.layer(origin.parameters, weight)
+        name = self._weights.layer(origin.parameters, weight, self._part)
         if name is not None and name in self._replaced:
             weight = self._replaced[name]
-            args, kwargs = product.instead(weight, (args, kwargs))
+            args, kwargs = product.instead(name, weight, (args, kwargs))
         if name is None or (self.wanted is not None and name not in self.wanted):
             return func(*args, **kwargs)
-        h = product.rows.detach().movedim(product.h_axis, -1)
-        if h.shape[-1] != weight.shape[1]:
-            raise InputError("data", f"{h.shape[-1]} features reach layer {name}, which takes {weight.shape[1]}")
+        if product.width != weight.shape[1]:
+            raise InputError("data", f"{product.width} features reach layer {name}, which takes {weight.shape[1]}")
         # A copy, since the network may write to its rows later on.
-        kept = h.clone() if self._keep_rows else None
+        kept = product.h().clone() if self._keep_rows else None
         z = self._in_graph(func(*args, **kwargs))
         if not z.requires_grad:
             # What the network computes under no_grad has no gradient to measure.
             self._weights.use_otherwise(origin.parameters, "no_grad")
             return z
         self._weights.use(origin.parameters)
-        shape = tuple(z.detach().movedim(product.z_axis, -1).shape)
-        self.uses.append(Use(name, weight, shape, get_gradient_edge(z), product.z_axis, kept))
+        shape = tuple(product.gather(z.detach().to("meta")).shape)
+        edge = get_gradient_edge(z)
+        self.uses.append(Use(name, weight, shape, edge, product.gather, product.groups, product.row_shape, kept))
         return z + _nudge(z) if len(self.uses) - 1 in self._nudged else z
 
     def _origin(self, tensor: Tensor) -> Origin | None:

@@ -126,8 +126,13 @@ class Weights:
         name = self._at.get(where) if (where := region(tensor)) is not None else None
         return None if name is None else Origin((name,))
 
-    def layer(self, parameters: Parameters, weight: Tensor) -> str | None:
+    def layer(self, parameters: Parameters, weight: Tensor, part: str = "") -> str | None:
         """Return the name of the layer with a weight W (k x d) that is made of these parameters.
+
+        Args:
+            parameters: Their names.
+            weight: W.
+            part: Which part of attention's packed weight it is: "q", "k" or "v".
 
         Returns:
             None for a layer that no sample of the first pass went through.
@@ -136,6 +141,8 @@ class Weights:
             InputError: W was another matrix in the first pass.
         """
         base = self._base(parameters)
+        if part:
+            base = base.removesuffix("in_proj_weight") + part
         known = self._layers.get(base, {})
         for name, seen in known.items():
             if seen.is_(weight):

@@ -143,3 +143,30 @@ def test_a_random_weight_is_no_multiple_of_the_identity(k):
     W = torch.randn(k, 20_000, generator=torch.Generator().manual_seed(0))
     S = torch.from_numpy(weight_and_S(k, k, 1, 3)[1])
     assert alignment(W @ W.T, S).undefined == ""
+
+
+def test_blocks_are_turned_within_themselves():
+    blocks = [weight_and_S(4, 6, 3, 2, seed) for seed in (1, 2, 3)]
+    W, S = (torch.block_diag(*(torch.from_numpy(block[i]) for block in blocks)) for i in (0, 1))
+    C = (W @ W.T).numpy()
+    turned = np.zeros((DRAWS, 12, 12))
+    for number, (_, each) in enumerate(blocks):
+        Q, place = haar(4, seed=number), slice(4 * number, 4 * number + 4)
+        turned[:, place, place] = Q @ each @ Q.transpose(0, 2, 1)
+    found = alignment(W @ W.T, S, groups=3)
+    cosines = (turned * C).sum((1, 2)) / np.linalg.norm(C) / np.linalg.norm(S)
+    assert found.value == pytest.approx((C * S.numpy()).sum() / np.linalg.norm(C) / np.linalg.norm(S))
+    assert found.null == pytest.approx(cosines.mean(), abs=4 * cosines.std() / math.sqrt(DRAWS))
+    assert found.null_sd == pytest.approx(cosines.std(), rel=0.05)
+    inner, squares = (turned * (C @ C)).sum((1, 2)), np.einsum("nij,jk,nkl,li->n", turned, C, turned, C, optimize=True)
+    expected = inner.mean() / np.linalg.norm(C) / math.sqrt(squares.mean())
+    assert rotated_cosine(W @ W.T, S, groups=3) == pytest.approx(expected, rel=0.02)
+
+
+def test_blocks_with_nothing_to_align():
+    S = torch.diag(torch.arange(1.0, 5.0)).double()
+    assert alignment(S, S, groups=4).undefined.startswith("one unit in each group")
+    level = torch.block_diag(torch.eye(2), 2 * torch.eye(2)).double()
+    assert alignment(level, S, groups=2).undefined.startswith("C = WW' is a multiple of the identity in each group")
+    first, second = torch.diag(torch.tensor([1.0, 2.0, 1.0, 1.0])), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0]))
+    assert "identity in each group" in alignment(first, second, groups=2).undefined

@@ -231,26 +231,26 @@ def test_kinds_that_are_no_linear_layers_are_named():
     class Mixed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.rnn = nn.Conv1d(4, 4, 3, padding=1), nn.GRU(4, 4, batch_first=True)
+            self.rnn = nn.GRU(4, 4, batch_first=True)
             self.pair, self.attention = nn.Bilinear(4, 4, 4), nn.MultiheadAttention(4, 2, batch_first=True)
-            self.normed = parametrizations.weight_norm(nn.Conv1d(4, 4, 1))
+            self.table = nn.Embedding(3, 4)
             self.head = nn.Linear(4, 2)
 
         def forward(self, x):
-            h = self.normed(self.conv(x.mT)).mT
+            h = x + self.table((x[..., 0] > 0).long())
             h = self.rnn(h)[0]
             h = self.attention(h, h, h)[0]
             return self.head(self.pair(h, h).mean(1))
 
     audit = nfa.audit(Mixed(), gaussian(6 * 5, 4, dtype=torch.float32).reshape(6, 5, 4))
-    assert [layer["name"] for layer in audit] == ["head"]
+    assert [layer["name"] for layer in audit] == [
+        *(f"attention.{part}" for part in ("q", "k", "v", "out_proj")),
+        "head",
+    ]
     assert {skip["name"]: skip["kind"] for skip in audit.skipped} == {
-        "conv": "Conv1d",
         "rnn": "GRU",
         "pair": "Bilinear",
-        "attention": "MultiheadAttention",
-        "attention.out_proj": "NonDynamicallyQuantizableLinear",
-        "normed": "ParametrizedConv1d",
+        "table": "Embedding",
     }
 
 

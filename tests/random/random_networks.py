@@ -19,9 +19,10 @@ COMPARE = '''
 def measured_by_hand():
     """By layer: W and S from `plain`, and the rows."""
     P = {name: value.detach().double() for name, value in net.state_dict().items()}
-    sites = []
+    sites, blocks = [], {}
 
-    def tap(name, W, h):
+    def tap(name, W, h, groups=1):
+        blocks[name] = torch.block_diag(*[torch.ones(len(W) // groups, len(W) // groups)] * groups)
         zero = torch.zeros(*h.shape[:-1], len(W), dtype=torch.float64, requires_grad=True)
         sites.append((name, W.detach(), zero))
         return h @ W.T + zero
@@ -40,7 +41,7 @@ def measured_by_hand():
             if column == 0:
                 rows[name] = rows.get(name, 0) + len(D)
                 weights[name] = W
-    return {name: (weights[name], S[name] / rows[name], rows[name]) for name in S}
+    return {name: (weights[name], S[name] * blocks[name] / rows[name], rows[name]) for name in S}
 
 
 def compare():
@@ -269,6 +270,8 @@ class Writer:
             "loose",
             "detached",
             "experts",
+            "convolution",
+            "convolution",
         ]
         kind = r.choice(kinds)
         if kind == "experts" and self.T is not None:
@@ -316,6 +319,8 @@ class Writer:
                 f"{z} = (tap('{m}', P['{m}.weight'], {h}) + P['{m}.bias'])" + way.replace("_(", "("),
             )
             return z, k
+        if kind == "convolution":
+            return z, self.convolution(h, d, k, z)
         if kind == "loose":
             self.layer(h, d, k, z)
             return h, d
@@ -338,6 +343,36 @@ class Writer:
             f" for m in ('{one}', '{two}')))",
         )
         return z, k
+
+    def convolution(self, h, d, k, z):
+        """A convolution over positions, or over the entries of a row; returns its width."""
+        r, m, q = self.r, self.fresh(), self.r.choice([1, 2, 3])
+        W, made = f"P['{m}.weight']", f"self.{m} = nn.%s, bias=False)"
+        if self.T is None:
+            self.made.append(made % f"Conv1d(1, {k}, {q}")
+            rows = f"{h}.unfold(1, {q}, 1)"
+            self.line(
+                f"{z} = self.{m}({h}[:, None]).sin().mean(-1)",
+                f"{z} = tap('{m}', {W}.flatten(1), {rows}).sin().mean(1)",
+            )
+            return k
+        way = r.choice(["same", "dilated", "depthwise", "groups", "transposed"])
+        if way == "transposed":
+            self.made.append(made % f"ConvTranspose1d({d}, {k}, 3, padding=1")
+            patches = f"tap('{m}', {W}.flatten(1).T, {h}).unflatten(-1, ({k}, 3))"
+            self.line(
+                f"{z} = self.{m}({h}.mT).mT",
+                f"{z} = {patches}; {z} = sum(F.pad({z}[..., j], (0, 0, j, 2 - j)) for j in range(3))[:, 1:-1]",
+            )
+            return k
+        step = 2 if way == "dilated" else 1
+        groups = {"depthwise": d, "groups": 2 if d % 2 == 0 else 1}.get(way, 1)
+        k = 2 * d if groups > 1 else k
+        self.made.append(made % f"Conv1d({d}, {k}, 3, padding='same', dilation={step}, groups={groups}")
+        patches = f"F.pad({h}, (0, 0, {step}, {step})).unfold(1, {2 * step + 1}, 1)[..., ::{step}].flatten(2)"
+        kernels = f"torch.block_diag(*{W}.unflatten(0, ({groups}, -1)).flatten(2))"
+        self.line(f"{z} = self.{m}({h}.mT).mT", f"{z} = tap('{m}', {kernels}, {patches}, {groups})")
+        return k
 
     def program(self):
         r, d = self.r, self.r.randint(3, 6)

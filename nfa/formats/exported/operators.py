@@ -34,9 +34,9 @@ all amax amin any argmax argmin cumsum linalg_vector_norm logsumexp max mean min
 """
 _LAYERS = """
 _adaptive_avg_pool2d _fused_rms_norm _native_batch_norm_legit_no_training _weight_norm _weight_norm_interface
-adaptive_avg_pool1d adaptive_avg_pool2d avg_pool1d avg_pool2d batch_norm conv1d conv2d conv3d convolution embedding
-group_norm instance_norm layer_norm max_pool1d max_pool2d max_pool2d_with_indices native_group_norm native_layer_norm
-rms_norm
+adaptive_avg_pool1d adaptive_avg_pool2d avg_pool1d avg_pool2d batch_norm conv1d conv2d conv3d conv_transpose1d
+conv_transpose2d conv_transpose3d convolution embedding group_norm instance_norm layer_norm max_pool1d max_pool2d
+max_pool2d_with_indices native_group_norm native_layer_norm rms_norm
 """
 
 FUNCTIONS = frozenset(f"{_ELEMENTWISE} {_ACTIVATIONS} {_PRODUCTS} {_SHAPES} {_REDUCTIONS} {_LAYERS}".split())

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from damage import assert_survives
+from helpers import assert_same_table
 from same import assert_same_audit, randomised
 from torch import nn
 
@@ -275,13 +276,20 @@ def test_many_damaged_files(tmp_path):
     fuzz(tmp_path, 3000, 1)
 
 
-def test_what_is_passed_over_has_the_name_of_its_class(tmp_path):
+def test_convolutions_are_layers(tmp_path):
     net = randomised(nn.Sequential(nn.Conv2d(1, 2, (1, 2)), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)))
     pictures = ROWS.reshape(40, 1, 2, 3)
     for decomposed in (False, True):
         model = nfa.load(exported(tmp_path / "net.pt2", net, pictures[:2], BATCH, decomposed))
-        assert nfa.audit(model.net, pictures).skipped == [{"name": "0", "kind": "Conv2d"}]
+        assert_same_table(nfa.audit(model.net, pictures), nfa.audit(net, pictures))
         copy.deepcopy(model.net)(pictures)
+
+
+def test_what_is_passed_over_has_the_name_of_its_class(tmp_path):
+    net = randomised(nn.Sequential(nn.LayerNorm((2, 3)), nn.Flatten(), nn.Linear(6, 3)))
+    rows = ROWS.reshape(40, 2, 3)
+    model = nfa.load(exported(tmp_path / "net.pt2", net, rows[:2], BATCH))
+    assert nfa.audit(model.net, rows).skipped == [{"name": "0", "kind": "LayerNorm"}]
 
 
 class Encoder(nn.Module):

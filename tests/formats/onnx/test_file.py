@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers import gaussian
+from helpers import assert_same_table, gaussian
 from onnx import TensorProto, helper
 from onnx_files import TWO_LAYERS, TWO_WEIGHTS, Nested, draw, exported, node, same_tables, two_layers, written
 from torch import nn
@@ -80,18 +80,18 @@ def test_a_module_used_twice_is_one_layer(tmp_path):
         same_tables(net, nfa.load(exported(net, (3, 6), tmp_path / f"{dynamo}.onnx", dynamo)), rows)
 
 
-def test_convolutions_are_passed_over_by_name(tmp_path):
+def test_convolutions_are_layers(tmp_path):
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 2, bias=False),
-        nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4),
     ).eval()  # fmt: skip
     rows = gaussian(40, 64, dtype=torch.float32).reshape(40, 1, 8, 8)
     for dynamo in (True, False):
         model = nfa.load(exported(net, (1, 8, 8), tmp_path / f"{dynamo}.onnx", dynamo))
         same_tables(net, model, rows)
-        skipped = nfa.audit(model.net, rows.flatten(1)).skipped
-        assert {each["kind"] for each in skipped} == {"Conv"}
-        assert "0" in {each["name"] for each in skipped}
+        audit = nfa.audit(model.net, rows.flatten(1))
+        assert [layer["rows"] for layer in audit] == [40 * 64, 40 * 9, 40, 40]
+        assert not audit.skipped
 
 
 def test_weights_named_by_the_file_and_by_nobody(tmp_path):
@@ -346,3 +346,15 @@ def test_a_transformer_encoder(dynamo, tmp_path):
     torch.testing.assert_close(model.net(rows), net(rows), rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match=r"is fixed to a batch of 2, .* export it with a dynamic batch axis$"):
         nfa.load(exported(net, (3, 8), tmp_path / "net.onnx", dynamo, symbolic=False))
+
+
+def test_dense_layers_written_as_convolutions(tmp_path):
+    W1, W2 = gaussian(8, 4, dtype=torch.float32).numpy(), gaussian(2, 8, 2, dtype=torch.float32).numpy()
+    nodes = [node("Conv", "x W1", "a"), node("Relu", "a", "b"), node("Conv", "b W2", "c"), node("Flatten", "c", "y")]
+    constants = {"W1": W1.reshape(8, 1, 1, 4), "W2": W2.reshape(2, 8, 1, 1)}
+    rows = gaussian(64, 4, dtype=torch.float32)
+    audit = nfa.audit(nfa.load(written(tmp_path / "a.onnx", nodes, constants, ["n", 1, 1, 4])), rows)
+    dense = nn.Sequential(nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 2, bias=False))
+    for number, W in ((0, W1), (2, W2)):
+        dense[number].weight.data = torch.from_numpy(W)
+    assert_same_table(audit, nfa.audit(dense, rows), names=False)

@@ -1,0 +1,49 @@
+"""Where the samples lie among a layer's rows: first as a rule, second where a network puts time first."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An axis of z along which the samples lie.
+
+    Args:
+        axis: The axis.
+        fastest: Whether, where it holds several rows of each sample, neighbours are of different samples.
+    """
+
+    axis: int = 0
+    fastest: bool = False
+
+    def arranged(self, values: Tensor, n: int) -> Tensor:
+        """Return values of every row (... x k) as n x (rows of a sample) x k.
+
+        >>> import torch
+        >>> Layout(0, fastest=True).arranged(torch.arange(4)[:, None], 2).tolist()
+        [[[0], [2]], [[1], [3]]]
+        """
+        parts = (-1, n) if self.fastest else (n, -1)
+        rows = math.prod(values.shape[:-1]) // n
+        by_sample: Tensor = values.unflatten(self.axis, parts).movedim(self.axis + self.fastest, 0)
+        return by_sample.reshape(n, rows, values.shape[-1])
+
+    def rows_along(self, shape: Sequence[int], n: int) -> int | None:
+        """Return the rows that each of n samples has along the axis; None where their number differs."""
+        size = shape[self.axis] if self.axis < len(shape) - 1 else 0
+        return size // n if size > 0 and size % n == 0 else None
+
+
+FIRST = Layout()
+"""Samples come first."""
+
+
+def others(axes: int) -> Iterator[Layout]:
+    """Yield the layouts of a z with so many axes in which samples do not come first."""
+    yield Layout(0, fastest=True)
+    for axis in range(1, axes - 1):
+        yield Layout(axis)
+        yield Layout(axis, fastest=True)

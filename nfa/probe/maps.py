@@ -1,0 +1,80 @@
+"""What a layer is: an operation that applies one linear map, z = W h, at every row h."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LinearMap(ABC):
+    """One way to read an operation as z = W h.
+
+    Args:
+        rows: The tensor whose parts are h.
+        weight: The tensor that W is made of.
+    """
+
+    rows: Tensor
+    weight: Tensor
+
+    @property
+    def groups(self) -> int:
+        """Diagonal blocks of W, each of which is a map of its own, with rows of its own."""
+        return 1
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape in which the d entries of a row lie in the network."""
+        return (self.width,)
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Entries of a row h, as the rows have it."""
+
+    @abstractmethod
+    def upright(self) -> Tensor:
+        """Return W, k x d, detached."""
+
+    @abstractmethod
+    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+        """Return an operation's arguments with another W (k x d) in the weight's place.
+
+        Args:
+            name: What messages call the layer.
+            W: Shape (k, d).
+            arguments: The operation's, among which `weight` is.
+
+        Raises:
+            InputError: the operation cannot apply this W.
+        """
+
+    @abstractmethod
+    def h(self) -> Tensor:
+        """Return the rows, detached, with their d entries last."""
+
+    @property
+    @abstractmethod
+    def gather(self) -> Callable[[Tensor], Tensor]:
+        """What turns a gradient with respect to the operation's result into delta, with its k entries last.
+
+        It keeps no tensor alive.
+        """
+
+
+Reader = Callable[[tuple[Any, ...], dict[str, Any]], Iterator[LinearMap]]
+"""Yields the ways to read a call with these arguments as a linear map."""
+
+
+def exchanged(arguments: Any, old: Tensor, new: Tensor) -> Any:
+    """Return arguments, however nested, with one tensor in another's place."""
+    if arguments is old:
+        return new
+    if isinstance(arguments, (list, tuple)):
+        return type(arguments)(exchanged(each, old, new) for each in arguments)
+    if isinstance(arguments, dict):
+        return {key: exchanged(each, old, new) for key, each in arguments.items()}
+    return arguments
