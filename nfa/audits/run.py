@@ -16,7 +16,6 @@ from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_v
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
-from nfa.data.inputs import map_inputs
 from nfa.features.columns import ALWAYS, ON_REQUEST
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
@@ -174,7 +173,6 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
         return rows
     forward, few = settings.forward(model, rows), rows.measured.first(2)
     with untouched(forward.net):
-        forward.settle(map_inputs(torch.clone, few))
         n_outputs = forward.width(few)
     return rows.with_targets(model, n_outputs)
 
@@ -237,13 +235,11 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
 
 
 @contextmanager
-def _blamed(init: Forward | None, net: Forward) -> Iterator[None]:
+def _blamed(init: Forward, net: Forward) -> Iterator[None]:
     """Blame the init for what goes wrong within: the network itself has taken the same rows."""
     try:
         yield
     except InputError as error:
-        if init is None:
-            raise
         expected = {name: weight.shape for name, weight in net.net.named_parameters()}
         for name, weight in init.net.named_parameters():
             if weight.ndim > 1 and weight.shape != expected.get(name, weight.shape):
