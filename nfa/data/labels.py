@@ -87,6 +87,40 @@ class Targets:
             raise InputError("y", f"holds the label {unknown[0]!r}, which {which}")
         return codes
 
+    def alike(self, y: Any, n: int, answers: Answers) -> NDArray[Any]:
+        """Return other targets of the kind that was read here: labels (n,), or numbers of the same columns, float64.
+
+        Labels that were not read here are no error; text beside numbers is, as none of it could be right.
+
+        Args:
+            y: Labels or numbers.
+            n: How many there should be.
+            answers: What is known of the network's outputs.
+
+        Raises:
+            InputError: another number of targets, of another kind or of other columns; or as `read_targets`.
+
+        >>> read_targets(["b", "a"], Answers(2)).alike([0, 1], 2, Answers(2))
+        Traceback (most recent call last):
+        ...
+        nfa.common.errors.InputError: y: holds the labels 0, 1, but fit saw 'a', 'b'
+        """
+        values = target_array(y)
+        if len(values) != n:
+            raise InputError("y", f"{len(values)} targets, but X has {n} rows")
+        if not self.are_classes:
+            numbers, expected = as_numbers(values).astype(np.float64), self.values.shape[1:]
+            if column_of(numbers).shape[1:] != column_of(self.values).shape[1:]:
+                raise InputError("y", f"shape {values.shape}, expected {('n', *expected)} as in fit")
+            return numbers.reshape(n, *expected)
+        found = read_targets(values, answers)
+        if not found.are_classes:
+            raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
+        if (found.values.dtype.kind == "U") != (self.values.dtype.kind == "U"):
+            here, there = (few([repr(each) for each in np.unique(of.values).tolist()]) for of in (found, self))
+            raise InputError("y", f"holds the labels {here}, but fit saw {there}")
+        return found.values
+
 
 def read_targets(y: Any, answers: Answers) -> Targets:
     """Return what targets are beside a network's outputs: classes with their outputs, or numbers.
@@ -199,6 +233,11 @@ def out_of_range(low: int, high: int, n_classes: int) -> InputError:
         f"classes {low} to {high}, but the network has outputs 0 to {n_classes - 1} "
         "(classes= says which output is whose)",
     )
+
+
+def several_positions(positions: int) -> InputError:
+    """Return what to raise at classes beside a network that answers more than once for each sample."""
+    return InputError("y", f"a class for each sample, but the network answers at {positions} positions")
 
 
 def order_in_words(names: Iterable[Any]) -> str:

@@ -114,8 +114,13 @@ class Forward:
         return f
 
     def width(self, inputs: Inputs) -> int:
-        """Return the number of outputs c, from a few samples."""
+        """Return the number of outputs c, found out on a few samples; a sequence has c at each of its positions.
+
+        Raises:
+            InputError: as `settle`.
+        """
         with torch.no_grad():
+            self.settle(map_inputs(torch.clone, inputs))
             f = self(map_inputs(torch.clone, inputs))
         return f.shape[-1] if f.ndim > 1 else 1
 

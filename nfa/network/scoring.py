@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
-from nfa.data.labels import class_labels, decoded, out_of_range, thresholds
+from nfa.data.labels import class_labels, decoded, out_of_range, several_positions, thresholds
 from nfa.data.samples import as_samples
 from nfa.data.targets import target_array
 from nfa.network.forward import Forward
@@ -88,10 +88,10 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
     """
     if not isinstance(net, Forward):
         model = net if isinstance(net, Model) else Model(net, type(net).__name__)
-        net, data = Forward(model), prepare(model, data)[0] if isinstance(net, Model) else data
-        samples = as_samples(data)
-        net.settle(map_inputs(lambda x: x[:2].clone(), samples.first(2)))
-        data = encoded(model, data, net.width(samples.first(2)))[0]
+        if isinstance(net, Model):
+            data = prepare(model, data)[0]
+        net = Forward(model)
+        data = encoded(model, data, net.width(as_samples(data).first(2)))[0]
     forward = net
     tally: _Tally | None = None
     with torch.no_grad():
@@ -171,7 +171,7 @@ class _Tally:
             return
         classes = torch.from_numpy(labels.astype(np.int64))
         if positions > 1:
-            raise InputError("y", f"a class for each sample, but the network answers at {positions} positions")
+            raise several_positions(positions)
         largest = len(self.counts) - 1
         if int(classes.max()) > largest or int(classes.min()) < 0:
             raise out_of_range(int(classes.min()), int(classes.max()), largest + 1)

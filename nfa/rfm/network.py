@@ -20,13 +20,14 @@ from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import bars
 from nfa.common.shown import few
-from nfa.data.labels import Targets, read_targets
+from nfa.data.labels import Answers, Targets, read_targets
+from nfa.data.samples import as_samples
 from nfa.data.targets import label_name
 from nfa.formats.loading import load
 from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
-from nfa.probe import Activations, Layer, Probe, activations
+from nfa.probe import Activations, Layer, Probe, activations, untouched
 
 FEW = 8
 """Samples that tell whether a network is a plain chain."""
@@ -124,21 +125,43 @@ class Network:
         with bars(self.bars):
             return audit(self.model.bare(), inputs, before, outputs, layers=layers, seed=seed, name=self.model.name)
 
-    def targets(self, y: Any, probe: Probe) -> tuple[Targets, list[str]]:
+    def answers(self, inputs: Any) -> Answers:
+        """Return what is known of the network's outputs, which are counted on a few prepared inputs.
+
+        Raises:
+            InputError: the network cannot take them.
+        """
+        with untouched(self._forward.net):
+            return self.model.answers(self._forward.width(as_samples(inputs).first(2)))
+
+    def read_targets(self, y: Any, inputs: Any) -> Targets:
+        """Return targets as they are read beside the network's outputs.
+
+        Args:
+            y: Labels or numbers.
+            inputs: Prepared inputs.
+
+        Raises:
+            InputError: another number of targets than inputs; or as `read_targets`.
+        """
+        found, n = read_targets(y, self.answers(inputs)), as_samples(inputs).n
+        if len(found.values) != n:
+            raise InputError("y", f"{len(found.values)} targets, but X has {n} rows")
+        return found
+
+    def targets(self, y: Any, inputs: Any) -> tuple[Targets, list[str]]:
         """Return targets as they are read beside the network's outputs, and sentences on them.
 
         Labels that the network does not know are allowed; text has to be told to outputs.
 
         Args:
             y: Labels or numbers.
-            probe: An entered probe of the samples.
+            inputs: Prepared inputs.
 
         Raises:
             InputError: another number of targets than samples; text that cannot be told; or as `read_targets`.
         """
-        found = read_targets(y, self.model.answers(probe.n_outputs))
-        if len(found.values) != probe.samples.n:
-            raise InputError("y", f"{len(found.values)} targets, but X has {probe.samples.n} rows")
+        found = self.read_targets(y, inputs)
         if found.order is None:
             return found, []
         if found.refusal is not None and found.values.dtype.kind == "U" and self.model.classes is None:

@@ -1,5 +1,6 @@
 """The door from a network: what it takes, what it refuses, and what it says of a layer's rows."""
 
+import numpy as np
 import pytest
 import torch
 from helpers import gaussian
@@ -59,3 +60,56 @@ def test_a_copy_does_not_follow_the_network():
         net[0].weight.neg_()
     assert torch.equal(copied.run(inputs).outputs, before)
     assert not torch.equal(network.run(inputs).outputs, before)
+
+
+TEXT = np.where(LABELS, "yes", "no")
+
+
+@pytest.mark.parametrize("door", [LayerwiseRFM.from_network, DeepRFM.from_network])
+@pytest.mark.parametrize(
+    ("fitted", "y", "message"),
+    [
+        (TEXT, LABELS.long(), "y: holds the labels 0, 1, but fit saw 'no', 'yes'"),
+        (LABELS.long(), TEXT, "y: holds the labels 'no', 'yes', but fit saw 0, 1"),
+        (TEXT, ROWS[:, 0], r"y: float64 of shape \(20,\), but fit saw classes"),
+        (ROWS[:, :2], ROWS, r"y: shape \(20, 3\), expected \('n', 2\) as in fit"),
+        (ROWS[:, :2], TEXT, "y: holds the labels no, yes, but mse needs numbers"),
+        (TEXT, TEXT[:5], "y: 5 targets, but X has 20 rows"),
+    ],
+)
+def test_scores_hold_targets_to_the_kind_that_was_fitted(fitted, y, message, door):
+    model = door(NET, ROWS, fitted, features="nfm")
+    assert model.score(ROWS, fitted) <= 1
+    with pytest.raises(InputError, match=f"^{message}"):
+        model.score(ROWS, y)
+
+
+@pytest.mark.parametrize("door", [LayerwiseRFM.from_network, DeepRFM.from_network])
+def test_labels_that_fit_did_not_see_are_wrong_answers(door):
+    model = door(NET, ROWS, TEXT, features="nfm")
+    right = (model.predict(ROWS)[LABELS] == "yes").sum()
+    assert model.score(ROWS, np.where(LABELS, "yes", "never")) == pytest.approx(right / 20)
+
+
+def positions(ending):
+    """A network with two outputs at each of three positions."""
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 6), nn.Unflatten(1, ending)).double()
+
+
+def test_outputs_are_counted_as_the_audit_counts_them():
+    net, beyond = positions((3, 2)), torch.arange(20) % 4
+    assert Network(net).answers(ROWS).n_outputs == 2
+    model = LayerwiseRFM.from_network(net, ROWS, beyond, features="nfm")
+    assert model.targets_.refusal.problem.startswith("classes 0 to 3, but the network has outputs 0 to 1")
+    table = LayerwiseRFM.from_network(net, ROWS, LABELS, features="nfm").score_frame(ROWS, LABELS)
+    assert table["note"].str.contains("a class for each sample, but the network answers at 3 positions").all()
+    with pytest.raises(InputError, match=r"^y: a class for each sample, but the network answers at 3 positions"):
+        DeepRFM.from_network(net, ROWS, LABELS, features="nfm")
+    flat = LayerwiseRFM.from_network(positions((1, 6)), ROWS, LABELS, features="nfm").score_frame(ROWS, LABELS)
+    assert flat["network_error"].notna().all()
+
+
+def test_real_targets_that_are_not_as_many_as_the_outputs_have_no_score():
+    model = DeepRFM.from_network(NET, ROWS, ROWS, features="nfm")
+    with pytest.raises(InputError, match=r"^y: 3 real targets, but the network has 2 outputs"):
+        model.score(ROWS, ROWS)

@@ -202,7 +202,7 @@ def random_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     with network.probe(asked.inputs) as probe:
         check_chain(probe)
         starts = weight_starts(probe, asked.features, asked.power, asked.audit)
-        targets, said = network.targets(asked.y, probe)
+        targets, said = network.targets(asked.y, asked.inputs)
         rows = activations(probe, list(starts)).rows
         widths = [layer.weight.shape[1] for layer in probe.layers[1:]]
     kind = DeepRFMClassifier if targets.are_classes else DeepRFMRegressor

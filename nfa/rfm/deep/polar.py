@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import r2_score
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.data.labels import decoded, threshold_of
-from nfa.data.targets import target_array
+from nfa.data.labels import Targets, decoded, several_positions, threshold_of
 from nfa.network.model import with_ending
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.base import TRANSPORTS, DeepRFM, Request
@@ -20,7 +19,6 @@ from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.single import SingleRFM
-from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.network import Network, single_rows, unusual_layers
 from nfa.rfm.start import WeightStart, weight_starts
 
@@ -84,12 +82,13 @@ class PolarRFM(DeepRFM):
     def __init__(
         self,
         network: Network,
+        targets: Targets,
         layers: list[PolarLayer],
         head: SingleRFM | NetworkHead,
         collapse: pd.DataFrame,
         notes: list[str],
     ) -> None:
-        self._network = network
+        self._network, self._targets = network, targets
         self.layers_, self.head_, self.collapse_, self.notes_ = layers, head, collapse, notes
 
     def __repr__(self) -> str:
@@ -118,11 +117,13 @@ class PolarRFM(DeepRFM):
     def score(self, X: Any, y: Any) -> float:
         """Return the share of right labels, or R^2 for real targets."""
         found = self.predict(X)
-        if self.classes_ is None:
-            return float(r2_score(as_host(y), found))
-        labels = np.asarray(as_host(y))
-        one_hot = labels.ndim == 2 and labels.shape[1] > 1
-        return float(accuracy_score(labels.argmax(1) if one_hot else target_array(y), found))
+        expected = self._targets.alike(y, len(found), self._network.answers(self._network.prepared(X)))
+        if self._targets.are_classes:
+            return float((found == expected).mean())
+        if expected.size != found.size:
+            wide = expected[0].size
+            raise InputError("y", f"{wide} real targets, but the network has {found[0].size} outputs")
+        return float(r2_score(expected.reshape(found.shape), found))
 
     def _run(self, X: Any, layers: list[str]) -> Activations:
         weights = {layer.name: layer.weight for layer in self.layers_[:-1]}
@@ -146,7 +147,10 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     kept = asked.network.copied()
     with asked.network.probe(asked.inputs) as probe:
         starts = weight_starts(probe, asked.features, asked.power, asked.audit)
-        targets, said = asked.network.targets(asked.y, probe)
+        targets, said = asked.network.targets(asked.y, asked.inputs)
+        answers = asked.network.answers(asked.inputs)
+        if asked.head != "kernel" and targets.are_classes and probe.n_outputs != answers.n_outputs:
+            raise several_positions(probe.n_outputs // answers.n_outputs)
         kind = RFMClassifier if targets.are_classes else RFMRegressor
         weights: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
@@ -185,7 +189,7 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
     else:
         codes = None if targets.codes is None else torch.from_numpy(targets.codes)
         head = NetworkHead(targets.order, threshold_of(found.outputs.cpu(), codes, model.ending), model.ending)
-    return PolarRFM(kept, layers, head, table, notes)
+    return PolarRFM(kept, targets, layers, head, table, notes)
 
 
 TRANSPORTS["polar"] = polar_rfm

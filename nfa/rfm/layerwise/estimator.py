@@ -16,8 +16,7 @@ from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import output_folder
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
-from nfa.data.labels import Targets, read_targets
-from nfa.data.targets import as_numbers, target_array
+from nfa.data.labels import Targets
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
@@ -171,10 +170,11 @@ class LayerwiseRFM(BaseEstimator):
         # Several rows for each sample have no target each.
         single = [layer["name"] for layer in self._layers if layer["rows"] == found.about.n_samples]
         ran = network.run(inputs, single)
-        self._n_outputs = ran.outputs.shape[1]
-        self.targets_: Targets = read_targets(y, network.model.answers(self._n_outputs))
+        self._answers = network.answers(inputs)
+        self.targets_: Targets = network.read_targets(y, inputs)
         self.classes_: NDArray[Any] | None = np.unique(self.targets_.values) if self.targets_.are_classes else None
-        self._y = self._targets(y, len(ran.outputs))
+        values = self.targets_.values
+        self._y = values if self.targets_.are_classes else values.astype(np.float64)
         self._H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
         self.notes_: dict[str, str] = {}
         self._fitted: dict[str, list[LayerMachine]] = {}
@@ -200,7 +200,8 @@ class LayerwiseRFM(BaseEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Return the accuracy of `predict`, or R^2 pooled over targets."""
         found = self.predict(X)
-        return 1 - error_of(found, self._targets(y, len(found)), self.classes_ is not None)
+        expected = self.targets_.alike(y, len(found), self._answers)
+        return 1 - error_of(found, expected, self.targets_.are_classes)
 
     def score_frame(self, X: Any, y: Any) -> pd.DataFrame:
         """Return what every way to start comes to, on test rows: a row per layer, features and number of updates.
@@ -224,9 +225,11 @@ class LayerwiseRFM(BaseEstimator):
         check_is_fitted(self)
         ran = self._network.run(self._network.prepared(X), list(self._H))
         H = {name: single_rows(rows, name) for name, rows in ran.rows.items()}
-        targets = self._targets(y, len(ran.outputs))
+        targets = self.targets_.alike(y, len(ran.outputs), self._answers)
         kinds = [kind for kind in LAYER_MATRICES if kind != "agop_centered" or self.features == kind]
-        score, why = network_score(self._network.model, ran.outputs, targets, self.targets_)
+        # A network that answers at several positions is scored at each of them.
+        outputs = ran.outputs.unflatten(1, (-1, self._answers.n_outputs))
+        score, why = network_score(self._network.model, outputs, targets, self.targets_)
         test = Test(targets, self.classes_ is not None, self._y, score, why)
         found: list[dict[str, Any]] = []
         with bars(self.progress), progress("fitting layers", len(self._layers) * len(kinds)) as advance:
@@ -286,20 +289,6 @@ class LayerwiseRFM(BaseEstimator):
         names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
         machine = kind(progress=False, **{each: getattr(self, each) for each in names})
         return staged(machine, self._H[name], self._y, start.M)
-
-    def _targets(self, y: Any, n: int) -> NDArray[Any]:
-        """Return targets of the kind that `fit` saw: labels, or numbers."""
-        values, expected = target_array(y), self.targets_.values.shape[1:]
-        if len(values) != n:
-            raise InputError("y", f"{len(values)} targets, but X has {n} rows")
-        if not self.targets_.are_classes:
-            if values.shape[1:] != expected:
-                raise InputError("y", f"shape {values.shape}, expected {('n', *expected)} as in fit")
-            return as_numbers(values).astype(np.float64)
-        found = read_targets(y, self._network.model.answers(self._n_outputs))
-        if not found.are_classes:
-            raise InputError("y", f"{values.dtype} of shape {values.shape}, but fit saw classes")
-        return found.values
 
     def _predicting_layer(self) -> str:
         """Return the name of the layer whose machine predicts."""

@@ -45,13 +45,13 @@ def network_score(model: Model, outputs: Tensor, y: NDArray[Any], fitted: Target
 
     Args:
         model: The network.
-        outputs: Shape (n, c).
+        outputs: Shape (n, positions, c).
         y: Their targets.
         fitted: The targets of the training rows, which say whether y is labels, and their order.
     """
     if not model.scored:
         return None, "the network's outputs cannot be compared with y"
-    n_classes = model.answers(outputs.shape[1]).n_classes
+    n_classes = model.answers(outputs.shape[-1]).n_classes
     try:
         targets = torch.from_numpy(fitted.codes_of(y) if fitted.are_classes else y)
         found = score_outputs(outputs, targets, ending=model.ending)

@@ -214,7 +214,7 @@ def test_labels_are_the_networks():
     assert model.score(X, names[LABELS]) == pytest.approx(float((expected == LABELS).double().mean()))
     one_hot = DeepRFM.from_network(net, X, nn.functional.one_hot(LABELS).double(), features="nfm")
     np.testing.assert_array_equal(one_hot.predict(X), expected)
-    assert one_hot.score(X, nn.functional.one_hot(LABELS)) == pytest.approx(model.score(X, names[LABELS]))
+    assert one_hot.score(X, nn.functional.one_hot(LABELS).double()) == pytest.approx(model.score(X, names[LABELS]))
 
 
 def test_y_may_have_other_classes_than_the_network():
