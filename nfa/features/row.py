@@ -18,6 +18,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces, interval, probe_error
 from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
+from nfa.features.rounding import Rounding, Unchecked
 from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
 from nfa.features.weight import Weight
@@ -338,7 +339,7 @@ def _drowned(layer: LayerMeasures) -> str:
         return ""
     # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
     left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
-    if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
+    if layer.agop.trace() > left and not (isinstance(rounding, Rounding) and rounding.error >= 1):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
@@ -377,7 +378,9 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
 
 def _on_rounding(layer: LayerMeasures) -> list[str]:
     rounding = layer.measured.rounding
-    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
+    if isinstance(rounding, Unchecked) and layer.agop.norm() > 0:
+        return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
+    if not isinstance(rounding, Rounding) or layer.measured.layer.weight.dtype == torch.float64:
         return []
     own, in_float64 = rounding.cosines
     if not abs(own - in_float64) > HANGS:
