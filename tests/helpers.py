@@ -52,4 +52,6 @@ def assert_same_table(audit, expected, tolerance=1e-5, names=True):
                 assert math.isnan(layer[column]), where
                 continue
             allowed = 0.05 if column == "alpha_best" else tolerance * max(1.0, abs(value))
+            if column.endswith("_z"):  # a difference over a deviation of a hundredth or so
+                allowed *= 100
             assert abs(layer[column] - value) <= allowed + 1e-15, where

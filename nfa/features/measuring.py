@@ -13,7 +13,7 @@ from nfa.common.precision import stated_precision
 from nfa.data.samples import GROUPS
 from nfa.features.accumulator import IDENTICAL, Accumulator
 from nfa.features.factored import FactoredMatrix
-from nfa.features.rounding import Rounding, remeasured
+from nfa.features.rounding import Rounding, Unchecked, remeasured
 from nfa.features.weight import working_dtype
 from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
@@ -37,7 +37,7 @@ class Measured:
         mean: Mean over rows of delta for each output (c x k, float64); see `Accumulator.moments` for groups.
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
-        rounding: A few of its rows in another precision; None where that was not asked for, or cannot be had.
+        rounding: A few of its rows in another precision, or why there are none; None where that was not asked for.
     """
 
     layer: Layer
@@ -46,7 +46,7 @@ class Measured:
     mean: Tensor
     probes: int | None
     constant: bool = False
-    rounding: Rounding | None = None
+    rounding: Rounding | Unchecked | None = None
 
     @property
     def rows(self) -> int:

@@ -5,6 +5,7 @@ import math
 import torch
 
 from nfa.features.layer_measures import LayerMeasures
+from nfa.features.rounding import Rounding, Unchecked
 from nfa.features.weight import CUTOFF
 
 FEW_DIGITS = 1e4
@@ -34,7 +35,7 @@ def drowned(layer: LayerMeasures) -> str:
         return ""
     # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
     left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
-    if layer.agop.trace() > left and (rounding is None or rounding.error < 1):
+    if layer.agop.trace() > left and not (isinstance(rounding, Rounding) and rounding.error >= 1):
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
@@ -80,7 +81,9 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
 
 def _on_rounding(layer: LayerMeasures) -> list[str]:
     rounding = layer.measured.rounding
-    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
+    if isinstance(rounding, Unchecked) and layer.agop.norm() > 0:
+        return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
+    if not isinstance(rounding, Rounding) or layer.measured.layer.weight.dtype == torch.float64:
         return []
     own, in_float64 = rounding.cosines
     if not abs(own - in_float64) > HANGS:

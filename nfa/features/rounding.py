@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import FactoredMatrix
@@ -28,6 +29,9 @@ OUTPUTS = 16
 
 COPY_BUDGET = 1 << 30
 """Bytes that the network's copy in float64 may take."""
+
+REASON = 200
+"""Characters of a network's own error that a note repeats."""
 
 NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps) ** 2
 """How much smaller a trace of rounding is in float64 than in float32."""
@@ -83,7 +87,18 @@ class Rounding:
         return abs(trace - again) / min(trace, again)
 
 
-def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding]:
+@dataclass(frozen=True)
+class Unchecked:
+    """A layer that was not measured in another precision.
+
+    Args:
+        reason: Why, in words.
+    """
+
+    reason: str
+
+
+def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchecked]:
     """Measure about 32 rows of layers again in float64, on a copy of the network.
 
     Args:
@@ -91,30 +106,45 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding]:
         layers: Layers of `probe.layers`.
 
     Returns:
-        By name; nothing of layers that the copy does not have, and nothing at all where the network cannot be copied
-        or does not run in another precision (it casts on its own, holds what cannot be copied, or is too large).
+        By name; `Unchecked` where the network is too large, cannot be copied or does not run in another precision (it
+        casts on its own, say), and for layers that the copy does not have or that none of these rows reaches.
+
+    Raises:
+        InputError: the network itself cannot be measured on these rows.
     """
     net = probe.net
     other = torch.float32 if probe.forward.dtype == torch.float64 else torch.float64
+    called = str(other).removeprefix("torch.")
     if sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers())) * other.itemsize > COPY_BUDGET:
-        return {}
+        return _none(layers, f"a copy in {called} takes over {COPY_BUDGET >> 30} GiB")
     try:
         copied = _in(net, other)
-    except Exception:
-        return {}
+    except Exception as error:  # a module's own __deepcopy__ may raise anything
+        why = shown(str(error) or type(error).__name__, REASON)
+        return _none(layers, f"the network cannot be copied to {called} ({why})")
     x = probe.samples.first(max(2, ROWS // probe.rows_per_sample))
     try:
         with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
             # A network that holds its weights in ways of its own may compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
-            own, again = _deltas(probe, frozenset(names), x), _deltas(twin, frozenset(names), x)
-    except InputError:
-        return {}
-    return {
-        layer.name: Rounding(layer.weight, own[layer.name][0], again[layer.name][0], own[layer.name][1], layer.groups)
-        for layer in layers
-        if layer.name in own and layer.name in again
-    }
+            again = _deltas(twin, frozenset(names), x)
+    except InputError as error:
+        return _none(layers, f"the network does not run in {called} ({error})")
+    own = _deltas(probe, frozenset(names), x)
+    found: dict[str, Rounding | Unchecked] = {}
+    for layer in layers:
+        name = layer.name
+        if name not in names:
+            found[name] = Unchecked(f"a copy in {called} does not have this layer")
+        elif name in own and name in again:
+            found[name] = Rounding(layer.weight, own[name][0], again[name][0], own[name][1], layer.groups)
+        else:
+            found[name] = Unchecked(f"none of the first {count(x)} samples reaches this layer")
+    return found
+
+
+def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:
+    return {layer.name: Unchecked(reason) for layer in layers}
 
 
 def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:

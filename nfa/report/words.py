@@ -6,6 +6,7 @@ from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.verdict import (
+from nfa.common.shown import printable
     CONVENTIONS,
     NetworkVerdict,
     Thresholds,
@@ -73,7 +74,7 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
     row = layer.row
     known = not math.isnan(row["cosine"]) or row.get("verdict") == "kept"
     says = _SAYS[row.get("verdict", EARLIER)](row, learned, thresholds) if known else _nothing(row)
-    return f"Layer {row['name']} ({row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
+    return f"Layer {printable(row['name'])} ({row['d_in']} to {row['d_out']}): {says}{_fact(row)}"
 
 
 def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:

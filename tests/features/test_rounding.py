@@ -8,6 +8,7 @@ from helpers import gaussian
 from torch import nn
 
 import nfa
+from nfa.features import rounding
 from nfa.features.rounding import remeasured
 from nfa.probe import Probe
 
@@ -52,29 +53,62 @@ def test_a_few_rows_are_measured_in_both_precisions():
         found = remeasured(probe, probe.layers)
     assert net[0].weight.dtype == torch.float32
     for layer in exact:
-        rounding = found[layer["name"]]
-        torch.testing.assert_close(rounding.S_again, layer.S, rtol=1e-9, atol=1e-12)
-        assert float((rounding.S - layer.S).norm() / layer.S.norm()) < 1e-5
-        assert rounding.cosines[1] == pytest.approx(layer["cosine"], abs=1e-6)
-        assert rounding.error < 1e-5
+        again = found[layer["name"]]
+        torch.testing.assert_close(again.S_again, layer.S, rtol=1e-9, atol=1e-12)
+        assert float((again.S - layer.S).norm() / layer.S.norm()) < 1e-5
+        assert again.cosines[1] == pytest.approx(layer["cosine"], abs=1e-6)
+        assert again.error < 1e-5
 
 
-def test_networks_that_cannot_be_copied_or_run_in_float64_are_measured_all_the_same():
-    class Stubborn(nn.Module):
-        def __init__(self, copies):
+class Stubborn(nn.Module):
+    """A network that cannot be copied, or whose copies do not run in float64."""
+
+    def __init__(self, copies):
+        super().__init__()
+        self.layer, self.copies = nn.Linear(6, 3), copies
+
+    def __deepcopy__(self, memo):
+        if self.copies:
+            return Stubborn(self.copies)
+        raise TypeError("one is enough")
+
+    def forward(self, x):
+        return self.layer(x.float())
+
+
+@pytest.mark.parametrize(
+    ("copies", "reason"),
+    [
+        (False, "the network cannot be copied to float64 (one is enough)"),
+        (True, "the network does not run in float64 (data: the network cannot take rows of shape (6,)"),
+    ],
+)
+def test_networks_that_cannot_be_copied_or_run_in_float64_are_measured_and_said_to_be_unchecked(copies, reason):
+    layer = nfa.audit(Stubborn(copies), gaussian(32, 6))["layer"]
+    assert 0 < layer["cosine"] <= 1
+    assert f"whether gradients hang on rounding was not checked: {reason}" in layer["note"]
+
+
+def test_networks_too_large_to_copy_are_said_to_be_unchecked(monkeypatch):
+    monkeypatch.setattr(rounding, "COPY_BUDGET", 0)
+    layer = nfa.audit(nn.Linear(6, 3), gaussian(32, 6, dtype=torch.float32))[0]
+    assert "was not checked: a copy in float64 takes over 0 GiB" in layer["note"]
+
+
+def test_what_the_network_itself_cannot_do_is_not_hidden():
+    class Failing(nn.Module):
+        """Fails in its own precision, once it was attached to."""
+
+        def __init__(self):
             super().__init__()
-            self.layer, self.copies = nn.Linear(6, 3), copies
-
-        def __deepcopy__(self, memo):
-            if self.copies:
-                return Stubborn(self.copies)
-            raise TypeError("one is enough")
+            self.layer = nn.Linear(6, 3)
 
         def forward(self, x):
-            return self.layer(x.float())
+            if len(x) > 2 and x.dtype == torch.float32:
+                raise ValueError("not more than two")
+            return self.layer(x)
 
-    for copies in (False, True):
-        net = Stubborn(copies)
-        with Probe(net, gaussian(32, 6)) as probe:
-            assert remeasured(probe, probe.layers) == {}
-        assert 0 < nfa.audit(net, gaussian(32, 6))["layer"]["cosine"] <= 1
+    net = Failing()
+    refused = pytest.raises(nfa.InputError, match="not more than two")
+    with Probe(net, gaussian(32, 6, dtype=torch.float32)) as probe, refused:
+        remeasured(probe, probe.layers)

@@ -59,12 +59,13 @@ def test_layers_whose_rows_are_not_by_sample_are_left_out():
     assert {"name": "a", "kind": "samples not first"} in audit.skipped
 
 
-def test_a_transformer_is_measured_but_for_its_attention():
+def test_a_transformer_is_measured_and_so_is_its_attention():
     encoder = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True, dropout=0.0)
     net = nn.Sequential(encoder, nn.Flatten(), nn.Linear(20, 3)).double()
     X = gaussian(60, 4).reshape(12, 5, 4)
     audit = nfa.audit(net, X)
-    assert [layer["name"] for layer in audit] == ["0.linear1", "0.linear2", "2"]
+    attention = [f"0.self_attn.{part}" for part in ("q", "k", "v", "out_proj")]
+    assert [layer["name"] for layer in audit] == [*attention, "0.linear1", "0.linear2", "2"]
     # The same from a graph in which attention's own products are to be seen.
     exported = torch.export.export(net.eval(), (X[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
     again = nfa.audit(exported, X, layers="*linear*")
