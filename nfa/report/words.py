@@ -6,7 +6,6 @@ from typing import Any
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.verdict import (
-from nfa.common.shown import printable
     CONVENTIONS,
     NetworkVerdict,
     Thresholds,
@@ -15,6 +14,7 @@ from nfa.common.shown import printable
     knows_moved,
     network_verdict,
 )
+from nfa.common.shown import printable
 
 AT_REST = 0.3
 """Above this `fact_rest` training does not rest, and the theorem says nothing."""
