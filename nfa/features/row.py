@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.features.alignment import UNDEFINED, Alignment, alignment, rotated_cosine
-from nfa.features.columns import ALWAYS, columns, names
+from nfa.features.columns import COLUMNS, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces, interval, probe_error
@@ -21,6 +21,7 @@ from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
 from nfa.features.weight import Weight
+from nfa.probe import Layer
 
 FEW_DIGITS = 1e4
 """Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
@@ -39,7 +40,8 @@ class LayerMeasures:
     Args:
         number: Of the layer, in forward order.
         measured: The layer's sums.
-        init: The sums of the same layer before training, or None.
+        init: The same layer before training, or None.
+        untrained: The sums of that layer, where columns are about its AGOP.
         gradient: dL/dW of the loss (k x d), or None.
         weight_decay: lambda of the training, if known.
         published: The layer's published numbers, or None.
@@ -50,7 +52,8 @@ class LayerMeasures:
 
     number: int
     measured: Measured
-    init: Measured | None = None
+    init: Layer | None = None
+    untrained: Measured | None = None
     gradient: Tensor | None = None
     weight_decay: float | None = None
     published: Mapping[str, float] | None = None
@@ -114,14 +117,14 @@ class LayerMeasures:
     @cached_property
     def init_nfm(self) -> FactoredMatrix | None:
         """W0'W0."""
-        return None if self.init is None else FactoredMatrix(self.init.layer.weight)
+        return None if self.init is None else FactoredMatrix(self.init.weight)
 
     @cached_property
     def change(self) -> FactoredMatrix | None:
         """Gram matrix dW'dW of the weight's change dW = W - W0."""
         if self.init is None or self.init_nfm is None:
             return None
-        W, W_0 = self.measured.layer.weight, self.init.layer.weight
+        W, W_0 = self.measured.layer.weight, self.init.weight
         dtype, dtype_0 = self.weight.W.dtype, self.init_nfm.weight.W.dtype
         return FactoredMatrix(W.cpu().to(dtype) - W_0.cpu().to(dtype_0))
 
@@ -151,16 +154,20 @@ def identity(layer: LayerMeasures) -> Columns:
 def alignments(layer: LayerMeasures) -> Columns:
     """W's left vectors against the output's gradients, beside S turned at random."""
     found = layer.alignment
-    low, high = interval(layer.traces.alignment)
     return {
         "alignment": found.value,
-        "alignment_low": math.nan if found.undefined else low,
-        "alignment_high": math.nan if found.undefined else high,
         "alignment_null": found.null,
         "alignment_null_sd": found.null_sd,
         "alignment_z": found.z,
         "alignment_excess": found.excess,
     }
+
+
+def alignment_certainty(layer: LayerMeasures) -> Columns:
+    """How sure the alignment is."""
+    undefined = bool(layer.alignment.undefined)
+    low, high = (math.nan, math.nan) if undefined else interval(layer.traces.alignment)
+    return {"alignment_low": low, "alignment_high": high}
 
 
 def centered_alignment(layer: LayerMeasures) -> Columns:
@@ -212,11 +219,11 @@ def powers(layer: LayerMeasures) -> Columns:
 
 def untrained(layer: LayerMeasures) -> Columns:
     """The same similarities in the network before training."""
-    if layer.init is None or layer.init_nfm is None:
+    if layer.untrained is None or layer.init_nfm is None:
         return {}
     nfm = layer.init_nfm
-    agop = FactoredMatrix(nfm.weight, layer.init.S)
-    aligned = layer.aligned(nfm.weight, layer.init.S)
+    agop = FactoredMatrix(nfm.weight, layer.untrained.S)
+    aligned = layer.aligned(nfm.weight, layer.untrained.S)
     return {
         "untrained_cosine": cosine(nfm, agop),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
@@ -298,37 +305,50 @@ def published(layer: LayerMeasures) -> Columns:
     return dict(layer.published)
 
 
-MEASURES: dict[str, tuple[Callable[[LayerMeasures], Columns], ...]] = {
-    "layer": (identity,),
-    "alignment": (alignments, centered_alignment),
-    "similarity": (similarities, centered_similarity),
-    "root": (roots,),
-    "interval": (certainty,),
-    "power": (powers,),
-    "null": (untrained,),
-    "init": (initialisation,),
-    "change": (changes,),
-    "size": (sizes,),
-    "subspace": (subspaces,),
-    "remark": (remarks,),
-    "fact": (convergence,),
-    "published": (published, centered_root),
+MEASURES: dict[Callable[[LayerMeasures], Columns], tuple[str, ...]] = {
+    identity: names(["layer"]),
+    alignments: ("alignment", "alignment_null", "alignment_null_sd", "alignment_z", "alignment_excess"),
+    alignment_certainty: ("alignment_low", "alignment_high"),
+    centered_alignment: ("alignment_centered", "alignment_centered_z"),
+    similarities: ("cosine", "rotated_cosine", "pearson"),
+    centered_similarity: ("cosine_centered",),
+    roots: names(["root"]),
+    certainty: names(["interval"]),
+    powers: names(["power"]),
+    untrained: names(["null"]),
+    initialisation: names(["init"]),
+    changes: names(["change"]),
+    sizes: names(["size"]),
+    subspaces: names(["subspace"]),
+    remarks: names(["remark"]),
+    convergence: names(["fact"]),
+    published: tuple(name for name in names(["published"]) if name != "pearson_sqrt_centered"),
+    centered_root: ("pearson_sqrt_centered",),
 }
-"""The functions that give the columns of each group; a number that none of them gives is NaN.
+"""The functions that give the columns, and which; a number that its function does not give is NaN.
 
 Not here is "verdict": an audit judges whole rows, beside the network's score.
 """
 
+BY_GROUP = {*MEASURES[alignment_certainty], *MEASURES[certainty]}
+"""The columns that need the sums of each group of samples."""
 
-def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
-    """Return the columns of some groups for one layer, in the order of the table."""
+OF_UNTRAINED = {*MEASURES[untrained]}
+"""The columns that need the gradients of the network before training."""
+
+PUBLISHED = {*MEASURES[published]}
+"""The columns that need the network probed anew."""
+
+
+def row(layer: LayerMeasures, wanted: Collection[str]) -> Columns:
+    """Return some columns of one layer, by name, in the order of the table; nothing else is computed."""
     found: Columns = {}
-    for group in groups:
-        for measure in MEASURES.get(group, ()):
+    for measure, given in MEASURES.items():
+        if not set(given).isdisjoint(wanted):
             found |= measure(layer)
     if reason := _drowned(layer):
         found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
-    return {column.name: found.get(column.name, math.nan) for column in columns(groups)}
+    return {name: found.get(name, math.nan) for name in COLUMNS if name in wanted}
 
 
 def _drowned(layer: LayerMeasures) -> str:
@@ -384,7 +404,8 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:
     notes = []
-    if int((layer.measured.sums.rows > 0).sum()) < 2:
+    groups = layer.measured.sums.rows
+    if len(groups) > 1 and int((groups > 0).sum()) < 2:
         notes.append("too few samples for an interval")
     if layer.measured.probes is not None:
         notes.append(
@@ -395,6 +416,6 @@ def _on_certainty(layer: LayerMeasures) -> list[str]:
 
 
 def _on_init(layer: LayerMeasures) -> list[str]:
-    if layer.init is not None and torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
+    if layer.init is not None and torch.equal(layer.measured.layer.weight.cpu(), layer.init.weight.cpu()):
         return ["the weights are those of init: columns about their change are undefined"]
     return []
