@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nfa.formats import load, save_model
     from nfa.network import MLP, train
     from nfa.substitution import Substitution, substitute
+    from nfa.tracking import Tracker
 
 _PUBLIC = {
     "MLP": "nfa.network",
@@ -19,6 +20,7 @@ _PUBLIC = {
     "FactoredMatrix": "nfa.features",
     "InputError": "nfa.common",
     "Substitution": "nfa.substitution",
+    "Tracker": "nfa.tracking",
     "agop": "nfa.features",
     "audit": "nfa.audits",
     "load": "nfa.formats",
@@ -29,7 +31,7 @@ _PUBLIC = {
     "train": "nfa.network",
 }
 
-_ROOMS = ("data", "formats", "network", "plots", "report", "rfm")
+_ROOMS = ("data", "formats", "network", "plots", "report", "rfm", "tracking")
 """What is reached as `nfa.ROOM.NAME`."""
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "FactoredMatrix",
     "InputError",
     "Substitution",
+    "Tracker",
     "agop",
     "audit",
     "load",

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 import nfa
+from nfa.tracking import History
 
 FILES = Path(__file__).parent / "files"
 EXPECTED = json.loads((FILES / "expected-1.json").read_text())
@@ -29,3 +30,17 @@ def test_an_audit_of_schema_1():
     for layer in audit:
         N, A = (matrix.dense() for matrix in (layer.nfm, layer.agop))
         np.testing.assert_allclose(float((N * A).sum() / (N.norm() * A.norm())), layer["cosine"], rtol=1e-5)
+
+
+def test_a_tracker_of_schema_1():
+    frame = History.load(FILES / "tracker-1").to_frame()
+    assert frame["epoch"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert frame["name"].tolist() == ["", "0", "2"] * 2
+    np.testing.assert_allclose(frame["init_cosine"].dropna(), [1, 1, 0.9430395, 1], rtol=1e-6)
+    np.testing.assert_allclose(frame["score"].dropna(), 0.55)
+    assert frame["loss"].dropna().tolist() == [0.5]
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    tracker = nfa.Tracker(net, torch.eye(3))
+    tracker.history.settings = History.load(FILES / "tracker-1").settings
+    tracker.load(FILES / "tracker-1")
+    assert tracker.cost.audits == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 NFA = Path(__file__).resolve().parents[1] / "nfa"
 ROOMS = (
-    *("common", "data", "network", "formats", "probe", "features", "audits", "substitution", "rfm"),
+    *("common", "data", "network", "formats", "probe", "features", "audits", "substitution", "tracking", "rfm"),
     *("tables", "plots", "report", "commands"),
 )
 """As in docs/design.md: a room imports from those before it."""

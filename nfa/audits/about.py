@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nfa.audits.verdict import CONVENTIONS, Thresholds
-from nfa.features.columns import ALWAYS, names
+from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, names
 from nfa.network.scoring import Score, rows_in_words
 
 
@@ -32,7 +32,7 @@ class About:
         score: Of the network, where the data have targets.
         init_score: Of the network before training, where there is one.
         n_samples: How many samples were measured.
-        groups: Which groups of columns were measured (see `features/columns.py`), in order.
+        columns: Which columns were measured (see `features/columns.py`), in order.
         loss: What the network was trained on, where the columns of "fact" were asked for.
         thresholds: By which the verdicts were given.
     """
@@ -54,14 +54,15 @@ class About:
     score: Score | None
     init_score: Score | None
     n_samples: int
-    groups: tuple[str, ...] = ALWAYS
+    columns: tuple[str, ...] = names()
     loss: str | None = None
     thresholds: Thresholds = CONVENTIONS
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the columns that were measured, in order."""
-        return names(self.groups)
+    def groups(self) -> tuple[str, ...]:
+        """The groups of which columns were measured, in order."""
+        found = {COLUMNS[name].group for name in self.columns}
+        return tuple(group for group in GROUPS if group in found)
 
     @property
     def rows(self) -> str:
@@ -80,7 +81,7 @@ class About:
             found[field.name] = list(value) if isinstance(value, tuple) else value
         if self.loss is None:
             del found["loss"]
-        return found
+        return found | {"groups": list(self.groups)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "About":
@@ -93,6 +94,10 @@ class About:
         known = dict(_EARLIER) | dict(saved)
         if "groups" not in known:
             known["groups"] = [*_EARLIER_GROUPS, *(["fact"] if known["loss"] is not None else [])]
+        if "columns" not in known:
+            known["columns"] = list(names(known["groups"]))
+        if unknown := set(known["columns"]) - set(COLUMNS):
+            raise KeyError(*unknown)
         return cls(**{field.name: _READERS[field.type](known[field.name]) for field in fields(cls)})
 
 

@@ -14,7 +14,7 @@ from nfa.audits.about import About, null_for_nan
 from nfa.common.checks import existing_file, output_folder
 from nfa.common.errors import InputError
 from nfa.common.writing import replacing, write_tensors
-from nfa.features.columns import columns
+from nfa.features.columns import COLUMNS
 
 SCHEMA = 1
 """The version of `audit.json`. A reader leaves keys aside that it does not know, so new ones need no new version."""
@@ -93,7 +93,7 @@ def _sha256(file: Path) -> str:
 def _row(saved: dict[str, Any], about: About, earlier: bool) -> Row:
     """Return a layer's row from the file; raises where a column is missing or of another kind."""
     found = {}
-    for column in columns(about.groups):
+    for column in map(COLUMNS.__getitem__, about.columns):
         value = saved.get(column.name) if earlier and column.kind is float else saved[column.name]
         found[column.name] = column.from_json(value)
     return found

@@ -10,6 +10,7 @@ from torch import Tensor
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
+from nfa.data.drawing import drawn
 from nfa.data.inputs import in_words
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, Samples, as_samples
@@ -31,7 +32,7 @@ class Rows:
         feature_shape: Of a row that is a picture, or None.
         notes: What preparing did, in sentences.
         prepared: The data that the samples are of.
-        drawn: How many samples are measured, and by which seed they were drawn; None for all.
+        drawn: How many rows of a `Dataset` are measured, and by which seed they were drawn; None for all.
     """
 
     name: str
@@ -81,7 +82,7 @@ def rows_of(
         model: The network and what is known of its data.
         data: A `Dataset`, or anything that `nfa.data.as_samples` takes.
         split: Which rows of a divided `Dataset` are measured; of anything else all are.
-        samples: That many rows of a `Dataset`, drawn at random; all by default.
+        samples: That many samples, drawn at random; all by default. Of a stream, the first ones.
         seed: Of `samples`.
         feature_shape: Of a row as a picture; by default what the data say.
 
@@ -90,23 +91,23 @@ def rows_of(
     """
     one_of("split", split, (*Dataset.PARTS, "all"))
     positive("seed", seed, least=0)
-    drawn = None if samples is None else (positive("samples", samples), seed)
+    few = None if samples is None else (positive("samples", samples), seed)
     name, columns = in_words(data), _columns(model, data)
+    if few is not None and not isinstance(data, Dataset):
+        data, few = drawn(data, *few), None
     prepared, notes = prepare(model, data)
     if not isinstance(prepared, Dataset):
-        if drawn is not None:
-            raise InputError("samples", "only rows of an nfa.Dataset can be drawn; hand over fewer rows instead")
         whole = as_samples(prepared)
         shape = _picture_shape(whole, feature_shape)
         return Rows(name, whole, "all", whole, "all", columns, shape, tuple(notes), prepared, None)
     part = split if prepared.split or split not in ("train", "all") else "all"
-    measured = as_samples(_measured_set(prepared, part, drawn))
+    measured = as_samples(_measured_set(prepared, part, few))
     scored, scored_part = measured, part
-    if "test" in prepared.split and (part != "test" or drawn is not None):
+    if "test" in prepared.split and (part != "test" or few is not None):
         scored, scored_part = as_samples(prepared.part("test")), "test"
     features = prepared.feature_names or ()
     shape = prepared.feature_shape if feature_shape is None else _picture_shape(measured, feature_shape)
-    return Rows(name, measured, part, scored, scored_part, features, shape, tuple(notes), prepared, drawn)
+    return Rows(name, measured, part, scored, scored_part, features, shape, tuple(notes), prepared, few)
 
 
 def _picture_shape(samples: Samples, given: Sequence[int] | None) -> tuple[int, ...] | None:

@@ -1,8 +1,9 @@
 """One call: a network and data in, an audit out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -12,15 +13,15 @@ from torch import Tensor, nn
 from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
-from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
+from nfa.audits.verdict import CONVENTIONS, DECIDING, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
-from nfa.features.columns import ALWAYS, ON_REQUEST
+from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, chosen, names
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
-from nfa.features.row import row
+from nfa.features.row import BY_GROUP, OF_UNTRAINED, PUBLISHED, row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
@@ -48,6 +49,7 @@ def audit(
     loss: str | None = None,
     weight_decay: float | None = None,
     published: bool = False,
+    columns: Iterable[str] | None = None,
     thresholds: Thresholds = CONVENTIONS,
     feature_shape: Sequence[int] | None = None,
     name: str | None = None,
@@ -69,7 +71,7 @@ def audit(
         classes: The labels in the order of the network's outputs, as for `nfa.load`. Without them whole numbers are
             the outputs of these numbers, and text counts in sorted order, unless the network's file knows better.
         split: Which rows of a divided `Dataset` are measured; of anything else all are, and so recorded.
-        samples: That many rows of a `Dataset`, drawn at random (with `seed`); all by default.
+        samples: That many samples, drawn at random (with `seed`); all by default. Of a stream, the first ones.
         probes: Random probes instead of one sweep per output, for many outputs.
         seed: Of `samples` and `probes`.
         batch_size: Samples at a time; no result depends on it.
@@ -78,6 +80,8 @@ def audit(
         weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
+        columns: Names of columns, or of groups of them (see `features/columns.py`; a name of both is the column's).
+            What is left out is not computed; sizes and notes are always there. All by default.
         thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
         feature_shape: Of a row as a picture, (height, width) or (channels, height, width), for figures; by default what
             the data say, or the rows' own shape where they come as n x c x h x w.
@@ -88,7 +92,8 @@ def audit(
 
     Raises:
         InputError: no linear layer, data the network cannot take, an init of other shapes, entries that
-            are not finite, an unknown name, published numbers without an init, a shape that no row has.
+            are not finite, an unknown name, published numbers without an init, columns that another argument gives, a
+            shape that no row has.
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
@@ -101,6 +106,21 @@ def audit(
         one_of("loss", loss, LOSSES)
     if probes is not None:
         positive("probes", probes)
+    settings = Settings(
+        outputs=outputs,
+        forward_args=forward_args,
+        head=head,
+        layers=layers,
+        probes=probes,
+        seed=seed,
+        batch_size=batch_size,
+        loss=loss,
+        weight_decay=weight_decay,
+        published=published,
+        asked=None if columns is None else chosen(columns),
+        thresholds=thresholds,
+        name=name,
+    )
     model = load(net, classes=classes, argument="net")
     before = None if init is None else load(init, argument="init")
     rows = rows_of(model, data, split, samples, seed, feature_shape)
@@ -108,15 +128,18 @@ def audit(
         raise InputError(
             "published", "the published numbers are of the weights' change: give init=, the network before"
         )
-    settings = Settings(
-        outputs, forward_args, head, layers, probes, seed, batch_size, loss, weight_decay, published, thresholds, name
-    )
     return audit_rows(model, with_targets(model, rows, settings), before, settings)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How rows are measured: the parameters of `audit` that are neither networks nor data."""
+    """How rows are measured: the parameters of `audit` that are neither networks nor data.
+
+    `asked` are the columns that are wanted; None stands for all.
+
+    Raises:
+        InputError: a column is asked for that `loss` or `published` gives, without it.
+    """
 
     outputs: str | Select = "logits"
     forward_args: ForwardArgs | None = None
@@ -128,14 +151,34 @@ class Settings:
     loss: str | None = None
     weight_decay: float | None = None
     published: bool = False
+    asked: tuple[str, ...] | None = None
     thresholds: Thresholds = CONVENTIONS
     name: str | None = None
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The groups of columns that are measured."""
-        asked = {"fact": self.loss is not None, "published": self.published}
-        return (*ALWAYS, *(group for group in ON_REQUEST if asked[group]))
+    def __post_init__(self) -> None:
+        """Check that every column that is asked for can be had."""
+        there = {"fact": self.loss is not None, "published": self.published}
+        for name in self.asked or ():
+            group = COLUMNS[name].group
+            if not there.get(group, True):
+                raise InputError("columns", f"{name!r} is of the group {group!r}: give {ON_REQUEST[group]} too")
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the audit."""
+        if self.asked is not None:
+            return self.asked
+        there = {"fact": self.loss is not None, "published": self.published}
+        return names([*ALWAYS, *(group for group in ON_REQUEST if there[group])])
+
+    @cached_property
+    def computed(self) -> frozenset[str]:
+        """The columns that are computed: those of the audit, and what a verdict is given by."""
+        return frozenset(self.columns) | (DECIDING if "verdict" in self.columns else frozenset())
+
+    def needs(self, columns: Collection[str]) -> bool:
+        """Return whether one of some columns is computed."""
+        return not self.computed.isdisjoint(columns)
 
     @property
     def outputs_name(self) -> str:
@@ -152,7 +195,7 @@ class Settings:
         return measure(
             probe,
             layers,
-            grouped=whole,
+            grouped=whole and self.needs(BY_GROUP),
             again=whole,
             batch_size=self.batch_size,
             probes=self.probes,
@@ -160,10 +203,10 @@ class Settings:
             label=label,
         )
 
-    def published_columns(self, probe: Probe, layer: Layer, init: Measured) -> dict[str, float]:
+    def published_columns(self, probe: Probe, layer: Layer, init: Layer) -> dict[str, float]:
         """Return a layer's published numbers."""
         return published_columns(
-            probe, layer, init.layer.weight, batch_size=self.batch_size, probes=self.probes, seed=self.seed
+            probe, layer, init.weight, batch_size=self.batch_size, probes=self.probes, seed=self.seed
         )
 
 
@@ -184,17 +227,26 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
     forward = settings.forward(model, rows)
     init = None if before is None else settings.forward(before, rows)
-    gradients = {} if settings.loss is None else _loss_gradients(forward, rows, settings.loss)
+    fact = settings.loss is not None and settings.needs(names(["fact"]))
+    gradients = {} if not fact or settings.loss is None else _loss_gradients(forward, rows, settings.loss)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
     with Probe(forward, rows.measured, settings.outputs) as probe:
         chosen = probe.choose(settings.layers)
         found_score = _score(model, forward, rows)
         init_score: Score | None = None
-        initial: dict[str, Measured] = {}
+        initial: dict[str, Layer] = {}
+        untrained: dict[str, Measured] = {}
         if init is not None:
-            with _blamed(init, forward):
-                init_score = _score(model, init, rows)
-                initial = {each.layer.name: each for each in _measured_init(init, rows, chosen, settings)}
+            with _blamed(init, forward), Probe(init, rows.measured, settings.outputs) as probe_of_init:
+                initial = _layers_of_init(probe_of_init, chosen)
+                # Its weights are enough for most columns; it runs where one is about its gradients or its score.
+                if settings.needs({*OF_UNTRAINED, "verdict"}):
+                    init_score = _score(model, init, rows)
+                    measured_init = settings.measure(
+                        probe_of_init, list(initial.values()), whole=False, label="measuring init"
+                    )
+                    untrained = {each.layer.name: each for each in measured_init}
+                    initial = {name: each.layer for name, each in untrained.items()}
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
         learned = network_verdict(found_score, init_score, bool(model.classes)).learned
         found = []
@@ -203,13 +255,16 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
             before_it = initial.pop(name, None)
             if init is not None and before_it is None:
                 raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
-            published = None
-            if settings.published and before_it is not None:
-                published = settings.published_columns(probe, measured.layer, before_it)
-            layer = LayerMeasures(numbers[name], measured, before_it, gradients.get(name), decay, published)
-            columns = row(layer, settings.groups)
-            columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
-            found.append(_layer_audit(layer, columns))
+            in_print = None
+            if settings.needs(PUBLISHED) and before_it is not None:
+                in_print = settings.published_columns(probe, measured.layer, before_it)
+            layer = LayerMeasures(
+                numbers[name], measured, before_it, untrained.pop(name, None), gradients.get(name), decay, in_print
+            )
+            columns = row(layer, settings.computed)
+            if "verdict" in settings.columns:
+                columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
+            found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
         skipped = probe.skipped()  # a pass over the data may show more of it
     about = About(
         nfa_version=version("nfa"),
@@ -229,7 +284,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         score=found_score,
         init_score=init_score,
         n_samples=probe.samples.n or 0,
-        groups=settings.groups,
+        columns=settings.columns,
         loss=settings.loss,
         thresholds=settings.thresholds,
     )
@@ -256,16 +311,15 @@ def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> Inp
     return InputError("init", f"layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
 
 
-def _measured_init(init: Forward, rows: Rows, chosen: list[Layer], settings: Settings) -> Iterator[Measured]:
-    with Probe(init, rows.measured, settings.outputs) as probe:
-        shapes = {layer.name: layer for layer in probe.layers}
-        for layer in chosen:
-            if layer.name not in shapes:
-                raise InputError("init", f"it has no layer {layer.name!r}, which the network has")
-            if shapes[layer.name].weight.shape != layer.weight.shape:
-                raise _other_shape(layer.name, shapes[layer.name].weight.shape, layer.weight.shape)
-        same = [shapes[layer.name] for layer in chosen]
-        yield from settings.measure(probe, same, whole=False, label="measuring init")
+def _layers_of_init(probe: Probe, chosen: list[Layer]) -> dict[str, Layer]:
+    """Return the chosen layers in the network before training, by name."""
+    found = {layer.name: layer for layer in probe.layers}
+    for layer in chosen:
+        if layer.name not in found:
+            raise InputError("init", f"it has no layer {layer.name!r}, which the network has")
+        if found[layer.name].weight.shape != layer.weight.shape:
+            raise _other_shape(layer.name, found[layer.name].weight.shape, layer.weight.shape)
+    return {layer.name: found[layer.name] for layer in chosen}
 
 
 def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
@@ -289,7 +343,7 @@ def _known_decay(model: Model) -> float | None:
 
 def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     measured, init = layer.measured, layer.init
-    init_weight = None if init is None else _copy(init.layer.weight)
+    init_weight = None if init is None else _copy(init.weight)
     return LayerAudit(columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
 
 

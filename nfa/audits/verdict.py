@@ -21,6 +21,15 @@ VERDICTS = {
 }
 """Every verdict on a layer, and when it is given."""
 
+DECIDING = frozenset(
+    {
+        *("trivial", "ci_low", "ci_high", "nfm_trace", "agop_trace", "moved"),
+        *("alignment_z", "alignment_excess", "alignment_low", "alignment_null"),
+        *("untrained_alignment", "untrained_alignment_null"),
+    }
+)
+"""The columns by which a layer's verdict is given."""
+
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
 

@@ -1,6 +1,9 @@
 """`nfa demo`."""
 
 from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from nfa.commands.options import (
     DataArgument,
@@ -22,6 +25,9 @@ def demo_command(
     folder: FolderOption = None,
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Audit also before and during training, into tracker.safetensors.")
+    ] = False,
     seed: SeedOption = 0,
 ) -> None:
     """Train a network on a built-in set or a file, audit it against its initialisation, and say what it learned."""
@@ -30,10 +36,15 @@ def demo_command(
 
     rows = load_data(data, target, folder, download, max_memory)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
-    settings = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
+    settings: dict[str, Any] = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
     # About 150,000 samples seen, whatever the set's size: enough to leave so small an initialisation.
     settings |= {"epochs": max(3, 150_000 // rows.n), "weight_decay": 0.0}
-    trained, before, prepared = train_network(
-        rows, out, network, settings, None, {"test": 0.2, "val": 0.0, "seed": seed}, "cpu"
-    )
+    split = {"test": 0.2, "val": 0.0, "seed": seed}
+    at = _doublings(settings["epochs"]) if track else None
+    trained, before, prepared = train_network(rows, out, network, settings, None, split, "cpu", at)
     finish(audit(trained, prepared, before, seed=seed, name=str(out / "net.safetensors")), out, report=True)
+
+
+def _doublings(epochs: int) -> list[int]:
+    """Return 0, 1, 2, 4, ... and the last epoch: features are learned early."""
+    return sorted({0, epochs, *(1 << power for power in range(epochs.bit_length()))})

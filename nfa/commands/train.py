@@ -1,5 +1,6 @@
 """`nfa train`, and the training that `nfa demo` shares."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,10 @@ def train_command(
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
     device: DeviceOption = "cpu",
+    audit_at: Annotated[
+        str | None,
+        typer.Option(metavar="EPOCHS", help="Audit the network after these epochs, such as 0,1,3,10 (0 is before)."),
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Train a fully connected network; write net.safetensors, init.safetensors and history.csv to DIR.
@@ -72,7 +77,8 @@ def train_command(
         "keep": keep,
     }
     network = {"width": sizes, "depth": depth, "activation": activation, "bias": bias, "init": init}
-    train_network(rows, out, network, settings, scaling, {"test": test, "val": val, "seed": seed}, device)
+    at = None if audit_at is None else _numbers("audit_at", audit_at)
+    train_network(rows, out, network, settings, scaling, {"test": test, "val": val, "seed": seed}, device, at)
 
 
 def train_network(
@@ -83,8 +89,13 @@ def train_network(
     scaling: str | None,
     split: dict[str, Any],
     device: str,
+    audit_at: list[int] | None = None,
 ) -> Any:
-    """Divide, scale, build, train and save; return the network, its initialisation and the prepared data."""
+    """Divide, scale, build, train, audit at some epochs, and save.
+
+    Returns:
+        The network, its initialisation and the prepared data.
+    """
     from nfa.common.checks import output_folder
     from nfa.common.writing import replacing
     from nfa.data import Scaling
@@ -101,7 +112,9 @@ def train_network(
     seed = split["seed"]
     net = move(MLP(rows.d, n_outputs=max(1, rows.n_outputs), seed=seed, **network), device)
     loss = settings.pop("loss") or ("onehot_mse" if rows.is_classification else "mse")
-    done = train(net, prepared, loss=loss, seed=seed, checkpoint=out / "checkpoint.pt", **settings)
+    checkpoint = out / "checkpoint.pt"
+    watch = None if audit_at is None else _watch(net, prepared, audit_at, seed, out, resumed=checkpoint.exists())
+    done = train(net, prepared, loss=loss, seed=seed, checkpoint=checkpoint, after_epoch=watch, **settings)
     for name, each in (("net", done.net), ("init", done.init)):
         known = (split | {"rows": rows.n}, rows.feature_names, rows.class_names, done.settings)
         save_model(out / f"{name}.safetensors", Model(each, name, fitted, *known))
@@ -112,12 +125,39 @@ def train_network(
         f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "
         f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
     )
+    if audit_at is not None:
+        say(f"Audited at epochs {', '.join(map(str, audit_at))}: tracker.safetensors.")
     return done.net, done.init, prepared
 
 
+def _watch(
+    net: Any, rows: "Dataset", audit_at: list[int], seed: int, out: Path, *, resumed: bool
+) -> Callable[[dict[str, float]], None]:
+    """Return what audits the network after the epochs asked for, and writes what is found to the folder."""
+    from nfa.tracking import Tracker
+    from nfa.tracking.history import FILE
+
+    tracker = Tracker(net, rows, at=audit_at, seed=seed)
+    if resumed and (out / FILE).exists():
+        tracker.load(out)
+
+    def after_epoch(row: dict[str, float]) -> None:
+        epoch = int(row["epoch"])
+        if tracker.record(epoch=epoch, loss=row["train_loss"]) is not None:
+            tracker.save(out)
+
+    if not resumed and tracker.record(epoch=0) is not None:
+        tracker.save(out)
+    return after_epoch
+
+
 def _widths(text: str) -> int | list[int]:
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError("width", f"got {text!r}, expected a number or numbers with commas between") from error
+    sizes = _numbers("width", text)
     return sizes if "," in text else sizes[0]
+
+
+def _numbers(argument: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(argument, f"got {text!r}, expected a number or numbers with commas between") from error

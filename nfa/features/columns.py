@@ -1,9 +1,12 @@
 """The columns of an audit: what each is called, what it means and where it is shown, in one table."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from nfa.common.checks import one_of
+from nfa.common.errors import InputError
 
 GROUPS = {
     "layer": "layer",
@@ -24,8 +27,8 @@ GROUPS = {
 }
 """The groups of columns, in order, and their headings on the page."""
 
-ON_REQUEST = ("fact", "published")
-"""Groups that an audit has only where they are asked for."""
+ON_REQUEST = {"fact": "loss=", "published": "published=True"}
+"""Groups that an audit has only where they are asked for, and the argument of `nfa.audit` that asks."""
 
 ALWAYS = tuple(group for group in GROUPS if group not in ON_REQUEST)
 """Groups that every audit has."""
@@ -353,3 +356,31 @@ def printed(groups: Collection[str] = ALWAYS) -> dict[str, tuple[Column, ...]]:
 def printed_cell(members: Collection[Column], row: Mapping[str, Any]) -> str:
     """Return a cell of a printed table: the columns of its heading in one layer's row."""
     return " ".join(each.in_print(row[each.name]) for each in members)
+
+
+IN_EVERY = (*names(["layer"]), "note")
+"""Columns that every audit has: which layer it is, and why a number is missing."""
+
+
+def chosen(asked: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns asked for by name or by group, and those that every audit has, in the order of the table.
+
+    Raises:
+        InputError: nothing is asked for, or what is no column and no group.
+
+    >>> chosen(["cosine", "interval"])[5:]
+    ('cosine', 'ci_low', 'ci_high', 'probe_error', 'note')
+    """
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
+        raise InputError("columns", f"got {asked!r}, expected a list of names of columns or groups")
+    found = set(IN_EVERY)
+    wanted = list(asked)
+    if not wanted:
+        raise InputError("columns", "empty, expected names of columns or groups")
+    for name in wanted:
+        # A few groups are called as one of their columns is; the column "layer" is always there.
+        if name in COLUMNS:
+            found.add(name)
+        else:
+            found |= set(names([one_of("columns", name, [*COLUMNS, *GROUPS])]))
+    return tuple(name for name in COLUMNS if name in found)

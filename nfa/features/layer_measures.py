@@ -17,6 +17,7 @@ from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine_and_pearson
 from nfa.features.weight import Weight
+from nfa.probe import Layer
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Below it numbers lose digits one by one."""
@@ -29,7 +30,8 @@ class LayerMeasures:
     Args:
         number: Of the layer, in forward order.
         measured: The layer's sums.
-        init: The sums of the same layer before training, or None.
+        init: The same layer before training, or None.
+        untrained: The sums of that layer, where columns are about its AGOP.
         gradient: dL/dW of the loss (k x d), or None.
         weight_decay: lambda of the training, if known.
         published: The layer's published numbers, or None.
@@ -40,7 +42,8 @@ class LayerMeasures:
 
     number: int
     measured: Measured
-    init: Measured | None = None
+    init: Layer | None = None
+    untrained: Measured | None = None
     gradient: Tensor | None = None
     weight_decay: float | None = None
     published: Mapping[str, float] | None = None
@@ -105,13 +108,13 @@ class LayerMeasures:
     @cached_property
     def init_nfm(self) -> FactoredMatrix | None:
         """W0'W0."""
-        return None if self.init is None else FactoredMatrix(self.init.layer.weight)
+        return None if self.init is None else FactoredMatrix(self.init.weight)
 
     @cached_property
     def change(self) -> FactoredMatrix | None:
         """Gram matrix dW'dW of the weight's change dW = W - W0."""
         if self.init is None or self.init_nfm is None:
             return None
-        W, W_0 = self.measured.layer.weight, self.init.layer.weight
+        W, W_0 = self.measured.layer.weight, self.init.weight
         dtype, dtype_0 = self.weight.W.dtype, self.init_nfm.weight.W.dtype
         return FactoredMatrix(W.cpu().to(dtype) - W_0.cpu().to(dtype_0))

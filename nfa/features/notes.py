@@ -94,7 +94,8 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:
     notes = []
-    if int((layer.measured.sums.rows > 0).sum()) < 2:
+    groups = layer.measured.sums.rows
+    if len(groups) > 1 and int((groups > 0).sum()) < 2:
         notes.append("too few samples for an interval")
     if layer.measured.probes is not None:
         notes.append(
@@ -110,6 +111,6 @@ def _on_init(layer: LayerMeasures) -> list[str]:
     notes = []
     if layer.weight.d == 1:
         notes.append("one input: the NFM is a number, so that init_cosine is 1 and moved is undefined")
-    if torch.equal(layer.measured.layer.weight.cpu(), layer.init.layer.weight.cpu()):
+    if torch.equal(layer.measured.layer.weight.cpu(), layer.init.weight.cpu()):
         notes.append("the weights are those of init: columns about their change are undefined")
     return notes

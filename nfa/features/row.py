@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nfa.features.alignment import UNDEFINED, rotated_cosine
-from nfa.features.columns import ALWAYS, columns, names
+from nfa.features.columns import COLUMNS, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import interval, probe_error
@@ -40,16 +40,20 @@ def identity(layer: LayerMeasures) -> Columns:
 def alignments(layer: LayerMeasures) -> Columns:
     """W's left vectors against the output's gradients, beside S turned at random."""
     found = layer.alignment
-    low, high = interval(layer.traces.alignment)
     return {
         "alignment": found.value,
-        "alignment_low": math.nan if found.undefined else low,
-        "alignment_high": math.nan if found.undefined else high,
         "alignment_null": found.null,
         "alignment_null_sd": found.null_sd,
         "alignment_z": found.z,
         "alignment_excess": found.excess,
     }
+
+
+def alignment_certainty(layer: LayerMeasures) -> Columns:
+    """How sure the alignment is."""
+    undefined = bool(layer.alignment.undefined)
+    low, high = (math.nan, math.nan) if undefined else interval(layer.traces.alignment)
+    return {"alignment_low": low, "alignment_high": high}
 
 
 def centered_alignment(layer: LayerMeasures) -> Columns:
@@ -101,11 +105,11 @@ def powers(layer: LayerMeasures) -> Columns:
 
 def untrained(layer: LayerMeasures) -> Columns:
     """The same similarities in the network before training."""
-    if layer.init is None or layer.init_nfm is None:
+    if layer.untrained is None or layer.init_nfm is None:
         return {}
     nfm = layer.init_nfm
-    agop = FactoredMatrix(nfm.weight, layer.init.S)
-    aligned = layer.aligned(nfm.weight, layer.init.S)
+    agop = FactoredMatrix(nfm.weight, layer.untrained.S)
+    aligned = layer.aligned(nfm.weight, layer.untrained.S)
     return {
         "untrained_cosine": cosine(nfm, agop),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
@@ -188,34 +192,47 @@ def published(layer: LayerMeasures) -> Columns:
     return dict(layer.published)
 
 
-MEASURES: dict[str, tuple[Callable[[LayerMeasures], Columns], ...]] = {
-    "layer": (identity,),
-    "alignment": (alignments, centered_alignment),
-    "similarity": (similarities, centered_similarity),
-    "root": (roots,),
-    "interval": (certainty,),
-    "power": (powers,),
-    "null": (untrained,),
-    "init": (initialisation,),
-    "change": (changes,),
-    "size": (sizes,),
-    "subspace": (subspaces,),
-    "remark": (remarks,),
-    "fact": (convergence,),
-    "published": (published, centered_root),
+MEASURES: dict[Callable[[LayerMeasures], Columns], tuple[str, ...]] = {
+    identity: names(["layer"]),
+    alignments: ("alignment", "alignment_null", "alignment_null_sd", "alignment_z", "alignment_excess"),
+    alignment_certainty: ("alignment_low", "alignment_high"),
+    centered_alignment: ("alignment_centered", "alignment_centered_z"),
+    similarities: ("cosine", "rotated_cosine", "pearson"),
+    centered_similarity: ("cosine_centered",),
+    roots: names(["root"]),
+    certainty: names(["interval"]),
+    powers: names(["power"]),
+    untrained: names(["null"]),
+    initialisation: names(["init"]),
+    changes: names(["change"]),
+    sizes: names(["size"]),
+    subspaces: names(["subspace"]),
+    remarks: names(["remark"]),
+    convergence: names(["fact"]),
+    published: tuple(name for name in names(["published"]) if name != "pearson_sqrt_centered"),
+    centered_root: ("pearson_sqrt_centered",),
 }
-"""The functions that give the columns of each group; a number that none of them gives is NaN.
+"""The functions that give the columns, and which; a number that its function does not give is NaN.
 
 Not here is "verdict": an audit judges whole rows, beside the network's score.
 """
 
+BY_GROUP = {*MEASURES[alignment_certainty], *MEASURES[certainty]}
+"""The columns that need the sums of each group of samples."""
 
-def row(layer: LayerMeasures, groups: Collection[str] = ALWAYS) -> Columns:
-    """Return the columns of some groups for one layer, in the order of the table."""
+OF_UNTRAINED = {*MEASURES[untrained]}
+"""The columns that need the gradients of the network before training."""
+
+PUBLISHED = {*MEASURES[published]}
+"""The columns that need the network probed anew."""
+
+
+def row(layer: LayerMeasures, wanted: Collection[str]) -> Columns:
+    """Return some columns of one layer, by name, in the order of the table; nothing else is computed."""
     found: Columns = {}
-    for group in groups:
-        for measure in MEASURES.get(group, ()):
+    for measure, given in MEASURES.items():
+        if not set(given).isdisjoint(wanted):
             found |= measure(layer)
     if reason := drowned(layer):
         found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
-    return {column.name: found.get(column.name, math.nan) for column in columns(groups)}
+    return {name: found.get(name, math.nan) for name in COLUMNS if name in wanted}

@@ -106,6 +106,7 @@ def train(
     seed: int = 0,
     keep: str = "last",
     checkpoint: str | os.PathLike[str] | None = None,
+    after_epoch: Callable[[dict[str, float]], object] | None = None,
 ) -> Training:
     """Train a network on the "train" rows of a data set (on all rows where it is not divided).
 
@@ -123,6 +124,7 @@ def train(
         checkpoint: A file written after every epoch; when it exists and was made by the same call, training
             goes on from there, and ends in the same weights as if it had never stopped. A larger
             `epochs` is the same call.
+        after_epoch: Called with each epoch's row of the history, before the checkpoint is written.
 
     Raises:
         InputError: no targets, targets that do not fit loss or outputs, an unknown name, keep="best"
@@ -177,6 +179,8 @@ def train(
                     torch.manual_seed(seed * 1_000_003 + epoch)
                     value = run.epoch(X, y, order.to(X.device).split(batch_size), mean_loss(loss))
                 run.record(epoch, value, rows, validation, time.perf_counter() - started)
+                if after_epoch is not None:
+                    after_epoch(dict(run.history[-1]))
                 if path is not None:
                     run.save(path)
                 advance(1)

@@ -202,7 +202,7 @@ def test_an_audit_of_the_first_version_still_loads(audited, tmp_path):
     audited.save(tmp_path)
     table = tmp_path / "audit.json"
     saved = json.loads(table.read_text())
-    for key in ("groups", "thresholds", "features_sha256"):
+    for key in ("groups", "columns", "thresholds", "features_sha256"):
         del saved[key]
     new = [*names(["verdict", "alignment"]), "rotated_cosine", "moved", "untrained_alignment", "untrained_alignment_z"]
     new += ["untrained_alignment_null"]

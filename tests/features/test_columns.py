@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import gaussian, perturbed
+from pandas.testing import assert_frame_equal
 
 import nfa
-from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, ON_REQUEST, columns, names
+from nfa.audits import run
+from nfa.common import InputError
+from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, ON_REQUEST, chosen, columns, names
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import measure
+from nfa.features.powers import PowerScan
 from nfa.features.published import published_columns
 from nfa.features.row import MEASURES, row
 from nfa.probe import Probe
@@ -25,7 +29,7 @@ def layer(small):
     with Probe(net, X) as probe, Probe(perturbed(net), X) as before:
         (measured, *_), (init, *_) = (list(measure(each, each.layers)) for each in (probe, before))
         published = published_columns(probe, probe.layers[0], init.layer.weight)
-    return LayerMeasures(0, measured, init, torch.ones_like(measured.layer.weight), 0.1, published)
+    return LayerMeasures(0, measured, init.layer, init, torch.ones_like(measured.layer.weight), 0.1, published)
 
 
 def test_columns_of_a_group_stand_together_in_the_order_of_the_groups():
@@ -48,16 +52,43 @@ def test_headings_in_print_have_places_of_their_own():
     assert order == sorted(order, key=order.index)  # columns of one heading stand together
 
 
-@pytest.mark.parametrize("group", MEASURES)
-def test_the_functions_of_a_group_give_its_columns_and_no_others(layer, group):
-    given = [name for measure_columns in MEASURES[group] for name in measure_columns(layer)]
-    assert sorted(given) == sorted(names([group]))
+@pytest.mark.parametrize("measure_columns", MEASURES)
+def test_a_function_gives_the_columns_it_is_said_to_give_and_no_others(layer, measure_columns):
+    assert sorted(measure_columns(layer)) == sorted(MEASURES[measure_columns])
 
 
-def test_a_row_holds_the_groups_asked_for_in_the_table_s_order(layer):
-    assert list(row(layer, ["size", "layer"])) == [*names(["layer"]), *names(["size"])]
-    for column in columns(MEASURES):
-        assert isinstance(row(layer, MEASURES)[column.name], column.kind)
+def test_every_column_but_the_verdict_is_given_once():
+    given = [name for names in MEASURES.values() for name in names]
+    assert sorted([*given, "verdict"]) == sorted(COLUMNS)
+
+
+def test_a_row_holds_the_columns_asked_for_in_the_table_s_order(layer):
+    assert list(row(layer, {"nfm_trace", "cosine", "name"})) == ["name", "cosine", "nfm_trace"]
+    every = row(layer, names(GROUPS))
+    for name, column in COLUMNS.items():
+        assert name == "verdict" or isinstance(every[name], column.kind)
+
+
+def test_columns_are_chosen_by_name_or_by_group():
+    always = [*names(["layer"]), "note"]
+    assert chosen(["cosine"]) == (*names(["layer"]), "cosine", "note")
+    assert set(chosen(["size", "ci_low"])) == {*always, *names(["size"]), "ci_low"}
+    assert "alignment_z" not in chosen(["alignment"])  # a name of both is the column's
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["cosin"], r"columns: 'cosin' is unknown; did you mean 'cosine'\?"),
+        ([], "columns: empty, expected names of columns or groups"),
+        ("cosine", "columns: got 'cosine', expected a list of names"),
+        (["fact_cosine"], "columns: 'fact_cosine' is of the group 'fact': give loss= too"),
+        (["published"], "columns: 'pearson_sqrt_centered' is of the group 'published': give published=True too"),
+    ],
+)
+def test_columns_that_cannot_be_had_are_one_line(small, asked, message):
+    with pytest.raises(InputError, match=message):
+        nfa.audit(*small, columns=asked)
 
 
 def test_values_of_another_kind_are_no_values():
@@ -86,4 +117,33 @@ def test_an_audit_says_which_groups_it_has(small):
     assert list(with_loss.to_frame().columns) == list(names([*ALWAYS, "fact"]))
     all_groups = nfa.audit(net, data, perturbed(net), loss="mse", published=True)
     assert list(all_groups.to_frame().columns) == list(COLUMNS)
-    assert set(MEASURES) == set(GROUPS) - {"verdict"}
+
+
+def test_an_audit_of_some_columns_is_that_of_all_with_the_others_left_out(small, tmp_path):
+    net, X = small
+    data, init = (X, gaussian(len(X), 3)), perturbed(net)
+    whole = nfa.audit(net, data, init).to_frame()
+    for asked in (["cosine", "rotated_cosine", "init_cosine"], ["verdict"], ["null", "interval"], ["power", "change"]):
+        some = nfa.audit(net, data, init, columns=asked)
+        some.save(tmp_path)
+        for frame in (some.to_frame(), nfa.Audit.load(tmp_path).to_frame()):
+            assert list(frame.columns) == list(chosen(asked))
+            assert_frame_equal(frame, whole[frame.columns], rtol=1e-12)
+
+
+def test_what_is_left_out_is_not_computed(small, monkeypatch):
+    """Neither gradients of the network before training, nor sums by group, nor powers."""
+    net, X = small
+    sweeps, calls = [], []
+    monkeypatch.setattr(run, "measure", lambda *args, **how: sweeps.append(how) or measure(*args, **how))
+    monkeypatch.setattr(PowerScan, "__init__", lambda *args: calls.append(args))
+    found = nfa.audit(net, X, perturbed(net), columns=["cosine", "init_cosine"])
+    assert [(each["label"], each["grouped"]) for each in sweeps] == [("measuring", False)]
+    assert calls == []
+    assert found.init_score is None
+    assert not any("too few samples" in note for note in found.to_frame()["note"])
+
+
+def test_a_page_of_some_columns_says_what_it_lacks(small, tmp_path):
+    with pytest.raises(InputError, match=r"column: .* is unknown"):
+        nfa.report.write(nfa.audit(*small, columns=["cosine"]), tmp_path)

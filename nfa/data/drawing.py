@@ -1,0 +1,118 @@
+"""A few samples of any data, drawn at random and held in memory."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
+from torch.utils.data import Dataset as TorchDataset
+
+from nfa.data.inputs import Inputs, count, joined, map_inputs
+from nfa.data.loaders import items, loader_of
+from nfa.data.pairs import paired
+from nfa.data.samples import ArraySamples, StreamSamples
+
+
+def drawn(data: Any, samples: int, seed: int = 0) -> Any:
+    """Return that many samples drawn at random without replacement, in their order; all where there are no more.
+
+    A loader's samples are read once, in this process, from its data set, so that neither its workers nor its sources of
+    random numbers notice. Of a stream, and of a loader with a sampler of its own, the first samples are taken.
+
+    Args:
+        data: Anything that `nfa.data.as_samples` takes but a `Dataset`, which has `Dataset.sample`.
+        samples: How many.
+        seed: Of the draw.
+
+    Returns:
+        Inputs, or a pair of inputs and targets; data of which no samples can be taken come back as they are.
+
+    >>> drawn((torch.arange(6).reshape(3, 2), ["a", "b", "c"]), 2)
+    (tensor([[2, 3],
+            [4, 5]]), ['b', 'c'])
+    """
+    if isinstance(data, StreamSamples):
+        data = data.loader
+    if isinstance(data, (DataLoader, TorchDataset)):
+        return _of_loader(loader_of(data), samples, seed)
+    X, y = (data.X, data.y) if isinstance(data, ArraySamples) else paired(data)
+    parts = [*X.values()] if isinstance(X, Mapping) else [*X] if isinstance(X, tuple) else [X]
+    sizes = {len(each) if hasattr(each, "__len__") else None for each in (*parts, *([] if y is None else [y]))}
+    n = sizes.pop()
+    # What is no data, or of several lengths, is refused where data are read.
+    if sizes or n is None or isinstance(X, str) or n <= samples:
+        return data
+    numbers = _numbers(n, samples, seed)
+    if isinstance(X, Mapping):
+        X = {name: _taken(each, numbers) for name, each in X.items()}
+    else:
+        X = tuple(_taken(each, numbers) for each in X) if isinstance(X, tuple) else _taken(X, numbers)
+    return X if y is None and not isinstance(X, tuple) else (X, None if y is None else _taken(y, numbers))
+
+
+def _numbers(n: int, samples: int, seed: int) -> list[int]:
+    found: list[int] = np.sort(np.random.default_rng(seed).choice(n, samples, replace=False)).tolist()
+    return found
+
+
+def _taken(values: Any, numbers: list[int]) -> Any:
+    if hasattr(values, "iloc"):
+        return values.iloc[numbers]
+    if isinstance(values, (Tensor, np.ndarray)):
+        return values[numbers]
+    return [values[number] for number in numbers]
+
+
+def _of_loader(loader: "DataLoader[Any]", samples: int, seed: int) -> Any:
+    xs: list[Inputs] = []
+    ys: list[Tensor] = []
+    read = 0
+    with _generators_kept(loader):
+        for x, y in _first(_reader(loader, samples, seed), samples):
+            xs.append(x)
+            if y is not None:
+                ys.append(y)
+            read += count(x)
+    if not read:
+        return loader  # empty: refused where data are read
+    x = map_inputs(lambda x: x[:samples].clone(), joined(xs))
+    return (x, torch.cat(ys)[:samples] if ys else None) if ys or isinstance(x, tuple) else x
+
+
+@contextmanager
+def _generators_kept(loader: "DataLoader[Any]") -> Iterator[None]:
+    """Give the generators of a loader and its sampler back as they were."""
+    owners = (loader, loader.sampler, loader.batch_sampler)
+    found = [each for owner in owners if isinstance(each := getattr(owner, "generator", None), torch.Generator)]
+    states = [each.get_state() for each in found]
+    try:
+        yield
+    finally:
+        for each, state in zip(found, states, strict=True):
+            each.set_state(state)
+
+
+def _first(loader: "DataLoader[Any]", samples: int) -> Iterator[tuple[Inputs, Tensor | None]]:
+    read = 0
+    for x, y in items(loader):
+        yield x, y
+        read += count(x)
+        if read >= samples:
+            return
+
+
+def _reader(loader: "DataLoader[Any]", samples: int, seed: int) -> "DataLoader[Any]":
+    """Return a loader of the samples to read that leaves the given one's workers and random numbers alone."""
+    own: dict[str, Any] = {"collate_fn": loader.collate_fn, "generator": torch.Generator().manual_seed(seed)}
+    batches, sampler, source = loader.batch_sampler, loader.sampler, loader.dataset
+    if type(batches) is not BatchSampler or isinstance(source, IterableDataset):
+        return loader
+    if not isinstance(sampler, (SequentialSampler, RandomSampler)):
+        return DataLoader(source, loader.batch_size, sampler=sampler, **own)
+    n = len(source)  # type: ignore[arg-type]  # its samplers have counted it
+    if n > samples:
+        source = Subset(source, _numbers(n, samples, seed))
+    return DataLoader(source, loader.batch_size, **own)

@@ -1,0 +1,63 @@
+"""What every adapter does: make the tracker when a training starts, record, and keep the file up to date."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from nfa.common.errors import InputError
+from nfa.tracking.history import FILE, TAKEN
+from nfa.tracking.tracker import Tracker
+
+
+@contextmanager
+def importing(library: str) -> Iterator[None]:
+    """Name the library where it is missing.
+
+    >>> with importing("skorch"):
+    ...     import json
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise InputError("tracking", f"this adapter needs {library} ({error}): pip install {library}") from error
+
+
+class Watch:
+    """The tracker of one training, which an adapter holds.
+
+    Args:
+        folder: Where the tracker is saved after every audit, and read when a training goes on; None for nowhere.
+        options: Parameters of `Tracker` by name, but the network and the data.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.options = dict(options)
+        self.tracker: Tracker | None = None
+
+    def start(self, net: Any, data: Any, *, resumed: bool) -> Tracker:
+        """Return the tracker; made when first asked for, and then with what the folder holds if training goes on."""
+        if self.tracker is None:
+            self.tracker = Tracker(net, data, **self.options)
+            if resumed and self.folder is not None and (self.folder / FILE).exists():
+                self.tracker.load(self.folder)
+        return self.tracker
+
+    def record(self, counted: str, *, epoch: int, step: int, values: Mapping[str, Any]) -> dict[str, float] | None:
+        """Audit if the tracker counts what has ended ("epoch" or "step") and it is due; save what was found."""
+        if self.tracker is None or self.tracker.schedule.counts != counted:
+            return None
+        numbers = {name: float(value) for name, value in values.items() if _is_own_number(name, value)}
+        found = self.tracker.record(epoch=epoch, step=step, **numbers)
+        if found is not None and self.folder is not None:
+            self.tracker.save(self.folder)
+        return found
+
+
+def _is_own_number(name: str, value: Any) -> bool:
+    """Whether a library's metric is a number that is no column of the tracker's and none of its own audits."""
+    number = isinstance(value, Real) or getattr(value, "numel", lambda: 0)() == 1
+    return number and name not in TAKEN and not name.startswith("nfa/")

@@ -1,0 +1,64 @@
+"""Audits during a training by skorch."""
+
+import os
+from typing import Any
+
+from nfa.tracking.adapter import Watch, importing
+from nfa.tracking.tracker import Tracker
+
+with importing("skorch"):
+    from skorch import NeuralNet
+    from skorch.callbacks import Callback
+
+
+class TrackerCallback(Callback):
+    """Audits the net's module at the end of epochs, or of batches, and writes what it finds into `net.history`.
+
+    The network before training is the module when training first starts; `partial_fit` goes on beside the same one, and
+    `fit`, which begins anew with another module, has another tracker. `callback.tracker_` is the tracker.
+
+    Args:
+        data: What is measured; by default what `fit` is given. See `nfa.Tracker`.
+        folder: Where the tracker is saved after each audit, if anywhere.
+        **options: Further parameters of `nfa.Tracker`, such as `every_n_epochs`, `columns`, `samples`.
+
+    Raises:
+        InputError: when training starts, as `nfa.Tracker` does.
+
+    >>> TrackerCallback(columns=["cosine"]).options
+    {'columns': ['cosine']}
+    """
+
+    def __init__(self, data: Any = None, *, folder: str | os.PathLike[str] | None = None, **options: Any) -> None:
+        self.data, self.folder, self.options = data, folder, options
+
+    def initialize(self) -> "TrackerCallback":
+        """Begin anew: the net has a new module."""
+        self.watch_, self.steps_ = Watch(self.folder, self.options), 0
+        return self
+
+    @property
+    def tracker_(self) -> Tracker | None:
+        """The tracker, once training has started."""
+        return self.watch_.tracker
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **_: Any) -> None:
+        """Make the tracker, unless there is one of this module."""
+        fitted = X if y is None else (X, y)
+        self.watch_.start(net, fitted if self.data is None else self.data, resumed=False)
+
+    def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **_: Any) -> None:
+        """Count steps, and audit where they are counted."""
+        if training:
+            self.steps_ += 1
+            self._record("step", net)
+
+    def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
+        """Audit where epochs are counted."""
+        self._record("epoch", net)
+
+    def _record(self, counted: str, net: NeuralNet) -> None:
+        metrics = {name: value for name, value in net.history[-1].items() if name != "batches"}
+        found = self.watch_.record(counted, epoch=len(net.history), step=self.steps_, values=metrics)
+        for name, value in (found or {}).items():
+            net.history.record(name, value)

@@ -1,0 +1,229 @@
+"""Audits of a network while it is trained, which leave the training as it is."""
+
+import copy
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from nfa.audits.rows import rows_of
+from nfa.audits.run import Settings, audit_rows, with_targets
+from nfa.common.checks import positive
+from nfa.common.errors import InputError
+from nfa.common.precision import stated_precision
+from nfa.common.randomness import undisturbed
+from nfa.features.columns import chosen
+from nfa.formats.loading import load
+from nfa.network.forward import ForwardArgs
+from nfa.network.model import Model
+from nfa.probe import BATCH_SIZE, Select
+from nfa.tracking.history import TAKEN, Cost, History, Moment, load_with_tensors
+from nfa.tracking.schedule import Clock, Schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LIGHT = ("cosine", "rotated_cosine", "init_cosine", "init_cosine_null")
+"""The columns of an audit that costs little more than its sweep."""
+
+
+class Tracker:
+    """Audits a network while it is trained: call `record` in each epoch, or in each step.
+
+    The training goes on as if it was not watched, to the bit: weights, gradients, modes, hooks and buffers stay as they
+    are, and so do the states of torch's, NumPy's and Python's random numbers. The rows are drawn once and the network
+    before training is copied once, so that every audit is of the same rows and beside the same init.
+
+    Args:
+        net: The network, audited as it is whenever an audit is due; anything that `nfa.audit` takes.
+        data: As for `nfa.audit`. A loader is read once.
+        init: The network before training; by default a copy of `net` as it is now.
+        every_n_epochs: Audit epochs that are multiples of it.
+        every_n_steps: Audit steps that are multiples of it, instead of epochs.
+        at: Epochs to audit, instead of every so many; 0 is before training.
+        columns: Names of columns, or groups of them; what is left out is not computed. See `nfa.audit`.
+        samples: How many samples are measured, drawn at random; None for all.
+        outputs: As for `nfa.audit`, and so are those that follow.
+        forward_args: How `forward` takes a batch.
+        head: Which output, of several.
+        layers: A shell pattern of names.
+        classes: The labels in the order of the outputs.
+        split: Which rows of a divided `Dataset`.
+        probes: Random probes instead of one sweep for each output.
+        seed: Of `samples` and `probes`.
+        batch_size: Samples at a time.
+
+    Raises:
+        InputError: as `nfa.audit` does; numbers of `at` and of the intervals that are no whole numbers; a network that
+            cannot be copied; several processes train together.
+
+    >>> net = nn.Linear(3, 2)
+    >>> tracker = Tracker(net, torch.eye(3), columns=["cosine"])
+    >>> sorted(tracker.record(epoch=1))
+    ['nfa/weight/cosine']
+    >>> tracker.to_frame()["name"].tolist(), tracker.cost.audits
+    (['', 'weight'], 1)
+    """
+
+    def __init__(
+        self,
+        net: nn.Module | Model | Any,
+        data: Any,
+        *,
+        init: nn.Module | Model | Any | None = None,
+        every_n_epochs: int = 1,
+        every_n_steps: int | None = None,
+        at: Iterable[int] | None = None,
+        columns: Iterable[str] = LIGHT,
+        samples: int | None = 512,
+        outputs: str | Select = "logits",
+        forward_args: ForwardArgs | None = None,
+        head: str | int | None = None,
+        layers: str | None = None,
+        classes: Iterable[Any] | None = None,
+        split: str = "train",
+        probes: int | None = None,
+        seed: int = 0,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        _refuse_several_processes()
+        if probes is not None:
+            positive("probes", probes)
+        self.schedule = Schedule(every_n_epochs, every_n_steps, at)
+        self._settings = Settings(
+            outputs=outputs,
+            forward_args=forward_args,
+            head=head,
+            layers=layers,
+            probes=probes,
+            seed=seed,
+            batch_size=batch_size,
+            asked=chosen(columns),
+        )
+        with undisturbed(), stated_precision():
+            self._model = load(net, classes=classes, argument="net")
+            rows = rows_of(self._model, data, split, samples, seed)
+            self._rows = with_targets(self._model, rows, self._settings)
+            before = self._model if init is None else load(init, argument="init")
+            unwrapped = self._settings.forward(before, self._rows).net
+            self._init = replace(before, net=_copied(unwrapped, "net" if init is None else "init"))
+        self.history = History(
+            {
+                "columns": list(self._settings.columns),
+                "outputs": self._settings.outputs_name,
+                "layers": layers,
+                "split": self._rows.split,
+                "samples": samples,
+                "probes": probes,
+                "seed": seed,
+            }
+        )
+        self._clock = Clock()
+
+    def record(self, *, epoch: int | None = None, step: int | None = None, **values: float) -> dict[str, float] | None:
+        """Audit the network if that is due; each epoch, or step, is audited once.
+
+        Args:
+            epoch: How many epochs are done; 0 before training.
+            step: How many steps are done.
+            **values: Numbers to keep beside the audit, such as `loss`; they are dropped where none is due.
+
+        Returns:
+            The numbers by one name each, such as "nfa/layers.0/cosine" and "nfa/score" (NaN where undefined), or None
+            where nothing was due.
+
+        Raises:
+            InputError: what is counted is missing or goes backwards, a value that is no number or has the name of a
+                column, weights or gradients that are not finite, several processes train together.
+        """
+        own = {name: _number(name, value) for name, value in values.items()}
+        if not self._clock.tick(self.schedule, epoch, step):
+            return None
+        _refuse_several_processes()
+        started = time.perf_counter()
+        with undisturbed(), stated_precision():
+            audit = audit_rows(self._model, self._rows, self._init, self._settings)
+        run = {} if audit.score is None else {"score": audit.score.value, "score_baseline": audit.score.baseline}
+        moment = Moment(
+            self._clock.epoch if epoch is not None else None,
+            self._clock.step if step is not None else None,
+            run | own,
+            [layer.row for layer in audit],
+            time.perf_counter() - started,
+        )
+        self.history.moments.append(moment)
+        return moment.flat()
+
+    @property
+    def cost(self) -> Cost:
+        """How many audits there were, and what they took."""
+        return self.history.cost
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the tidy table; see `History.to_frame`."""
+        return self.history.to_frame()
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write everything that was found, and the network before training, into one file in a folder.
+
+        Raises:
+            InputError: the file cannot be written; an older one is then as it was.
+        """
+        self.history.save(folder, self._init_state())
+
+    def load(self, folder: str | os.PathLike[str]) -> None:
+        """Go on with what `save` wrote, also beside the init of that run.
+
+        Raises:
+            InputError: there is no such file, it is damaged or of another schema, its audits were made otherwise than
+                this tracker's, or its init is of another network.
+        """
+        history, state = load_with_tensors(folder)
+        for name, own in self.history.settings.items():
+            if (found := history.settings.get(name)) != own:
+                raise InputError("tracker", f"{folder} was made with {name} {found!r}, this tracker has {own!r}")
+        own_state = self._init_state()
+        if {name: each.shape for name, each in state.items()} != {name: each.shape for name, each in own_state.items()}:
+            raise InputError("tracker", f"{folder} began from another network")
+        self._init.net.load_state_dict(state, strict=False)
+        self.history = history
+        self._clock = Clock()
+        for moment in history.moments:
+            self._clock.tick(self.schedule, moment.epoch, moment.step)
+
+    def _init_state(self) -> dict[str, torch.Tensor]:
+        # Cloned, as weights that are one tensor have several names, and a file keeps each by itself.
+        state = self._init.net.state_dict()
+        return {name: each.detach().clone() for name, each in state.items() if isinstance(each, torch.Tensor)}
+
+
+def _copied(net: nn.Module, argument: str) -> nn.Module:
+    try:
+        return copy.deepcopy(net)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        # What modules hold that cannot be copied: locks, open files, tensors in the middle of a graph.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            argument, f"cannot be copied ({reason}); hand over init=, the network before training"
+        ) from error
+
+
+def _number(name: str, value: Any) -> float:
+    if name in TAKEN:
+        raise InputError(name, "is the name of a column of the tracker's; call the value otherwise")
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(name, f"got {type(value).__name__}, expected a number") from error
+
+
+def _refuse_several_processes() -> None:
+    """Refuse to audit in one of several processes: under FSDP it would wait for the others for ever."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        processes = distributed.get_world_size()
+        raise InputError("net", f"{processes} processes train it together, and a tracker audits in one process alone")
