@@ -147,6 +147,11 @@ def is_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
     )
 
 
+def can_tell(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
+    """Return whether the layer has units enough for an alignment of 1 to reach the threshold of z."""
+    return bool(1 - row["alignment_null"] >= thresholds.z * row["alignment_null_sd"])
+
+
 def is_as_before(row: Mapping[str, Any]) -> bool:
     """Return whether the alignment is no further above chance than before training, where that is known.
 
@@ -181,6 +186,8 @@ def layer_verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thre
         return "kept"
     if math.isnan(row["alignment_low"]):
         return "unclear"  # nothing to align, or too few samples to say how sure the alignment is
+    if not can_tell(row, thresholds):
+        return "unclear"
     if is_aligned(row, thresholds):
         return "learned" if knows_moved(row) else "aligned"
     return "moved" if knows_moved(row) else "unclear"

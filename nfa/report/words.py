@@ -9,6 +9,7 @@ from nfa.audits.verdict import (
     CONVENTIONS,
     NetworkVerdict,
     Thresholds,
+    can_tell,
     is_aligned,
     is_as_before,
     knows_moved,
@@ -207,6 +208,8 @@ def _numbers(row: Mapping[str, Any]) -> str:
 
 def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     """Say in what a layer falls short of being aligned."""
+    if not can_tell(row, thresholds):
+        return f"are too few for alignment to be told from chance ({_alignment(row)})"
     if row["alignment_z"] <= -thresholds.z:
         return f"are less aligned than chance with the output's gradients ({_alignment(row)})"
     where = "where the output's gradients do"

@@ -78,7 +78,7 @@ def test_a_trained_network_with_S_turned_is_at_the_null(digits, small_init):
 
 
 @pytest.mark.parametrize("init", ["factor:0.1", "default"])
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))])
 def test_hidden_layers_of_networks_that_learn_digits_have_learned(digits, small_init, init, seed):
     done = small_init if (init, seed) == ("factor:0.1", 0) else trained(digits, init, seed)
     audit = nfa.audit(done.net, digits, done.init)
@@ -104,7 +104,7 @@ def test_targets_of_a_single_direction_are_learned(target):
     assert [layer["verdict"] for layer in audit] == ["learned", "learned", "trivial"]
 
 
-@pytest.mark.parametrize("width", [32, 128])
+@pytest.mark.parametrize("width", [32, pytest.param(128, marks=pytest.mark.slow)])
 def test_random_layers_under_a_trained_head_have_never_learned(digits, width):
     net = nfa.MLP(64, width, 2, 10, seed=3)
     init = [layer.weight.detach().clone() for layer in net.layers]

@@ -60,7 +60,7 @@ CASES = [
     ("aligned", ONE_INPUT, True),
     ("unclear", ONE_INPUT | {"alignment_z": 2.0}, True),
     ("unclear", ONE_INPUT | NO_ALIGNMENT, True),
-    ("moved", {"alignment": 1.0, "alignment_low": 1.0, "alignment_null": 1.0, "alignment_excess": math.nan}, True),
+    ("unclear", {"alignment": 1.0, "alignment_low": 1.0, "alignment_null": 1.0, "alignment_excess": math.nan}, True),
     ("learned", {"untrained_alignment": 1.0, "untrained_alignment_null": 1.0}, True),
     ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "agop_trace": 0.0}, False),
     ("dead", {"cosine": math.nan, "ci_low": math.nan, "ci_high": math.nan, "nfm_trace": 0.0}, True),
@@ -113,6 +113,15 @@ def test_what_is_said_of_each_verdict():
     )
     assert "point no more where the output's gradients do than chance has it" in said({"alignment_z": 1.0})
     assert "No evidence for the ansatz here; that is not evidence that nothing was learned." in said({"alignment_z": 1})
+    few = {
+        "alignment": 0.95,
+        "alignment_low": 0.92,
+        "alignment_null": 0.7,
+        "alignment_null_sd": 0.13,
+        "alignment_z": 1.9,
+    }
+    assert layer_verdict(ROW | few, True, Thresholds()) == "unclear"
+    assert "W's left vectors are too few for alignment to be told from chance (alignment 0.95" in said(few)
     assert "are less aligned than chance with the output's gradients" in said({"alignment_z": -3.0})
     assert "than before training" in said({"untrained_alignment": 0.65})
     assert "only a little more where the output's gradients do than chance" in said({"alignment_excess": 0.01})

@@ -39,6 +39,7 @@ def test_the_agop_is_unbiased_over_seeds(probes):
         assert float(z.abs().max()) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probes", [2, 5])
 def test_the_stated_standard_error_is_the_observed_spread(probes):
     frames = [nfa.audit(NET, X, probes=probes, seed=seed).to_frame() for seed in range(250)]
