@@ -1,5 +1,8 @@
 """What a pair means, however it comes."""
 
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -148,14 +151,6 @@ def broken(row):
     return torch.zeros(3)
 
 
-def dies(row):
-    import os
-
-    if row == 9:
-        os._exit(3)
-    return torch.zeros(3)
-
-
 def nothing(row):
     return None
 
@@ -175,7 +170,6 @@ class Once(IterableDataset):
     [
         (Items(broken), "the loader fails at batch 0: KeyError: 'no picture 9'"),
         (DataLoader(Items(broken), 2, num_workers=1), "the loader fails at batch 4: KeyError: .*no picture 9"),
-        (DataLoader(Items(dies), 2, num_workers=1), r"the loader fails at batch \d: \w+Error: "),
         (Items(nothing), "the loader fails at batch 0: TypeError: .*NoneType"),
         (Items(lambda row: torch.full((3,), float(row == 9) * float("nan"))), "nan at row 0, column 0"),
         (Items(lambda row: (torch.zeros(3), torch.tensor(float("nan") if row == 9 else 0))), "y: nan at row 9"),
@@ -203,6 +197,36 @@ def test_what_a_loader_does_wrong_is_one_line(data, message):
     with pytest.raises(nfa.InputError, match=message) as caught:
         nfa.audit(nn.Linear(3, 2), data)
     assert str(caught.value).isprintable()
+
+
+WORKER_THAT_DIES = """
+import os, torch
+from nfa import InputError
+from nfa.data import as_samples
+from torch.utils.data import DataLoader, Dataset
+
+class Rows(Dataset):
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, row):
+        if row == 9:
+            os._exit(3)
+        return torch.zeros(3)
+
+try:
+    for batch in as_samples(DataLoader(Rows(), 2, num_workers=1)).batches(2):
+        pass
+except InputError as error:
+    print(error, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_worker_that_dies_is_one_line():
+    # In a process of its own: torch raises in whatever the main thread does when it hears of it.
+    done = subprocess.run([sys.executable, "-c", WORKER_THAT_DIES], capture_output=True, text=True, timeout=300)
+    assert re.fullmatch(r"data: the loader fails at batch \d: \w+Error: .*\n", done.stdout), done
 
 
 def test_a_loader_that_shuffles(inputs):
