@@ -98,7 +98,7 @@ def test_one_input_without_targets_is_one_input(inputs):
         assert got.score is None
         np.testing.assert_allclose(got.to_frame().cosine, expected)
     table = pd.DataFrame(A.numpy()).add_prefix("f")
-    assert nfa.audit(net, (table, None)).about["feature_names"] == nfa.audit(net, table).about["feature_names"] != []
+    assert nfa.audit(net, (table, None)).about.feature_names == nfa.audit(net, table).about.feature_names != []
 
 
 def test_substitution_takes_the_same_pairs(inputs):

@@ -132,9 +132,13 @@ def test_tied_and_shared_tensors(tmp_path):
 
 def test_what_else_a_checkpoint_holds_is_left_aside(tmp_path):
     net = plain()
-    weights = net.state_dict() | {"epoch": 3, "name": "net", 7: torch.ones(2), "best": None}
+    weights = net.state_dict() | {"epoch": 3, "name": "net", 7: "seven", "best": None}
     torch.save(weights, tmp_path / "net.pt")
     assert list(read_state_dict(tmp_path / "net.pt", "model")) == list(net.state_dict())
+    # A tensor is not left aside: it may be a weight.
+    torch.save(weights | {7: torch.ones(2)}, tmp_path / "net.pt")
+    with pytest.raises(nfa.InputError, match="names a tensor 7, expected text as every tensor's name"):
+        read_state_dict(tmp_path / "net.pt", "model")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".ckpt"])
