@@ -81,10 +81,12 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
 
 def _on_rounding(layer: LayerMeasures) -> list[str]:
     rounding = layer.measured.rounding
-    if isinstance(rounding, Unchecked) and layer.agop.norm() > 0:
-        return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
-    if not isinstance(rounding, Rounding) or layer.measured.layer.weight.dtype == torch.float64:
+    if rounding is None or layer.measured.layer.weight.dtype == torch.float64:
         return []
+    if isinstance(rounding, Unchecked):
+        if not layer.agop.norm() > 0:
+            return []
+        return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
     own, in_float64 = rounding.cosines
     if not abs(own - in_float64) > HANGS:
         return []

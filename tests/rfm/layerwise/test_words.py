@@ -43,7 +43,7 @@ SAID = [
     (table([0.30], [0.12], 0.72), "so these features are good enough for a kernel machine"),
     (table([0.30], [0.12], math.nan), "the network's own error is not known"),
     (table([0.30], [0.12], metric="1 - R^2"), "has 1 - R^2 = 0.120 without updates"),
-    (table([math.nan], [math.nan], note="dead"), "Layer 1 (layers.1, 8 inputs): no machine from the AGOP (dead)."),
+    (table([math.nan], [math.nan], note="dead"), "Layer layers.1 (8 inputs): no machine from the AGOP (dead)."),
 ]
 
 
