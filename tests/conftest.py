@@ -1,5 +1,7 @@
 """Fixtures, and one thread for each process (tests run in two)."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from helpers import gaussian
@@ -7,6 +9,21 @@ from helpers import gaussian
 import nfa
 
 torch.set_num_threads(1)
+
+TESTS = Path(__file__).parent
+CORE = {
+    *("test_names.py", "test_rooms.py", "common/test_progress.py", "data/test_files.py", "network/test_mlp.py"),
+    *("formats/test_readers.py", "probe/test_outputs.py", "features/test_factored.py", "audits/test_audit.py"),
+    *("rfm/test_kernels.py", "plots/test_theme.py"),
+}
+"""Quick files that touch every room: what `make quick` runs."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix() in CORE:
+            item.add_marker(pytest.mark.core)
 
 
 @pytest.fixture
