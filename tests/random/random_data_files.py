@@ -16,7 +16,7 @@ import data_files
 import numpy as np
 
 KINDS = data_files.KINDS
-SECONDS = 20
+SECONDS = 60
 """Of computing for one file, which takes a few thousandths: more is a hang, not a slow machine."""
 PATIENCE = 120
 """Seconds after which it hangs; machines are busy."""
