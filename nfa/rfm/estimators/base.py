@@ -1,6 +1,5 @@
 """What all these estimators share: parameters, tables in and arrays out, and what is known of the fitted machine."""
 
-import os
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -29,7 +28,7 @@ from nfa.rfm.estimators.training import Training, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Recipe
-from nfa.rfm.saving.files import load, save
+from nfa.rfm.saving.mixin import SavedMixin
 
 IN_RECIPE = ("bandwidth", "bandwidth_scale", "ridge", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
 """Parameters that a `Recipe` has under the same name."""
@@ -37,7 +36,7 @@ IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
 """Parameters that `Settings` have under the same name."""
 
 
-class BaseRFM(BaseEstimator):
+class BaseRFM(SavedMixin, BaseEstimator):
     """An estimator made of recursive feature machines; see `RFMRegressor` for the parameters."""
 
     _constraints: ClassVar[dict[str, Constraint]] = {
@@ -130,24 +129,6 @@ class BaseRFM(BaseEstimator):
         """
         fitted = self._output_machine
         return fitted.agop(None if X is None else self._rows(X), centered)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a file; see `nfa.rfm.save`.
-
-        Raises:
-            InputError: as `nfa.rfm.save`.
-        """
-        save(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], device: Any = None) -> Self:
-        """Read what `save` wrote; see `nfa.rfm.load`.
-
-        Raises:
-            InputError: as `nfa.rfm.load`; or the file holds another class.
-        """
-        found: Self = load(path, device, cls.__name__)
-        return found
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:

@@ -1,6 +1,5 @@
 """Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -29,7 +28,7 @@ from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import Training
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.saving.files import load, save
+from nfa.rfm.saving.mixin import SavedMixin
 from nfa.rfm.selection import FIRST, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
 from nfa.rfm.start import first_matrix
 
@@ -69,7 +68,7 @@ def of_best(name: str, meaning: str) -> Any:
     return property(get, doc=meaning)
 
 
-class BaseSearch(BaseEstimator):
+class BaseSearch(SavedMixin, BaseEstimator):
     """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`.
 
     It has an estimator, the one it chose: `best_estimator_`, whose are all attributes but the tables of the search.
@@ -190,24 +189,6 @@ class BaseSearch(BaseEstimator):
         """Return predictions of the machine that was chosen."""
         check_is_fitted(self)
         return np.asarray(self.best_estimator_.predict(X))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a file; see `nfa.rfm.save`.
-
-        Raises:
-            InputError: as `nfa.rfm.save`.
-        """
-        save(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], device: Any = None) -> Self:
-        """Read what `save` wrote; see `nfa.rfm.load`.
-
-        Raises:
-            InputError: as `nfa.rfm.load`; or the file holds another class.
-        """
-        found: Self = load(path, device, cls.__name__)
-        return found
 
     def _passed_on(self) -> dict[str, Any]:
         """Return the parameters that every machine of the search has."""
