@@ -151,7 +151,7 @@ def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
     except (OSError, ValueError) as error:
         # A name that is too long, a folder that may not be read, links in a circle, a zero byte in a name.
         reason = getattr(error, "strerror", None) or error
-        raise InputError(argument, f"cannot read {shown(file)} ({reason})") from error
+        raise InputError(argument, f"cannot read {name} ({reason})") from error
     if not stat.S_ISREG(found.st_mode):
         raise InputError(argument, f"{name} is not a file")
     if found.st_size == 0:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from nfa.common.checks import existing_file
+from nfa.common.checks import LONGEST_PATH, existing_file
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
 
@@ -19,7 +19,7 @@ def opened(argument: str, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             more memory than there is.
     """
     file = existing_file(argument, path)
-    name = shown(file, 300)
+    name = shown(file, LONGEST_PATH)
     try:
         # A pipe that took the file's place since is opened without waiting for a writer.
         handle = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb")
