@@ -24,7 +24,7 @@ def median_distance(
     weights: Tensor | None,
     generator: torch.Generator,
 ) -> float:
-    """Return the median distance over pairs of rows that differ; 1 where none do.
+    """Return the median distance over pairs of rows that differ; 1, about the largest entry, where none do.
 
     A pair counts as often as the product of its rows' weights, so that a row of weight 2 is as two equal rows.
 

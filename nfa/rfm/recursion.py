@@ -30,7 +30,7 @@ class Problem:
         weights: Shape (n,), at least 0; None for 1.
         unit: What the targets were divided by.
         center: Float64, (d,).
-        x_unit: Power of two near the largest entry of X - center.
+        x_unit: Power of two near the largest entry of X - center; of X where all rows are equal.
         spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
     """
 
@@ -53,7 +53,8 @@ class Problem:
         around = X - center
         if not bool(torch.isfinite(around).all()):
             raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
-        unit, x_unit = power_of_two(Y), power_of_two(around)
+        # Rows that are all equal say nothing of distances; of those to other rows their own size says more.
+        unit, x_unit = power_of_two(Y), power_of_two(around if bool(around.any()) else X)
         spread = around.div_(x_unit).square_().mean(0)
         return cls(X, (Y.double() / unit).to(X.dtype), weights, unit, center, x_unit, spread)
 

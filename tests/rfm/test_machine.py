@@ -315,3 +315,14 @@ def test_float32_squares_no_tiny_gradients():
     X, Y = torch.tensor([[0.0, 0.0], [8.0, 8.0]]).float(), torch.tensor([[1.0], [-1.0]])
     model = RFMRegressor("gaussian", bandwidth=0.96, bandwidth_scale=None, n_iters=1).fit(X, Y)
     np.testing.assert_allclose(model.M_, np.ones((2, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_one_row_near_other_rows_of_float32(n):
+    """Distances of 1e-29, whose squares are no float32: f(x) = a exp(-|x - z| / L), |grad f| = |a| exp(...) / L."""
+    X, new = np.full((n, 4), 3e-29, np.float32), (3e-29 + 1e-29 * np.eye(4)).astype(np.float32)
+    model = RFMRegressor(kernel="laplace", bandwidth_scale=None, ridge=1.0, n_iters=0).fit(X, np.ones(n))
+    a = 1 / (1 + n) * n  # the sum of the coefficients of n equal rows
+    apart = new.astype(np.float64) - X[:1].astype(np.float64)
+    directions = apart / np.linalg.norm(apart, axis=1, keepdims=True)
+    np.testing.assert_allclose(model.agop(new), a**2 * directions.T @ directions / 4, atol=1e-5)
