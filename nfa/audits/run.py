@@ -18,6 +18,7 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, chosen, names
+from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
@@ -331,7 +332,7 @@ def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
 
 def _loss_gradients(forward: Forward, rows: Rows, loss: str) -> dict[str, Tensor]:
     with Probe(forward, rows.measured) as probe:
-        return probe.loss_gradients(mean_loss(loss))
+        return loss_gradients(probe, mean_loss(loss))
 
 
 def _known_decay(model: Model) -> float | None:

@@ -4,11 +4,16 @@ At a rest point of L + (lambda / 2) |W|^2, dL/dW = -lambda W, so W'W = R with R 
 """
 
 import math
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.features.similarity import cosine_of
 from nfa.features.weight import unit_of
+from nfa.probe import BATCH_SIZE, Probe, within_blocks
+from nfa.probe.gradients import gradients
 
 
 def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dict[str, float]:
@@ -51,3 +56,29 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
         "fact_residual": residual,
         "fact_rest": rest,
     }
+
+
+def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
+    """Return dL/dW of every layer (k x d, float64), L the mean loss over all samples.
+
+    Args:
+        probe: The network and the samples.
+        loss: Maps outputs and targets of a batch to their mean loss.
+
+    Raises:
+        InputError: the data have no targets.
+    """
+    totals = {layer.name: torch.zeros_like(layer.weight, dtype=torch.float64) for layer in probe.layers}
+    count = 0
+    for batch in probe.samples.batches(BATCH_SIZE):
+        if batch.y is None:
+            raise InputError("loss", "the data have no targets")
+        f, uses = probe.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
+        total = loss(f, batch.y.to(f.device)) * len(f)
+        for use, gradient in zip(uses, gradients(total, uses), strict=True):
+            if gradient is not None and use.h is not None:
+                wide = torch.promote_types(gradient.dtype, torch.float32)
+                g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
+                totals[use.name] += within_blocks(g.T @ h, use.groups)
+        count += len(f)
+    return {name: total / count for name, total in totals.items()}

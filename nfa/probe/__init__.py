@@ -3,8 +3,9 @@
 from nfa.probe.activations import Activations, activations
 from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
 from nfa.probe.guard import untouched
+from nfa.probe.layers import Layer
 from nfa.probe.outputs import CHOICES, Select, select_outputs
-from nfa.probe.sweep import BATCH_SIZE, Layer, Probe, Sweep
+from nfa.probe.sweep import BATCH_SIZE, Probe, Sweep
 
 __all__ = [
     "BATCH_SIZE",

@@ -181,15 +181,27 @@ class Weights:
         if matrix and all(each in self._flat for each in parameters):
             self._made.setdefault(self._base(parameters), (parameters, how))
 
-    def made_unmeasured(self) -> dict[str, str]:
-        """Return name and kind of the matrices made of one-dimensional parameters that make no layer."""
-        return {
-            name: f"made of {', '.join(parameters)}, in {how}"
-            for name, (parameters, how) in self._made.items()
-            if not self._used.issuperset(parameters)
-        }
+    def unmeasured(self, net: nn.Module) -> dict[str, str]:
+        """Return what is not measured: by the name of a module or a weight, its kind in words.
 
-    def unmeasured(self, parameter: str, kind: str) -> str | None:
+        Args:
+            net: The network itself.
+        """
+        found: dict[str, str] = {}
+        for path, module in net.named_modules():
+            for short, parameter in module.named_parameters(recurse=False):
+                # What a parametrisation makes belongs to the module around it.
+                around = path.partition("parametrizations")[0].rstrip(".")
+                kind = type(net.get_submodule(around)).__name__
+                left = self._unmeasured(f"{path}.{short}" if path else short, kind)
+                if parameter.ndim >= 2 and left is not None:
+                    found.setdefault(around or short, left)
+        for name, (parameters, how) in self._made.items():
+            if not self._used.issuperset(parameters):
+                found.setdefault(name, f"made of {', '.join(parameters)}, in {how}")
+        return found
+
+    def _unmeasured(self, parameter: str, kind: str) -> str | None:
         """Return what is not measured of a parameter of a module of this kind; None where all of it is."""
         if parameter not in self._used:
             return kind
