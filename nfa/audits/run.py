@@ -1,9 +1,7 @@
 """One call: a network and data in, an audit out."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -13,16 +11,16 @@ from torch import Tensor, nn
 from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
-from nfa.audits.verdict import CONVENTIONS, DECIDING, Thresholds, layer_verdict, network_verdict
+from nfa.audits.settings import Settings
+from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
-from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, chosen, names
+from nfa.features.columns import chosen, names
 from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
-from nfa.features.measuring import Measured, measure
-from nfa.features.published import published_columns
-from nfa.features.row import BY_GROUP, OF_UNTRAINED, PUBLISHED, row
+from nfa.features.measuring import Measured
+from nfa.features.row import OF_UNTRAINED, PUBLISHED, row
 from nfa.formats.loading import load
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
@@ -130,85 +128,6 @@ def audit(
             "published", "the published numbers are of the weights' change: give init=, the network before"
         )
     return audit_rows(model, with_targets(model, rows, settings), before, settings)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How rows are measured: the parameters of `audit` that are neither networks nor data.
-
-    `asked` are the columns that are wanted; None stands for all.
-
-    Raises:
-        InputError: a column is asked for that `loss` or `published` gives, without it.
-    """
-
-    outputs: str | Select = "logits"
-    forward_args: ForwardArgs | None = None
-    head: str | int | None = None
-    layers: str | None = None
-    probes: int | None = None
-    seed: int = 0
-    batch_size: int = BATCH_SIZE
-    loss: str | None = None
-    weight_decay: float | None = None
-    published: bool = False
-    asked: tuple[str, ...] | None = None
-    thresholds: Thresholds = CONVENTIONS
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check that every column that is asked for can be had."""
-        there = {"fact": self.loss is not None, "published": self.published}
-        for name in self.asked or ():
-            group = COLUMNS[name].group
-            if not there.get(group, True):
-                raise InputError("columns", f"{name!r} is of the group {group!r}: give {ON_REQUEST[group]} too")
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the audit."""
-        if self.asked is not None:
-            return self.asked
-        there = {"fact": self.loss is not None, "published": self.published}
-        return names([*ALWAYS, *(group for group in ON_REQUEST if there[group])])
-
-    @cached_property
-    def computed(self) -> frozenset[str]:
-        """The columns that are computed: those of the audit, and what a verdict is given by."""
-        return frozenset(self.columns) | (DECIDING if "verdict" in self.columns else frozenset())
-
-    def needs(self, columns: Collection[str]) -> bool:
-        """Return whether one of some columns is computed."""
-        return not self.computed.isdisjoint(columns)
-
-    @property
-    def outputs_name(self) -> str:
-        """What to call the outputs."""
-        given = self.outputs
-        return given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
-
-    def forward(self, model: Model, rows: Rows) -> Forward:
-        """Return a network as a function of the rows."""
-        return Forward(model, self.forward_args, self.head, rows.feature_shape)
-
-    def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
-        """Yield the sums behind each layer's AGOP: by group and with some rows in another precision, or only sums."""
-        return measure(
-            probe,
-            layers,
-            grouped=whole and self.needs(BY_GROUP),
-            again=whole,
-            batch_size=self.batch_size,
-            probes=self.probes,
-            seed=self.seed,
-            label=label,
-        )
-
-    def published_columns(self, probe: Probe, layer: Layer, init: Layer) -> dict[str, float]:
-        """Return a layer's published numbers."""
-        return published_columns(
-            probe, layer, init.weight, batch_size=self.batch_size, probes=self.probes, seed=self.seed
-        )
 
 
 def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:

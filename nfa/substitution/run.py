@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
-from nfa.audits.run import Settings, audit_rows, with_targets
+from nfa.audits.run import audit_rows, with_targets
+from nfa.audits.settings import Settings
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress

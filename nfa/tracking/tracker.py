@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from nfa.audits.rows import rows_of
-from nfa.audits.run import Settings, audit_rows, with_targets
+from nfa.audits.run import audit_rows, with_targets
+from nfa.audits.settings import Settings
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
