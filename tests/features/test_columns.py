@@ -10,7 +10,7 @@ from helpers import gaussian, perturbed
 from pandas.testing import assert_frame_equal
 
 import nfa
-from nfa.audits import run
+from nfa.audits import settings
 from nfa.common import InputError
 from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, ON_REQUEST, chosen, columns, names
 from nfa.features.layer_measures import LayerMeasures
@@ -135,7 +135,7 @@ def test_what_is_left_out_is_not_computed(small, monkeypatch):
     """Neither gradients of the network before training, nor sums by group, nor powers."""
     net, X = small
     sweeps, calls = [], []
-    monkeypatch.setattr(run, "measure", lambda *args, **how: sweeps.append(how) or measure(*args, **how))
+    monkeypatch.setattr(settings, "measure", lambda *args, **how: sweeps.append(how) or measure(*args, **how))
     monkeypatch.setattr(PowerScan, "__init__", lambda *args: calls.append(args))
     found = nfa.audit(net, X, perturbed(net), columns=["cosine", "init_cosine"])
     assert [(each["label"], each["grouped"]) for each in sweeps] == [("measuring", False)]
