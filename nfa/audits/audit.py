@@ -14,7 +14,7 @@ from nfa.audits.methods import methods
 from nfa.audits.verdict import VERDICTS, network_verdict
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
-from nfa.common.notebook import ROWS, html_table
+from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable_lines
 from nfa.features.columns import GROUPS, columns, printed, printed_cell
 from nfa.features.factored import FactoredMatrix
@@ -136,7 +136,7 @@ class Audit:
         leading += ["rotated_cosine", "untrained_cosine", "init_cosine"]
         shown = [column for column in leading if column in self.about.columns]
         table = self.to_frame()[shown].rename(columns={"name": "layer"})
-        written = table.to_string(index=False, float_format="{:.3f}".format, max_rows=ROWS // 2)
+        written = table.to_string(index=False, float_format="{:.3f}".format, max_rows=ROWS_SHOWN // 2)
         return printable_lines(f"{self._head()}\n{written}")
 
     def _repr_html_(self) -> str:

@@ -3,7 +3,7 @@
 from nfa.audits.about import About
 from nfa.audits.verdict import CLEAR_SKILL
 from nfa.features.interval import LEVEL
-from nfa.features.published import DRAWS
+from nfa.features.published import PUBLISHED_DRAWS
 from nfa.network.scoring import ERRORS, rows_in_words
 
 SOURCES = {
@@ -112,7 +112,7 @@ def _sentences(about: About, with_init: bool) -> list[str]:
     if "published" in about.groups:
         found.append(
             "Published numbers are those of the network whose own layer is the weight's change $W - W_0$, probed anew; "
-            f"their null turns the change's left vectors at random ({DRAWS} draws, seed {about.seed})."
+            f"their null turns the change's left vectors at random ({PUBLISHED_DRAWS} draws, seed {about.seed})."
         )
     if about.loss is not None:
         found.append(

@@ -10,7 +10,7 @@ GIB = 1 << 30
 """Bytes in a GiB."""
 EXPANSION = 64
 """A file may take this many times its own size: real data are seldom packed tighter."""
-LEAST = GIB // 4
+LEAST_BYTES = GIB // 4
 """Bytes that a file may always take, however small it is."""
 
 
@@ -47,7 +47,7 @@ class Budget:
         if max_memory is not None:
             return cls(int(number("max_memory", max_memory, above_zero=True) * GIB), remedy)
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return cls(min(max(LEAST, EXPANSION * size), machine // 2), remedy)
+        return cls(min(max(LEAST_BYTES, EXPANSION * size), machine // 2), remedy)
 
     def hold(self, place: Place, needed: int) -> None:
         """Hold what a part of a file needs against the budget.

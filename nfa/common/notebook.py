@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-ROWS = 40
+ROWS_SHOWN = 40
 """Rows of a table that a notebook or a terminal shows; of more, the first and the last."""
 
 
@@ -24,9 +24,9 @@ def html_table(
     said = [f"<p><strong>{_text(first)}</strong></p>", *(f"<p>{_text(each)}</p>" for each in sentences)]
     head = "".join(f'<th scope="col">{_text(each)}</th>' for each in headings)
     body = [_row(row) for row in rows]
-    if len(body) > ROWS:
-        left_out = f'<tr><td colspan="{len(headings)}">{len(body) - ROWS} more rows</td></tr>'
-        body = [*body[: ROWS // 2], left_out, *body[-ROWS // 2 :]]
+    if len(body) > ROWS_SHOWN:
+        left_out = f'<tr><td colspan="{len(headings)}">{len(body) - ROWS_SHOWN} more rows</td></tr>'
+        body = [*body[: ROWS_SHOWN // 2], left_out, *body[-ROWS_SHOWN // 2 :]]
     return f"<div>{''.join(said)}<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
 
 

@@ -13,13 +13,13 @@ from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, as_inputs, count, leaves
 from nfa.data.pairs import paired_batch
 
-BATCH_SIZE = 256
+READ_SIZE = 256
 """Samples of a torch data set that are read together."""
 
 
 def loader_of(data: "DataLoader[Any] | TorchDataset[Any]") -> "DataLoader[Any]":
     """Return a loader as it is, and of a data set one in its order."""
-    return data if isinstance(data, DataLoader) else DataLoader(data, BATCH_SIZE, collate_fn=_collated)
+    return data if isinstance(data, DataLoader) else DataLoader(data, READ_SIZE, collate_fn=_collated)
 
 
 def items(loader: "DataLoader[Any]") -> Iterator[tuple[Inputs, Tensor | None]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from nfa.features.weight import unit_of
 from nfa.probe import diagonal_blocks
 
-ROUNDINGS = 16.0
+SPREAD_ROUNDINGS = 16.0
 """A matrix whose eigenvalues spread by less than so many roundings per entry is a multiple of the identity."""
 
 
@@ -42,7 +42,7 @@ class Alignment:
         return excess(self.value, self.null)
 
 
-UNDEFINED = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
+NO_ALIGNMENT = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
 """No alignment."""
 
 
@@ -85,17 +85,17 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
     roundings = (torch.finfo(C.dtype).eps if eps is None else eps, torch.finfo(S.dtype).eps)
     where = " in each group" if groups > 1 else ""
     if k == 1:
-        return replace(UNDEFINED, undefined=f"one unit{where}: there is nothing to align")
+        return replace(NO_ALIGNMENT, undefined=f"one unit{where}: there is nothing to align")
     parts = []
     for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
         levels, traceless, spreads = _split(M, groups)
         square = float((k * levels**2 + spreads).sum())
         if square == 0:
-            return replace(UNDEFINED, undefined=f"{name} is 0: there is nothing to align")
+            return replace(NO_ALIGNMENT, undefined=f"{name} is 0: there is nothing to align")
         # k^2 entries, each off by some roundings of the diagonal's level.
-        if bool((spreads <= (ROUNDINGS * rounding * k * levels) ** 2).all()):
+        if bool((spreads <= (SPREAD_ROUNDINGS * rounding * k * levels) ** 2).all()):
             return replace(
-                UNDEFINED, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
+                NO_ALIGNMENT, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
             )
         parts.append((levels, traceless, square, spreads))
     (c, C_, C_square, C_spreads), (s, S_, S_square, S_spreads) = parts
@@ -104,13 +104,14 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
     variance = float((C_spreads / C_square * (S_spreads / S_square)).sum()) / ((k - 1) * (k + 2) / 2)
     if variance == 0:
         return replace(
-            UNDEFINED, undefined="C = WW' or S is a multiple of the identity in each group: there is nothing to align"
+            NO_ALIGNMENT,
+            undefined="C = WW' or S is a multiple of the identity in each group: there is nothing to align",
         )
     null = k * float((c * s).sum()) / norms
     # Turning S then changes alignment by no more than the interval over samples is rounded.
-    if 1 - null <= ROUNDINGS * max(roundings):
+    if 1 - null <= SPREAD_ROUNDINGS * max(roundings):
         reason = "C = WW' and S are nearly multiples of the identity: there is nothing to align"
-        return replace(UNDEFINED, undefined=reason)
+        return replace(NO_ALIGNMENT, undefined=reason)
     null_sd = math.sqrt(variance)
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 

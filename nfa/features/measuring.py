@@ -22,7 +22,7 @@ GROUP_BUDGET = 4 << 30
 """Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
 
 
-FIRST = 2
+SHIFT_SAMPLES = 2
 """Samples whose deltas decide whether a layer's sums are shifted."""
 
 
@@ -91,7 +91,7 @@ def measure(
         again: Whether to measure a few rows in another precision too.
     """
     roundings = remeasured(probe, layers) if again else {}
-    first = probe.first_deltas(layers, FIRST)
+    first = probe.first_deltas(layers, SHIFT_SAMPLES)
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:

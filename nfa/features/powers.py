@@ -11,10 +11,10 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 
-ALPHAS = tuple(round(0.05 * step, 2) for step in range(1, 41))
+ALPHA_GRID = tuple(round(0.05 * step, 2) for step in range(1, 41))
 """The grid of `PowerScan.best`: 0.05, 0.10, ..., 2."""
 
-DRAWS = 5
+SCAN_DRAWS = 5
 """Random rotations of S behind the null of a scan."""
 
 
@@ -70,19 +70,19 @@ class PowerScan:
         return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, UNDEFINED[weight.W.dtype])
 
     def best(self) -> tuple[float, float]:
-        """Return the first alpha of `ALPHAS` with the largest cosine, and that cosine; NaN where undefined.
+        """Return the first alpha of `ALPHA_GRID` with the largest cosine, and that cosine; NaN where undefined.
 
         Cosines that agree to 1e-9 count as equal, so that rounding does not choose among them.
         """
-        cosines = [self.cosine(alpha) for alpha in ALPHAS]
+        cosines = [self.cosine(alpha) for alpha in ALPHA_GRID]
         if any(math.isnan(value) for value in cosines):
             return math.nan, math.nan
         first = next(i for i, value in enumerate(cosines) if value >= max(cosines) - 1e-9)
-        return ALPHAS[first], cosines[first]
+        return ALPHA_GRID[first], cosines[first]
 
 
 def rotated_scan(
-    nfm: FactoredMatrix, agop: FactoredMatrix, alphas: Sequence[float], draws: int = DRAWS, seed: int = 0
+    nfm: FactoredMatrix, agop: FactoredMatrix, alphas: Sequence[float], draws: int = SCAN_DRAWS, seed: int = 0
 ) -> list[float]:
     """Return the null of a scan: the cosine of NFM and (W'OSO'W)^alpha for each alpha, O Haar on O(k).
 

@@ -16,7 +16,7 @@ from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
 from nfa.features.weight import unit_of
 from nfa.probe import BATCH_SIZE, Layer, Probe, block_diagonal
 
-DRAWS = 20
+PUBLISHED_DRAWS = 20
 """Random rotations of dW's left vectors behind the null of the published numbers."""
 
 NUMBERS = ("published_cosine", "published_pearson_sqrt", "published_pearson_sqrt_centered")
@@ -32,7 +32,7 @@ def published_columns(
     published_cosine = cos(N, A) (first three versions of the scripts), published_pearson_sqrt = corr(N, A^(1/2)) and
     published_pearson_sqrt_centered = corr(N, A_c^(1/2)) (later code), corr over all d x d entries and A_c with J minus
     its mean over rows. The null: O dW as the layer's own weight, O Haar on O(k), which has the same N; the network is
-    probed anew for each of `DRAWS` draws. In float64; roots take eigenvalues below 0 as 0.
+    probed anew for each of `PUBLISHED_DRAWS` draws. In float64; roots take eigenvalues below 0 as 0.
 
     Args:
         probe: An entered probe of the trained network.
@@ -51,7 +51,7 @@ def published_columns(
     change = _Change.of(dW)
     generator = torch.Generator().manual_seed(seed)
     found: list[tuple[float, float, float]] = []
-    for O in (None, *(_rotation(len(dW), layer.groups, generator) for _ in range(DRAWS))):  # noqa: E741 (the paper's letter)
+    for O in (None, *(_rotation(len(dW), layer.groups, generator) for _ in range(PUBLISHED_DRAWS))):  # noqa: E741 (the paper's letter)
         own = (dW if O is None else O @ dW).to(layer.weight)
         with probe.replacing({layer.name: own}):
             (measured,) = measure(

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from nfa.common.budget import GIB
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, count
@@ -21,19 +22,19 @@ from nfa.features.weight import Weight
 from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.signs import Signs
 
-ROWS = 32
+REMEASURED_ROWS = 32
 """Rows that are measured twice, about; two samples at least."""
 
 OUTPUTS = 16
 """Outputs that are swept one by one; of more, so many random sums stand for them."""
 
-COPY_BUDGET = 1 << 30
+COPY_BUDGET = GIB
 """Bytes that the network's copy in float64 may take."""
 
 REASON = 200
 """Characters of a network's own error that a note repeats."""
 
-NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps) ** 2
+FLOAT64_NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps) ** 2
 """How much smaller a trace of rounding is in float64 than in float32."""
 
 ORDERS = 1e3
@@ -83,7 +84,7 @@ class Rounding:
         if not (trace > 0 and again > 0):
             return 0.0 if trace == again else 1.0
         if self.weight.dtype == torch.float64:
-            return ORDERS * NOISE * abs(trace - again) / trace
+            return ORDERS * FLOAT64_NOISE * abs(trace - again) / trace
         return abs(trace - again) / min(trace, again)
 
 
@@ -122,7 +123,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
     except Exception as error:  # a module's own __deepcopy__ may raise anything
         why = shown(str(error) or type(error).__name__, REASON)
         return _none(layers, f"the network cannot be copied to {called} ({why})")
-    x = probe.samples.first(max(2, ROWS // probe.rows_per_sample))
+    x = probe.samples.first(max(2, REMEASURED_ROWS // probe.rows_per_sample))
     try:
         with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
             # A network that holds its weights in ways of its own may compute with the old ones.

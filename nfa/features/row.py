@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-from nfa.features.alignment import UNDEFINED, rotated_cosine
+from nfa.features.alignment import NO_ALIGNMENT, rotated_cosine
 from nfa.features.columns import COLUMNS, names
 from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
@@ -58,7 +58,7 @@ def alignment_certainty(layer: LayerMeasures) -> Columns:
 
 def centered_alignment(layer: LayerMeasures) -> Columns:
     """The same with the centered S."""
-    found = layer.aligned(layer.weight, layer.measured.S_centered) if layer.varies else UNDEFINED
+    found = layer.aligned(layer.weight, layer.measured.S_centered) if layer.varies else NO_ALIGNMENT
     return {"alignment_centered": found.value, "alignment_centered_z": found.z}
 
 

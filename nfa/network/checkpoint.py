@@ -13,7 +13,7 @@ from nfa.common.writing import replacing
 START = b"nfa checkpoint 1\n"
 """What a checkpoint begins with. The sha256 of what torch.save wrote follows in hexadecimal, then what it wrote."""
 
-DIGITS = 64
+HASH_DIGITS = 64
 """Length of a sha256 in hexadecimal."""
 
 
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError("checkpoint", f"cannot read {path} ({error.strerror})") from error
-    head, rest = content[: len(START) + DIGITS], content[len(START) + DIGITS :]
+    head, rest = content[: len(START) + HASH_DIGITS], content[len(START) + HASH_DIGITS :]
     if head != START + hashlib.sha256(rest).hexdigest().encode():
         raise InputError(
             "checkpoint", f"cannot read {path}; delete it to start again (it is damaged, or of another version of nfa)"

@@ -117,10 +117,10 @@ class Forward:
         """Return the number of outputs c, found out on a few samples; a sequence has c at each of its positions.
 
         Raises:
-            InputError: as `settle`.
+            InputError: as `adapt`.
         """
         with torch.no_grad():
-            self.settle(map_inputs(torch.clone, inputs))
+            self.adapt(map_inputs(torch.clone, inputs))
             f = self(map_inputs(torch.clone, inputs))
         return f.shape[-1] if f.ndim > 1 else 1
 
@@ -131,7 +131,7 @@ class Forward:
         found.dtype = next(p.dtype for p in net.parameters() if p.is_floating_point())
         return found
 
-    def settle(self, inputs: Inputs) -> None:
+    def adapt(self, inputs: Inputs) -> None:
         """Find out on a few samples how the network takes them.
 
         Raises:

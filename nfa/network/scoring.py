@@ -99,7 +99,7 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
             if batch.y is None:
                 return None
             if tally is None:
-                forward.settle(map_inputs(lambda x: x[:2].clone(), batch.x))
+                forward.adapt(map_inputs(lambda x: x[:2].clone(), batch.x))
                 tally = _Tally(forward.ending)
             f = forward(batch.x)
             outputs = f.shape[-1] if f.ndim > 1 else 1

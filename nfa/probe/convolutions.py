@@ -95,13 +95,13 @@ class Convolution(LinearMap):
         """Entries of a patch."""
         return math.prod(self.row_shape)
 
-    def upright(self) -> Tensor:
+    def matrix(self) -> Tensor:
         """Return W, k x (c q q): the kernel as a matrix, group by group on the diagonal."""
         weight = self.weight.detach()
         matrix = weight.reshape(len(weight), -1)
         return matrix if self.parts == 1 else block_diagonal(matrix.unflatten(0, (self.parts, -1)))
 
-    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
         """Return the arguments with another W as the kernel."""
         new = _blocks_of(name, W, self.parts).flatten(0, 1).reshape(self.weight.shape)
         return exchanged(arguments, self.weight, new.to(self.weight.device, self.weight.dtype))
@@ -111,7 +111,7 @@ class Convolution(LinearMap):
         return self.window.patches(self.rows.detach())
 
     @property
-    def gather(self) -> Callable[[Tensor], Tensor]:
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta at a position is the gradient of all k channels there."""
         return partial(torch.movedim, source=-1 - self.window.axes, destination=-1)
 
@@ -138,13 +138,13 @@ class TransposedConvolution(Convolution):
         """The channels."""
         return (self._channels(self.rows),)
 
-    def upright(self) -> Tensor:
+    def matrix(self) -> Tensor:
         """Return W, (k q q) x c, group by group on the diagonal."""
         weight = self.weight.detach()
         matrix = weight.reshape(len(weight), -1)
         return matrix.T if self.parts == 1 else block_diagonal(matrix.unflatten(0, (self.parts, -1)).mT)
 
-    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
         """Return the arguments with another W as the kernel."""
         new = _blocks_of(name, W, self.parts).mT.flatten(0, 1).reshape(self.weight.shape)
         return exchanged(arguments, self.weight, new.to(self.weight.device, self.weight.dtype))
@@ -154,7 +154,7 @@ class TransposedConvolution(Convolution):
         return self.rows.detach().movedim(-1 - self.window.axes, -1)
 
     @property
-    def gather(self) -> Callable[[Tensor], Tensor]:
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta at an input position is the output's gradient over the patch that it reaches."""
         return partial(self.window.patches, counts=tuple(self.rows.shape[-self.window.axes :]))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.data.inputs import Inputs, taken
 from nfa.probe.gradients import cut_off, gradients, reached, strays
-from nfa.probe.layout import FIRST, Layout, others
+from nfa.probe.layout import SAMPLES_FIRST, Layout, others
 from nfa.probe.runner import Runner
 from nfa.probe.uses import Use
 
@@ -145,13 +145,13 @@ class Layers:
         axes = min(len(uses[i].shape) for i in own)
         if n > 1 and not marked:
             self._unseen.add(name)
-        for layout in (FIRST, *(others(axes) if known else ())):
+        for layout in (SAMPLES_FIRST, *(others(axes) if known else ())):
             if all(layout.rows_along(uses[i].shape, n) for i in own) and not any(
                 strays(layout, rows, n, sample) for sample, rows in marked
             ):
                 self._layouts[name] = layout
                 return
-        self._layouts[name] = FIRST
+        self._layouts[name] = SAMPLES_FIRST
         self._drop(name, NOT_FIRST)
 
     def _drop(self, name: str, kind: str) -> None:

@@ -37,7 +37,7 @@ class Layout:
         return size // n if size > 0 and size % n == 0 else None
 
 
-FIRST = Layout()
+SAMPLES_FIRST = Layout()
 """Samples come first."""
 
 

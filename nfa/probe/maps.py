@@ -36,11 +36,11 @@ class LinearMap(ABC):
         """Entries of a row h, as the rows have it."""
 
     @abstractmethod
-    def upright(self) -> Tensor:
+    def matrix(self) -> Tensor:
         """Return W, k x d, detached."""
 
     @abstractmethod
-    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
         """Return an operation's arguments with another W (k x d) in the weight's place.
 
         Args:
@@ -58,7 +58,7 @@ class LinearMap(ABC):
 
     @property
     @abstractmethod
-    def gather(self) -> Callable[[Tensor], Tensor]:
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
         """What turns a gradient with respect to the operation's result into delta, with its k entries last.
 
         It keeps no tensor alive.

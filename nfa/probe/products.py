@@ -35,14 +35,14 @@ class Product(LinearMap):
         """Entries of a row."""
         return int(self.rows.shape[self.h_axis])
 
-    def upright(self) -> Tensor:
+    def matrix(self) -> Tensor:
         """Return W, k x d, detached."""
         weight = self.weight.detach()
         if self.scale != 1:
             weight = weight * self.scale
         return weight.T if self.transposed else weight
 
-    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
+    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
         """Return the arguments with another W (k x d) in the weight's place."""
         W = W.to(self.weight.device, self.weight.dtype)
         if self.scale != 1:
@@ -54,7 +54,7 @@ class Product(LinearMap):
         return self.rows.detach().movedim(self.h_axis, -1)
 
     @property
-    def gather(self) -> Callable[[Tensor], Tensor]:
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta is the gradient with its k entries last."""
         return partial(torch.movedim, source=self.z_axis, destination=-1)
 

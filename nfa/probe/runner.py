@@ -61,9 +61,9 @@ class Runner:
         """Run a few samples, which show how the network takes its inputs and which layers it has."""
         self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)))
         with self._last:
-            self.forward.settle(map_inputs(torch.clone, x))
+            self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
-        self.weights.settle()
+        self.weights.freeze()
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         return f, uses

@@ -156,11 +156,11 @@ class UseRecorder(TorchFunctionMode):
     ) -> Any:
         origin = self._origin(product.weight)
         assert origin is not None
-        weight = product.upright()
+        weight = product.matrix()
         name = self._weights.layer(origin.parameters, weight, self._part)
         if name is not None and name in self._replaced:
             weight = self._replaced[name]
-            args, kwargs = product.instead(name, weight, (args, kwargs))
+            args, kwargs = product.with_weight(name, weight, (args, kwargs))
         if name is None or (self.wanted is not None and name not in self.wanted):
             return func(*args, **kwargs)
         if product.width != weight.shape[1]:
@@ -173,9 +173,9 @@ class UseRecorder(TorchFunctionMode):
             self._weights.use_otherwise(origin.parameters, "no_grad")
             return z
         self._weights.use(origin.parameters)
-        shape = tuple(product.gather(z.detach().to("meta")).shape)
+        shape = tuple(product.to_delta(z.detach().to("meta")).shape)
         edge = get_gradient_edge(z)
-        self.uses.append(Use(name, weight, shape, edge, product.gather, product.groups, product.row_shape, kept))
+        self.uses.append(Use(name, weight, shape, edge, product.to_delta, product.groups, product.row_shape, kept))
         return z + _nudge(z) if len(self.uses) - 1 in self._nudged else z
 
     def _origin(self, tensor: Tensor) -> Origin | None:

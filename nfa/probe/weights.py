@@ -71,7 +71,7 @@ class Weights:
         self._layers: dict[str, dict[str, _Seen]] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
         self._made: dict[str, tuple[Parameters, str]] = {}  # matrices of such parameters that no layer has used
-        self._settled = False
+        self._frozen = False
         owners: dict[str, list[tuple[nn.Module, str]]] = {}
         for path, module in net.named_modules():
             for short, parameter in module.named_parameters(recurse=False):
@@ -113,9 +113,9 @@ class Weights:
         """Forget where an earlier run, which may have been cut short, stood."""
         self._inside.clear()
 
-    def settle(self) -> None:
+    def freeze(self) -> None:
         """Take the layers seen so far as all there are."""
-        self._settled = True
+        self._frozen = True
 
     def origin(self, tensor: Tensor) -> Origin | None:
         """Return the origin of a parameter, a view of one, or a buffer; None for anything else."""
@@ -147,7 +147,7 @@ class Weights:
         for name, seen in known.items():
             if seen.is_(weight):
                 return name
-        if self._settled:
+        if self._frozen:
             if not known:
                 self.use_otherwise(parameters, "samples after the first")
                 return None
@@ -175,7 +175,7 @@ class Weights:
             how: The way, in a word.
             matrix: Whether the tensor has two axes or more that count.
         """
-        if not self._settled:
+        if not self._frozen:
             self._otherwise |= {self._here(each): how for each in parameters}
         # Matrices that are parameters are looked up by name; those made of vectors are known from their uses alone.
         if matrix and all(each in self._flat for each in parameters):

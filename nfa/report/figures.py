@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from nfa import plots
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.features.powers import DRAWS
+from nfa.features.powers import SCAN_DRAWS
 from nfa.plots.layers import draw_layers
 from nfa.plots.parts.bars import bars
 from nfa.plots.parts.heat_map import heat_map
@@ -135,7 +135,7 @@ def similarity_figures(found: Sequence[Network], drawer: Drawer) -> list[Drawing
 
 def _scan(audit: Audit, found: Sequence[Network], drawer: Drawer) -> Drawing:
     widest = max(layer["d_out"] for layer in audit)
-    table = power_table(found, draws=DRAWS if widest <= _NULLS_UP_TO else 0)
+    table = power_table(found, draws=SCAN_DRAWS if widest <= _NULLS_UP_TO else 0)
     best = [
         f"{layer['name']} {layer['alpha_best']:g} ({layer['cosine_alpha_best']:.2f})"
         for layer in audit

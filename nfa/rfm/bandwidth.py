@@ -10,10 +10,10 @@ from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
 from nfa.rfm.scale import relative
 
-ROWS = 1000
+MEDIAN_ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
 
-LEAST = 1e-50
+LEAST_BANDWIDTH = 1e-50
 """The least bandwidth, and over 1 the largest, where the rows' largest entry is 1. Beyond, all rows are the same to the
 kernel, or none are, and its gradients' squares leave float64."""
 
@@ -32,15 +32,15 @@ def median_distance(
         kernel: Says which distance.
         points: n points.
         weights: Shape (n,), or None for 1.
-        generator: Draws `ROWS` of more rows.
+        generator: Draws `MEDIAN_ROWS` of more rows.
 
     >>> from nfa.rfm.kernels import Laplace
     >>> median_distance(Laplace(), Points(torch.tensor([[0.0], [1.0], [3.0]])), None, torch.Generator())
     2.0
     """
     device = points.rows.device
-    if len(points) > ROWS:
-        drawn = torch.randperm(len(points), generator=generator)[:ROWS].to(device)
+    if len(points) > MEDIAN_ROWS:
+        drawn = torch.randperm(len(points), generator=generator)[:MEDIAN_ROWS].to(device)
         points, weights = points[drawn], None if weights is None else weights[drawn]
     i, j = torch.triu_indices(len(points), len(points), 1, device=device)
     distances = kernel.distances(points)[i, j]
@@ -69,11 +69,11 @@ def check_bandwidth(kernel: Kernel, points: Points, L: float, length: float) -> 
         InputError: the bandwidth is so far from the rows' size, or the kernel so large, that its values or gradients
             are no finite numbers of the rows' dtype.
     """
-    if not (LEAST < L < 1 / LEAST and 0 < L * length < math.inf):
+    if not (LEAST_BANDWIDTH < L < 1 / LEAST_BANDWIDTH and 0 < L * length < math.inf):
         raise InputError(
             "bandwidth",
             f"{L * length:.3g} in the units of X under M, where rows are up to about {length:.3g} apart; "
-            f"expected between {LEAST:g} and {1 / LEAST:g} times as much, and a float64",
+            f"expected between {LEAST_BANDWIDTH:g} and {1 / LEAST_BANDWIDTH:g} times as much, and a float64",
         )
     largest, digits = kernel.largest(points, L), torch.finfo(points.rows.dtype)
     if not largest <= digits.max * digits.eps:

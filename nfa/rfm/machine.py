@@ -12,7 +12,7 @@ from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
 from nfa.rfm.points import Points
 from nfa.rfm.scale import power_of_two, relative
-from nfa.rfm.solving.choosing import ROWS
+from nfa.rfm.solving.choosing import BLOCK_ROWS
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class KernelMachine:
         """Return f(x) for rows x, shape (m, c)."""
         points, n = self.metric.points(X), len(self.centers)
         outputs = points.rows.new_empty(len(points), self.a.shape[1])
-        step = min(len(points), max(ROWS, BLOCK // n))
+        step = min(len(points), max(BLOCK_ROWS, BLOCK // n))
         # Outputs first, then a block's memory for all (l1 makes its own): pieces in between would keep what is freed
         # from use.
         space = points.rows.new_empty(step, n)

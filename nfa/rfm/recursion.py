@@ -16,7 +16,7 @@ from nfa.rfm.metric import Metric, matrix_power
 from nfa.rfm.pairs import Pairs
 from nfa.rfm.scale import power_of_two
 from nfa.rfm.solving.blocks import solve_in_blocks
-from nfa.rfm.solving.choosing import MATRICES, Plan
+from nfa.rfm.solving.choosing import SOLVER_MATRICES, Plan
 from nfa.rfm.solving.dense import solve_dense
 
 
@@ -93,7 +93,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Iteration:
     """One iteration: the machine under the current M.
 
     Args:
@@ -153,7 +153,7 @@ class Step:
 
 def recursion(
     problem: Problem, M: Tensor, recipe: Recipe, plan: Plan, n_iters: int, generator: torch.Generator
-) -> Iterator[Step]:
+) -> Iterator[Iteration]:
     """Yield the machine under M, then under the AGOP of that machine, and so on, n_iters + 1 in all.
 
     A constant predictor has no features: where the AGOP is 0, the last M stays.
@@ -169,7 +169,7 @@ def recursion(
     n, space = len(problem.X), None
     if plan.dense:
         # Distances, kernel and factor, used in every iteration: new memory costs as much as what is computed in it.
-        space = tuple(problem.X.new_empty(n, n) for _ in range(MATRICES))
+        space = tuple(problem.X.new_empty(n, n) for _ in range(SOLVER_MATRICES))
     for iteration in range(n_iters + 1):
         step = fitted(problem, M, recipe, plan, iteration, generator, space)
         yield step
@@ -185,8 +185,8 @@ def fitted(
     iteration: int,
     generator: torch.Generator,
     space: tuple[Tensor, ...] | None,
-) -> Step:
-    """Return the machine under one M; `space` is memory for the dense solver's `MATRICES`.
+) -> Iteration:
+    """Return the machine under one M; `space` is memory for the dense solver's `SOLVER_MATRICES`.
 
     Raises:
         InputError: the bandwidth is so far from the rows' distances that nothing can be computed, or the system so near
@@ -215,10 +215,10 @@ def fitted(
     if not bool(torch.isfinite(a).all()):
         raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
     machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit)
-    return Step(iteration, problem, machine, ridge, pairs)
+    return Iteration(iteration, problem, machine, ridge, pairs)
 
 
-def updated(problem: Problem, step: Step, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def updated(problem: Problem, step: Iteration, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Return the next M: the AGOP, to a power, scaled.
 
     Raises:

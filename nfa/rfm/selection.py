@@ -15,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nfa.common.budget import GIB
 from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.recursion import Problem, Recipe, recursion
-from nfa.rfm.solving.choosing import GIB, plan
+from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.leave_one_out import leave_one_out
 
-ROWS = 2000
+LEFT_OUT_ROWS = 2000
 """The most rows that are left out one by one; of more rows, as many are drawn with the seed. Leave-one-out takes an
 eigendecomposition, many times the work of a fit, and the shortlist is judged on all rows anyway."""
-MATRICES = 8
+LEFT_OUT_MATRICES = 8
 """Matrices of n x n in float64 that leave-one-out holds at once, the eigendecomposition's own among them."""
-FIRST = 1
+FIRST_UPDATES = 1
 """Updates of M that every shortlisted recipe is tried with. Only the best of them is tried with more."""
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -44,12 +45,12 @@ class Ranked:
 
 
 def leave_one_out_rows(memory_budget: float) -> int:
-    """Return how many rows are left out one by one: `ROWS`, or as many as the budget in GiB allows.
+    """Return how many rows are left out one by one: `LEFT_OUT_ROWS`, or as many as the budget in GiB allows.
 
     >>> leave_one_out_rows(4.0), leave_one_out_rows(0.125)
     (2000, 1448)
     """
-    return max(2, min(ROWS, math.isqrt(int(memory_budget * GIB) // (MATRICES * 8))))
+    return max(2, min(LEFT_OUT_ROWS, math.isqrt(int(memory_budget * GIB) // (LEFT_OUT_MATRICES * 8))))
 
 
 def ranked(
@@ -139,9 +140,9 @@ class Tried:
 
 
 def tried_paths(validation: CrossValidation, M: Tensor, ranking: Sequence[Ranked], max_iters: int) -> list[Tried]:
-    """Return what became of shortlisted recipes: all are given `FIRST` updates, the best of them `max_iters`."""
-    found = [one for each in ranking for one in validation.path(M, each.recipe, min(FIRST, max_iters))]
-    if max_iters > FIRST:
+    """Try shortlisted recipes: each with `FIRST_UPDATES` updates of M, and the best of them with `max_iters`."""
+    found = [one for each in ranking for one in validation.path(M, each.recipe, min(FIRST_UPDATES, max_iters))]
+    if max_iters > FIRST_UPDATES:
         leader = min(found, key=lambda one: one.loss).recipe
-        found += validation.path(M, leader, max_iters)[FIRST + 1 :]
+        found += validation.path(M, leader, max_iters)[FIRST_UPDATES + 1 :]
     return found

@@ -13,7 +13,7 @@ from nfa.network.model import Model
 from nfa.network.scoring import Score, score_outputs
 from nfa.probe import Probe, activations
 
-SAME = 1e-12
+CONSTANT = 1e-12
 """Outputs whose variance is below this share of their mean square are the same for every row."""
 
 
@@ -64,7 +64,7 @@ class Reference:
         own = None if y is None else score_outputs(f.reshape(len(f), *shape), y, part, model.ending)
         f = f.double()
         spread = float((f - f.mean(0)).square().sum())
-        if spread <= SAME * float(f.square().sum()):
+        if spread <= CONSTANT * float(f.square().sum()):
             spread = 0.0
             notes.append("the network's outputs are the same for every row: no R^2 of them")
         return cls(f, shape, y, own, part, model.ending, spread, "; ".join(notes))

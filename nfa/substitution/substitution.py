@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nfa.common.notebook import ROWS, html_table
+from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable, printable_lines
 from nfa.network.scoring import ERRORS, rows_in_words
 
@@ -50,7 +50,7 @@ class Substitution:
         head = f"Substitution in {about['model']}, AGOP of {about['split']} rows, on {self._scored()}"
         if about["metric"] is not None:
             head += f"; {about['metric']} {about['score_before']:.4g} (constant answer {about['baseline']:.4g})"
-        table = self._shown().to_string(index=False, float_format="{:.3f}".format, na_rep="", max_rows=ROWS)
+        table = self._shown().to_string(index=False, float_format="{:.3f}".format, na_rep="", max_rows=ROWS_SHOWN)
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in self.rows if row["note"])
         return printable_lines("\n".join([head, table, *notes]))
 

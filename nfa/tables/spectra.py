@@ -10,7 +10,7 @@ import torch
 from nfa.audits.audit import LayerAudit
 from nfa.common.errors import InputError
 from nfa.common.shown import writable
-from nfa.features.powers import ALPHAS, DRAWS, PowerScan, rotated_scan
+from nfa.features.powers import ALPHA_GRID, SCAN_DRAWS, PowerScan, rotated_scan
 from nfa.features.weight import CUTOFF
 from nfa.tables.networks import Network, layer_of
 
@@ -51,7 +51,7 @@ def spectrum_table(networks: Sequence[Network], layer: str | int) -> pd.DataFram
     return pd.DataFrame(rows, columns=["network", "run", "layer", "matrix", "index", "share", "effective_rank"])
 
 
-def power_table(networks: Sequence[Network], layer: str | int | None = None, draws: int = DRAWS) -> pd.DataFrame:
+def power_table(networks: Sequence[Network], layer: str | int | None = None, draws: int = SCAN_DRAWS) -> pd.DataFrame:
     """Return the cosine of NFM and AGOP^alpha for each layer over the grid of `alpha_best`, and its null.
 
     Columns: network, run, layer, alpha, cosine, null (S turned at random, mean of a few draws).
@@ -72,7 +72,7 @@ def power_table(networks: Sequence[Network], layer: str | int | None = None, dra
         chosen = _telling(list(run.audit)) if layer is None else [layer_of(run.audit, layer)]
         for found in chosen:
             scan = PowerScan(found.nfm, found.agop)
-            nulls = rotated_scan(found.nfm, found.agop, ALPHAS, draws)
+            nulls = rotated_scan(found.nfm, found.agop, ALPHA_GRID, draws)
             rows += [
                 {
                     "network": networks[0].name,
@@ -82,7 +82,7 @@ def power_table(networks: Sequence[Network], layer: str | int | None = None, dra
                     "cosine": scan.cosine(alpha),
                     "null": null,
                 }
-                for alpha, null in zip(ALPHAS, nulls, strict=True)
+                for alpha, null in zip(ALPHA_GRID, nulls, strict=True)
             ]
     return pd.DataFrame(rows, columns=["network", "run", "layer", "alpha", "cosine", "null"])
 

@@ -8,7 +8,7 @@ from helpers import gaussian, perturbed
 from pages import Page
 
 import nfa
-from nfa.common.notebook import ROWS, html_table
+from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.report import verdict
 from nfa.substitution import Substitution
 
@@ -56,8 +56,8 @@ def test_a_deep_network_fits_one_screen():
     audit = nfa.audit(net, gaussian(10, 4))
     assert len(repr(audit).splitlines()) <= 30
     rows = Page(audit._repr_html_()).texts("tr")
-    assert len(rows) == ROWS + 2
-    assert f"{len(audit) - ROWS} more rows" in rows
+    assert len(rows) == ROWS_SHOWN + 2
+    assert f"{len(audit) - ROWS_SHOWN} more rows" in rows
 
 
 def test_names_stay_text(audit):

@@ -11,7 +11,7 @@ from helpers import gaussian, perturbed
 
 import nfa
 from nfa.features.polar import random_directions
-from nfa.features.published import DRAWS, NUMBERS, published_columns
+from nfa.features.published import NUMBERS, PUBLISHED_DRAWS, published_columns
 from nfa.probe import Probe
 
 
@@ -42,9 +42,8 @@ def test_the_published_numbers_are_those_of_the_network_with_the_change_as_its_w
             found = published_columns(probe, layer, W_0, seed=4)
             expected = dense(net, number, W - W_0, X)
             generator = torch.Generator().manual_seed(4)
-            draws = np.array(
-                [dense(net, number, random_directions(len(W), len(W), generator) @ (W - W_0), X) for _ in range(DRAWS)]
-            )
+            turned = [random_directions(len(W), len(W), generator) @ (W - W_0) for _ in range(PUBLISHED_DRAWS)]
+            draws = np.array([dense(net, number, dW, X) for dW in turned])
             for name, value, drawn in zip(NUMBERS, expected, draws.T, strict=True):
                 assert found[name] == pytest.approx(value, abs=1e-10)
                 assert found[f"{name}_null"] == pytest.approx(drawn.mean(), abs=1e-10)

@@ -6,7 +6,7 @@ import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
 
-from nfa.rfm.bandwidth import ROWS, median_distance
+from nfa.rfm.bandwidth import MEDIAN_ROWS, median_distance
 from nfa.rfm.kernels import KERNELS, Laplace, kernel_named
 from nfa.rfm.points import Points
 from nfa.rfm.recursion import Problem
@@ -46,7 +46,7 @@ def test_weights_in_either_dtype(dtype):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_it_is_one_where_no_rows_differ(name):
-    for rows in (torch.full((7, 3), 0.1), torch.zeros(4, 2), gaussian(1, 3), torch.full((ROWS + 9, 1), 0.3)):
+    for rows in (torch.full((7, 3), 0.1), torch.zeros(4, 2), gaussian(1, 3), torch.full((MEDIAN_ROWS + 9, 1), 0.3)):
         assert median(rows, name=name) == 1
         assert median(rows, torch.ones(len(rows)), name=name) == 1
     rows = gaussian(3, 2)
@@ -54,13 +54,13 @@ def test_it_is_one_where_no_rows_differ(name):
 
 
 def test_more_rows_are_represented_by_some_of_them():
-    rows = gaussian(ROWS + 700, 3)
+    rows = gaussian(MEDIAN_ROWS + 700, 3)
     found = median(rows, seed=4)
     assert found == median(rows, seed=4)
     assert found != median(rows, seed=5)
     assert found == pytest.approx(float(torch.pdist(rows).median()), rel=0.03)
     # The same rows again: an order drawn with the seed, evenly over all of them.
-    drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(4))[:ROWS]
+    drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(4))[:MEDIAN_ROWS]
     assert found == median(rows[drawn])
     weights = gaussian(len(rows), 1)[:, 0].abs()
     assert median(rows, weights, seed=4) == median(rows[drawn], weights[drawn])
@@ -69,7 +69,7 @@ def test_more_rows_are_represented_by_some_of_them():
 def test_few_rows_draw_nothing():
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
-    median_distance(Laplace(), Points(gaussian(ROWS, 2)), None, generator)
+    median_distance(Laplace(), Points(gaussian(MEDIAN_ROWS, 2)), None, generator)
     assert torch.equal(generator.get_state(), before)
 
 

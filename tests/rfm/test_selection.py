@@ -11,7 +11,7 @@ from nfa.rfm import RFMRegressor, RFMRegressorCV, selection
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.losses import squared_loss
 from nfa.rfm.recursion import Problem, Recipe
-from nfa.rfm.selection import FIRST, ROWS, CrossValidation, leave_one_out_rows, ranked, tried_paths
+from nfa.rfm.selection import FIRST_UPDATES, LEFT_OUT_ROWS, CrossValidation, leave_one_out_rows, ranked, tried_paths
 from nfa.rfm.solving.choosing import GIB
 
 X, Y = gaussian(30, 3), gaussian(30, 2, seed=2)
@@ -40,7 +40,7 @@ def test_every_pair_is_ranked_by_n_refits(name, scale, weighted):
     M = torch.diag(torch.tensor([2.0, 1.0, 0.3], dtype=torch.float64))
     weights = torch.linspace(0.5, 2, 30, dtype=torch.float64) if weighted and scale is None else None
     problem = Problem.of(X, Y, weights, kernel_named(name))
-    found = ranked(problem, M, recipes(name, scale), RIDGES, squared_loss, 0, ROWS)
+    found = ranked(problem, M, recipes(name, scale), RIDGES, squared_loss, 0, LEFT_OUT_ROWS)
     assert [each.loss for each in found] == sorted(each.loss for each in found)
     assert {(each.recipe.bandwidth, each.recipe.ridge) for each in found} == {
         (b, r) for b in (0.5, 2.0) for r in RIDGES
@@ -61,7 +61,7 @@ def test_of_many_rows_some_are_ranked_by():
 def test_ranking_stays_within_the_budget():
     for budget in (4.0, 0.5, 0.01):
         n = leave_one_out_rows(budget)
-        assert n == ROWS or 0.99 * budget * GIB < selection.MATRICES * n * n * 8 <= budget * GIB
+        assert n == LEFT_OUT_ROWS or 0.99 * budget * GIB < selection.LEFT_OUT_MATRICES * n * n * 8 <= budget * GIB
     assert leave_one_out_rows(1e-9) == 2
 
 
@@ -82,11 +82,11 @@ def test_a_judged_path_is_that_of_estimators():
 def test_all_begin_and_the_best_goes_on():
     problem = Problem.of(X, X[:, :1] ** 2, None, kernel_named("laplace"))
     judge = CrossValidation(problem, [(np.arange(20), np.arange(20, 30))], squared_loss, 4.0, 0, lambda steps: None)
-    ranking = ranked(problem, IDENTITY, recipes(), RIDGES, squared_loss, 0, ROWS)[:3]
+    ranking = ranked(problem, IDENTITY, recipes(), RIDGES, squared_loss, 0, LEFT_OUT_ROWS)[:3]
     found = tried_paths(judge, IDENTITY, ranking, 4)
-    begun, gone_on = found[: 3 * (FIRST + 1)], found[3 * (FIRST + 1) :]
-    assert [each.n_iters for each in begun] == [*range(FIRST + 1)] * 3
-    assert [each.n_iters for each in gone_on] == [*range(FIRST + 1, 5)]
+    begun, gone_on = found[: 3 * (FIRST_UPDATES + 1)], found[3 * (FIRST_UPDATES + 1) :]
+    assert [each.n_iters for each in begun] == [*range(FIRST_UPDATES + 1)] * 3
+    assert [each.n_iters for each in gone_on] == [*range(FIRST_UPDATES + 1, 5)]
     assert {each.recipe for each in gone_on} == {min(begun, key=lambda each: each.loss).recipe}
     assert [each.n_iters for each in tried_paths(judge, IDENTITY, ranking, 0)] == [0, 0, 0]
 
@@ -101,4 +101,4 @@ def test_a_bandwidth_that_no_kernel_can_be_computed_with_is_refused_before_it_is
     problem = Problem.of(X.float(), Y, None, kernel_named("quadratic"))
     tiny = Recipe(kernel_named("quadratic"), bandwidth=1e-12, bandwidth_scale=None)
     with pytest.raises(InputError, match=r"bandwidth: the kernel is as large as .*, beyond float32"):
-        ranked(problem, IDENTITY, [tiny], RIDGES, squared_loss, 0, ROWS)
+        ranked(problem, IDENTITY, [tiny], RIDGES, squared_loss, 0, LEFT_OUT_ROWS)

@@ -9,8 +9,8 @@ from nfa.common.errors import InputError, Place
 from nfa.common.shown import shown
 from nfa.formats.exported.program import Program
 from nfa.formats.exported.step import Step
-from nfa.formats.graph.budget import Budget, BudgetError
-from nfa.formats.graph.check import ROWS, check_rows
+from nfa.formats.graph.budget import BudgetError, GraphBudget
+from nfa.formats.graph.check import CHECKED_ROWS, check_rows
 from nfa.formats.graph.net import GraphNet
 from nfa.formats.graph.node import REASON, NodeError
 
@@ -32,7 +32,9 @@ def check_program(net: GraphNet[Step], program: Program, where: Place) -> None:
         own = net.own_values()
         try:
             _run_without_numbers(net, program)
-            rows = torch.randn((ROWS, *program.sample), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+            rows = torch.randn(
+                (CHECKED_ROWS, *program.sample), generator=torch.Generator().manual_seed(0), dtype=torch.float64
+            )
             before = [tensor._version for tensor in own.values()]
             check_rows(net, rows.to(program.graph.dtype), where, advice)
         except NodeError as error:
@@ -45,13 +47,13 @@ def check_program(net: GraphNet[Step], program: Program, where: Place) -> None:
 
 def _run_without_numbers(net: GraphNet[Step], program: Program) -> None:
     own = net.own_values()
-    budget = Budget.for_rows(sum(tensor.numel() for tensor in own.values()), ROWS)
-    budget.hold(ROWS * math.prod(program.sample))
-    blank_rows = torch.empty((ROWS, *program.sample), dtype=program.graph.dtype, device="meta")
+    budget = GraphBudget.for_rows(sum(tensor.numel() for tensor in own.values()), CHECKED_ROWS)
+    budget.hold(CHECKED_ROWS * math.prod(program.sample))
+    blank_rows = torch.empty((CHECKED_ROWS, *program.sample), dtype=program.graph.dtype, device="meta")
     with FlopCounterMode(display=False) as counter:
         net.compute(blank_rows, {value: tensor.to("meta") for value, tensor in own.items()}, budget)
     budget.spend(counter.get_total_flops() // 2)
 
 
 def _cannot_run(where: Place, reason: str, advice: str) -> InputError:
-    return where.error(f"cannot be run on {ROWS} rows ({shown(reason, REASON)}){advice}")
+    return where.error(f"cannot be run on {CHECKED_ROWS} rows ({shown(reason, REASON)}){advice}")

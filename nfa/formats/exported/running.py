@@ -9,11 +9,11 @@ from torch import Tensor
 
 from nfa.formats.exported.operators import base_name
 from nfa.formats.exported.step import Known, Ref, Step
-from nfa.formats.graph.budget import Budget
-from nfa.formats.graph.node import Batch
+from nfa.formats.graph.budget import GraphBudget
+from nfa.formats.graph.node import RunContext
 
 
-def run_step(step: Step, values: Mapping[str, Any], batch: Batch) -> Sequence[Any]:
+def run_step(step: Step, values: Mapping[str, Any], batch: RunContext) -> Sequence[Any]:
     """Return the results of a step.
 
     Args:
@@ -59,7 +59,7 @@ def _arguments(given: dict[str, Any], step: Step) -> tuple[list[Any], dict[str, 
     return args, kwargs
 
 
-def _charge(budget: Budget, step: Step, args: list[Any], result: Any) -> None:
+def _charge(budget: GraphBudget, step: Step, args: list[Any], result: Any) -> None:
     """Count what a step makes, and what it takes that no counter of matrix products sees."""
     budget.hold_all(result)
     budget.spend(sum(value.numel() for value in args if isinstance(value, Tensor)))

@@ -26,7 +26,7 @@ class BudgetError(ValueError):
     """A graph asks for more than its budget; the message names the budget."""
 
 
-class Budget:
+class GraphBudget:
     """Refuses what only a hostile or damaged file can ask for.
 
     Args:
@@ -34,7 +34,7 @@ class Budget:
         work: Operations that all nodes may take together.
         purpose: What the budget is for, as messages call it.
 
-    >>> Budget(10, 10, "a network of its size").hold(11)
+    >>> GraphBudget(10, 10, "a network of its size").hold(11)
     Traceback (most recent call last):
     ...
     nfa.formats.graph.budget.BudgetError: its values would grow too large: over 10 entries for a network of its size

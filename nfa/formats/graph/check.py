@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from nfa.common.errors import Place
 from nfa.formats.rows import same_answers
 
-ROWS = 3
+CHECKED_ROWS = 3
 """Rows that are tried."""
 
 

@@ -7,9 +7,9 @@ from typing import Any, Generic
 import torch
 from torch import Tensor, nn
 
-from nfa.formats.graph.budget import Budget
+from nfa.formats.graph.budget import GraphBudget
 from nfa.formats.graph.modules import held, parts
-from nfa.formats.graph.node import Batch, Graph, N, Run, evaluate
+from nfa.formats.graph.node import Graph, N, Run, RunContext, evaluate
 from nfa.formats.rows import fit_rows
 
 
@@ -57,7 +57,7 @@ class GraphNet(nn.Module, Generic[N]):
         own = held(self)
         return {value: own[name] for value, name in self._registered.items()} | self._numbers
 
-    def forward(self, x: Tensor, budget: Budget | None = None) -> Tensor:
+    def forward(self, x: Tensor, budget: GraphBudget | None = None) -> Tensor:
         """Return the answers for n rows.
 
         Args:
@@ -71,14 +71,14 @@ class GraphNet(nn.Module, Generic[N]):
         answer: Tensor = self.compute(rows, self.own_values(), budget)
         return answer
 
-    def compute(self, rows: Tensor, own: Mapping[str, Tensor], budget: Budget | None = None) -> Any:
+    def compute(self, rows: Tensor, own: Mapping[str, Tensor], budget: GraphBudget | None = None) -> Any:
         """Return the output for rows in the graph's shape, with the values given for the network's own.
 
         Raises:
             NodeError: a node cannot be run.
         """
         graph, within = self._graph, parts(self)
-        batch = Batch(len(rows), rows.device, budget)
+        batch = RunContext(len(rows), rows.device, budget)
         values: dict[str, Any] = {**own, graph.rows: rows}
         for place, (node, done) in enumerate(zip(graph.nodes, self._done, strict=True)):
             work = partial(evaluate, self._run, node, values, batch, graph.where)

@@ -8,7 +8,7 @@ import torch
 
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import shown
-from nfa.formats.graph.budget import Budget
+from nfa.formats.graph.budget import GraphBudget
 
 REASON = 300
 """Characters of what others say of an error that a message repeats."""
@@ -27,7 +27,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True)
-class Batch:
+class RunContext:
     """What is known only when rows come in.
 
     Args:
@@ -38,12 +38,12 @@ class Batch:
 
     rows: int
     device: torch.device
-    budget: Budget | None = None
+    budget: GraphBudget | None = None
 
 
 N = TypeVar("N", bound=Node)
 
-Run = Callable[[N, Mapping[str, Any], Batch], Sequence[Any]]
+Run = Callable[[N, Mapping[str, Any], RunContext], Sequence[Any]]
 """Computes the results of a node from all values by name."""
 
 
@@ -81,7 +81,7 @@ class NodeError(InputError):
         self.reason = reason
 
 
-def evaluate(run: Run[N], node: N, values: Mapping[str, Any], batch: Batch, where: Place) -> Sequence[Any]:
+def evaluate(run: Run[N], node: N, values: Mapping[str, Any], batch: RunContext, where: Place) -> Sequence[Any]:
     """Return the results of a node.
 
     Args:

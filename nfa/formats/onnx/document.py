@@ -23,7 +23,7 @@ from nfa.formats.onnx.tensors import DTYPES, read_tensor
 
 
 @dataclass(frozen=True)
-class Entry:
+class GraphInput:
     """What the graph takes: a value's name and dtype, the batch it is fixed to, and the shape of one row."""
 
     name: str
@@ -151,7 +151,7 @@ class Document:
             name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in found.items()
         }
 
-    def _entry(self, model: ModelProto) -> Entry:
+    def _entry(self, model: ModelProto) -> GraphInput:
         inputs = [each for each in model.graph.input if each.name not in self.initializers]
         if len(inputs) != 1:
             names = few([each.name for each in inputs])
@@ -160,13 +160,13 @@ class Document:
         if kind.elem_type not in DTYPES:
             raise self.error(f"input {shown(inputs[0].name)!r} is no tensor of numbers")
         if not kind.HasField("shape"):
-            return Entry(inputs[0].name, DTYPES[kind.elem_type], None, (None,))
+            return GraphInput(inputs[0].name, DTYPES[kind.elem_type], None, (None,))
         sizes = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
         if not sizes:
             raise self.error(f"input {shown(inputs[0].name)!r} is a single number, expected rows")
         if math.prod(filter(None, sizes)) > ELEMENTS:
             raise self.error(f"input {shown(inputs[0].name)!r} is larger than {ELEMENTS} entries")
-        return Entry(inputs[0].name, DTYPES[kind.elem_type], sizes[0], tuple(sizes[1:]))
+        return GraphInput(inputs[0].name, DTYPES[kind.elem_type], sizes[0], tuple(sizes[1:]))
 
     def _needed(self, output: str) -> list[NodeProto]:
         seen: set[int] = set()

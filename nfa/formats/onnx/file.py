@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nfa.common.errors import InputError, Place
 from nfa.formats.archive import content_of
-from nfa.formats.graph.budget import Budget
-from nfa.formats.graph.check import ROWS, check_rows
+from nfa.formats.graph.budget import GraphBudget
+from nfa.formats.graph.check import CHECKED_ROWS, check_rows
 from nfa.formats.graph.net import GraphNet
 from nfa.formats.graph.node import NodeError
 from nfa.formats.onnx.build import build
@@ -75,7 +75,7 @@ def _network(document: Document, output: str) -> tuple[GraphNet[Node], Tensor]:
         if fixed == 1:
             return net, _any_batch(net, rows, document)
         net = build(document, one_row(folded, fixed), output)
-        answers = _any_batch(net, rows[:ROWS], document)
+        answers = _any_batch(net, rows[:CHECKED_ROWS], document)
         if not same_answers(net(rows[:fixed]), expected):
             raise _fixed(document, "its answers to a row depend on the others")
     return net, answers
@@ -100,8 +100,8 @@ def _first_answers(net: GraphNet[Node], document: Document, folded: Folded) -> t
     """Return random rows, and the answers to a batch of the file's own size."""
     refusal = None
     entry = document.entry
-    count = max(ROWS, entry.batch or 1)
-    budget = Budget.for_rows(sum(value.numel() for value in folded.constants.values()), count)
+    count = max(CHECKED_ROWS, entry.batch or 1)
+    budget = GraphBudget.for_rows(sum(value.numel() for value in folded.constants.values()), count)
     for shape in _shapes(document, folded):
         draw = torch.Generator().manual_seed(0)
         if entry.dtype.is_floating_point:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nfa.formats.graph.budget import Budget
-from nfa.formats.graph.node import Batch, evaluate
+from nfa.formats.graph.budget import GraphBudget
+from nfa.formats.graph.node import RunContext, evaluate
 from nfa.formats.onnx.document import Document
 from nfa.formats.onnx.names import is_name
 from nfa.formats.onnx.node import Node
@@ -14,7 +14,7 @@ from nfa.formats.onnx.operators import OPERATORS
 from nfa.formats.onnx.operators.operator import broadcast_size
 from nfa.formats.onnx.running import ELEMENTS, run_node
 
-WORK = 1 << 31
+FOLDING_WORK = 1 << 31
 """Operations that folding may take beside those that go with the file's size: about a second."""
 
 FOR_EACH = 64
@@ -51,8 +51,10 @@ def fold(document: Document, nodes: list[Node]) -> Folded:
     views: dict[str, Node] = {}
     inner = [value for node in nodes for value in node.attributes.values() if isinstance(value, Tensor)]
     held = sum(value.numel() for value in (*constants.values(), *inner))
-    budget = Budget(ELEMENTS + COPIES * held, WORK + FOR_EACH * held, "the constants of a file of its size")
-    batch = Batch(1, torch.device("cpu"), budget)
+    budget = GraphBudget(
+        ELEMENTS + COPIES * held, FOLDING_WORK + FOR_EACH * held, "the constants of a file of its size"
+    )
+    batch = RunContext(1, torch.device("cpu"), budget)
     for original in nodes:
         node = replace(original, inputs=tuple(same.get(name, name) for name in original.inputs))
         if not all(name in constants for name in filter(None, node.inputs)):
@@ -101,7 +103,7 @@ def _taken_out(name: str, views: dict[str, Node]) -> list[Node]:
     return found[::-1]
 
 
-def _without_alpha(node: Node, folded: Folded, batch: Batch, document: Document) -> Node:
+def _without_alpha(node: Node, folded: Folded, batch: RunContext, document: Document) -> Node:
     """Return the node with a Gemm's alpha moved into its weight."""
     if node.operator != "Gemm" or node.attributes["alpha"] == 1 or node.inputs[1] not in folded.constants:
         return node

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfa.formats.graph.node import Batch
+from nfa.formats.graph.node import RunContext
 from nfa.formats.onnx.node import Node
 from nfa.formats.onnx.operators import OPERATORS
 
@@ -18,7 +18,7 @@ LIST = 1024
 """Entries of a tensor that is read as Python numbers: shapes, axes, pads."""
 
 
-def run_node(node: Node, values: Mapping[str, Any], batch: Batch) -> tuple[Tensor, ...]:
+def run_node(node: Node, values: Mapping[str, Any], batch: RunContext) -> tuple[Tensor, ...]:
     """Return the results of a node.
 
     Args:

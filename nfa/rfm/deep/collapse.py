@@ -12,7 +12,7 @@ AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
 """Where in a layer neural collapse is measured."""
 LAST = "the last machine's rows are mapped no further"
 NO_CLASSES = "real targets have no classes"
-ROUNDING = 64
+MEAN_ROUNDINGS = 64
 """Class means nearer to each other than this many roundings of the rows' length coincide."""
 
 
@@ -66,7 +66,7 @@ def neural_collapse(X: Tensor, classes: Tensor | None, weights: Tensor | None = 
     within = float((((X - means[which]) ** 2).sum(1) * w).sum() / w.sum())
     apart = means - means.mean(0)
     lengths = torch.linalg.vector_norm(apart, dim=1)
-    least = ROUNDING * torch.finfo(X.dtype).eps * float(torch.linalg.vector_norm(X, dim=1).max())
+    least = MEAN_ROUNDINGS * torch.finfo(X.dtype).eps * float(torch.linalg.vector_norm(X, dim=1).max())
     if float(lengths.max()) <= least:
         return Collapse(math.nan, math.nan, "all classes have the same mean")
     nc1 = within / float((lengths**2).mean())

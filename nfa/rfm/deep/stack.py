@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.feature_maps import FeatureMap, feature_map_named, unit_rows
-from nfa.rfm.estimators.fitting import Fitted, Settings, fitted
+from nfa.rfm.estimators.fitting import FitSettings, Fitted, fitted
 from nfa.rfm.machine import KernelMachine
 
 FirstMatrix = Callable[[int, Tensor], Any]
@@ -64,7 +64,7 @@ def stacked(
     X: Tensor,
     Y: Tensor,
     weights: Tensor | None,
-    settings: Settings,
+    settings: FitSettings,
     widths: Sequence[int],
     feature_map: str,
     first: FirstMatrix,

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nfa.common.checks import check_finite
-from nfa.rfm.estimators.fitting import Fitted, Settings
+from nfa.rfm.estimators.fitting import FitSettings, Fitted
 from nfa.rfm.estimators.parameters import (
     Constraint,
     above_zero,
@@ -24,7 +24,7 @@ from nfa.rfm.estimators.parameters import (
     whole,
 )
 from nfa.rfm.estimators.tables import as_host, as_tensor, column_encoder, computing_dtype, device_of, encoded_from
-from nfa.rfm.estimators.training import Training, weights_of
+from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Recipe
@@ -33,7 +33,7 @@ from nfa.rfm.saving.mixin import SavedMixin
 IN_RECIPE = ("bandwidth", "bandwidth_scale", "ridge", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
 """Parameters that a `Recipe` has under the same name."""
 IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
-"""Parameters that `Settings` have under the same name."""
+"""Parameters that `FitSettings` have under the same name."""
 
 
 class BaseRFM(SavedMixin, BaseEstimator):
@@ -176,14 +176,14 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """
         return self._shares(self.M_)
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> FitSettings:
         """Return how a machine is fitted by these parameters, checked."""
         found = checked(self, self._constraints)
         kernel = kernel_named(found["kernel"], found["exponent"])
         recipe = Recipe(kernel, **{name: found[name] for name in IN_RECIPE})
-        return Settings(recipe, **{name: found[name] for name in IN_SETTINGS})
+        return FitSettings(recipe, **{name: found[name] for name in IN_SETTINGS})
 
-    def _training(self, X: Any, y: Any, sample_weight: Any) -> Training:
+    def _training(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
         """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
         X, y, numbers = as_host(X), as_host(y), [np.float64, np.float32]
@@ -200,7 +200,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
         self._dtype = computing_dtype(X, self.dtype)
         shares = None if weights is None else as_tensor(weights).to(self._device, self._dtype)
-        return Training(self._tensor(X), y, shares)
+        return TrainingData(self._tensor(X), y, shares)
 
     def _rows(self, X: Any) -> Tensor:
         """Return rows to predict, checked against the columns that `fit` saw."""

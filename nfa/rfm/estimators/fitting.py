@@ -21,7 +21,7 @@ from nfa.rfm.start import first_matrix
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
+class FitSettings:
     """How a machine is fitted; see `RFMRegressor` for the meaning of each.
 
     Args:
@@ -47,7 +47,7 @@ class Fitted:
 
     Args:
         machine: The machine.
-        history: A row per iteration; see `nfa.rfm.recursion.Step.row`.
+        history: A row per iteration; see `nfa.rfm.recursion.Iteration.row`.
         solver: How it was fitted, in words.
         weights: Of the training rows, (n,), each above 0; None for 1.
     """
@@ -68,7 +68,7 @@ class Fitted:
         return self.machine.agop(rows, centered, self.M.ndim == 1, weights).cpu().numpy()
 
 
-def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: Settings) -> Iterator[Fitted]:
+def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Iterator[Fitted]:
     """Yield the machine after 0, 1, ..., n_iters updates of M.
 
     Args:
@@ -94,7 +94,7 @@ def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: Settings) -> 
             yield Fitted(step.machine, pd.DataFrame(rows), str(solver), problem.weights)
 
 
-def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: Settings) -> Fitted:
+def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Fitted:
     """Return the machine after all updates; see `stages`."""
     *_, last = stages(X, Y, weights, settings)
     return last

@@ -25,11 +25,11 @@ from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
-from nfa.rfm.estimators.training import Training
+from nfa.rfm.estimators.training import TrainingData
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.mixin import SavedMixin
-from nfa.rfm.selection import FIRST, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
+from nfa.rfm.selection import FIRST_UPDATES, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
 from nfa.rfm.start import first_matrix
 
 DIAGONAL = ("l1", "power")
@@ -205,7 +205,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         check_finite("validation: targets", numbers)
         return torch.cat([rows, held]), torch.cat([Y, numbers])
 
-    def _splits(self, given: Training, groups: Any) -> list[Split]:
+    def _splits(self, given: TrainingData, groups: Any) -> list[Split]:
         """Return which of the rows that count are to fit and which to judge by, in turn."""
         classes, numbers, targets = issubclass(self.searched, ClassifierMixin), given.numbers, given.targets
         if classes:
@@ -253,7 +253,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         most = leave_one_out_rows(self.memory_budget)
         shortlist = min(found["shortlist"], len(bandwidths) * len(ridges))
         criterion = self._criterion
-        total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST))
+        total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST_UPDATES))
         left_out, tried, losses = [], [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
             for kernel, candidates in recipes.items():

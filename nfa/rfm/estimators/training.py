@@ -13,7 +13,7 @@ from nfa.rfm.estimators.tables import as_host
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingData:
     """What `fit` was given.
 
     Args:
@@ -31,7 +31,7 @@ class Training:
         """Numbers of the rows that count, those of weight above 0."""
         return np.arange(len(self.targets)) if self.weights is None else np.flatnonzero(self.weights.cpu().numpy() > 0)
 
-    def present(self) -> "Training":
+    def present(self) -> "TrainingData":
         """Return the rows that count: a row of weight 0 is as one that is not there.
 
         Raises:
@@ -42,7 +42,7 @@ class Training:
             return self
         if not len(numbers):
             raise InputError("sample_weight", "every weight is 0 in the dtype of the computation")
-        return Training(self.rows[numbers], self.targets[numbers], self.weights[numbers])
+        return TrainingData(self.rows[numbers], self.targets[numbers], self.weights[numbers])
 
 
 def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:

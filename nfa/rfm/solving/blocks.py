@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
-from nfa.rfm.solving.choosing import MATRICES, ROWS, Plan
+from nfa.rfm.solving.choosing import BLOCK_ROWS, SOLVER_MATRICES, Plan
 from nfa.rfm.solving.dense import SingularKernelWarning
 
 TOGETHER = 1 << 21
@@ -20,7 +20,7 @@ LANDMARKS = 2500
 """Rows that the preconditioner knows the kernel by, at most."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Residual, as a share of the target's norm, at which the solution counts as found."""
-ROUNDINGS = 4
+RESIDUAL_ROUNDINGS = 4
 """A residual of this many roundings of a product with the kernel matrix is enough: more steps would hardly lower it."""
 SLACK = 100
 """But a residual above this many times the tolerance is never enough."""
@@ -69,17 +69,17 @@ class Blocks:
 
     def diagonal(self) -> Tensor:
         """Return the diagonal of K, (n,)."""
-        return torch.cat([self._block(part, None).diagonal().clone() for part in self.points.split(ROWS)])
+        return torch.cat([self._block(part, None).diagonal().clone() for part in self.points.split(BLOCK_ROWS)])
 
     def among(self, drawn: Tensor) -> Tensor:
         """Return the part of K between drawn rows."""
         return self._block(self.points[drawn], None)
 
     def against(self, drawn: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield the part of K between all rows and drawn ones, `ROWS` at a time, with the first one's number."""
+        """Yield the part of K between all rows and drawn ones, `BLOCK_ROWS` at a time, with the first one's number."""
         Z = self.points[drawn]
-        for start in range(0, len(self.points), ROWS):
-            yield start, self._block(self.points[start : start + ROWS], Z)
+        for start in range(0, len(self.points), BLOCK_ROWS):
+            yield start, self._block(self.points[start : start + BLOCK_ROWS], Z)
 
 
 def solve_in_blocks(
@@ -106,7 +106,7 @@ def solve_in_blocks(
         plan: Says what memory may be used.
         generator: Draws the preconditioner's rows.
     """
-    together = min(TOGETHER, plan.budget // (4 * MATRICES * plan.itemsize))
+    together = min(TOGETHER, plan.budget // (4 * SOLVER_MATRICES * plan.itemsize))
     matrix = Blocks(kernel, points, L, side=math.isqrt(together))
 
     def attempt(ridge: Tensor) -> tuple[Tensor, float]:
@@ -115,7 +115,7 @@ def solve_in_blocks(
 
     diagonal = matrix.diagonal()
     largest = float(diagonal.max())
-    rounding = ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(points)) * largest
+    rounding = RESIDUAL_ROUNDINGS * torch.finfo(Y.dtype).eps * math.sqrt(len(points)) * largest
     a, left = attempt(ridge)
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
     if left > 1 and asked <= len(points) * torch.finfo(Y.dtype).eps * largest and asked < least:
@@ -202,7 +202,7 @@ def _preconditioner(
     floor = digits.eps * math.sqrt(n) * float(diagonal.max()) + digits.tiny
     inverse = 1 / (ridge + left).clamp(min=floor)[:, None]
     inner = torch.eye(size, dtype=torch.float64, device=B.device)
-    for part, scale in zip(B.split(ROWS), inverse.split(ROWS), strict=True):
+    for part, scale in zip(B.split(BLOCK_ROWS), inverse.split(BLOCK_ROWS), strict=True):
         inner.addmm_(part.T, part * scale)
     root = torch.linalg.cholesky(inner)
 

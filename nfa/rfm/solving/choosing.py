@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
+from nfa.common.budget import GIB
 from nfa.common.errors import InputError
 
-GIB = 1 << 30
-MATRICES = 3
+SOLVER_MATRICES = 3
 """Matrices of n x n that the dense solver holds at once: the distances, the kernel, its factor."""
-ROWS = 256
+BLOCK_ROWS = 256
 """Rows of the kernel matrix, against all others, that predictions and averages of gradients work with at once."""
 
 
@@ -33,7 +33,7 @@ class Plan:
         whole = f"{self.n:,} x {self.n:,}"
         budget = f"a budget of {self.budget / GIB:.3g} GiB"
         if self.dense:
-            return f"Cholesky of the {whole} kernel matrix ({MATRICES} such matrices fit {budget})"
+            return f"Cholesky of the {whole} kernel matrix ({SOLVER_MATRICES} such matrices fit {budget})"
         return f"preconditioned conjugate gradients on blocks of the {whole} kernel matrix ({budget})"
 
 
@@ -46,7 +46,7 @@ def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
         memory_budget: In GiB.
 
     Raises:
-        InputError: not even a block of `ROWS` rows fits.
+        InputError: not even a block of `BLOCK_ROWS` rows fits.
 
     >>> plan(1000, 4, 4.0).dense, plan(100_000, 4, 4.0).dense
     (True, False)
@@ -54,9 +54,9 @@ def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
     if not memory_budget > 0:
         raise InputError("memory_budget", f"got {memory_budget}, expected GiB above 0")
     budget = int(memory_budget * GIB)
-    if MATRICES * n * n * itemsize <= budget:
+    if SOLVER_MATRICES * n * n * itemsize <= budget:
         return Plan(n, itemsize, budget, dense=True)
-    least = MATRICES * min(ROWS, n) * n * itemsize
+    least = SOLVER_MATRICES * min(BLOCK_ROWS, n) * n * itemsize
     if least > budget:
         raise InputError(
             "memory_budget",

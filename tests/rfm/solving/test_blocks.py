@@ -12,12 +12,13 @@ from rfm import kernel_reference as reference
 from sklearn.exceptions import ConvergenceWarning
 
 from nfa import InputError
+from nfa.common.budget import GIB
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.points import Points
 from nfa.rfm.solving import blocks
 from nfa.rfm.solving.blocks import Blocks, solve_in_blocks
-from nfa.rfm.solving.choosing import GIB, MATRICES, ROWS, Plan, plan
+from nfa.rfm.solving.choosing import BLOCK_ROWS, SOLVER_MATRICES, Plan, plan
 from nfa.rfm.solving.dense import SingularKernelWarning
 
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
@@ -176,7 +177,7 @@ def test_it_warns_where_it_does_not_converge(monkeypatch):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_the_smallest_budget_is_enough(dtype):
     n, itemsize = 700, torch.finfo(dtype).bits // 8
-    budget = MATRICES * ROWS * n * itemsize
+    budget = SOLVER_MATRICES * BLOCK_ROWS * n * itemsize
     assert not plan(n, itemsize, budget * 1.0001 / GIB).dense
     _, error = solved(*smooth(n), dtype=dtype, budget=budget)
     assert error < TOLERANCE[dtype]
@@ -193,7 +194,7 @@ def test_no_more_of_the_kernel_at_once_than_the_budget(monkeypatch):
         return original(self, X, Z, out)
 
     monkeypatch.setattr(type(kernel), "pairs", counted)
-    for budget in (MATRICES * ROWS * n * 8, 16 << 20):
+    for budget in (SOLVER_MATRICES * BLOCK_ROWS * n * 8, 16 << 20):
         sizes.clear()
         X, Y = smooth(n)
         limits = Plan(n, 8, budget, dense=False)
@@ -201,8 +202,8 @@ def test_no_more_of_the_kernel_at_once_than_the_budget(monkeypatch):
             kernel, Points(X), 2.0, torch.full((n,), 0.1).double(), Y, limits, torch.Generator().manual_seed(0)
         )
         # Distances, kernel and what is computed on the way.
-        assert all(MATRICES * rows * columns * 8 <= budget / 2 for rows, columns in sizes)
-        [m] = {columns for rows, columns in sizes if rows == ROWS != columns}
+        assert all(SOLVER_MATRICES * rows * columns * 8 <= budget / 2 for rows, columns in sizes)
+        [m] = {columns for rows, columns in sizes if rows == BLOCK_ROWS != columns}
         # Of the landmarks: B, and four matrices among them.
         assert 0.9 * budget / 2 < 8 * m * (n + 4 * m) <= budget / 2
 
@@ -234,7 +235,7 @@ def test_an_estimator_in_blocks_equals_one_by_whole_matrices(kernel):
     weights = 0.2 + gaussian(700, 1, seed=3)[:, 0].abs()
     options = {"kernel": kernel, "diag": kernel == "l1", "ridge": 0.05, "n_iters": 2}
     whole = RFMRegressor(**options).fit(X, Y, weights)
-    budget = MATRICES * ROWS * 700 * 8 * 1.01 / GIB
+    budget = SOLVER_MATRICES * BLOCK_ROWS * 700 * 8 * 1.01 / GIB
     in_blocks = RFMRegressor(**options, memory_budget=budget).fit(X, Y, weights)
     assert in_blocks.solver_.startswith("preconditioned conjugate gradients on blocks of the 700 x 700 kernel matrix")
     assert repr(in_blocks).endswith(in_blocks.solver_)

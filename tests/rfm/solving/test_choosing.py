@@ -3,16 +3,17 @@
 import pytest
 
 from nfa import InputError
+from nfa.common.budget import GIB
 from nfa.rfm import RFMRegressor
-from nfa.rfm.solving.choosing import GIB, MATRICES, ROWS, plan
+from nfa.rfm.solving.choosing import BLOCK_ROWS, SOLVER_MATRICES, plan
 
 
 def test_the_whole_matrix_while_it_fits():
     for n, itemsize in [(1, 4), (1000, 8), (10_000, 4)]:
-        needed = MATRICES * n * n * itemsize / GIB
+        needed = SOLVER_MATRICES * n * n * itemsize / GIB
         assert plan(n, itemsize, needed * 1.001).dense
         assert plan(n, itemsize, 1000).dense
-        if n > ROWS:
+        if n > BLOCK_ROWS:
             assert not plan(n, itemsize, needed * 0.999).dense
 
 
@@ -28,7 +29,7 @@ def test_in_words():
 
 def test_the_smallest_budget_is_a_block_of_rows():
     n, itemsize = 50_000, 4
-    least = MATRICES * ROWS * n * itemsize / GIB
+    least = SOLVER_MATRICES * BLOCK_ROWS * n * itemsize / GIB
     assert not plan(n, itemsize, least * 1.001).dense
     with pytest.raises(
         InputError,
