@@ -138,8 +138,9 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
     """
     if not (model.scored and rows.has_targets):
         return rows
-    with Probe(settings.forward(model, rows), rows.measured, settings.outputs) as probe:
-        n_outputs = probe.forward.width(probe.samples.first(2))
+    forward = settings.forward(model, rows)
+    with untouched(forward.net):
+        n_outputs = forward.width(rows.measured.first(2))
     return rows.with_targets(model, n_outputs)
 
 

@@ -22,13 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfa.common.checks import existing_file
-from nfa.common.errors import InputError
+from nfa.common.budget import Budget
+from nfa.common.errors import InputError, Place
+from nfa.common.opened import opened
 from nfa.data.arrays import arrays_of
+from nfa.data.text import decoded
 
 FOLDS = 4
 PARTS = ("tune_train", "tune_val", *(f"fold{k}_{part}" for k in range(FOLDS) for part in ("train", "test")))
 """The ten parts of the rows: names in an .npz, and the order of the lines in the authors' two files."""
+
+HELD = 32
+"""Bytes in memory for each byte of text at the most: a number of two characters is an object and a place in a list."""
 
 Rows = NDArray[np.int64]
 
@@ -91,7 +96,6 @@ def read_uci(folder: str | os.PathLike[str], name: str) -> UciSet:
 
 
 def _from_npz(file: Path, name: str) -> UciSet:
-    existing_file("data", file)
     arrays = arrays_of(file, ["X", "y", *PARTS], ["n_classes"])
     X = arrays["X"]
     if X.ndim != 2 or X.dtype.kind not in "iufb":
@@ -147,11 +151,17 @@ def _from_folder(folder: Path, name: str) -> UciSet:
 
 
 def _text(file: Path) -> list[str]:
-    """The lines of a text file that hold something."""
-    try:
-        return [line for line in existing_file("data", file).read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("data", f"cannot read {file} as text") from error
+    """Return the lines of a text file that hold something.
+
+    Raises:
+        InputError: it is no text, or its numbers would take more memory than a file of its size may.
+    """
+    place = Place("data", str(file))
+    with opened("data", file) as handle:
+        size = handle.seek(0, 2)
+        Budget.of_file(size).hold(place, HELD * size)
+        handle.seek(0)
+        return [line for line in decoded(place, handle.read()).splitlines() if line.strip()]
 
 
 def _header(file: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nfa.features.weight import unit_of
+from nfa.common.scale import unit_of
 from nfa.probe import diagonal_blocks
 
 SPREAD_ROUNDINGS = 16.0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.scale import unit_of
 from nfa.features.similarity import cosine_of
-from nfa.features.weight import unit_of
 from nfa.probe import BATCH_SIZE, Probe, within_blocks
 from nfa.probe.gradients import gradients
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.notebook import html_table
+from nfa.common.scale import unit_of
 from nfa.features.polar import Polar
-from nfa.features.weight import CUTOFF, Weight, product, unit_of
+from nfa.features.weight import CUTOFF, Weight, product
 
 
 class FactoredMatrix:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nfa.common.scale import unit_of
 from nfa.features.measuring import Measured, measure
 from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
-from nfa.features.weight import unit_of
 from nfa.probe import BATCH_SIZE, Layer, Probe, block_diagonal
 
 PUBLISHED_DRAWS = 20

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nfa.common.scale import unit_of
+
 CUTOFF = 1e-6
 """Eigenvalues at or below this share of the largest count as 0, in powers and in ranks."""
 
@@ -37,18 +39,6 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     for a, b in pieces:
         total += a @ b.T
     return total.to(A.dtype)
-
-
-def unit_of(values: Tensor) -> float:
-    """Return a power of two near the largest entry's size where that is extreme, else 1.
-
-    Divided by it, entries can be multiplied four at a time without leaving the range of float32.
-    """
-    low, high = (float(end) for end in values.aminmax()) if values.numel() else (0.0, 0.0)
-    largest = max(-low, high)
-    if largest == 0.0 or 2.0**-20 <= largest <= 2.0**20:
-        return 1.0
-    return float(2.0 ** math.floor(math.log2(largest)))
 
 
 class Weight:

@@ -119,7 +119,8 @@ class Forward:
         Raises:
             InputError: as `adapt`.
         """
-        with torch.no_grad():
+        # What the network keeps of this run, a later one may need gradients of.
+        with torch.inference_mode(mode=False), torch.no_grad():
             self.adapt(map_inputs(torch.clone, inputs))
             f = self(map_inputs(torch.clone, inputs))
         return f.shape[-1] if f.ndim > 1 else 1

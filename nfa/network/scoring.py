@@ -1,5 +1,6 @@
 """How well a network does its task, and what doing nothing would score."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,16 @@ ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
 ORDER_DOUBTED = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
 """Said of a score clearly below a constant answer's, which chance hardly explains and labels in another order do."""
+
+
+def binomial_error(share: float, n: int) -> float:
+    """Return the binomial standard error of a share of n rows; a share of 0 or 1 counts as a row away from it.
+
+    >>> round(binomial_error(0.1, 900), 4)
+    0.01
+    """
+    p = min(max(share, 1 / n), 1 - 1 / n) if n > 1 else 0.5
+    return math.sqrt(p * (1 - p) / n)
 
 
 def rows_in_words(n: int, rows: str) -> str:
@@ -60,10 +71,7 @@ class Score:
     @property
     def standard_error(self) -> float:
         """The binomial standard error of an accuracy near the baseline; for r2, of a correlation of 0, squared."""
-        if self.metric == "accuracy":
-            p = min(max(self.baseline, 1 / self.n), 1 - 1 / self.n) if self.n > 1 else 0.5
-            return float((p * (1 - p) / self.n) ** 0.5)
-        return 1.0 / self.n
+        return binomial_error(self.baseline, self.n) if self.metric == "accuracy" else 1.0 / self.n
 
 
 def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:

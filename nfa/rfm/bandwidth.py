@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.scale import relative
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
-from nfa.rfm.scale import relative
 
 MEDIAN_ROWS = 1000
 """More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nfa.rfm.scale import relative
+from nfa.common.scale import relative
 
 SOFTNESS = 0.04
 """How far above 0 an output lies, about, before it is taken for a probability as it is."""

@@ -6,12 +6,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from nfa.common.scale import power_of_two, relative
 from nfa.rfm.kernels import Expansion, Kernel, Sample
 from nfa.rfm.metric import Metric, semidefinite
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
 from nfa.rfm.points import Points
-from nfa.rfm.scale import power_of_two, relative
 from nfa.rfm.solving.choosing import BLOCK_ROWS
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.rfm.scale import power_of_two
+from nfa.common.scale import power_of_two
 
 BLOCK = 1 << 21
 """Entries of a temporary matrix, 8 MiB in float32: small enough for caches, and for memory to be used again."""

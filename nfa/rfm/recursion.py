@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.scale import power_of_two
 from nfa.rfm.bandwidth import check_bandwidth, median_distance
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.losses import weighted_mean
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric, matrix_power
 from nfa.rfm.pairs import Pairs
-from nfa.rfm.scale import power_of_two
 from nfa.rfm.solving.blocks import solve_in_blocks
 from nfa.rfm.solving.choosing import SOLVER_MATRICES, Plan
 from nfa.rfm.solving.dense import solve_dense

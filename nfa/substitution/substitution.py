@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable, printable_lines
-from nfa.network.scoring import ERRORS, rows_in_words
+from nfa.network.scoring import ERRORS, binomial_error, rows_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ class Substitution:
         """Three standard errors of the difference of two accuracies, or of an R^2 of 0."""
         n: int = self.about["n"]
         if self.about["metric"] == "accuracy":
-            return ERRORS * math.sqrt((one * (1 - one) + other * (1 - other)) / n)
+            return ERRORS * math.hypot(binomial_error(one, n), binomial_error(other, n))
         return ERRORS / n
 
     def _scored(self) -> str:

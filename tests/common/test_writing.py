@@ -1,8 +1,6 @@
 """Files are whole or as they were, whatever happens while they are written."""
 
 import errno
-import json
-import math
 import os
 import resource
 import signal
@@ -161,17 +159,3 @@ def test_a_table_beside_the_matrices_of_another_audit_is_refused(tmp_path):
     (tmp_path / "0" / "audit.json").replace(tmp_path / "1" / "audit.json")
     with pytest.raises(nfa.InputError, match="are of different audits"):
         nfa.Audit.load(tmp_path / "1")
-
-
-def test_an_audit_of_the_first_version_still_loads():
-    """Schema 1 as nfa 0.1.0 wrote it, without groups and without the hash of its matrices."""
-    folder = Path(__file__).parents[1] / "audits" / "files" / "schema-1"
-    saved = json.loads((folder / "audit.json").read_text())
-    assert not {"groups", "features_sha256"} & set(saved)
-    audit = nfa.Audit.load(folder)
-    # `pearson_sqrt_centered` is there on request alone now; columns that it did not have are empty.
-    for layer, row in zip(audit, saved["layers"], strict=True):
-        for column in row.keys() & set(audit.to_frame().columns) - {"note"}:
-            assert layer[column] == row[column] or (row[column] is None and math.isnan(layer[column]))
-    assert audit.about.loss == "onehot_mse"
-    assert audit[0].agop.trace() == pytest.approx(audit[0]["agop_trace"])

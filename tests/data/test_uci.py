@@ -1,6 +1,6 @@
 """The UCI sets in both formats, and what is said of broken ones."""
 
-import re
+import os
 
 import numpy as np
 import pytest
@@ -176,7 +176,14 @@ def test_bad_folder(tmp_path, changed, message):
 def test_no_text(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "toy" / "toy_R.dat").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(InputError, match=re.escape("toy_R.dat as text")):
+    with pytest.raises(InputError, match=r"toy_R\.dat begins like utf-16 text, but is none"):
+        read_uci(tmp_path, "toy")
+
+
+def test_text_larger_than_memory(tmp_path):
+    write_folder(tmp_path)
+    os.truncate(tmp_path / "toy" / "conxuntos.dat", 1 << 42)
+    with pytest.raises(InputError, match=r"conxuntos\.dat takes .* GiB in memory, more than the budget"):
         read_uci(tmp_path, "toy")
 
 

@@ -10,11 +10,11 @@ from helpers import gaussian
 from rfm import kernel_reference as reference
 
 from nfa import InputError
+from nfa.common.scale import power_of_two
 from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import KERNELS, kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
-from nfa.rfm.scale import power_of_two
 
 
 def data(n=50, d=4, c=1, seed=1):

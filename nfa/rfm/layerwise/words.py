@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from nfa.network.scoring import ERRORS, ORDER_DOUBTED
+from nfa.network.scoring import ERRORS, ORDER_DOUBTED, binomial_error
 
 NAMES = {
     "nfm": "the NFM",
@@ -18,15 +18,8 @@ NAMES = {
 
 
 def standard_error(error: float, n: int, metric: str) -> float:
-    """Return the standard error of an error on n rows: binomial, or that of a mean square of Gaussian residuals.
-
-    >>> round(standard_error(0.1, 900, "error rate"), 4)
-    0.01
-    """
-    if metric == "error rate":
-        p = min(max(error, 1 / n), 1 - 1 / n) if n > 1 else 0.5
-        return math.sqrt(p * (1 - p) / n)
-    return error * math.sqrt(2 / n)
+    """Return the standard error of an error on n rows: binomial, or that of a mean square of Gaussian residuals."""
+    return binomial_error(error, n) if metric == "error rate" else error * math.sqrt(2 / n)
 
 
 def updates_to_reach(table: pd.DataFrame, features: str, error: float) -> int | None:

@@ -12,6 +12,18 @@ def power_of_two(values: Tensor) -> float:
     return 2.0 ** min(math.frexp(largest)[1], 1023) if largest > 0 else 1.0
 
 
+def unit_of(values: Tensor) -> float:
+    """Return `power_of_two` where it is extreme, else 1.
+
+    Divided by it, entries can be multiplied four at a time without leaving the range of float32.
+
+    >>> unit_of(torch.tensor([3.0, -2.0**30])), unit_of(torch.tensor([3.0]))
+    (2147483648.0, 1.0)
+    """
+    unit = power_of_two(values)
+    return 1.0 if 2.0**-20 <= unit <= 2.0**20 else unit
+
+
 def relative(weights: Tensor) -> Tensor:
     """Return weights over a power of two near the largest, float64: no sum or product of them overflows.
 
