@@ -15,6 +15,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from torch import Tensor
 
+from nfa.formats.onnx.operators import OPERATORS
+
 Change = Callable[[random.Random], tuple[str, bytes]]
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 1000, 2**31, 2**32 + 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64, -(2**63))
@@ -116,7 +118,7 @@ def of_onnx(whole: bytes) -> Change:
             else:
                 holder.add().CopyFrom(holder[at])
             return kind, model.SerializeToString()
-        texts = [*NAMES[1:], "Relu", "Tanh", "Exp", "MatMul", "Gemm", "Transpose", "Identity", "Loop"]
+        texts = [*NAMES, "Loop", *OPERATORS]
         texts += [name for node in graph.node for name in (*node.input, *node.output)]
         for message, field in draw.sample(list(_fields(model)), draw.choice((1, 1, 2))):
             values = getattr(message, field.name)

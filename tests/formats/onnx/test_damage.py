@@ -3,16 +3,14 @@
 import random
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from damage import assert_survives
-from google.protobuf.descriptor import FieldDescriptor
+from network_damage import of_onnx
 from onnx_files import Nested, draw, exported, node, written
 
 import nfa
 from nfa import InputError
-from nfa.formats.onnx.operators import OPERATORS
 
 
 def whole_file(tmp_path):
@@ -46,57 +44,12 @@ def test_damaged_files(tmp_path):
     assert_survives(whole, ".onnx", tmp_path, 200, d=6)
 
 
-ODD = {
-    FieldDescriptor.CPPTYPE_INT64: (0, 1, -1, 2, 7, 1000, 2**31, 2**40, 2**62, -(2**63)),
-    FieldDescriptor.CPPTYPE_INT32: (0, 1, -1, 2, 7, 1000, 2**31 - 1),
-    FieldDescriptor.CPPTYPE_ENUM: tuple(range(1, 12)),
-    FieldDescriptor.CPPTYPE_FLOAT: (0.0, 1.0, -1.0, 1e38, float("nan"), float("inf")),
-}
-"""What may stand in a field instead of what does."""
-
-
-def fields(message):
-    """Every number and text that a file says, as pairs of message and field."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            yield message, field
-            continue
-        for each in value if field.is_repeated else [value]:
-            yield from fields(each)
-
-
-def misleading(whole, count, seed):
-    """Yield whole files whose fields say something else: other sizes, other names, other operators, nothing."""
-    draw = random.Random(seed)
-    for _ in range(count):
-        model = onnx.load_from_string(whole)
-        found = list(fields(model))
-        texts = [
-            *OPERATORS,
-            "",
-            "..",
-            "\n",
-            *(name for node in model.graph.node for name in (*node.input, *node.output)),
-        ]
-        for message, field in draw.sample(found, draw.choice((1, 1, 2, 3))):
-            values = getattr(message, field.name)
-            new = draw.choice(ODD.get(field.cpp_type, texts))
-            if field.type == FieldDescriptor.TYPE_BYTES:
-                new = draw.randbytes(draw.choice((0, 1, 8, 120)))
-            if not field.is_repeated:
-                setattr(message, field.name, new)
-            elif len(values) and draw.random() < 0.7:
-                values[draw.randrange(len(values))] = new
-            else:
-                values.append(new)
-        yield model.SerializeToString()
-
-
 def assert_survives_misleading(whole, folder, count, d, seed=0):
     rows = torch.linspace(-1, 1, 3 * d).reshape(3, d)
     path = folder / "misleading.onnx"
-    for content in misleading(whole, count, seed):
-        path.write_bytes(content)
+    draw, change = random.Random(seed), of_onnx(whole)
+    for _ in range(count):
+        path.write_bytes(change(draw)[1])
         try:
             nfa.audit(nfa.load(path).net, rows)
         except InputError as error:
