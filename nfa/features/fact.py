@@ -73,7 +73,7 @@ def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> di
     for batch in probe.samples.batches(BATCH_SIZE):
         if batch.y is None:
             raise InputError("loss", "the data have no targets")
-        f, uses = probe.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
+        f, uses = probe.runner.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
         total = loss(f, batch.y.to(f.device)) * len(f)
         for use, gradient in zip(uses, gradients(total, uses), strict=True):
             if gradient is not None and use.h is not None:

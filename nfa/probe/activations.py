@@ -64,7 +64,7 @@ def activations(
     bar = progress("running the network", probe.samples.n) if advance is None else nullcontext(advance)
     with bar as done:
         for batch in probe.samples.batches(batch_size):
-            f, uses = probe.run(batch.x, wanted, int(batch.samples.min()), keep_rows=True, replaced=weights)
+            f, uses = probe.runner.run(batch.x, wanted, int(batch.samples.min()), keep_rows=True, replaced=weights)
             order.append(batch.samples)
             outputs.append(f.detach())
             for name in layers:

@@ -20,8 +20,8 @@ from nfa.common.checks import check_finite, one_of, positive
 from nfa.common.errors import InputError, Place, out_of_memory
 from nfa.common.precision import stated_precision
 from nfa.common.progress import progress
-from nfa.data.inputs import Inputs, map_inputs
 from nfa.data.inputs import count as n_samples
+from nfa.data.inputs import map_inputs
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
 from nfa.probe.gradients import OverwrittenError, gradients
@@ -86,7 +86,7 @@ class Probe:
         self.outputs = outputs
         self.samples: Samples = as_samples(data)
         self.layers: list[Layer] = []
-        self._runner = Runner(self.forward, outputs)
+        self.runner = Runner(self.forward, outputs)
         self._stack = ExitStack()
         for name, parameter in self.net.named_parameters():
             check_finite(Place("net", f"weights {name}"), parameter)
@@ -121,15 +121,15 @@ class Probe:
 
     def _attach(self, stack: ExitStack) -> None:
         with ExitStack() as running:
-            running.enter_context(self._runner)
-            self._found = find_layers(self._runner, self.samples.first(ATTACHED))
+            running.enter_context(self.runner)
+            self._found = find_layers(self.runner, self.samples.first(ATTACHED))
             stack.push(running.pop_all())
         self.layers = self._found.measurable()
 
     @property
     def n_outputs(self) -> int:
         """Chosen outputs c."""
-        return self._runner.n_outputs
+        return self.runner.n_outputs
 
     @property
     def rows_per_sample(self) -> int:
@@ -138,7 +138,7 @@ class Probe:
 
     def replacing(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Compute with other weights (k x d, by layer) in place of the network's own in all that is run within."""
-        return self._runner.replacing(weights)
+        return self.runner.replacing(weights)
 
     def choose(self, pattern: str | None) -> list[Layer]:
         """Return the layers whose name matches a shell pattern such as "layers.*" (None: all).
@@ -163,7 +163,7 @@ class Probe:
         the outputs depend on them. What a pass over the data shows of these is known after it.
         """
         found = dict(self._found.dropped)
-        for name, kind in self._runner.weights.unmeasured(self.net).items():
+        for name, kind in self.runner.weights.unmeasured(self.net).items():
             found.setdefault(name, kind)
         return [{"name": name, "kind": kind} for name, kind in found.items()]
 
@@ -192,10 +192,10 @@ class Probe:
             label: What a progress bar calls the work.
         """
         positive("batch_size", batch_size)
-        if self._runner.positions and probes is None and self.n_outputs > SWEEPS:
+        if self.runner.positions and probes is None and self.n_outputs > SWEEPS:
             raise InputError(
                 "probes",
-                f"{self.n_outputs} outputs ({self._runner.positions}) would take as many sweeps; "
+                f"{self.n_outputs} outputs ({self.runner.positions}) would take as many sweeps; "
                 "give probes (16, say), or choose fewer outputs",
             )
         wanted = frozenset(layer.name for layer in (self.layers if layers is None else layers))
@@ -233,7 +233,7 @@ class Probe:
         # Copies of the samples, one for each output, so that a single backward pass serves many outputs.
         for columns in torch.arange(self.n_outputs, device=self.forward.device).split(max(1, BATCH_SIZE // n)):
             copies = map_inputs(partial(torch.repeat_interleave, repeats=len(columns), dim=0), x)
-            f, uses = self.run(copies, frozenset(found))
+            f, uses = self.runner.run(copies, frozenset(found))
             directions = torch.zeros_like(f).scatter_(1, columns.repeat(n)[:, None], 1.0)
             seen = set()
             for name, delta in self._found.deltas(f, uses, gradients(f, uses, directions)):
@@ -251,10 +251,10 @@ class Probe:
         """Yield the sweeps of one batch, for layers by name: one per chosen output, or per random probe."""
         start = int(batch.samples.min())
         # A copy, since the network may write to its inputs, which may be asked for again.
-        f, uses = self.run(map_inputs(torch.clone, batch.x), wanted, start)
+        f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
         if len(f) == 1 and (missing := wanted - self.dropped - {use.name for use in uses}):
             raise InputError("net", f"layer {min(missing)} saw no rows in sample {start}, alone in its batch")
-        nudged = partial(self._runner.nudged, batch.x, wanted, start)
+        nudged = partial(self.runner.nudged, batch.x, wanted, start)
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
         for column in range(columns):
@@ -268,24 +268,13 @@ class Probe:
             found = gradients(f, uses, directions, retain=unseen or not last)
             if column == 0 and self._found.check_cut_off(f, uses, found, nudged):
                 # What the network keeps of its runs, those of the check have overwritten.
-                f, uses = self.run(map_inputs(torch.clone, batch.x), wanted, start)
+                f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
                 found = gradients(f, uses, directions, retain=unseen or not last)
             deltas = self._found.deltas(f, uses, found)
             if unseen:
                 self._found.check_unseen(f, uses, deltas)
                 deltas = [(name, delta) for name, delta in deltas if name not in self._found.dropped]
             yield Sweep(batch.samples, column, None if drawn is None else directions, deltas)
-
-    def run(
-        self,
-        x: Inputs,
-        wanted: frozenset[str] | None,
-        first: int = 0,
-        keep_rows: bool = False,
-        replaced: Mapping[str, Tensor] | None = None,
-    ) -> tuple[Tensor, list[Use]]:
-        """Return the chosen outputs (n x c) of a batch, and every use of a wanted weight; see `Runner.run`."""
-        return self._runner.run(x, wanted, first, keep_rows, replaced)
 
     def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""

@@ -229,7 +229,7 @@ def check_chain(probe: Probe) -> None:
     for layer, after in zip(probe.layers, [*names[1:], None], strict=True):
         wanted = frozenset() if after is None else frozenset([after])
         zero = {layer.name: torch.zeros_like(layer.weight)}
-        f, uses = probe.run(x, wanted, keep_rows=True, replaced=zero)
+        f, uses = probe.runner.run(x, wanted, keep_rows=True, replaced=zero)
         rows = f.detach() if after is None else uses[0].h if len(uses) == 1 else None
         what = "the output" if after is None else f"layer {after}"
         if rows is None or rows.ndim != 2:
