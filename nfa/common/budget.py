@@ -1,4 +1,4 @@
-"""What a file may take in memory, held against what it says of itself before anything is made room for."""
+"""The memory that a file may take, checked against the sizes that it states before any of it is allocated."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LEAST_BYTES = GIB // 4
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes that what a file holds may take in memory.
+    """The memory that the contents of a file may take.
 
     Args:
         most: Bytes.
@@ -50,10 +50,10 @@ class Budget:
         return cls(min(max(LEAST_BYTES, EXPANSION * size), machine // 2), remedy)
 
     def hold(self, place: Place, needed: int) -> None:
-        """Hold what a part of a file needs against the budget.
+        """Check the bytes that a part of a file needs against the budget.
 
         Raises:
-            InputError: it is more.
+            InputError: it needs more.
         """
         if needed > self.most:
             more = f"; {self.remedy}" if self.remedy else ""

@@ -1,4 +1,4 @@
-"""Checks at the door that several rooms share."""
+"""Checks of arguments that several rooms share."""
 
 import difflib
 import math
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_COMPARED = 1000
-"""Names among which the nearest to an unknown one is looked for."""
+"""The name nearest to an unknown one is looked for among at most this many."""
 MOST_NAMED = 100
-"""Names that a message lists."""
+"""A message lists at most this many names."""
 
 LONGEST_PATH = 300
-"""Characters of a path that a message repeats."""
+"""A message shows at most this many characters of a path."""
 
 FINITE_CHUNK = 1 << 22
-"""Entries looked at together by `check_finite`, so that the check needs no copy of the whole array."""
+"""Entries that `check_finite` reads at a time, so that it needs no copy of the whole array."""
 
 
 def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
@@ -107,7 +107,7 @@ def check_finite(
     step = max(1, FINITE_CHUNK // table.shape[1])
     for start in range(0, len(table), step):
         part = table[start : start + step]
-        # A sum is cheap, and not finite where an entry is not; only then is it worth a look.
+        # A sum is cheap, and is not finite where an entry is not. Only then are the entries looked at.
         if bool(torch.isfinite(part.sum())) or not bool((bad := ~torch.isfinite(part)).any()):
             continue
         row, column = (int(i) for i in bad.nonzero()[0])
@@ -120,7 +120,7 @@ def check_finite(
 
 
 def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
-    """Make the folder `path` where it is missing, and return it once it is known to take files.
+    """Return the folder `path`, made where it is missing, and checked to take files.
 
     Raises:
         InputError: the path is a file, or the folder cannot be made or written.
@@ -137,7 +137,7 @@ def output_folder(argument: str, path: str | os.PathLike[str]) -> Path:
 
 
 def existing_file(argument: str, path: str | os.PathLike[str]) -> Path:
-    """Return `path` if it is a file that holds something.
+    """Return `path` if it is a file that is not empty.
 
     Raises:
         InputError: it is missing, a folder, a pipe or a device, empty, or cannot be looked at.

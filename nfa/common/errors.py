@@ -36,7 +36,7 @@ class Place:
 
     Args:
         argument: What the caller gave.
-        part: What in it, in words; empty for all of it.
+        part: The part, in words; empty for the whole argument.
 
     >>> str(Place("model", "net.pt").within("head.weight"))
     'model: net.pt: head.weight'
@@ -54,7 +54,7 @@ class Place:
         return Place(self.argument, f"{self.part}: {part}" if self.part else part)
 
     def error(self, predicate: str) -> InputError:
-        """Return the error that this place is, has or does something.
+        """Return an error that says what this place is, has or does.
 
         >>> Place("model", "net.pt").error("is empty")
         InputError('model', 'net.pt is empty')
@@ -62,7 +62,7 @@ class Place:
         return InputError(self.argument, f"{self.part} {predicate}" if self.part else predicate)
 
     def because(self, reason: str) -> InputError:
-        """Return the error whose reason is a sentence of its own.
+        """Return an error whose reason is a sentence of its own.
 
         >>> Place("model", "net.pt").because("two norms follow one another")
         InputError('model', 'net.pt: two norms follow one another')

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 ROWS_SHOWN = 40
-"""Rows of a table that a notebook or a terminal shows; of more, the first and the last."""
+"""A notebook or a terminal shows this many rows of a table; of a longer one, the first and the last."""
 
 
 def html_table(

@@ -15,13 +15,13 @@ def opened(argument: str, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a file open for reading; what was read counts only if the file is the same at the end.
 
     Raises:
-        InputError: the file is missing, empty or none, cannot be opened or read, changes while it is read, or needs
-            more memory than there is.
+        InputError: the file is missing, is empty or no file, cannot be opened or read, changes while it is read, or
+            needs more memory than there is.
     """
     file = existing_file(argument, path)
     name = shown(file, LONGEST_PATH)
     try:
-        # A pipe that took the file's place since is opened without waiting for a writer.
+        # Without waiting for a writer, should a pipe have taken the file's place since.
         handle = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb")
     except OSError as error:
         raise InputError(argument, f"cannot open {name} ({error.strerror})") from error

@@ -23,8 +23,8 @@ _SETTINGS: tuple[Any, ...] = (
 def stated_precision() -> Iterator[None]:
     """Compute in the dtype of weights and rows: no autocast, no TF32, no bfloat16 for float32.
 
-    Autocast that a network turns on in its own forward pass stays its own business. Torch's other settings are those of
-    all threads: the first one inside notes and changes them, the last one restores them.
+    Autocast that a network turns on in its own forward pass is left alone. All threads share torch's other settings:
+    the first thread to enter changes them, the last one to leave restores them.
 
     >>> a = torch.full((1, 1), 1 + 2**-12)
     >>> with torch.autocast("cpu", torch.bfloat16), stated_precision():

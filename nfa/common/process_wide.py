@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 def process_wide(change: Callable[[], Iterator[None]]) -> Callable[[], AbstractContextManager[None]]:
     """Return a change as a context manager for several threads: the first one in makes it, the last one out undoes it.
 
-    Threads need not leave in the order in which they came. Were each to restore what it found, the change of one could
+    Threads may leave in another order than they came in. If each restored what it had found, the change of one could
     stay for good.
 
     Args:

@@ -1,4 +1,4 @@
-"""Progress on a terminal or in a notebook, for work that takes longer than people like to wait without a sign."""
+"""Progress bars on a terminal or in a notebook, for work that takes more than a moment."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _wanted = ContextVar("_wanted", default=True)
 
 @contextmanager
 def bars(wanted: bool) -> Iterator[None]:
-    """Within it no bar appears unless it is wanted, however deep the work that has one.
+    """Allow bars within, or none at all, however deep the work that draws one.
 
     >>> with bars(False), progress("counting", 3) as advance:
     ...     advance(3)
@@ -31,8 +31,8 @@ def bars(wanted: bool) -> Iterator[None]:
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Yield a function `advance(steps)`; a bar appears on standard error after two seconds of work.
 
-    In a notebook it is drawn below the cell, where ipywidgets is installed. Nothing is drawn where standard error is
-    neither.
+    In a notebook it is drawn below the cell, where ipywidgets is installed. Where standard error is neither a terminal
+    nor a notebook, nothing is drawn.
 
     Args:
         label: What is being done, in a word or two.

@@ -1,4 +1,4 @@
-"""Sources of random numbers that everybody shares, left as they were found."""
+"""The global sources of random numbers, left as they were found."""
 
 import random
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Give the global sources of random numbers back as they were: torch's (CPU and CUDA), NumPy's and Python's.
+    """Restore the global sources of random numbers on leaving: torch's (CPU and CUDA), NumPy's and Python's.
 
     >>> state = torch.get_rng_state()
     >>> with undisturbed():

@@ -1,11 +1,11 @@
-"""Text of others, such as names from a file or a user's module, fit for a line on a terminal."""
+"""Text from outside, such as names in a file or a user's module, made fit for a line on a terminal."""
 
 SHOWN = 60
-"""Characters of a name from a file that a message repeats."""
+"""A message shows at most this many characters of a name from a file."""
 
 
 def shown(text: object, most: int = SHOWN) -> str:
-    """Return text that a file gives as part of one line: cut, without what does not print.
+    """Return text from outside as part of one line: cut to `most` characters, with "?" for what does not print.
 
     >>> shown("layers.0" + chr(10) + "weight")
     'layers.0?weight'
@@ -43,7 +43,7 @@ def few(names: list[str], most: int = 3) -> str:
 
 
 def writable(text: object) -> str:
-    """Return text with "?" for half a surrogate pair, which is no letter for a table or a file.
+    """Return text with "?" for half a surrogate pair, which neither a table nor a file can hold.
 
     >>> writable("a" + chr(0xD800))
     'a?'

@@ -74,13 +74,13 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", header: dict[str,
 
     try:
         save_file({name: each.detach().cpu().contiguous() for name, each in tensors.items()}, str(path), header)
-    except SafetensorError as error:  # the library's own name for whatever the disk says
+    except SafetensorError as error:  # what the library raises when the disk fails
         raise OSError(str(error)) from error
 
 
 @contextmanager
 def alone(argument: str, path: Path) -> Iterator[None]:
-    """Hold a file for this run, by a lock beside it; the system opens the lock when the run ends, however it ends.
+    """Lock a file for this run, by a lock file beside it; the system frees the lock when the run ends, however it ends.
 
     Args:
         argument: What errors blame.

@@ -1,4 +1,4 @@
-"""Arrays by name from numpy's files, each held against its file's size and the budget before it is made."""
+"""Arrays by name from numpy's files, each checked against its file's size and the budget before it is made."""
 
 import math
 import warnings
@@ -27,7 +27,7 @@ LAST_CODE = 0x10FFFF
 def arrays_of(
     file: Path, needed: Sequence[str], optional: Sequence[str] = (), max_memory: float | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Return arrays of a file by name, or the one of a file that names none as "X"; nothing in it is executed.
+    """Return the arrays of a file by name; the one of an .npy file is "X". Nothing in the file is executed.
 
     Args:
         file: Path of an .npz or .npy file.
@@ -143,7 +143,7 @@ class _Member:
         return flat.reshape(self.shape[::-1]).T if self.columns_first else flat.reshape(self.shape)
 
     def _check(self, flat: NDArray[Any]) -> None:
-        """See that bits stand for a value, which of truth values and characters not all do."""
+        """Check that all bits stand for values: not every byte is a truth value, and not every code a character."""
         if self.dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
             raise self.place.error("holds truth values that are neither 0 nor 1")
         if self.dtype.kind == "U":

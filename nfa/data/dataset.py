@@ -14,7 +14,7 @@ from nfa.data.labels import codes_of, unknown_classes
 from nfa.data.targets import as_numbers, target_array
 
 WHOLE = 1 << 24
-"""Up to it float32 holds every whole number."""
+"""float32 holds every whole number up to this one."""
 
 
 def as_floats(X: NDArray[Any]) -> NDArray[Any]:
@@ -159,7 +159,7 @@ class Dataset:
         return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
     def divide(self, test: float = 0.2, val: float = 0.0, seed: int = 0) -> "Dataset":
-        """Divide the rows at random into train, val and test, the classes in equal shares where there are any.
+        """Divide the rows at random into train, val and test, with each class in the same shares.
 
         A set that came with training and test rows keeps its test rows; only `val` is taken, from the
         training rows.
@@ -170,7 +170,7 @@ class Dataset:
             seed: The division is a function of the rows' order, the shares and this number.
 
         Raises:
-            InputError: the shares are not sensible, or leave a part without a row.
+            InputError: a share is below 0, they leave nothing to train on, or a part has no row.
         """
         if not (0 <= test < 1 and 0 <= val < 1 and test + val < 1):
             raise InputError("split", f"test {test} and val {val} must be at least 0 and together below 1")

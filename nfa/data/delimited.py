@@ -31,10 +31,10 @@ COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
 """What is a number with a decimal comma, and also one with a comma between thousands."""
 DIGITS = 19
-"""Fewer characters are a whole number of 64 bits; more are a label."""
+"""A whole number of fewer characters fits 64 bits; a longer one is a label."""
 ADVICE = "write all numbers with a decimal point and nothing between thousands"
 GROUPED = re.compile(r"[-+]?[\d.,]*\d[\d.,]*", re.ASCII)
-"""What somebody meant for a number."""
+"""Text that was meant to be a number."""
 
 
 def read_delimited(file: Path, target: str | None = None, max_memory: float | None = None) -> Table:
@@ -74,11 +74,11 @@ def read_delimited(file: Path, target: str | None = None, max_memory: float | No
 
 
 class _DecimalCommaError(Exception):
-    """A number of the table has a decimal comma, unless it is none."""
+    """A field of the table may be a number with a decimal comma."""
 
 
 class _Reader:
-    """One way through a table: numbers are added up row by row, labels kept as they are."""
+    """One pass over a table: numbers are collected row by row, labels kept as they are."""
 
     def __init__(self, place: Place, text: str, separator: str, target: str | None, comma: bool) -> None:
         self.place, self.separator, self.comma = place, separator, comma
@@ -189,7 +189,7 @@ class _Reader:
         raise no_number(self.place, self.names[column], held)
 
     def _weigh(self, row: int, entries: list[str]) -> None:
-        """Take note of what speaks for decimal commas."""
+        """Note fields that have a decimal comma, and fields that could have one."""
         for field in () if self.unambiguous else entries:
             if "," in field and not THOUSANDS.fullmatch(field.strip()):
                 self.unambiguous = True
@@ -215,7 +215,7 @@ class _Reader:
         return np.array(labels, object)
 
     def _check_labels(self, pattern: re.Pattern[str]) -> None:
-        """See that labels are no real numbers of which some are spoilt."""
+        """Refuse labels that are real numbers, some of which are written in another way."""
         real = [bool(NUMBER.fullmatch(label) and not WHOLE.fullmatch(label)) for label in self.labels]
         grouped = all(map(GROUPED.fullmatch, self.labels)) and any("," in label for label in self.labels)
         if any(real) or grouped:

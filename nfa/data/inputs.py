@@ -16,7 +16,7 @@ Inputs = Tensor | dict[str, Tensor] | tuple[Tensor, ...]
 
 
 def in_words(data: Any) -> str:
-    """Return what to call data in a sentence: by their name, or by what they come in.
+    """Return what to call data in a sentence: their name, or their type in words.
 
     >>> in_words((torch.zeros(3, 2), torch.zeros(3))), in_words({"left": torch.zeros(3, 2)})
     ('a tensor with targets', 'several inputs')
@@ -55,7 +55,7 @@ def map_inputs(f: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
 
 
 def leaves(inputs: Inputs) -> list[tuple[str, Tensor]]:
-    """Return what messages call each tensor, and the tensor."""
+    """Return each tensor with the name that messages call it by."""
     if isinstance(inputs, Tensor):
         return [("data", inputs)]
     named = inputs.items() if isinstance(inputs, dict) else enumerate(inputs)

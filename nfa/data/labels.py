@@ -13,7 +13,7 @@ from nfa.common.shown import few
 from nfa.data.targets import as_numbers, column_of, label_name, target_array
 
 SHOWN_CLASSES = 20
-"""Of more classes, only so many are named in a sentence."""
+"""A sentence names at most this many classes."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Targets:
     Args:
         values: Labels (n,), or numbers (n,) or (n, c).
         order: The labels that the outputs stand for; None for numbers.
-        codes: The output of each label, int64 (n,); None for numbers, and for labels that cannot be told to outputs.
-        refusal: Why they cannot be told.
+        codes: The output of each label, int64 (n,); None for numbers, and for labels that no output can be found for.
+        refusal: Why no output can be found for them.
         notes: Sentences on an order that was assumed.
     """
 
@@ -65,7 +65,7 @@ class Targets:
         """Return class numbers (int64), or numbers (floating point).
 
         Raises:
-            InputError: the labels cannot be told to outputs.
+            InputError: no output can be found for the labels.
         """
         if self.refusal is not None:
             raise self.refusal
@@ -77,7 +77,7 @@ class Targets:
         """Return the outputs of other labels, in the order that was read here.
 
         Raises:
-            InputError: the labels cannot be told to outputs, or there is one that no output stands for.
+            InputError: no output can be found for the labels, or for one of them.
         """
         if self.refusal is not None or self.order is None:
             raise self.refusal or InputError("y", "holds labels, expected numbers")
@@ -90,7 +90,7 @@ class Targets:
     def alike(self, y: Any, n: int, answers: Answers) -> NDArray[Any]:
         """Return other targets of the kind that was read here: labels (n,), or numbers of the same columns, float64.
 
-        Labels that were not read here are no error; text beside numbers is, as none of it could be right.
+        Labels that were not read here are no error. Text where numbers were read is one: none of it could be right.
 
         Args:
             y: Labels or numbers.
@@ -128,9 +128,9 @@ def read_targets(y: Any, answers: Answers) -> Targets:
     - *Classes* are text, truth values, whole numbers and one-hot rows, whole numbers kept as real ones for several
       outputs, and whatever `names` holds. Whole numbers beside one output are classes where they are 0 and 1 or the
       network ends in a sigmoid; otherwise, and where it was trained by squared error, they are numbers.
-    - *Outputs*: a label is the output of its name; without names a whole number is its own output's number, and text
-      counts in sorted order, where there are as many labels as the outputs tell apart. One output with a sigmoid has
-      two sides without numbers: two whole numbers are these in sorted order.
+    - *Outputs*: a label belongs to the output of its name. Without names, a whole number is the number of its output,
+      and text counts in sorted order, where there are as many labels as the outputs tell apart. One output with a
+      sigmoid has two sides and no numbers: two whole numbers stand for them in sorted order.
 
     Args:
         y: Labels or numbers, (n,), (n, 1) or (n, c): a list, an array, a tensor or a column.
@@ -172,7 +172,7 @@ def read_targets(y: Any, answers: Answers) -> Targets:
 
 
 def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None) -> NDArray[Any] | None:
-    """Return what `target_array` gave as labels (n,), where they are classes of c outputs; None for numbers.
+    """Return the values of `target_array` as labels (n,) if they are classes of c outputs; None for numbers.
 
     >>> class_labels(np.array([[0.0, 1.0], [1.0, 0.0]]), 2).tolist()
     [1, 0]
@@ -189,13 +189,13 @@ def class_labels(values: NDArray[Any], n_outputs: int, ending: str | None = None
         wide = values.shape[1] == n_outputs > 1
         one_hot = wide and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
         return values.argmax(1) if one_hot else None
-    # A comparison with infinity, or NaN, is no reason to warn: who checks entries says so.
+    # Infinity and NaN are no classes; whoever checks the entries refuses them.
     whole = values.ndim == 1 and n_outputs > 1 and np.isfinite(values).all() and (values == values.round()).all()
     return values.astype(np.int64) if whole else None
 
 
 def codes_of(labels: NDArray[Any], order: Iterable[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    """Return the place of each label in an order, -1 for those that are not in it, and these.
+    """Return each label's place in an order, -1 for one that is not in it; and the labels that are not.
 
     >>> codes_of(np.array(["b", "c", "a"]), ["a", "b"])
     (array([ 1, -1,  0]), ['c'])
@@ -207,7 +207,7 @@ def codes_of(labels: NDArray[Any], order: Iterable[Any]) -> tuple[NDArray[np.int
 
 
 def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError:
-    """Return what to raise at labels that are not among the names of a network's classes.
+    """Return the error for labels that are not among the names of a network's classes.
 
     >>> unknown_classes(["yak", "emu", "yak"], ("cat", "dog")).problem
     "classes 'yak', 'emu' are not among the network's: cat, dog"
@@ -218,7 +218,7 @@ def unknown_classes(labels: Iterable[str], names: tuple[str, ...]) -> InputError
 
 
 def not_told_apart(n_names: int, n_classes: int) -> InputError:
-    """Return what to raise at text that has another number of labels than the network tells apart."""
+    """Return the error for text with another number of labels than the network tells apart."""
     return InputError(
         "y",
         f"has {n_names} classes called by text, but the network tells {n_classes} apart "
@@ -227,7 +227,7 @@ def not_told_apart(n_names: int, n_classes: int) -> InputError:
 
 
 def out_of_range(low: int, high: int, n_classes: int) -> InputError:
-    """Return what to raise at whole numbers that are not the numbers of outputs."""
+    """Return the error for whole numbers that are not the numbers of outputs."""
     return InputError(
         "y",
         f"classes {low} to {high}, but the network has outputs 0 to {n_classes - 1} "
@@ -236,7 +236,7 @@ def out_of_range(low: int, high: int, n_classes: int) -> InputError:
 
 
 def several_positions(positions: int) -> InputError:
-    """Return what to raise at classes beside a network that answers more than once for each sample."""
+    """Return the error for classes beside a network that answers more than once for each sample."""
     return InputError("y", f"a class for each sample, but the network answers at {positions} positions")
 
 
@@ -253,7 +253,7 @@ def order_in_words(names: Iterable[Any]) -> str:
 
 
 def thresholds(ending: str | None) -> tuple[float, ...]:
-    """Return what a single output f may have to be above for the second class: a logit 0, a probability 0.5.
+    """Return the thresholds above which a single output f may mean the second class: 0 of logits, 0.5 of probabilities.
 
     >>> thresholds("sigmoid"), thresholds(None)
     ((0.0,), (0.0, 0.5))

@@ -1,4 +1,4 @@
-"""What a torch loader yields: batches of one form, and one line where it fails."""
+"""Batches of a torch loader, all of one form; where it fails, the error is one line."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ READ_SIZE = 256
 
 
 def loader_of(data: "DataLoader[Any] | TorchDataset[Any]") -> "DataLoader[Any]":
-    """Return a loader as it is, and of a data set one in its order."""
+    """Return a loader as it is; for a data set, a loader in its order."""
     return data if isinstance(data, DataLoader) else DataLoader(data, READ_SIZE, collate_fn=_collated)
 
 
@@ -57,14 +57,14 @@ def _batches(loader: "DataLoader[Any]") -> Iterator[Any]:
             yield batch
             number += 1
     except Exception as error:
-        # Whatever somebody's data set raises, also in a worker, whose own message is the last line.
+        # A data set may raise anything. A worker's message has the reason in its last line.
         lines = str(error).strip().splitlines() or [""]
         reason = f"{type(error).__name__}: {shown(lines[-1].strip(), 200)}"
         raise InputError("data", f"the loader fails at batch {number}: {reason}") from error
 
 
 def _collated(samples: list[Any]) -> Any:
-    """Collate samples as torch does, which knows no targets that are None."""
+    """Collate samples as torch does; targets may be None besides."""
     if all(isinstance(each, (tuple, list)) and len(each) == 2 and each[1] is None for each in samples):
         return default_collate([each[0] for each in samples]), None
     return default_collate(samples)

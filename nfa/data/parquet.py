@@ -87,7 +87,7 @@ def _read(place: Place, handle: BinaryIO, pq: Any, target: str | None, max_memor
 
 
 def _plain(kind: "pa.DataType") -> "pa.DataType":
-    """Return the type of values, which a dictionary may hold."""
+    """Return the type of a column's values, also where a dictionary holds them."""
     import pyarrow as pa
 
     return kind.value_type if pa.types.is_dictionary(kind) else kind

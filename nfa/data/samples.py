@@ -44,7 +44,7 @@ class Samples(Protocol):
     n: int | None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all samples in batches of `batch_size`; none alone in its batch, where there are more than one."""
+        """Yield all samples in batches of `batch_size`; of several samples, none comes alone in its batch."""
         ...
 
     def first(self, count: int) -> Inputs:
@@ -111,7 +111,7 @@ class StreamSamples:
 
         Args:
             loader: What yields the samples.
-            relabel: What targets go through.
+            relabel: Applied to the targets.
             in_order: Whether every pass has to yield the same samples in the same order.
         """
         self.loader = loader_of(loader)
@@ -217,14 +217,14 @@ def as_samples(data: Any) -> Samples:
 
 
 def in_order(data: Any) -> Any:
-    """Return data whose samples come in one order; where a loader changes it, its second pass is refused."""
+    """Return data whose samples keep their order; a loader that changes it is refused in its second pass."""
     if isinstance(data, StreamSamples):
         return StreamSamples(data.loader, data.relabel, in_order=True)
     return StreamSamples(data, in_order=True) if isinstance(data, (DataLoader, TorchDataset)) else data
 
 
 def _targets(y: Any) -> Tensor:
-    """Return targets as a tensor; text, which only beside a network's outputs has another order, in sorted order."""
+    """Return targets as a tensor; text counts in sorted order, as no network is known that could have another."""
     if isinstance(y, Tensor):
         return y.detach()
     values = target_array(y)

@@ -1,4 +1,4 @@
-"""What stands between the fields of a table in text."""
+"""The separator between the fields of a table in text."""
 
 import csv
 import io
@@ -12,9 +12,9 @@ from nfa.common.errors import Place
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 """What may stand between fields, beside blanks."""
 LINES = 20
-"""Lines that are looked at, at most."""
+"""At most this many lines are looked at."""
 CHARACTERS = 1 << 20
-"""Lines are looked at until there were so many characters."""
+"""No further line is looked at after this many characters."""
 
 
 def fields(text: str, separator: str) -> Any:
@@ -28,11 +28,11 @@ def fields(text: str, separator: str) -> Any:
 def separator_of(place: Place, text: str) -> tuple[str, str]:
     r"""Return what separates the fields of a text, and the text without a line that says so ("sep=;").
 
-    It is what the header has. Where that has several, it is the only one by which the first rows have as many fields as
-    the header; blanks count only where there is nothing else.
+    The header has it. Where the header has several, it is the only one by which the first rows have as many fields as
+    the header. Blanks count only where there is nothing else.
 
     Raises:
-        InputError: it could be several.
+        InputError: several are possible.
 
     >>> separator_of(Place("data", "a.csv"), "temp, C;y\n1.5;2\n")[0]
     ';'

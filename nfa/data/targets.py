@@ -16,7 +16,7 @@ from nfa.common.shown import few
 def target_array(y: Any) -> NDArray[Any]:
     """Return targets as an array of truth values, whole numbers, real numbers or text, (n,) or (n, c).
 
-    Objects are what they hold, bytes are text, half precision is float32, and a column of labels is (n,).
+    Objects become what they hold, bytes text, half precision float32, and a column of labels (n,).
 
     Raises:
         InputError: a value is missing, they are of several kinds or of none of these; several columns of anything but
@@ -85,7 +85,7 @@ def label_name(label: Any) -> str:
 
 
 def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return labels called by numbers, or numbers, in floating point.
+    """Return numbers, or labels that are called by numbers, in floating point.
 
     Raises:
         InputError: a label is no number.
@@ -105,7 +105,7 @@ def column_of(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_objects(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of objects as an array of what they are."""
+    """Return an array of objects in the dtype of what they are."""
     import pandas as pd
 
     _check_present(np.asarray(pd.isna(values)))

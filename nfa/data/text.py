@@ -1,4 +1,4 @@
-"""The text of a file that is said to be one."""
+"""The text of a file that should hold text."""
 
 import codecs
 
@@ -30,10 +30,10 @@ MARKS = (
 def decoded(place: Place, raw: bytes) -> str:
     r"""Return the text of a file: UTF-8, or UTF-16 or UTF-32 with a byte order mark.
 
-    Bytes of any other code could stand for several texts, so they are refused.
+    Any other encoding is refused, since its bytes could stand for several texts.
 
     Raises:
-        InputError: the file is of another kind or in another code.
+        InputError: the file is of another kind or in another encoding.
 
     >>> decoded(Place("data", "a.csv"), "é,b".encode("utf-16"))
     'é,b'

@@ -181,7 +181,7 @@ def _whole(header: dict[str, str], key: str, name: str) -> int:
 
 
 def _numbers(file: Path, skip: int) -> list[list[float]]:
-    """The numbers in each line of a text file."""
+    """Return the numbers in each line of a text file."""
     rows = []
     for number, line in enumerate(_text(file)[skip:]):
         try:
@@ -192,7 +192,7 @@ def _numbers(file: Path, skip: int) -> list[list[float]]:
 
 
 def _is_whole(value: float) -> bool:
-    """Whether a number is whole, and small enough to be sure of that."""
+    """Return whether a number is whole, and small enough to be sure of that."""
     return value.is_integer() and abs(value) < 2**53
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: files that are believed only when every byte of them is as it was written."""
+"""Checkpoints of a training: files that are used only if every byte is as it was written."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a state (tensors, numbers and texts, nested) to a file.
 
     Raises:
-        InputError: the file cannot be written; an older one is then as it was.
+        InputError: the file cannot be written; an older one stays as it was.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -34,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return what `write_checkpoint` wrote, tensors on the CPU.
 
     Raises:
-        InputError: the file is damaged, or none of this version's.
+        InputError: the file is damaged, or of another version.
     """
     try:
         content = path.read_bytes()

@@ -1,7 +1,7 @@
 """Run parts of a network under `torch.utils.checkpoint` with their graph kept, as if they were not checkpointed.
 
-What is checkpointed runs twice, the second time during the backward pass, where no function mode sees it: its products
-would be missed, and torch compares what both runs saved. An audit keeps few rows at a time and can keep their graph.
+A checkpointed part runs twice, the second time during the backward pass. No function mode sees its products there, and
+torch compares what both runs saved. An audit runs few rows at a time, so that it can keep their graph.
 """
 
 import threading
@@ -14,7 +14,7 @@ import torch.utils.checkpoint as checkpointing
 from nfa.common.process_wide import process_wide
 
 _NAMES = ("CheckpointFunction", "_checkpoint_hook")
-"""What torch's `checkpoint` looks up in its module: for the reentrant kind, and for the other."""
+"""The names that torch's `checkpoint` looks up in its module: one for the reentrant kind, one for the other."""
 
 _here = threading.local()
 
@@ -23,7 +23,8 @@ _here = threading.local()
 def graphs_kept() -> Iterator[None]:
     """While active, in this thread, checkpointed functions are called as they are.
 
-    The two names that torch's `checkpoint` looks up are exchanged while any thread is inside, and ask which one calls.
+    While any thread is inside, both names that torch's `checkpoint` looks up stand for functions that ask which thread
+    calls them.
     """
     with _names_exchanged():
         before, _here.kept = getattr(_here, "kept", False), True
@@ -46,7 +47,7 @@ def _names_exchanged() -> Iterator[None]:
 
 
 class _Reentrant:
-    """In the place of torch's function of the reentrant kind."""
+    """Stands in for torch's function of the reentrant kind."""
 
     def __init__(self, original: Any) -> None:
         self.original = original
@@ -58,7 +59,7 @@ class _Reentrant:
 
 
 def _hook(original: Callable[[Any], AbstractContextManager[None]]) -> Callable[[Any], AbstractContextManager[None]]:
-    """Return what stands in the place of torch's hook of the other kind, which lets go of saved tensors."""
+    """Return what stands in for torch's hook of the other kind, which drops saved tensors."""
 
     def hook(frame: Any) -> AbstractContextManager[None]:
         return nullcontext() if getattr(_here, "kept", False) else original(frame)

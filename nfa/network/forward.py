@@ -19,7 +19,7 @@ from nfa.network.checkpointed import graphs_kept
 from nfa.network.model import Model
 
 ForwardArgs = Callable[[Any], Any]
-"""Maps a batch's inputs to the arguments of `forward`: a tuple of them, a dict of named ones, or the only one."""
+"""Maps a batch's inputs to the arguments of `forward`: a tuple of them, a dict of named ones, or a single one."""
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """What a network raises at inputs that it cannot take."""
@@ -45,7 +45,7 @@ class Forward:
             through: their network runs as it was written.
         forward_args: Makes the arguments of `forward` from a batch's inputs where the above does not fit.
         head: Which output, by key or position, where the network returns several.
-        row_shape: The shape of a row whose entries come flat, for a network that wants it so.
+        row_shape: The shape in which the network may want a row whose entries come flat.
 
     Raises:
         InputError: no network, or one whose operations cannot be seen.
@@ -119,14 +119,14 @@ class Forward:
         Raises:
             InputError: as `adapt`.
         """
-        # What the network keeps of this run, a later one may need gradients of.
+        # A network may keep tensors of this run for a later one that needs gradients.
         with torch.inference_mode(mode=False), torch.no_grad():
             self.adapt(map_inputs(torch.clone, inputs))
             f = self(map_inputs(torch.clone, inputs))
         return f.shape[-1] if f.ndim > 1 else 1
 
     def of(self, net: nn.Module) -> "Forward":
-        """Return the same call of a copy of the network, which may be of another dtype."""
+        """Return a `Forward` that calls a copy of the network in the same way; the copy may be of another dtype."""
         found = copy.copy(self)
         found.net = net
         found.dtype = next(p.dtype for p in net.parameters() if p.is_floating_point())
@@ -146,7 +146,7 @@ class Forward:
             except _FAILURES as error:
                 if out_of_memory(error):
                     raise
-                # The message is that of the usual way.
+                # Where no way works, the message is that of the usual one.
                 if refusal is None or way == _Way(whole=False):
                     refusal = error if isinstance(error, InputError) else _refusal(inputs, error)
             else:
@@ -262,10 +262,10 @@ _here = threading.local()
 
 @contextmanager
 def _running(net: nn.Module) -> Iterator[None]:
-    """See that a network does not ask for itself while it runs.
+    """Refuse to run a network from inside its own forward pass.
 
     Raises:
-        InputError: it does, from a hook of its own, say, which would go on for ever.
+        InputError: it is running already, which would never end; a hook may do that.
     """
     nets: list[nn.Module] = _here.__dict__.setdefault("nets", [])
     if any(each is net for each in nets):

@@ -31,7 +31,7 @@ class Model:
         transform: What happens to rows before they reach the network (the earlier steps of a scikit-learn
             pipeline): maps a table or an array of n rows to an array (n x d), or raises `InputError`.
         scored: Whether its outputs can be compared with the data's targets.
-        notes: Sentences that whoever reads the results should know.
+        notes: Sentences for whoever reads the results.
     """
 
     net: nn.Module
@@ -80,7 +80,7 @@ class Model:
         return replace(self, classes=names)
 
     def copied(self) -> "Model":
-        """Return the model with a network of its own, whatever becomes of the one that was handed in.
+        """Return the model with a copy of its network, which stays as it is now.
 
         Raises:
             InputError: the network cannot be copied.
@@ -92,7 +92,7 @@ class Model:
 
 
 def with_ending(f: Tensor, ending: str | None) -> Tensor:
-    """Return the answers of a network whose ending was taken off, from its logits f (n x ... x c).
+    """Return a network's answers from its logits f (n x ... x c): the ending that was taken off is put back.
 
     >>> with_ending(torch.zeros(1, 2), "softmax")
     tensor([[0.5000, 0.5000]])

@@ -21,8 +21,8 @@ from nfa.network.model import Model
 def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     """Return data as a network wants them: columns by name, rows divided, inputs transformed and scaled.
 
-    The classes of a `Dataset` with names are those of the network; other targets are `encoded` once the number of
-    outputs is known.
+    The named classes of a `Dataset` are brought into the order of the network's. Other targets are `encoded` once the
+    number of outputs is known.
 
     Args:
         model: The network and what is known of its data; with nothing known, the data come back as they are.
@@ -108,7 +108,7 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
     elif model.classes is not None and rows.class_names is not None:
         rows = rows.with_classes(model.classes)
     elif rows.class_names is not None and all(name.removeprefix("-").isdecimal() for name in rows.class_names):
-        # Classes called by whole numbers are these, as in an array.
+        # Classes that are called by whole numbers have these numbers, as in an array.
         numbers = np.array([int(name) for name in rows.class_names])
         if numbers.max() > MOST_CLASSES:
             raise InputError("y", f"{rows.name} has a class {numbers.max()}; no network has so many outputs")

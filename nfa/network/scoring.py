@@ -1,4 +1,4 @@
-"""How well a network does its task, and what doing nothing would score."""
+"""How well a network does its task, and what a constant answer would score."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from nfa.network.preparing import encoded, prepare
 ERRORS = 3.0
 """A score counts as above another when it is by this many standard errors."""
 ORDER_DOUBTED = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
-"""Said of a score clearly below a constant answer's, which chance hardly explains and labels in another order do."""
+"""Said of a score clearly below a constant answer's: labels in another order explain it, chance hardly does."""
 
 
 def binomial_error(share: float, n: int) -> float:
@@ -82,8 +82,8 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
     1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending.
 
     Args:
-        net: Called as it is: put it in evaluation mode first. Data come to a `Model` as they are for `nfa.audit`, to a
-            `Forward` with class numbers.
+        net: Called as it is: put it in evaluation mode first. A `Model` takes data as `nfa.audit` does, a `Forward`
+            data with class numbers.
         data: Anything `as_samples` takes, with targets.
         rows: The name of these rows, for the record.
         batch_size: Rows at a time.
@@ -127,7 +127,7 @@ def score_outputs(
         y: Targets, n x ...
         rows: The name of these rows, for the record.
         ending: The ending that was taken off the network.
-        threshold: Above what a single output means the second class, where that is known.
+        threshold: A single output above it means the second class; None where that is not known.
 
     Raises:
         InputError: the targets do not fit the outputs.
