@@ -69,10 +69,24 @@ def reflected(A):
 '''
 
 COMPARE = '''
-def measured_by_hand():
-    """By layer: W and S from `plain`, and the rows."""
+def right(tap):
+    """The chosen outputs by the formulas in float64, n x c."""
     P = {name: value.detach() for name, value in net.state_dict().items()}
     P = {name: value.double() if value.is_floating_point() else value for name, value in P.items()}
+    f = plain(P, tap, *(x.double() if x.is_floating_point() else x for x in inputs))
+    return chosen(f).reshape(len(inputs[0]), -1)
+
+
+def matters(moved):
+    """Whether any output depends on a layer that no gradient reaches."""
+    def tap(name, W, h, groups=1):
+        return h @ W.T + (1e-6 * torch.randn(*h.shape[:-1], len(W), dtype=torch.float64) if name == moved else 0)
+
+    return not torch.equal(right(tap), right(lambda name, W, h, groups=1: h @ W.T))
+
+
+def measured_by_hand():
+    """By layer: W and S from `plain`, and the rows."""
     sites, blocks = [], {}
 
     def tap(name, W, h, groups=1):
@@ -81,10 +95,8 @@ def measured_by_hand():
         sites.append((name, W.detach(), zero))
         return h @ W.T + zero
 
-    n = len(inputs[0])
     with torch.enable_grad():
-        f = plain(P, tap, *(x.double() if x.is_floating_point() else x for x in inputs))
-        f = chosen(f).reshape(n, -1)
+        f = right(tap)
         f = f + 0 * sum(zero.sum() for _, _, zero in sites)  # also where it depends on none
     S, rows, weights = {}, {}, {}
     for column in range(f.shape[1]):
@@ -102,6 +114,8 @@ def measured_by_hand():
 def compare():
     audit = nfa.audit(net, data, outputs=outputs, **options)
     by_hand = measured_by_hand()
+    # Where all that comes behind is dead, a layer without a gradient is dead too.
+    missing.difference_update([name for name in missing & set(by_hand) if not matters(name)])
     skipped = {each["name"] for each in audit.skipped}
     table = {layer["name"] for layer in audit}
     # An expert that all rows go to is a layer like any other.
