@@ -1,5 +1,6 @@
 """Tables in parquet files, whose columns state their types."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +16,9 @@ from nfa.data.table import Table, checked_names, no_number, no_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name; a file that others wrote anew says no more that it is one."""
 
 
 def read_parquet(file: Path, target: str | None = None, max_memory: float | None = None) -> Table:
@@ -52,7 +56,7 @@ def _read(place: Place, handle: BinaryIO, pq: Any, target: str | None, max_memor
     source = pq.ParquetFile(handle)
     schema, stated = source.schema_arrow, source.metadata
     left_out = {each for each in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(each, str)}
-    kept = [number for number, name in enumerate(schema.names) if name not in left_out]
+    kept = [number for number, name in enumerate(schema.names) if name not in left_out and not INDEX.fullmatch(name)]
     names = [schema.names[number] for number in kept]
     label = checked_names(place, names, target)
     for number in (kept[each] for each in range(len(kept)) if each != label):

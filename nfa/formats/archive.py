@@ -55,9 +55,10 @@ def open_archive(stream: IO[bytes], size: int, where: Place) -> zipfile.ZipFile:
         if archive is not None:
             archive.close()
         raise where.error("cannot be read: it is truncated or damaged, or of another kind") from error
-    if problem or broken:
+    if problem or broken is not None:  # a name may be empty
         archive.close()
-        raise where.error(f"{problem or f'is damaged: the checksum of {shown(broken)} is wrong'}")
+        named = shown(broken or "") or "a member without a name"
+        raise where.error(problem or f"is damaged: the checksum of {named} is wrong")
     return archive
 
 

@@ -178,6 +178,11 @@ def test_parquet_columns_by_type(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]}).iloc[[2, 0]]
     frame.to_parquet(tmp_path / "t.parquet")
     assert load_data(tmp_path / "t.parquet").X.tolist() == [[3.0], [1.0]]
+    # Who writes it anew may not say what the index is.
+    again = pa.Table.from_pandas(frame, preserve_index=True).replace_schema_metadata(None)
+    assert again.column_names == ["a", "__index_level_0__"]
+    pq.write_table(again, tmp_path / "t.parquet")
+    assert load_data(tmp_path / "t.parquet").X.tolist() == [[3.0], [1.0]]
 
 
 @pytest.mark.parametrize(

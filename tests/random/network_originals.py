@@ -9,7 +9,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import network_damage as damage
 import numpy as np
@@ -224,6 +224,24 @@ def _by_reference(content: bytes) -> Answers | None:
     return answers
 
 
+def _by_export(content: bytes, batch: int | None) -> Answers | None:
+    """Run a program as torch reads it, as many rows at a time as it takes."""
+
+    def answers(rows: Tensor) -> Tensor | None:
+        given = rows.float()
+        more = given[-1:].expand(-len(given) % (batch or 1), -1)
+        parts = torch.cat([given, more]).split(batch or len(given))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of versions
+                net = torch.export.load(io.BytesIO(content)).module()
+            return torch.cat([net(part) for part in parts])[: len(rows)].detach().double()
+        except Exception:  # an independent reader that fails reads nothing
+            return None
+
+    return answers
+
+
 @cache
 def _exported(number: int) -> Original:
     torch.manual_seed(number)
@@ -248,7 +266,7 @@ def _exported(number: int) -> Original:
         d,
         lambda rows: exact(rows).detach(),
         damage.of_exported(stream.getvalue()),
-        lambda content: None,
+        partial(_by_export, batch=None if number % 2 else 2),
     )
 
 

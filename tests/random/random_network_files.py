@@ -89,12 +89,14 @@ def judge(case: Case, folder: Path) -> str | None:
     assert grown < MIB << 10, f"{case.damage}: {grown >> 10} MiB"
     if got is None:
         return f"{case.original.suffix} {_reason(message, path)}"
-    if _same(got, case.original.answers(rows.double())):
+    right, largest = case.original.answers(rows.double()), torch.finfo(_dtype(model.net)).max
+    if _same(got, right, largest):
         return None
     assert case.damage, "a whole file answers otherwise"
     read = case.original.reread(case.content)
     assert read is not None, f"{case.damage}: read, though it makes no sense"
-    assert _same(got, read(rows.double())), f"{case.damage}: answers neither as the original nor as the file says"
+    same = _same(got, read(rows.double()), largest)
+    assert same, f"{case.damage}: answers neither as the original nor as the file says"
     return None
 
 
@@ -102,9 +104,12 @@ def _dtype(net: torch.nn.Module) -> torch.dtype:
     return next((each.dtype for each in net.parameters() if each.is_floating_point()), torch.float32)
 
 
-def _same(got: torch.Tensor, expected: torch.Tensor | None) -> bool:
+def _same(got: torch.Tensor, expected: torch.Tensor | None, largest: float) -> bool:
+    """Whether answers are the same; those that lead near the largest number of the network's dtype show nothing."""
     if expected is None or got.shape != expected.shape:
         return False
+    if not bool(got.isfinite().all()) and not bool((expected.abs() < largest**0.75).all()):
+        return True
     size = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else 1.0
     return torch.allclose(got, expected, rtol=2e-2, atol=float(2e-2 * size), equal_nan=True)
 

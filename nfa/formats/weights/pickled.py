@@ -61,6 +61,9 @@ PLAIN = frozenset(
 LONGEST_KEY = 60
 """Bits of a whole number that is a key."""
 
+NUMBERED = 50_000
+"""Keys of a file that are numbers, and not counted up from 0: more could be chosen to stand in each other's way."""
+
 
 @dataclass
 class Findings:
@@ -107,6 +110,7 @@ _STEPS: Mapping[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
 
 class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only with what it has read
     stack: list[Any]
+    metastack: list[list[Any]]
     # Without what takes memory or time beyond what was read, and what torch never writes.
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code: step
@@ -117,8 +121,11 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
     def __init__(self, stream: IO[bytes], size: int, storages: dict[Any, int]) -> None:
         super().__init__(stream)
         self.findings = Findings()
+        self.memo = _Counted()
         self._size = size
         self._storages = storages
+        self._bytes = 0
+        self._numbered = 0
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a stand-in for a name."""
@@ -140,15 +147,18 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
             self.findings.kinds.append(KINDS[full])
         elif full not in PLAIN:
             self.findings.foreign.append(full)
-        return type("Stand-in", (Inert,), {})
+        return Inert
 
     def persistent_load(self, pid: Any) -> _Storage:
         """Return a stand-in for a storage that the file can hold."""
-        kind, storage, key, _, entries = pid[:5]
+        kind, storage, key, location, entries = pid[:5]
         if kind != "storage" or not isinstance(storage, _Storage) or not _whole([entries]):
             raise ValueError("storage")
+        if not isinstance(key, str) or not isinstance(location, str):
+            raise ValueError("storage without a name or a place")
+        self._bytes += entries * storage.width - self._storages.get(key, 0)
         self._storages[key] = entries * storage.width
-        if sum(self._storages.values()) > self._size:
+        if self._bytes > self._size:
             raise ValueError("storages larger than the file")
         return _Storage(storage.width, entries)
 
@@ -156,24 +166,36 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         """Return what makes an object of a kind out of its keys, once they are known to be plain."""
 
         def made(items: Any = (), *rest: Any) -> Any:
-            _check_keys([item[0] if type(item) in (tuple, list) and item else item for item in items])
+            self._check([item[0] if type(item) in (tuple, list) and item else item for item in items], 0)
             return kind(items, *rest) if kind is not OrderedDict or not rest else Inert()
 
         return made
 
     def _set_items(self) -> None:
-        _check_keys(self.stack[::2])
+        self._check(self.stack[::2], len(self.metastack[-1][-1]))
         _STEPS[pickle.SETITEMS[0]](self)
 
     def _set_item(self) -> None:
-        _check_keys(self.stack[-2:-1])
+        self._check(self.stack[-2:-1], len(self.stack[-3]))
         _STEPS[pickle.SETITEM[0]](self)
 
     def _make_dict(self) -> None:
-        _check_keys(self.stack[::2])
+        self._check(self.stack[::2], 0)
         _STEPS[pickle.DICT[0]](self)
 
     dispatch |= {pickle.SETITEMS[0]: _set_items, pickle.SETITEM[0]: _set_item, pickle.DICT[0]: _make_dict}
+
+    def _check(self, keys: Sequence[Any], before: int) -> None:
+        """See that keys of a dict that has some before are plain, and not too many of them numbers in no order.
+
+        A table of whole numbers up to its own length has a place of its own for each. Others can be chosen so that each
+        has to pass all that came before.
+        """
+        _check_keys(keys)
+        numbers = [(place, key) for place, key in enumerate(keys, before) if type(key) in (int, float)]
+        self._numbered += sum(not 0 <= key <= place + 1 for place, key in numbers)
+        if self._numbered > NUMBERED:
+            raise ValueError("too many numbers as keys")
 
     def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> InertTensor:
         if not isinstance(storage, _Storage) or not _whole([offset, *shape, *stride]) or len(shape) != len(stride):
@@ -181,6 +203,15 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         if storage.width * check_extent(storage.entries, offset, shape, stride) > self._size:
             raise ValueError("tensor larger than the file")
         return InertTensor()
+
+
+class _Counted(dict[int, Any]):
+    """What a pickle keeps to come back to, under numbers that count up, as every pickler gives them."""
+
+    def __setitem__(self, number: int, value: Any) -> None:
+        if number > len(self):
+            raise ValueError("kept under a number out of order")
+        super().__setitem__(number, value)
 
 
 def check_extent(entries: int, offset: int, shape: Sequence[int], stride: Sequence[int]) -> int:

@@ -130,6 +130,43 @@ def test_keys_whose_hash_takes_forever_are_refused(tmp_path):
             nfa.load(path)
 
 
+@pytest.mark.parametrize("first", [0, 100_000])
+def test_many_keys_are_numbers_that_count_up(tmp_path, first):
+    """Others can be chosen to stand in each other's way: of 2 MB, Python makes a dict for ten seconds."""
+    numbers = dict.fromkeys(range(first, first + 60_000))
+    torch.save({"state_dict": {"0.weight": torch.ones(2, 3)}, "tokens": numbers}, tmp_path / "net.pt")
+    if first == 0:
+        assert nfa.load(tmp_path / "net.pt", activation="tanh").net(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
+    else:
+        assert "truncated or damaged" in refusal(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"}q\x00", b"}r\x00\x10\x00\x00"),  # kept under number 4096, before anything else is
+        (b"X\x03\x00\x00\x00cpu", b"K\x07"),  # where a storage lay
+        (b"X\x01\x00\x00\x000", b"K\x00"),  # what it is called
+    ],
+)
+def test_what_no_pickle_of_torch_has(tmp_path, old, new):
+    torch.save({"a.weight": torch.ones(2, 3)}, tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt") as members:
+        assert members.read("net/data.pkl").count(old) == 1
+    rewritten(tmp_path / "net.pt", lambda name, content: content.replace(old, new))
+    assert "truncated or damaged" in refusal(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+def test_a_member_whose_name_the_list_leaves_empty(tmp_path, suffix):
+    torch.save({"0.weight": torch.ones(2, 3)}, tmp_path / "net.pt")
+    before, listed, rest = (tmp_path / "net.pt").read_bytes().rpartition(b"net/version")
+    path = tmp_path / f"other{suffix}"
+    path.write_bytes(before + b"\0" * len(listed) + rest)
+    with pytest.raises(nfa.InputError, match="is damaged: the checksum of a member without a name is wrong"):
+        nfa.load(path)
+
+
 def test_a_tensor_without_a_name_is_not_left_aside(tmp_path):
     torch.save({"0.weight": torch.ones(2, 3), 7: torch.ones(2)}, tmp_path / "net.pt")
     with pytest.raises(nfa.InputError, match="names a tensor 7, expected text"):
