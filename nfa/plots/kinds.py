@@ -95,6 +95,12 @@ def _whole(draw: Callable[..., Any]) -> Callable[..., Figure]:
     return drawn
 
 
+def _training(made: pd.DataFrame, column: str, together: bool, **options: Any) -> Figure:
+    drawn = draw_training(made, column, together)
+    assert isinstance(drawn, Figure)
+    return drawn
+
+
 KINDS = {
     "layers": Kind({"column": "cosine", "null": "rotated"}, _layers, _on_axes(draw_layers, "column")),
     "sweep": Kind(
@@ -105,7 +111,7 @@ KINDS = {
     "training": Kind(
         {"column": "cosine", "null": "rotated", "together": False},
         lambda trainings, together, **options: training_table(trainings, **options),
-        lambda made, column, together, **options: draw_training(made, column, together),
+        _training,
     ),
     "spectrum": Kind(
         {"layer": 0}, lambda audits, layer: spectrum_table(networks(audits), layer), _on_axes(draw_spectrum)
