@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analyses.analysis import Cell
+from analyses.analysis import Cell, Row
 from analyses.setting import trained
 from nfa.data import Dataset
 from nfa.features import agop, nfm
@@ -84,6 +84,19 @@ def share(diagonal: NDArray[np.float64], mask: NDArray[np.bool_]) -> float:
     0.75
     """
     return float(diagonal[mask].sum() / diagonal.sum())
+
+
+def picture_rows(quantity: str, values: NDArray[Any], data: Dataset) -> Iterator[Row]:
+    """Yield a number for each pixel of a data set's pictures, channels added up: quantity, value, row and column.
+
+    >>> rows = list(picture_rows("x", np.arange(8.0), Dataset(np.zeros((1, 8)), feature_shape=(2, 2, 2))))
+    >>> rows[1]
+    {'quantity': 'x', 'value': 6.0, 'row': 0, 'column': 1}
+    """
+    assert data.feature_shape is not None
+    pixels = values.reshape(-1, *data.feature_shape[-2:]).sum(axis=0)
+    for (row, column), value in np.ndenumerate(pixels):
+        yield {"quantity": quantity, "value": float(f"{value:.4g}"), "row": row, "column": column}
 
 
 def learned(data: Dataset, cell: Cell) -> Learned:

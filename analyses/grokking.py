@@ -17,7 +17,9 @@ Refuted where test accuracy rises no more once training accuracy is 100 %, or ri
 Columns: the settings (n training and n_test test rows, patch: its side in pixels, contrast in units of the largest
 pixel; scale: what an RFM's bandwidth is in, "median" distances or "raw", and M not divided), then a row for each `time`
 (epochs of a network, updates of an RFM's M) and `quantity` with its `value`: `train_accuracy`, `test_accuracy`; `nfm`,
-`agop` (of a network's first layer) and `M`: the patch's share of the trace; `pixels`: its share of the pixels.
+`agop` (of a network's first layer) and `M`: the patch's share of the trace; `pixels`: its share of the pixels. Of seed
+0 also pictures: `nfm_at`, `agop_at`, `M_at`, the diagonal's part of the trace at `row` and `column`, channels added up,
+at `SHOWN` and the last time.
 """
 
 import tempfile
@@ -31,7 +33,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analyses.analysis import Analysis, Cell, Options, Row
-from analyses.coordinates import NETWORK, RFM, accuracy, machines, of_machine, of_network, outputs_of, predicted, share
+from analyses.coordinates import (
+    NETWORK,
+    RFM,
+    Diagonals,
+    accuracy,
+    machines,
+    of_machine,
+    of_network,
+    outputs_of,
+    picture_rows,
+    predicted,
+    share,
+)
 from analyses.setting import pictures, pictures_of, trained, untrained
 from analyses.spread import spread
 from nfa.data import Dataset
@@ -52,6 +66,8 @@ BANDWIDTHS: tuple[dict[str, Any], ...] = (
 SHARES = {"nfm": "NFM", "agop": "AGOP", "M": "M"}
 """Quantities that are shares of a trace."""
 PER_DECADE = 8  # epochs at which a network is measured
+SHOWN = (0, 1, 10, 100)
+"""Times whose diagonals are kept as pictures, beside the last one."""
 
 
 def cells(options: Options) -> list[Cell]:
@@ -106,16 +122,16 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     parts = {part: data.part(part) for part in ("train", "test")}
     if cell["model"] == "rfm":
         for time, machine in enumerate(machines(data, cell, raw=cell["scale"] == "raw")):
-            found = {"M": share(of_machine(machine), mask)}
-            for part, rows in parts.items():
-                found[f"{part}_accuracy"] = accuracy(predicted(machine, rows.X), _classes(rows))
-            yield from _rows(time, found, mask)
+            diagonals = {"M": of_machine(machine)}
+            accuracies = {part: accuracy(predicted(machine, rows.X), _classes(rows)) for part, rows in parts.items()}
+            yield from _rows(time, diagonals, accuracies, mask)
+            yield from _pictures(time, cell["updates"], diagonals, data, cell["seed"])
         return
     for time, net in over_epochs(data, cell):
-        found = {name: share(diagonal, mask) for name, diagonal in of_network(net, parts["train"].X).items()}
-        for part, rows in parts.items():
-            found[f"{part}_accuracy"] = accuracy(outputs_of(net, rows.X), _classes(rows))
-        yield from _rows(time, found, mask)
+        diagonals = of_network(net, parts["train"].X)
+        accuracies = {part: accuracy(outputs_of(net, rows.X), _classes(rows)) for part, rows in parts.items()}
+        yield from _rows(time, diagonals, accuracies, mask)
+        yield from _pictures(time, cell["epochs"], diagonals, data, cell["seed"])
 
 
 def over_epochs(data: Dataset, cell: Cell) -> Iterator[tuple[int, MLP]]:
@@ -135,9 +151,19 @@ def _classes(data: Dataset) -> NDArray[np.int64]:
     return data.y
 
 
-def _rows(time: int, found: dict[str, float], mask: NDArray[np.bool_]) -> Iterator[Row]:
+def _rows(time: int, diagonals: Diagonals, accuracies: dict[str, float], mask: NDArray[np.bool_]) -> Iterator[Row]:
+    found = {name: share(diagonal, mask) for name, diagonal in diagonals.items()}
+    found |= {f"{part}_accuracy": value for part, value in accuracies.items()}
     for quantity, value in {**found, "pixels": float(mask.mean())}.items():
-        yield {"time": time, "quantity": quantity, "value": value}
+        yield {"time": time, "quantity": quantity, "value": value, "row": None, "column": None}
+
+
+def _pictures(time: int, last: int, diagonals: Diagonals, data: Dataset, seed: int) -> Iterator[Row]:
+    if seed != SEEDS[0] or time not in (*SHOWN, last):
+        return
+    for name, diagonal in diagonals.items():
+        for row in picture_rows(f"{name}_at", diagonal / diagonal.sum(), data):
+            yield {"time": time} | row
 
 
 def models(table: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:

@@ -20,7 +20,7 @@ Columns: the cell's settings; then `quantity`, `a`, `b`, `index`, `value`:
   `correlation`: of their diagonals (Pearson); `overlap`: of their leading eigenvectors, |U'V|^2 / r, where `index` is
   r; `b` = chance is r/d;
 - of seed 0 only: entry number `index` of `a`'s `diagonal` and leading `eigenvector` (pictures), or of the whole
-  matrix (`entry`, row by row; polynomials), over the largest.
+  matrix (`entry`, row by row; polynomials), over the largest; of pictures also a `sample`, the first training row.
 """
 
 import itertools
@@ -99,6 +99,8 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     yield from _similarities(matrices, r)
     if seed == SEEDS[0]:
         yield from _entries(matrices) if polynomial else _pictures(matrices)
+        if not polynomial:
+            yield from _entry_rows("sample", "x", data.part("train").X[0])
 
 
 def _unfitted(cell: Cell, data: Dataset, n_iters: int) -> Any:

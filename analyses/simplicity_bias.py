@@ -19,7 +19,7 @@ Columns: the settings (bandwidth in median distances; halves: "both", or the one
 - `nfm`, `agop`, `init_nfm` (a network's first layer; before training), `M`: the simple half's share of the trace;
 - `pixels`: its share of the coordinates;
 - of seed 0 with both halves, `nfm_at`, `agop_at`, `M_at`: the diagonal's part of the trace at `row` and `column`,
-  channels added up.
+  channels added up; `sample_at`, the first row.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analyses.analysis import Analysis, Cell, Options, Row
-from analyses.coordinates import NETWORK, RFM, learned, share
+from analyses.coordinates import NETWORK, RFM, learned, picture_rows, share
 from analyses.pairs import renumbered
 from analyses.setting import pictures, pictures_of
 from analyses.spread import spread
@@ -155,12 +155,8 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     if cell["seed"] == SEEDS[0] and cell["halves"] == "both":
         for name, diagonal in model.diagonals.items():
             if name != "init_nfm":
-                yield from _picture(f"{name}_at", diagonal.reshape(data.feature_shape).sum(axis=0) / diagonal.sum())
-
-
-def _picture(quantity: str, pixels: NDArray[np.float64]) -> Iterator[Row]:
-    for (row, column), value in np.ndenumerate(pixels):
-        yield {"quantity": quantity, "value": float(f"{value:.4g}"), "row": row, "column": column}
+                yield from picture_rows(f"{name}_at", diagonal / diagonal.sum(), data)
+        yield from picture_rows("sample_at", data.X[0], data)
 
 
 def findings(table: pd.DataFrame) -> list[str]:

@@ -14,7 +14,9 @@ Columns: the settings (patch: the mark's side in pixels; bandwidth in median dis
 `value`: accuracy on test rows, `as_trained` (marked as the training rows are), `removed` (black on all), `moved` (white
 on the first class alone) and `repaired` (trained again without the coordinates found, on rows without a mark);
 `found`, `nfm_found`: the share of the mark's pixels among as many coordinates, the largest of the AGOP's diagonal (M's)
-and of the NFM's; `share`: the mark's share of the AGOP's (M's) trace; `pixels`: its share of the pixels.
+and of the NFM's; `share`: the mark's share of the AGOP's (M's) trace; `pixels`: its share of the pixels. Of seed 0 also
+pictures: `M_at` and `agop_at`, the diagonal's part of the trace at `row` and `column`, channels added up, and
+`sample_at`, the first row with a white mark.
 """
 
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analyses.analysis import Analysis, Cell, Options, Row
-from analyses.coordinates import NETWORK, RFM, Learned, learned, share
+from analyses.coordinates import NETWORK, RFM, Learned, learned, picture_rows, share
 from analyses.grokking import corner
 from analyses.pairs import pair
 from analyses.setting import pictures_of
@@ -84,7 +86,11 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     removed = marked(plain, mask, np.zeros_like(y))
     found["repaired"] = _accuracy(blind, replace(removed, X=np.where(suspects, np.float32(0), removed.X)))
     for quantity, value in found.items():
-        yield {"quantity": quantity, "value": value}
+        yield {"quantity": quantity, "value": value, "row": None, "column": None}
+    if cell["seed"] == SEEDS[0]:
+        name = "M" if cell["model"] == "rfm" else "agop"
+        yield from picture_rows(f"{name}_at", diagonal / diagonal.sum(), plain)
+        yield from picture_rows("sample_at", as_trained.X[as_trained.X[:, mask].min(axis=1) > 0][0], plain)
 
 
 def largest(diagonal: NDArray[np.float64], count: int) -> NDArray[np.bool_]:

@@ -46,13 +46,16 @@ def demo(tmp_path_factory):
     data = nfa.load_data("digits").divide(test=0.2)
     net, init = nfa.MLP(64, 16, 2, 10, seed=1), nfa.MLP(64, 16, 2, 10)
     nfa.audit(net, data, init).save(folder / "runs" / "demo")
+    tracker = nfa.Tracker(net, data, init=init)
+    tracker.record(epoch=0)
+    tracker.save(folder / "runs" / "demo")
     return folder
 
 
 def test_what_the_page_of_figures_shows_runs_as_written(demo, monkeypatch):
     monkeypatch.chdir(demo)
     blocks = re.findall(r"```python\n(.*?)```", FIGURES, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     with mpl.rc_context({"backend": "Agg"}):
         for block in blocks:
             exec(compile(block, "docs/figures.md", "exec"), {})

@@ -80,7 +80,7 @@ def audit(
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
         columns: Names of columns, or of groups of them (see `features/columns.py`; a name of both is the column's).
-            What is left out is not computed; sizes and notes are always there. All by default.
+            What is left out is not computed; sizes, `trivial` and notes are always there. All by default.
         thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
         feature_shape: Of a row as a picture, (height, width) or (channels, height, width), for figures; by default what
             the data say, or the rows' own shape where they come as n x c x h x w.

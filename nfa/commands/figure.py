@@ -11,18 +11,26 @@ from nfa.common.errors import InputError
 
 
 def figure_command(
-    audits: Annotated[list[Path], typer.Argument(metavar="DIR ...", help="Folders that nfa audit wrote.")],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="layers, sweep, spectrum, powers, features or matrices.")],
+    audits: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR ...", help="Folders that nfa audit wrote, or for training nfa train --audit-at."),
+    ],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="layers, training, sweep, spectrum, powers, features or matrices.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg file.")],
     table: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write the numbers behind the figure too.")
     ] = None,
-    column: Annotated[str | None, typer.Option(help="layers, sweep: which column; cosine by default.")] = None,
-    null: Annotated[str | None, typer.Option(help="layers, sweep: rotated, untrained or none.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="layers, training, sweep: which column; cosine by default.")
+    ] = None,
+    null: Annotated[str | None, typer.Option(help="layers, training, sweep: rotated, untrained or none.")] = None,
     x: Annotated[
         str | None, typer.Option(metavar="NAME", help="sweep: width, depth, rows, a setting in the names, a column.")
     ] = None,
     heat: Annotated[bool, typer.Option("--heat", help="sweep: a heat map of layer by setting.")] = False,
+    together: Annotated[bool, typer.Option("--together", help="training: all layers in one panel.")] = False,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="spectrum, powers, features, matrices: name or number.")
     ] = None,
@@ -41,7 +49,7 @@ def figure_command(
     suffix_of("out", out)
     if table is not None and table.suffix.lower() != ".csv":
         raise InputError("table", f"got {table.name!r}, expected a .csv file")
-    given = {"column": column, "x": x, "alpha": alpha, "heat": heat or None}
+    given = {"column": column, "x": x, "alpha": alpha, "heat": heat or None, "together": together or None}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if null is not None:
         options["null"] = None if null == "none" else null

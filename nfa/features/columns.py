@@ -358,8 +358,8 @@ def printed_cell(members: Collection[Column], row: Mapping[str, Any]) -> str:
     return " ".join(each.in_print(row[each.name]) for each in members)
 
 
-IN_EVERY = (*names(["layer"]), "note")
-"""Columns that every audit has: which layer it is, and why a number is missing."""
+IN_EVERY = (*names(["layer"]), "trivial", "note")
+"""Columns that every audit has: which layer it is, whether its similarities say anything, why a number is missing."""
 
 
 def chosen(asked: Iterable[str]) -> tuple[str, ...]:
@@ -369,7 +369,7 @@ def chosen(asked: Iterable[str]) -> tuple[str, ...]:
         InputError: nothing is asked for, or what is no column and no group.
 
     >>> chosen(["cosine", "interval"])[5:]
-    ('cosine', 'ci_low', 'ci_high', 'probe_error', 'note')
+    ('cosine', 'ci_low', 'ci_high', 'probe_error', 'trivial', 'note')
     """
     if isinstance(asked, str) or not isinstance(asked, Iterable):
         raise InputError("columns", f"got {asked!r}, expected a list of names of columns or groups")

@@ -1,4 +1,4 @@
-"""Figures of audits in one theme: `layers`, `sweep`, `spectrum`, `powers` on axes; `features`, `matrices` whole."""
+"""Figures of audits in one theme: `layers`, `sweep`, `spectrum`, `powers` on axes; the others are whole figures."""
 
 from nfa.plots.features import features
 from nfa.plots.layers import layers
@@ -7,6 +7,7 @@ from nfa.plots.powers import powers
 from nfa.plots.spectrum import spectrum
 from nfa.plots.sweep import sweep
 from nfa.plots.theme import DOUBLE, ROLES, SINGLE, figure, literal, save, themed
+from nfa.plots.training import training
 
 __all__ = [
     "DOUBLE",
@@ -22,4 +23,5 @@ __all__ = [
     "spectrum",
     "sweep",
     "themed",
+    "training",
 ]

@@ -17,11 +17,13 @@ from nfa.plots.powers import draw_powers
 from nfa.plots.spectrum import draw_spectrum
 from nfa.plots.sweep import draw_sweep
 from nfa.plots.theme import figure
+from nfa.plots.training import draw_training
 from nfa.tables.features import LayerFeatures, layer_features, matrix_table
 from nfa.tables.layers import known_layer_table
 from nfa.tables.networks import Audits, layer_names, networks, one_run
 from nfa.tables.spectra import power_table, spectrum_table
 from nfa.tables.sweep import sweep_table
+from nfa.tables.training import training_table
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,23 @@ def _whole(draw: Callable[..., Any]) -> Callable[..., Figure]:
     return drawn
 
 
+def _training(made: pd.DataFrame, column: str, together: bool, **options: Any) -> Figure:
+    drawn = draw_training(made, column, together)
+    assert isinstance(drawn, Figure)
+    return drawn
+
+
 KINDS = {
     "layers": Kind({"column": "cosine", "null": "rotated"}, _layers, _on_axes(draw_layers, "column")),
     "sweep": Kind(
         {"x": "width", "column": "cosine", "null": "rotated", "heat": False},
         lambda audits, heat, **options: sweep_table(networks(audits), **options),
         _on_axes(draw_sweep, "x", "column", "heat"),
+    ),
+    "training": Kind(
+        {"column": "cosine", "null": "rotated", "together": False},
+        lambda trainings, together, **options: training_table(trainings, **options),
+        _training,
     ),
     "spectrum": Kind(
         {"layer": 0}, lambda audits, layer: spectrum_table(networks(audits), layer), _on_axes(draw_spectrum)

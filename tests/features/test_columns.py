@@ -70,8 +70,8 @@ def test_a_row_holds_the_columns_asked_for_in_the_table_s_order(layer):
 
 
 def test_columns_are_chosen_by_name_or_by_group():
-    always = [*names(["layer"]), "note"]
-    assert chosen(["cosine"]) == (*names(["layer"]), "cosine", "note")
+    always = [*names(["layer"]), "trivial", "note"]
+    assert chosen(["cosine"]) == (*names(["layer"]), "cosine", "trivial", "note")
     assert set(chosen(["size", "ci_low"])) == {*always, *names(["size"]), "ci_low"}
     assert "alignment_z" not in chosen(["alignment"])  # a name of both is the column's
 
