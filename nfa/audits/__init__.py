@@ -1,4 +1,4 @@
-"""Audits: one call measures a network, and what comes back is a table with the matrices behind it."""
+"""Audits: one call measures a network, and returns a table with the matrices behind it."""
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.run import audit

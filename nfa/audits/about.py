@@ -1,4 +1,4 @@
-"""What an audit says of itself: what was measured, on which data, and how."""
+"""The record of an audit: what was measured, on which data, and how."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ class About:
         split: Which rows were measured: "train", "val", "test" or "all".
         feature_names: Of the inputs; empty where they have none.
         feature_shape: Of a row that is a picture; else empty.
-        classes: The labels in the order of the outputs; empty where nobody said it.
+        classes: The labels in the order of the outputs; empty where it is not known.
         n_outputs: How many outputs the gradients are of.
         outputs: Which outputs, by name.
         probes: Random probes for each row; None for exact sweeps.
@@ -33,7 +33,7 @@ class About:
         init_score: Of the network before training, where there is one.
         n_samples: How many samples were measured.
         columns: Which columns were measured (see `features/columns.py`), in order.
-        loss: What the network was trained on, where the columns of "fact" were asked for.
+        loss: The loss of the training, where the columns of "fact" were requested.
         thresholds: By which the verdicts were given.
     """
 
@@ -85,7 +85,7 @@ class About:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "About":
-        """Return what `to_json` wrote, of this version or an earlier one; other keys are left aside.
+        """Return what `to_json` wrote, in this version or an earlier one; other keys are ignored.
 
         Raises:
             KeyError: a field is missing that every version has.
@@ -108,14 +108,14 @@ _EARLIER: dict[str, Any] = {
     "loss": None,
     "thresholds": asdict(CONVENTIONS),
 }
-"""What fields are where a file does not have them."""
+"""The values of fields that a file does not have."""
 
 _EARLIER_GROUPS = tuple(group for group in ALWAYS if group not in ("verdict", "alignment"))
 """The groups of an audit of 0.1.0, which does not name them; it gives no verdicts."""
 
 
 def _one(*kinds: type) -> Callable[[Any], Any]:
-    """Return the check that a value is of one of these kinds; a truth is no number."""
+    """Return a check that a value is of one of these kinds; a truth value is no number."""
 
     def read(value: Any) -> Any:
         if type(value) not in kinds:
@@ -126,7 +126,7 @@ def _one(*kinds: type) -> Callable[[Any], Any]:
 
 
 def _several(kind: type) -> Callable[[Any], tuple[Any, ...]]:
-    """Return the check that a value is a list of values of one kind, which come back as a tuple."""
+    """Return a check that a value is a list of values of one kind; it returns them as a tuple."""
 
     def read(value: Any) -> tuple[Any, ...]:
         return tuple(_one(kind)(each) for each in _one(list)(value))

@@ -1,4 +1,4 @@
-"""What an audit is: a tidy table, and the matrices behind it."""
+"""The result of an audit: a tidy table, and the matrices behind it."""
 
 import os
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ class LayerAudit:
     def is_of(self, weight: Tensor) -> bool:
         """Return whether a layer's weight is the one that was audited, to 1e-6 of its norm.
 
-        A weight that a network computes from its parameters is not the same on every device to the last bit.
+        A weight that a network computes from its parameters differs between devices in its last bits.
         """
         if self.weight.shape != weight.shape:
             return False
@@ -192,7 +192,7 @@ class Audit:
             ax: Where to draw; by default the current axes of pyplot.
 
         Raises:
-            InputError: an unknown column or null, or one that this audit has not.
+            InputError: an unknown column or null, or one that this audit does not have.
         """
         from nfa.plots.layers import layers  # figures are a room below; only this call needs them
 
@@ -212,7 +212,7 @@ class Audit:
         """Write `audit.json` and `features.safetensors` into a folder.
 
         Raises:
-            InputError: the folder cannot be written; what was in it is then as it was.
+            InputError: the folder cannot be written; what was in it stays as it was.
         """
         matrices = [{part: getattr(layer, part) for part in PARTS} for layer in self.layers]
         save_audit(self.about, [layer.row for layer in self.layers], matrices, folder)

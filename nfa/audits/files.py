@@ -1,4 +1,4 @@
-"""An audit's two files: the table as JSON, the matrices as safetensors, each known to belong to the other."""
+"""An audit's two files: the table as JSON and the matrices as safetensors, checked to belong together."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from nfa.common.writing import replacing, write_tensors
 from nfa.features.columns import COLUMNS
 
 SCHEMA = 1
-"""The version of `audit.json`. A reader leaves keys aside that it does not know, so new ones need no new version."""
+"""The version of `audit.json`. A reader ignores keys that it does not know, so new keys need no new version."""
 
 TABLE, MATRICES = "audit.json", "features.safetensors"
 
@@ -71,7 +71,7 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         if error.argument == "audit":
             raise
         raise InputError("audit", f"{folder} does not hold a whole audit ({error})") from error
-    # Text may be no JSON, be nested too deeply, or hold a number beyond what Python reads or float64 holds.
+    # The text may be no JSON, be nested too deeply, or have a number that Python cannot read or float64 cannot hold.
     except (
         ValueError,
         RecursionError,

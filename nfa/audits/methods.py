@@ -1,4 +1,4 @@
-"""A methods paragraph for a paper: how an audit's numbers came about, with the sources as BibTeX."""
+"""A methods paragraph for a paper: how an audit's numbers were measured, with the sources as BibTeX."""
 
 from nfa.audits.about import About
 from nfa.audits.verdict import CLEAR_SKILL
@@ -40,7 +40,7 @@ SOURCES = {
   year = {2025}
 }""",
 }
-"""What the paragraph cites, as BibTeX entries by their keys."""
+"""The BibTeX entries that the paragraph may cite, by their keys."""
 
 
 def methods(about: About, with_init: bool) -> str:

@@ -52,7 +52,7 @@ class Rows:
         return not isinstance(self.measured, ArraySamples) or self.measured.y is not None
 
     def with_targets(self, model: Model, n_outputs: int) -> "Rows":
-        """Return the same rows with their targets as class numbers or numbers; inputs are not looked at again.
+        """Return the same rows with their targets as class numbers or numbers; inputs are not checked again.
 
         Raises:
             InputError: the targets do not fit the outputs.

@@ -67,32 +67,32 @@ def audit(
             tuple (by place) does not fit: to a tuple, a dict or one argument.
         head: Which output, by key or position, where the network returns several.
         layers: A shell pattern of layer names; all by default.
-        classes: The labels in the order of the network's outputs, as for `nfa.load`. Without them whole numbers are
-            the outputs of these numbers, and text counts in sorted order, unless the network's file knows better.
-        split: Which rows of a divided `Dataset` are measured; of anything else all are, and so recorded.
+        classes: The labels in the order of the network's outputs, as for `nfa.load`. By default the network's file says
+            it; else whole numbers are the numbers of outputs, and text counts in sorted order.
+        split: Which rows of a divided `Dataset` are measured; of anything else all are, which the record says.
         samples: That many samples, drawn at random (with `seed`); all by default. Of a stream, the first ones.
         probes: Random probes instead of one sweep per output, for many outputs.
         seed: Of `samples` and `probes`.
         batch_size: Samples at a time; no result depends on it.
         loss: "mse", "onehot_mse" or "cross_entropy": what the network was trained on. The table gains the
             columns of the group "fact" (see `features/columns.py`).
-        weight_decay: That of SGD or Adam (AdamW rests elsewhere); by default what the network's file says.
+        weight_decay: That of SGD or Adam (AdamW comes to rest elsewhere); by default what the network's file says.
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
-        columns: Names of columns, or of groups of them (see `features/columns.py`; a name of both is the column's).
-            What is left out is not computed; sizes, `trivial` and notes are always there. All by default.
-        thresholds: By which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`); conventions.
-        feature_shape: Of a row as a picture, (height, width) or (channels, height, width), for figures; by default what
-            the data say, or the rows' own shape where they come as n x c x h x w.
+        columns: Names of columns, or of groups of them (see `features/columns.py`; where both have a name, it means the
+            column). What is left out is not computed; sizes, `trivial` and notes are always there. All by default.
+        thresholds: The conventions by which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`).
+        feature_shape: The shape of a row as a picture, (height, width) or (channels, height, width), for figures. By
+            default the data's own, or that of rows that come as n x c x h x w.
         name: What to call the network in the record; its class by default.
 
     Returns:
         The audit; its score is that of the test rows where the data have some, else of the rows measured.
 
     Raises:
-        InputError: no linear layer, data the network cannot take, an init of other shapes, entries that
-            are not finite, an unknown name, published numbers without an init, columns that another argument gives, a
-            shape that no row has.
+        InputError: no linear layer, data the network cannot take, an init of other shapes, entries that are not
+            finite, an unknown name, published numbers without an init, columns that need another argument, a shape
+            that no row has.
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
@@ -131,7 +131,7 @@ def audit(
 
 
 def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
-    """Return rows with their targets as the network's outputs ask for them; its outputs are counted on a few samples.
+    """Return rows whose targets are in the form that the network's outputs need; outputs are counted on two samples.
 
     Raises:
         InputError: the network cannot take the rows, or the targets do not fit its outputs.
@@ -160,7 +160,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         if init is not None:
             with _blamed(init, forward), Probe(init, rows.measured, settings.outputs) as probe_of_init:
                 initial = _layers_of_init(probe_of_init, chosen)
-                # Its weights are enough for most columns; it runs where one is about its gradients or its score.
+                # Most columns need its weights alone; it runs where one needs its gradients or its score.
                 if settings.needs({*OF_UNTRAINED, "verdict"}):
                     init_score = _score(model, init, rows)
                     measured_init = settings.measure(
@@ -186,7 +186,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
             if "verdict" in settings.columns:
                 columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
             found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
-        skipped = probe.skipped()  # a pass over the data may show more of it
+        skipped = probe.skipped()  # after the pass over the data, which may show more
     about = About(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
@@ -214,7 +214,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
 
 @contextmanager
 def _blamed(init: Forward, net: Forward) -> Iterator[None]:
-    """Blame the init for what goes wrong within: the network itself has taken the same rows."""
+    """Turn errors within into errors of the init, since the network itself has taken the same rows."""
     try:
         yield
     except InputError as error:
@@ -256,7 +256,7 @@ def _loss_gradients(forward: Forward, rows: Rows, loss: str) -> dict[str, Tensor
 
 
 def _known_decay(model: Model) -> float | None:
-    """Return lambda where the network's training is known and rests where dL/dW = -lambda W."""
+    """Return lambda where the training is known, and comes to rest where dL/dW = -lambda W."""
     if model.settings.get("optimizer") not in ("sgd", "adam"):
         return None
     return model.settings.get("weight_decay") or None
@@ -269,5 +269,5 @@ def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
 
 
 def _copy(weight: Tensor) -> Tensor:
-    """Return the weight as it is now, whatever becomes of the network."""
+    """Return a copy of the weight, which stays as it is now."""
     return weight.to("cpu", copy=True)

@@ -1,4 +1,4 @@
-"""How rows are measured: the choices that an audit's caller makes, and what they ask for."""
+"""The settings of an audit: the caller's choices, and which columns they ask for."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 
 @dataclass(frozen=True)
 class Settings:
-    """How rows are measured: the parameters of `audit` that are neither networks nor data.
+    """The parameters of `audit` that are neither networks nor data.
 
     `asked` are the columns that are wanted; None stands for all.
 
     Raises:
-        InputError: a column is asked for that `loss` or `published` gives, without it.
+        InputError: a column is asked for without `loss` or `published`, which it needs.
     """
 
     outputs: str | Select = "logits"
@@ -58,16 +58,16 @@ class Settings:
 
     @cached_property
     def computed(self) -> frozenset[str]:
-        """The columns that are computed: those of the audit, and what a verdict is given by."""
+        """The columns that are computed: those of the audit, and those that its verdicts need."""
         return frozenset(self.columns) | (DECIDING if "verdict" in self.columns else frozenset())
 
     def needs(self, columns: Collection[str]) -> bool:
-        """Return whether one of some columns is computed."""
+        """Return whether at least one of these columns is computed."""
         return not self.computed.isdisjoint(columns)
 
     @property
     def outputs_name(self) -> str:
-        """What to call the outputs."""
+        """The name of the choice of outputs."""
         given = self.outputs
         return given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
 
@@ -76,7 +76,7 @@ class Settings:
         return Forward(model, self.forward_args, self.head, rows.feature_shape)
 
     def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
-        """Yield the sums behind each layer's AGOP: by group and with some rows in another precision, or only sums."""
+        """Yield the sums behind each layer's AGOP; if `whole`, by group, and with some rows in another precision."""
         return measure(
             probe,
             layers,

@@ -1,4 +1,4 @@
-"""Verdicts: what a network's score shows, and in one word what a layer's numbers show, by stated rules."""
+"""Verdicts by stated rules: what a network's score shows, and in one word what a layer's numbers show."""
 
 import math
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ DECIDING = frozenset(
         *("untrained_alignment", "untrained_alignment_null"),
     }
 )
-"""The columns by which a layer's verdict is given."""
+"""The columns that a layer's verdict is made from."""
 
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
@@ -73,21 +73,21 @@ CONVENTIONS = Thresholds()
 
 @dataclass(frozen=True)
 class NetworkVerdict:
-    """Whether a network has learned its task: True, False, or None where nothing tells; and why, in words."""
+    """Whether a network has learned its task (True, False, or None where it is not known), and why, in words."""
 
     learned: bool | None
     reason: str
 
 
 def network_verdict(score: Score | None, before: Score | None, order_known: bool) -> NetworkVerdict:
-    """Weigh a network's score against a constant answer's and, where there is one, the untrained network's.
+    """Compare a network's score with a constant answer's and, where there is one, the untrained network's.
 
     A similarity alone shows nothing: a network that predicts the mean can have cosine(NFM, AGOP) = 1.
 
     Args:
         score: Of the network.
         before: Of the network before training.
-        order_known: Whether it was said which label each output stands for.
+        order_known: Whether the label of each output is known.
     """
     if score is None or math.isnan(score.value):
         return NetworkVerdict(
@@ -127,7 +127,7 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
 def is_trivial(row: Mapping[str, Any]) -> bool:
     """Return whether every sample has the same gradient at a layer: NFM and AGOP then agree by construction.
 
-    A narrow interval does not show it: a W of one direction has cosine 1 for every sample, whatever the gradients.
+    A narrow interval is no sign of it: a W of rank 1 has cosine 1 for every sample, whatever the gradients are.
     """
     return bool(row["trivial"])
 
@@ -148,21 +148,21 @@ def is_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
 
 
 def can_tell(row: Mapping[str, Any], thresholds: Thresholds) -> bool:
-    """Return whether the layer has units enough for an alignment of 1 to reach the threshold of z."""
+    """Return whether the layer has enough units for an alignment of 1 to reach the threshold of z."""
     return bool(1 - row["alignment_null"] >= thresholds.z * row["alignment_null_sd"])
 
 
 def is_as_before(row: Mapping[str, Any]) -> bool:
     """Return whether the alignment is no further above chance than before training, where that is known.
 
-    Each is compared with its own null: the level that chance gives is that of the spectra, which training changes.
+    Each alignment is compared with its own null, which depends on the spectra, and training changes these.
     """
     before = excess(row["untrained_alignment"], row["untrained_alignment_null"])
     return not math.isnan(before) and excess(row["alignment_low"], row["alignment_null"]) <= before
 
 
 def knows_moved(row: Mapping[str, Any]) -> bool:
-    """Return whether it can be told how far the weights moved: not without init, nor from the NFM of one input."""
+    """Return whether it is known how far the weights moved; it is not without init, nor for a layer of one input."""
     return not math.isnan(row["moved"])
 
 

@@ -7,19 +7,19 @@ from nfa.features.weight import working_dtype
 from nfa.probe import block_diagonal, within_blocks
 
 BLOCK = 256
-"""Least side of the blocks in which the upper triangle of delta'delta is computed."""
+"""The least side of a block; the upper triangle of delta'delta is computed in blocks."""
 
 BLOCKS_PER_SIDE = 8
 """Blocks along a side of a large matrix: (8 + 1) / 16 of the full product's cost."""
 
 ROWS_TOGETHER = 512
-"""Rows that one product should have at least: the same group's rows from several sweeps are multiplied together."""
+"""One product should have at least this many rows, so rows of one group from several sweeps are multiplied together."""
 
 ROWS_WAITING = 4096
-"""Rows that may wait in a buffer, at most."""
+"""At most this many rows wait in a buffer."""
 
 NEARLY_CONSTANT = 1e-2
-"""Where the mean square of delta minus its mean is below this share of the mean's, sums are shifted."""
+"""Sums are shifted where the mean square of delta minus its mean is below this share of the mean's square."""
 
 TINY = 1e-12
 """Deltas that are all smaller than this, or larger than its inverse, are added up in float64."""
@@ -29,7 +29,7 @@ IDENTICAL = 100
 
 
 class UpperSums:
-    """Sums of rows'rows (k x k, symmetric), several of them, each kept as the blocks on and above the diagonal.
+    """Several sums of rows'rows (k x k, symmetric), each kept as the blocks on and above the diagonal.
 
     Args:
         count: How many sums.
@@ -47,7 +47,7 @@ class UpperSums:
         side = max(BLOCK, -(-k // BLOCKS_PER_SIDE))
         self.k = k
         self._starts = range(0, k, side)
-        # Left as the allocator gave them until a first sum is written: zeroing costs as much as a layer's rows.
+        # Not zeroed before a first sum is written, which would cost as much as a layer's rows.
         self._strips = [like.new_empty(count, min(side, k - start), k - start) for start in self._starts]
         self._written = [False] * count
 
@@ -93,16 +93,16 @@ class UpperSums:
 class Accumulator:
     """Sums over rows of delta'delta (k x k) by group and probe half, of delta by output, and a test for triviality.
 
-    Where delta hardly changes from row to row, its centered sums would drown in the rounding of the
-    uncentered ones. There, sums are of delta minus a reference r (c x k), and the uncentered ones follow:
-    sum delta'delta = sum (delta - r)'(delta - r) + B'r + r'B + n r'r, B the sum of delta - r by output.
+    Where delta hardly changes from row to row, its centered sums would be lost in the rounding of the uncentered ones.
+    Then sums are taken of delta minus a reference r (c x k), and the uncentered ones follow:
+    sum delta'delta = sum (delta - r)'(delta - r) + B'r + r'B + n r'r, with B the sum of delta - r by output.
 
     Args:
         first: delta of the first few samples for each output (samples x c x k).
         groups: 10 (sample s in group s mod 10), or 1 where no interval is wanted.
-        probes: Random probes, or None. Even and odd ones are kept apart where `groups` are.
-        blocks: Blocks of delta that belong to rows of their own (a convolution's groups): of all sums, only these
-            blocks on the diagonal count.
+        probes: Random probes, or None. Even and odd ones are kept apart if groups are.
+        blocks: Blocks of delta that belong to separate maps (a convolution's groups). Of every sum only the diagonal
+            blocks count.
     """
 
     def __init__(self, first: Tensor, groups: int, probes: int | None, blocks: int = 1) -> None:
@@ -129,7 +129,7 @@ class Accumulator:
         self._positions = 0
 
     def add(self, samples: Tensor, column: int, signs: Tensor | None, delta: Tensor) -> None:
-        """Take in one sweep: delta of shape (samples, rows per sample, k), samples sorted by group."""
+        """Add one sweep: delta of shape (samples, rows per sample, k), samples sorted by group."""
         if samples is not self._samples or delta.shape[1] != self._positions:
             self._samples, self._positions = samples, delta.shape[1]
             for pool in self._pools:
@@ -151,7 +151,7 @@ class Accumulator:
         self.rows += torch.bincount(samples % self.groups, minlength=self.groups) * rows_per_sample
 
     def finish(self) -> None:
-        """Multiply what still waits, and move everything to the CPU."""
+        """Multiply the rows that still wait, and move everything to the CPU."""
         for pool in self._pools:
             pool.flush()
         self._pools.clear()
@@ -161,14 +161,14 @@ class Accumulator:
 
     @property
     def draws(self) -> int:
-        """Terms delta'delta in all: rows, times probes."""
+        """The number of terms delta'delta: rows, times probes."""
         return int(self.rows.sum()) * sum(self.probes)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return delta's covariance S_centered (k x k), summed over outputs, and its mean for each (c x k), in float64.
 
-        The uncentered S is S_centered + mean'mean, a sum without cancellation. Of a delta in blocks, both are block
-        diagonal, and in place of the mean stands a matrix (at most k x k) with the same mean'mean in each block.
+        The uncentered S is S_centered + mean'mean, a sum without cancellation. If delta is in blocks, both are block
+        diagonal, and the mean is replaced by a matrix (at most k x k) with the same mean'mean in each block.
         """
         mean = sum_float64(self.B) / self.draws
         S_centered = self.sums.total().div_(self.draws).addmm_(mean.T, mean, alpha=-1)
@@ -203,7 +203,7 @@ class Accumulator:
 
 
 class _Pool:
-    """Rows on their way into sums by group: the same group's rows of several sweeps are multiplied together.
+    """A buffer of rows before they are summed by group: one group's rows of several sweeps are multiplied together.
 
     Few rows make slow products. On one core with k = 1024 and 10 outputs, the sums of a batch of 100 samples (10 in
     each group) take 2.7 times as long without it, those of 512 samples 1.1 times. The buffer is allocated once.
@@ -226,7 +226,7 @@ class _Pool:
         self._together = max(1, min(-(-ROWS_TOGETHER // (int(counts.min()) * positions)), ROWS_WAITING // rows))
 
     def add(self, delta: Tensor) -> None:
-        """Take in delta of one sweep over the batch (samples, rows per sample, k)."""
+        """Add delta of one sweep over the batch (samples, rows per sample, k)."""
         if self._together == 1:
             for group, start, stop in self.parts:
                 self.sums.add(group * self.halves + self.half, delta[start:stop].flatten(0, 1))
@@ -243,7 +243,7 @@ class _Pool:
             self.flush()
 
     def flush(self) -> None:
-        """Multiply what waits."""
+        """Multiply the rows that wait."""
         if self._buffer is None or not self._stored:
             return
         for group, start, stop in self.parts:

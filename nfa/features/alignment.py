@@ -1,8 +1,8 @@
-"""Alignment: whether W's left singular vectors lie where the output's gradients are, and what chance makes of it.
+"""Alignment: whether W's left singular vectors lie where the output's gradients are, beside its null.
 
-NFM = W'W and AGOP = W'SW share W, so that their cosine is high for every W of low rank, whatever W has to do with S.
-What the ansatz says beyond the two spectra is that C = WW' and S agree (arXiv:2402.05271). The null here is S turned at
-random, OSO' with O Haar on O(k): both spectra stay, and the agreement goes.
+NFM = W'W and AGOP = W'SW share W, so that their cosine is high for every W of low rank, even if W and S are unrelated.
+Beyond the two spectra, the ansatz says that C = WW' and S agree (arXiv:2402.05271). The null is S turned at random,
+OSO' with O Haar on O(k): it keeps both spectra, and destroys the agreement.
 """
 
 import math
@@ -15,7 +15,7 @@ from nfa.common.scale import unit_of
 from nfa.probe import diagonal_blocks
 
 SPREAD_ROUNDINGS = 16.0
-"""A matrix whose eigenvalues spread by less than so many roundings per entry is a multiple of the identity."""
+"""A matrix whose eigenvalues spread by less than this many roundings per entry is a multiple of the identity."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
 
     With C' = C - (tr C / k) I, S' likewise, and m = (k - 1)(k + 2) / 2 the dimension of symmetric matrices of
     trace 0: <C, OSO'> has the mean tr C tr S / k and the variance |C'|^2 |S'|^2 / m, so that z = sqrt(m) cos(C', S').
-    Nothing is drawn or decomposed; k^2 operations, in float64. Of a convolution in groups, O turns each diagonal block
-    within itself, independently of the others: means and variances are the sums over blocks of size k / groups.
+    Nothing is drawn or decomposed; it takes k^2 operations in float64. For a convolution in groups, O turns each
+    diagonal block within itself, independently: means and variances are sums over blocks of size k / groups.
 
     Args:
         C: Shape (k, k), symmetric and positive semidefinite.
@@ -70,9 +70,9 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
         groups: Diagonal blocks of both, outside of which they are 0.
 
     Returns:
-        The alignment; all NaN, with the reason, where there is nothing to align: k = 1 (in each group); one of the two
-        is 0 or a multiple of the identity (in each group) to rounding, as C is after an orthogonal initialisation; or
-        both are so near to one that the null is 1 to rounding.
+        The alignment; all NaN, with the reason, where there is nothing to align. That is so for k = 1 (in each group);
+        where one of the two is 0 or, to rounding, a multiple of the identity (in each group), as C is after an
+        orthogonal initialisation; and where both are so near to such a multiple that the null is 1 to rounding.
 
     Source: arXiv:2402.05271 (alignment of W's left vectors and the gradients); the moments are those of a Haar
     rotation of a symmetric matrix.
@@ -92,7 +92,7 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
         square = float((k * levels**2 + spreads).sum())
         if square == 0:
             return replace(NO_ALIGNMENT, undefined=f"{name} is 0: there is nothing to align")
-        # k^2 entries, each off by some roundings of the diagonal's level.
+        # k^2 entries, each off by a few roundings of the diagonal's size.
         if bool((spreads <= (SPREAD_ROUNDINGS * rounding * k * levels) ** 2).all()):
             return replace(
                 NO_ALIGNMENT, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
@@ -108,7 +108,7 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
             undefined="C = WW' or S is a multiple of the identity in each group: there is nothing to align",
         )
     null = k * float((c * s).sum()) / norms
-    # Turning S then changes alignment by no more than the interval over samples is rounded.
+    # Turning S then changes alignment by no more than its rounding.
     if 1 - null <= SPREAD_ROUNDINGS * max(roundings):
         reason = "C = WW' and S are nearly multiples of the identity: there is nothing to align"
         return replace(NO_ALIGNMENT, undefined=reason)
@@ -117,14 +117,15 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
 
 
 def rotated_cosine(C: Tensor, S: Tensor, groups: int = 1) -> float:
-    """Return what cosine(NFM, AGOP) is with S turned at random: E<N, A> / (|N| sqrt(E|A|^2)), A = W'OSO'W.
+    """Return cosine(NFM, AGOP) with S turned at random: E<N, A> / (|N| sqrt(E|A|^2)), A = W'OSO'W.
 
     With t1 = tr S, c1 = tr C, c2 = |C|^2, b = |S'|^2 / ((k - 1)(k + 2)) and a = (t1^2 - 2 b k) / k^2:
-    E<N, A> = t1 c2 / k and E|A|^2 = (a + b) c2 + b c1^2. For C a multiple of the identity this is sqrt(r / k), r =
-    (tr S)^2 / |S|^2 the effective rank of S; for a W of low rank it is near 1. It lies below the mean of draws, by less
-    than 0.01 where W has many directions, by up to 0.2 where it has nearly one. NaN where C or S is 0. Of a
-    convolution in groups, N and A have as many diagonal blocks, each turned within itself, and every term is a sum over
-    them.
+    E<N, A> = t1 c2 / k and E|A|^2 = (a + b) c2 + b c1^2.
+
+    For C a multiple of the identity this is sqrt(r / k), with r = (tr S)^2 / |S|^2 the effective rank of S; for a W of
+    low rank it is near 1. It lies below the mean of draws, by less than 0.01 where W has many directions, and by up to
+    0.2 where it has nearly one. It is NaN where C or S is 0. For a convolution in groups, N and A have as many diagonal
+    blocks, each turned within itself, and every term is a sum over them.
 
     Args:
         C: WW', shape (k, k).
@@ -144,7 +145,7 @@ def rotated_cosine(C: Tensor, S: Tensor, groups: int = 1) -> float:
 
 
 def _split(M: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each diagonal block's mean eigenvalue, the block less that multiple of the identity, and its square.
+    """Return each diagonal block's mean eigenvalue, the block minus that multiple of the identity, and its square.
 
     Everything is float64, in a unit of M's own.
     """

@@ -1,4 +1,4 @@
-"""The columns of an audit: what each is called, what it means and where it is shown, in one table."""
+"""The columns of an audit in one table: their names, what they mean and where they are shown."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -28,13 +28,13 @@ GROUPS = {
 """The groups of columns, in order, and their headings on the page."""
 
 ON_REQUEST = {"fact": "loss=", "published": "published=True"}
-"""Groups that an audit has only where they are asked for, and the argument of `nfa.audit` that asks."""
+"""Groups that an audit has only on request, and the argument of `nfa.audit` that requests them."""
 
 ALWAYS = tuple(group for group in GROUPS if group not in ON_REQUEST)
 """Groups that every audit has."""
 
 MISSING = "–"
-"""What is printed in the place of NaN."""
+"""Printed in the place of NaN."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Printed:
     """The place of a column in the table that commands print.
 
     Args:
-        heading: Of the table's column; columns of one heading share its cells.
+        heading: The heading in the table; columns of one heading share its cells.
         place: Columns are printed in the order of these numbers.
         form: How a cell shows the value, which has two decimals.
     """
@@ -61,7 +61,7 @@ class Column:
         group: A key of `GROUPS`.
         meaning: One sentence for those who have not read the paper.
         kind: Type of the values; only numbers can be missing.
-        main: Whether the page shows it at first and on paper, not only with all columns.
+        main: Whether the page shows it at first and in print, and not only among all columns.
         printed: Its place in the printed table, if it has one.
         needs_init: Whether it is NaN without the network before training.
 
@@ -366,7 +366,7 @@ def chosen(asked: Iterable[str]) -> tuple[str, ...]:
     """Return the columns asked for by name or by group, and those that every audit has, in the order of the table.
 
     Raises:
-        InputError: nothing is asked for, or what is no column and no group.
+        InputError: nothing is asked for, or something that is neither a column nor a group.
 
     >>> chosen(["cosine", "interval"])[5:]
     ('cosine', 'ci_low', 'ci_high', 'probe_error', 'trivial', 'note')
@@ -378,7 +378,7 @@ def chosen(asked: Iterable[str]) -> tuple[str, ...]:
     if not wanted:
         raise InputError("columns", "empty, expected names of columns or groups")
     for name in wanted:
-        # A few groups are called as one of their columns is; the column "layer" is always there.
+        # A few groups have the name of one of their columns, which then means the column; "layer" is always there.
         if name in COLUMNS:
             found.add(name)
         else:

@@ -1,4 +1,4 @@
-"""The Features at Convergence Theorem (FACT): where training with weight decay rests, the loss's gradient gives W'W.
+"""The Features at Convergence Theorem (FACT): where training with weight decay rests, the loss's gradient fixes W'W.
 
 At a rest point of L + (lambda / 2) |W|^2, dL/dW = -lambda W, so W'W = R with R = -(1/lambda) W' dL/dW.
 """
@@ -19,9 +19,9 @@ from nfa.probe.gradients import gradients
 def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dict[str, float]:
     """Return how far W'W agrees with R.
 
-    fact_cosine is the cosine of W'W and -W'G, fact_lambda = -<W, G> / |W|^2 the decay that fits best,
-    fact_residual = |W'W - R| / |W'W|, and fact_rest = |G + lambda W| / |lambda W|, which is 0 where training rests; the
-    theorem says nothing far from there. The last two are NaN where lambda is not known.
+    fact_cosine is the cosine of W'W and -W'G, fact_lambda = -<W, G> / |W|^2 the decay that fits best, fact_residual =
+    |W'W - R| / |W'W|, and fact_rest = |G + lambda W| / |lambda W|. fact_rest is 0 where training rests; far from there
+    the theorem says nothing. The last two are NaN where lambda is not known.
 
     Args:
         W: Weight, k x d.
@@ -36,7 +36,7 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
     {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0, 'fact_rest': 0.0}
     """
     W, G = W.detach().cpu().double(), gradient.detach().cpu().double()
-    # In units of their own, so that fourth powers stay within float64; R is known in the weight's.
+    # Each in its own unit, so that fourth powers stay within float64.
     unit, gradient_unit = unit_of(W), unit_of(G)
     W, G = W / unit, G / gradient_unit
     ratio = gradient_unit / unit

@@ -1,4 +1,4 @@
-"""The matrix W'SW (d x d), never formed unless asked for."""
+"""The matrix W'SW (d x d), which is formed only on request."""
 
 import math
 from functools import cached_property
@@ -15,14 +15,13 @@ from nfa.features.weight import CUTOFF, Weight, product
 
 
 class FactoredMatrix:
-    """M = W'SW with W (k x d) and S (k x k) symmetric and positive semidefinite; S = None stands for the identity.
+    """M = W'SW with W (k x d), and S (k x k) symmetric and positive semidefinite; S = None stands for the identity.
 
-    The NFM is W'W, the AGOP W'SW with S the mean of delta'delta. Products of matrices are taken in W's
-    dtype (float32 at least), sums and eigendecompositions in float64.
+    The NFM is W'W; the AGOP is W'SW with S the mean of delta'delta. Products of matrices are in W's dtype (float32 at
+    least), sums and eigendecompositions in float64.
 
     Args:
-        W: The weight, or a `Weight` that several matrices share (so that what depends on W alone is
-            computed once).
+        W: The weight, or a `Weight` that several matrices share, so that what depends on W alone is computed once.
         S: Shape (k, k), or None.
 
     Raises:
@@ -40,8 +39,8 @@ class FactoredMatrix:
                 raise InputError("S", f"shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
         self.S = S
-        # M = scale * W'SW of the divided W and S that everything below works with. Similarities are taken without
-        # it (`relative_...`): its square may be beyond float64 where it is not.
+        # Everything below works with W and S divided by their units: M = scale * W'SW of these. Similarities need no
+        # scale (`relative_...`), whose square may leave float64.
         unit = 1.0 if S is None else unit_of(S)
         self._S = S if S is None or unit == 1.0 else S / unit
         self.scale = self.weight.unit * unit * self.weight.unit
@@ -73,14 +72,14 @@ class FactoredMatrix:
 
     @cached_property
     def core(self) -> Tensor:
-        """A small symmetric matrix: its nonzero eigenvalues times `scale` are M's, in the basis of `Weight.basis`."""
+        """A small symmetric matrix in the basis of `Weight.basis`; its nonzero eigenvalues times `scale` are M's."""
         if self._S is None:
             K = self.weight.basis.double()
             return K.T @ K
         return self.weight.core(self._S, self.compact)
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
-        """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what is already known of this matrix."""
+        """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what this matrix has computed already."""
         return _Raised(self, B)
 
     def trace(self) -> float:
@@ -203,7 +202,7 @@ def sum_of_products(A: Tensor, B: Tensor) -> float:
 
 
 class _Raised(FactoredMatrix):
-    """W'(S + B'B)W for a base W'SW: what is known of the base is raised by products with the low-rank B (c x k)."""
+    """W'(S + B'B)W for a base W'SW: results of the base are updated by products with the low-rank B (c x k)."""
 
     def __init__(self, base: FactoredMatrix, B: Tensor) -> None:
         if base.S is None:
@@ -221,7 +220,7 @@ class _Raised(FactoredMatrix):
 
     @cached_property
     def core(self) -> Tensor:
-        # In float64, so that the small eigenvalues of a small S do not drown in the rounding of a large B'B.
+        # In float64, so that small eigenvalues of a small S are not lost in the rounding of a large B'B.
         BK = (self._B @ self.weight.basis).double()
         return self._base.core * self._ratio + BK.T @ BK
 

@@ -1,4 +1,4 @@
-"""How sure a cosine is: over samples by a jackknife, over random probes by their halves."""
+"""How certain a cosine is: over samples by a jackknife, over random probes by their two halves."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class GroupTraces:
-    """What the interval of a cosine <N, A> / (|N| |A|) needs of A = sum A_g, group by group; all float64.
+    """Traces by group from which the interval of a cosine <N, A> / (|N| |A|), A = sum A_g, is computed; all float64.
 
     Args:
         square: |N|^2.
@@ -52,7 +52,7 @@ class LayerTraces:
 
 
 def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> LayerTraces:
-    """Return the traces of one layer, group by group: tr(M1 M2) = tr(T1 T2) in the small (see `Weight.compact`)."""
+    """Return the traces of one layer by group: tr(M1 M2) = tr(T1 T2), T small (see `Weight.compact`)."""
     weight = nfm.weight
     assert agop._S is not None
     N, A = (matrix.compact.T.contiguous() for matrix in (nfm, agop))
@@ -61,7 +61,7 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
     sums = measured.sums
     full = [group for group, rows in enumerate(sums.rows.tolist()) if rows > 0]
     for group in full:
-        # In shares of the whole, so that no size of the gradients is too small or too large.
+        # As shares of the whole, so that gradients may be of any size.
         share = weight.unit / agop.scale * weight.unit / sums.draws
         halves = [total.mul_(share).to(S.dtype) for total in sums.group(group)]
         parts = [weight.compact(half) for half in halves]
@@ -122,9 +122,9 @@ def interval(traces: GroupTraces) -> tuple[float, float]:
 def probe_error(traces: GroupTraces) -> float:
     """Return the standard error of cosine(NFM, AGOP) over the random probes alone; NaN with fewer than two.
 
-    The signs of different groups are independent, and so are those of even and odd probes: the
-    difference of the two halves' means shows the noise of each group's S. Its effect on the cosine
-    is taken to first order: d cos = cos (d<N, A> / <N, A> - d|A|^2 / (2 |A|^2)).
+    The signs of different groups are independent, and so are those of even and odd probes. So the difference of the
+    means of the two halves shows the noise in each group's S. Its effect on the cosine is taken to first order:
+    d cos = cos (d<N, A> / <N, A> - d|A|^2 / (2 |A|^2)).
     """
     inner, square = float(traces.inner.sum()), float(traces.cross.sum())
     theta = cosine_of(inner, traces.square, square)

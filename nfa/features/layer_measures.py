@@ -1,4 +1,4 @@
-"""What was measured of a layer, and the matrices that the columns of its row share."""
+"""The measurements of a layer, and the matrices that the columns of its row share."""
 
 import math
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from nfa.features.weight import Weight
 from nfa.probe import Layer
 
 SMALLEST = float(np.finfo(np.float64).tiny)
-"""Below it numbers lose digits one by one."""
+"""Smaller numbers lose digits, one by one."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerMeasures:
-    """What was measured of a layer, and the matrices that its columns share; each is made when a column first asks.
+    """The measurements of a layer, and the matrices that its columns share; each is made when a column first needs it.
 
     Args:
         number: Of the layer, in forward order.
@@ -49,7 +49,7 @@ class LayerMeasures:
     published: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        """Check the range of NFM and AGOP, on which everything else rests."""
+        """Check the range of NFM and AGOP, from which everything else is computed."""
         for matrix, called in ((self.nfm, "NFM"), (self.agop, "AGOP")):
             if not SMALLEST <= matrix.scale < math.inf or not math.isfinite(matrix.trace()):
                 name = self.measured.layer.name

@@ -19,7 +19,7 @@ from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 
 GROUP_BUDGET = 4 << 30
-"""Bytes that the sums by group may take at once. Layers that need more together are measured in several passes."""
+"""The most bytes that sums by group take at once. Layers that need more together are measured in several passes."""
 
 
 SHIFT_SAMPLES = 2
@@ -28,7 +28,7 @@ SHIFT_SAMPLES = 2
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What one or more passes found for one layer; everything is on the CPU.
+    """The result of one or more passes for one layer; everything is on the CPU.
 
     Args:
         layer: Its name, weight and place.
@@ -37,7 +37,7 @@ class Measured:
         mean: Mean over rows of delta for each output (c x k, float64); see `Accumulator.moments` for groups.
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
-        rounding: A few of its rows in another precision, or why there are none; None where that was not asked for.
+        rounding: A few of its rows in another precision, or why there are none; None where that was not requested.
     """
 
     layer: Layer
@@ -77,8 +77,8 @@ def measure(
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
-    A pass over the data serves as many layers as `GROUP_BUDGET` allows (one at least); what a pass
-    measured is freed as it is taken. A layer that turns out not to be measurable is left out; `Probe.skipped` names it.
+    A pass over the data serves as many layers as `GROUP_BUDGET` allows, at least one. A layer's sums are freed once
+    they were yielded. A layer that turns out not to be measurable is left out; `Probe.skipped` names it.
 
     Args:
         probe: An entered probe.
@@ -120,10 +120,10 @@ def measure(
 
 
 def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
-    """Return the layers whose delta is the same for every sample at the same row, as a language model's linear head's.
+    """Return the layers whose delta is the same for every sample at the same row, such as a language model's head.
 
-    Of outputs n x T x c the one at (t, c) has a delta at row t alone, so that delta differs from row to row, though no
-    data take part in it. One combination of all outputs shows it: delta of that is compared between samples.
+    Of outputs n x T x c, the one at (t, c) has a delta at row t alone. So delta differs from row to row, although it
+    does not depend on data. The delta of one combination of all outputs shows this: it is compared between samples.
     """
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(probe.n_outputs, generator=generator)  # any numbers that do not cancel

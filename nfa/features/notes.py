@@ -1,4 +1,4 @@
-"""A layer's note: what of its row is undefined or unusual, and why."""
+"""A layer's note: what is undefined or unusual in its row, and why."""
 
 import math
 
@@ -9,14 +9,14 @@ from nfa.features.rounding import Rounding, Unchecked
 from nfa.features.weight import CUTOFF
 
 FEW_DIGITS = 1e4
-"""Where delta varies by less than so many units of rounding, centered columns are known to four digits or fewer."""
+"""Where delta varies by fewer units of rounding than this, centered columns have four digits or fewer."""
 
 HANGS = 1e-3
-"""Where cosine(NFM, AGOP) of the same rows differs by more between float32 and float64, gradients hang on rounding."""
+"""Gradients depend on rounding if cosine(NFM, AGOP) of the same rows differs by more between float32 and float64."""
 
 
 def note(layer: LayerMeasures) -> str:
-    """Return what is undefined or unusual in a layer's row, in words; nothing where nothing is."""
+    """Return what is undefined or unusual in a layer's row, in words; "" where nothing is."""
     about = (
         _on_groups(layer),
         _on_values(layer),
@@ -29,11 +29,11 @@ def note(layer: LayerMeasures) -> str:
 
 
 def drowned(layer: LayerMeasures) -> str:
-    """Return why nothing is known of the AGOP, in words; nothing where something is."""
+    """Return why nothing is known of the AGOP, in words; "" where it is known."""
     size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
     if size == 0 or layer.nfm.norm() == 0:
         return ""
-    # What the product W'SW itself leaves of S, where W's columns lie where S is nearly 0.
+    # The rounding of the product W'SW itself, which counts where W's columns lie where S is nearly 0.
     left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
     if layer.agop.trace() > left and not (isinstance(rounding, Rounding) and rounding.error >= 1):
         return ""
@@ -72,7 +72,7 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
         return ["one row: the centered AGOP is 0 and its columns are undefined"]
     if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
         return []
-    # Relative to its mean, delta is known to so many digits.
+    # The variation of delta relative to its size.
     varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace()))
     if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
         return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]

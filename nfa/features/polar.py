@@ -1,4 +1,4 @@
-"""Weights made from feature matrices: every root and polar factor from one SVD of W.
+"""Weights made from feature matrices, with all roots and polar factors from one SVD of W.
 
 W = P diag(s) Q' has the NFM's root Q diag(s) Q' and the polar factor U = PQ': W = U (W'W)^(1/2). A feature
 matrix in W's row space is M = Q C Q' with C (r x r); nothing of size d x d is formed for it.
@@ -17,7 +17,7 @@ from nfa.features.weight import working_dtype
 
 
 def negligible(dtype: torch.dtype, k: int, d: int) -> float:
-    """Return the share of a k x d matrix's largest singular value that rounding of its entries may make of 0.
+    """Return the share of a k x d matrix's largest singular value at or below which a singular value may be rounding.
 
     eps sqrt(k + d): a matrix of independent roundings, each at most eps / 2 of an entry, has a norm of at most
     about eps / 2 (sqrt k + sqrt d) times the root mean square of the entries.
@@ -46,7 +46,7 @@ def random_directions(d: int, m: int, generator: torch.Generator) -> Tensor:
 class Spectral:
     """A positive semidefinite matrix by its eigenvectors of nonzero eigenvalue: M = V diag(t^2) V'.
 
-    The roots t of the eigenvalues are kept, not the eigenvalues: squaring costs half the digits of the small ones.
+    The roots t are kept instead of the eigenvalues, since squaring costs small ones half of their digits.
 
     Args:
         vectors: V, orthonormal columns, float64: d x m; or r x m in the coordinates of `basis`.
@@ -90,7 +90,7 @@ class Spectral:
         return float(self.roots[0] * (self.roots / self.roots[0]).pow(4).sum() ** 0.25)
 
     def scaled(self, size: float) -> "Spectral":
-        """Return M times the number that gives its Frobenius norm the square root `size`; 0 stays 0."""
+        """Return the multiple of M whose `size` is this one; 0 stays 0."""
         return self if self.rank == 0 else replace(self, roots=self.roots / self.size * size)
 
     def factor(self) -> Tensor:
@@ -112,8 +112,8 @@ class Spectral:
 class Polar:
     """One SVD of a weight, W = P diag(s) Q', and every weight that takes its directions from it.
 
-    For a feature matrix M, `weight` is U_M M^(1/2), U_M the polar factor of W M^(1/2): of all weights whose NFM is
-    M, the one nearest to W in the Frobenius norm (orthogonal Procrustes). For M = W'W it is W itself.
+    For a feature matrix M, `weight` is U_M M^(1/2), with U_M the polar factor of W M^(1/2). Of all weights whose NFM is
+    M, it is the nearest to W in the Frobenius norm (orthogonal Procrustes). For M = W'W it is W itself.
 
     Singular values at or below `negligible` of the largest count as 0, by the dtype of W (float32 at least).
 
@@ -168,8 +168,8 @@ class Polar:
     def agop(self, S: Tensor) -> Spectral:
         """Return W'SW.
 
-        With S = LL' its factor in Q's coordinates is diag(s) P'L. Eigenvalues of S at or below `negligible` of the
-        largest count as 0 (S is a measured sum), and no others: the grading by s costs no digits.
+        With S = LL', its factor in Q's coordinates is diag(s) P'L. Only eigenvalues of S at or below `negligible` of
+        the largest count as 0, since S is a measured sum; multiplying by s costs no digits.
 
         Args:
             S: Symmetric and positive semidefinite, k x k.
@@ -202,10 +202,10 @@ class Polar:
     def weight(self, M: Spectral | Tensor) -> Tensor:
         """Return U_M M^(1/2) (k x d, float64), U_M the polar factor of W M^(1/2).
 
-        With M^(1/2) = V diag(t) V' and diag(s) Q'V diag(t) = A diag(.) B' (an SVD): U_M = P A B' V'. The rank of
-        W M^(1/2) is the number of principal angles between M's range and W's row space that are not right
-        angles. What of M lies at right angles to W's row space is lost: the new weight's NFM is M where M lives in
-        the row space, and M^(1/2) E M^(1/2) else, E the projector on the row space of W M^(1/2).
+        With M^(1/2) = V diag(t) V' and the SVD diag(s) Q'V diag(t) = A diag(.) B': U_M = P A B' V'. The rank of
+        W M^(1/2) is the number of principal angles between M's range and W's row space that are not right angles.
+        If M's range lies in W's row space, the new weight's NFM is M. Otherwise the part of M orthogonal to it is lost:
+        the NFM is M^(1/2) E M^(1/2), with E the projector on the row space of W M^(1/2).
 
         Args:
             M: In its own scale (see `Spectral.scaled`), of any rank; or a factor R (d x m) with M = RR'.
@@ -223,7 +223,7 @@ class Polar:
         else:
             V = self.Q.T @ right
             rank = int((torch.linalg.svdvals(V) > negligible(self._dtype, self.k, self.d)).sum())
-        # Shares, so that no product leaves the range of float64.
+        # Relative to the largest, so that no product leaves the range of float64.
         A, _, Bt = torch.linalg.svd((self.s / self.s[0])[:, None] * V * (M.roots / M.roots[0]), full_matrices=False)
         new: Tensor = self.P @ (A[:, :rank] @ (Bt[:rank] * M.roots)) @ right.T
         return new

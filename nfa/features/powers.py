@@ -86,8 +86,8 @@ def rotated_scan(
 ) -> list[float]:
     """Return the null of a scan: the cosine of NFM and (W'OSO'W)^alpha for each alpha, O Haar on O(k).
 
-    Both spectra are kept, and what W's left vectors have to do with the gradients is gone. At alpha = 1 it estimates
-    `rotated_cosine`, which is exact; other powers have no such formula, so it is the mean of draws; NaN without any.
+    It keeps both spectra, and destroys the alignment of W's left vectors with the gradients. It is the mean of draws
+    (NaN without any), since there is no formula but for alpha = 1, where it estimates `rotated_cosine`.
 
     Args:
         nfm: W'W.

@@ -1,7 +1,7 @@
-"""The numbers that the authors' scripts print: of the network whose own layer is W - W0, probed anew.
+"""The numbers that the authors' scripts print: those of a network whose layer has the weight W - W0, probed anew.
 
-They are not the similarity of NFM and AGOP of the trained network. The layer's weight is replaced by dW = W - W0 before
-gradients are taken, so that J = delta dW with delta of that network, and dW'dW stands for the NFM.
+They are not the similarity of the trained network's NFM and AGOP. The layer's weight is replaced by dW = W - W0 before
+gradients are taken, so that J = delta dW with delta of that network, and dW'dW takes the place of the NFM.
 """
 
 import math
@@ -26,7 +26,7 @@ NUMBERS = ("published_cosine", "published_pearson_sqrt", "published_pearson_sqrt
 def published_columns(
     probe: Probe, layer: Layer, W_0: Tensor, *, batch_size: int = BATCH_SIZE, probes: int | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """Return a layer's published numbers, and what they are with dW's left vectors turned at random.
+    """Return a layer's published numbers, and the same with dW's left vectors turned at random.
 
     With dW = W - W0 as the layer's own weight, N = dW'dW and A the AGOP of that network at this layer:
     published_cosine = cos(N, A) (first three versions of the scripts), published_pearson_sqrt = corr(N, A^(1/2)) and
@@ -72,7 +72,7 @@ def published_columns(
 
 
 def _rotation(k: int, groups: int, generator: torch.Generator) -> Tensor:
-    """Return O, Haar on O(k); of a convolution in groups, within each of W's diagonal blocks."""
+    """Return O, Haar on O(k); for a convolution in groups, Haar within each of W's diagonal blocks."""
     each = k // groups
     return block_diagonal(torch.stack([random_directions(each, each, generator) for _ in range(groups)]))
 

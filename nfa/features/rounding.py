@@ -1,7 +1,7 @@
-"""What of a layer's gradients is rounding: a few rows measured once in the network's dtype and once in float64.
+"""Whether a layer's gradients are rounding: a few rows are measured in the network's dtype and again in float64.
 
-Where gradients cancel (a softmax before a mean, a norm over equal entries), what float32 leaves of them may be all
-rounding, with a trace and a cosine like any other. The same rows in float64 show it.
+Where gradients cancel (a softmax before a mean, a norm over equal entries), all that float32 leaves of them may be
+rounding, whose trace and cosine look like any other. The same rows in float64 show it.
 """
 
 import copy
@@ -23,16 +23,16 @@ from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.signs import Signs
 
 REMEASURED_ROWS = 32
-"""Rows that are measured twice, about; two samples at least."""
+"""About this many rows are measured twice, of two samples at least."""
 
 OUTPUTS = 16
-"""Outputs that are swept one by one; of more, so many random sums stand for them."""
+"""At most this many outputs are swept one by one; more are replaced by as many random sums."""
 
 COPY_BUDGET = GIB
-"""Bytes that the network's copy in float64 may take."""
+"""The most bytes that the network's copy in float64 takes."""
 
 REASON = 200
-"""Characters of a network's own error that a note repeats."""
+"""A note repeats at most this many characters of a network's own error."""
 
 FLOAT64_NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps) ** 2
 """How much smaller a trace of rounding is in float64 than in float32."""
@@ -126,7 +126,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
     x = probe.samples.first(max(2, REMEASURED_ROWS // probe.rows_per_sample))
     try:
         with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
-            # A network that holds its weights in ways of its own may compute with the old ones.
+            # A network that keeps weights as plain attributes may still compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
             again = _deltas(twin, frozenset(names), x)
     except InputError as error:
@@ -155,7 +155,7 @@ def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:
     """Return delta for outputs or random sums of them, in float64, and the number of rows, by layer."""
-    # Sorted by group, as sweeps want them; which sample has which number plays no part.
+    # Sorted by group, as sweeps need them; which sample has which number does not matter.
     numbers = (torch.arange(count(x), device="cpu") % GROUPS).sort().values
     signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
     found: dict[str, list[Tensor]] = {}

@@ -50,7 +50,7 @@ def alignments(layer: LayerMeasures) -> Columns:
 
 
 def alignment_certainty(layer: LayerMeasures) -> Columns:
-    """How sure the alignment is."""
+    """The certainty of the alignment."""
     undefined = bool(layer.alignment.undefined)
     low, high = (math.nan, math.nan) if undefined else interval(layer.traces.alignment)
     return {"alignment_low": low, "alignment_high": high}
@@ -86,7 +86,7 @@ def centered_root(layer: LayerMeasures) -> Columns:
 
 
 def certainty(layer: LayerMeasures) -> Columns:
-    """How sure the cosine is."""
+    """The certainty of the cosine."""
     low, high = interval(layer.traces.cosine)
     return {"ci_low": low, "ci_high": high, "probe_error": probe_error(layer.traces.cosine)}
 
@@ -212,9 +212,9 @@ MEASURES: dict[Callable[[LayerMeasures], Columns], tuple[str, ...]] = {
     published: tuple(name for name in names(["published"]) if name != "pearson_sqrt_centered"),
     centered_root: ("pearson_sqrt_centered",),
 }
-"""The functions that give the columns, and which; a number that its function does not give is NaN.
+"""The functions, each with the columns that it gives; a number that its function does not give is NaN.
 
-Not here is "verdict": an audit judges whole rows, beside the network's score.
+"verdict" is missing: an audit gives it, from the whole row and the network's score.
 """
 
 BY_GROUP = {*MEASURES[alignment_certainty], *MEASURES[certainty]}

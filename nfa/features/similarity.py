@@ -1,4 +1,4 @@
-"""How alike two matrices are, as long vectors."""
+"""Similarities of two matrices as long vectors."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from nfa.features.factored import FactoredMatrix
 
 UNDEFINED = {torch.float32: 1e-5, torch.float64: 1e-12}
-"""A variance below this share of the mean square is rounding, and a correlation with it undefined."""
+"""A variance below this share of the mean square is rounding, so that a correlation is undefined."""
 
 
 def cosine_of(inner: float, square_a: float, square_b: float) -> float:
@@ -32,7 +32,7 @@ def pearson_of(
 ) -> float:
     """Return the cosine of two vectors with their means removed, from sums over their entries.
 
-    NaN where one of them is constant: its variance at most the share `undefined` of its mean square.
+    NaN where one of them is constant, with a variance of at most the share `undefined` of its mean square.
     """
     variance_a = square_a - total_a**2 / entries
     variance_b = square_b - total_b**2 / entries

@@ -1,4 +1,4 @@
-"""How far the leading eigenvectors of NFM and AGOP span the same directions."""
+"""The overlap of the subspaces that the leading eigenvectors of NFM and AGOP span."""
 
 import math
 
@@ -6,7 +6,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import CUTOFF
 
 DIRECTIONS = 10
-"""Leading eigenvectors that are compared, where both ranks allow."""
+"""The number of leading eigenvectors that are compared, where both ranks allow it."""
 
 
 def subspace_overlap(nfm: FactoredMatrix, agop: FactoredMatrix) -> tuple[float, float]:

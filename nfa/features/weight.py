@@ -1,4 +1,4 @@
-"""A layer's weight W, with what several of its feature matrices share."""
+"""A layer's weight W, with results that several of its feature matrices share."""
 
 import math
 from functools import cached_property
@@ -14,7 +14,7 @@ CUTOFF = 1e-6
 
 
 def working_dtype(*tensors: Tensor) -> torch.dtype:
-    """Return float64 if any tensor is float64, else float32: nothing is multiplied in less.
+    """Return the dtype of products: float64 if any tensor is float64, else float32.
 
     >>> working_dtype(torch.zeros(1, dtype=torch.bfloat16))
     torch.float32
@@ -23,7 +23,7 @@ def working_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 INNER = 1024
-"""Terms that a float32 product adds up before they go on in float64."""
+"""The most terms that a float32 product adds up; longer sums go on in float64."""
 
 
 def product(A: Tensor, B: Tensor) -> Tensor:
@@ -44,9 +44,8 @@ def product(A: Tensor, B: Tensor) -> Tensor:
 class Weight:
     """W (k x d) on the CPU, in float32 or float64, divided by `unit`.
 
-    Every matrix W'SW lives in W's row space, so whatever is asked of it can be asked of a matrix of size
-    min(k, d): there, as `compact` makes it, with the same trace and the same inner products; or, as
-    `core` makes it, symmetric, with the same eigenvalues.
+    Every matrix W'SW lives in W's row space, so a matrix of size min(k, d) answers every question about it: `compact`
+    has the same trace and inner products, and `core` is symmetric with the same eigenvalues.
 
     Args:
         W: Shape (k, d), any floating-point dtype and device.
@@ -121,7 +120,7 @@ class Weight:
         from threadpoolctl import threadpool_limits
 
         n = len(self.gram)
-        # torch has no eigensolver for a part of the spectrum. One thread: the threads of scipy's BLAS go on
+        # torch has no eigensolver for a part of the spectrum. One thread, since the threads of scipy's BLAS keep
         # spinning after a call and would slow the next decompositions in torch by half.
         with threadpool_limits(limits=1, user_api="blas"):
             values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])

@@ -1,4 +1,4 @@
-"""Bytes of a file, and zip archives as torch writes them: looked over before anything inside is used."""
+"""Bytes of a file, and zip archives as torch writes them, checked before anything inside is used."""
 
 import zipfile
 from pathlib import Path
@@ -9,10 +9,10 @@ from nfa.common.shown import shown
 
 
 def content_of(file: Path, where: Place) -> bytes:
-    """Return the bytes of a file, read once: what was checked is what is used, whoever writes to it meanwhile.
+    """Return the bytes of a file, read once, so that what was checked is what is used.
 
     Raises:
-        InputError: it cannot be read, or not held in memory.
+        InputError: it cannot be read, or is larger than the memory.
     """
     try:
         return file.read_bytes()
@@ -31,7 +31,7 @@ def is_zip(stream: IO[bytes]) -> bool:
 
 
 def open_archive(stream: IO[bytes], size: int, where: Place) -> zipfile.ZipFile:
-    """Open a zip archive once it is known to be whole.
+    """Open a zip archive after checking that it is whole.
 
     torch stores members as they are. A compressed member could inflate to any size, members that
     overlap or share a name could be read in two ways, and a wrong checksum means flipped bits.
@@ -39,7 +39,7 @@ def open_archive(stream: IO[bytes], size: int, where: Place) -> zipfile.ZipFile:
     Args:
         stream: The archive.
         size: Its bytes.
-        where: How messages begin.
+        where: What messages begin with.
 
     Raises:
         InputError: it is truncated or damaged, or not as torch writes it.
@@ -63,13 +63,13 @@ def open_archive(stream: IO[bytes], size: int, where: Place) -> zipfile.ZipFile:
 
 
 def root_of(archive: zipfile.ZipFile) -> str:
-    """Return the folder, with a slash at the end, that torch takes for the archive's own: that of its first member."""
+    """Return the archive's own folder, with a slash at the end: as for torch, that of its first member."""
     first = archive.namelist()[0]
     return first.split("/")[0] + "/" if "/" in first else ""
 
 
 def _oddity(members: list[zipfile.ZipInfo], size: int) -> str | None:
-    """Return what makes these members unusable, if anything does."""
+    """Return why these members cannot be used; None if they can."""
     names = [member.filename for member in members]
     if not members:
         return "is an empty archive"

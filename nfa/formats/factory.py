@@ -1,4 +1,4 @@
-"""`package.module:factory`: the one way by which code runs, and it is the user's own."""
+"""`package.module:factory`: the only way in which loading runs code, which is the user's own."""
 
 import importlib
 import inspect

@@ -29,7 +29,7 @@ def load(
             `package.module:factory`, a function of the user's without arguments that returns a
             `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's
             `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net.
-        activation: What stands between the linear layers of a plain chain that a file of weights holds.
+        activation: The activation between the linear layers, for a file that holds only the weights of a plain chain.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
             plain chain; a copy of it is filled.
         classes: The data's labels in the order of the network's outputs, where the source does not say it (for

@@ -1,4 +1,4 @@
-"""Names of tensors without what wrappers around a network put in front of them or between."""
+"""Names of tensors, without the parts that wrappers around a network add."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from nfa.common.errors import Place
 from nfa.common.shown import shown
 
 DEPTH = 100
-"""Parts of a tensor's name, which are modules within modules; torch visits them by recursion."""
+"""The most parts of a tensor's name. They are modules within modules, which torch visits by recursion."""
 
 
 def without_prefixes(tensors: dict[str, Tensor], wrapped: tuple[str, ...] = ()) -> dict[str, Tensor]:
@@ -14,14 +14,14 @@ def without_prefixes(tensors: dict[str, Tensor], wrapped: tuple[str, ...] = ()) 
 
     Args:
         tensors: By name.
-        wrapped: Attributes that are removed like "module." where all names begin with one.
+        wrapped: Attributes that are removed as "module." is, where all names begin with one of them.
 
     >>> import torch
     >>> list(without_prefixes({"module._orig_mod.0.weight": torch.zeros(1)}))
     ['0.weight']
     """
     parts = [name.split(".") for name in tensors]
-    # How many parts all names have in common that belong to wrappers; each name keeps one part at least.
+    # The number of leading parts of wrappers that all names share; each name keeps at least one part.
     skipped = 0
     while parts and skipped < min(map(len, parts)) - 1:
         first = {each[skipped] for each in parts}
@@ -35,7 +35,7 @@ def without_prefixes(tensors: dict[str, Tensor], wrapped: tuple[str, ...] = ()) 
 
 
 def uncompiled(name: str) -> str:
-    """Return a name without the mark that torch.compile, of the whole network or of a part, leaves in it.
+    """Return a name without the parts that torch.compile adds, of the whole network or of a module.
 
     >>> uncompiled("net._orig_mod.0.weight")
     'net.0.weight'
@@ -44,7 +44,7 @@ def uncompiled(name: str) -> str:
 
 
 def check_depth(tensors: dict[str, Tensor], where: Place) -> None:
-    """See that no name is of more modules within modules than a network can have.
+    """Check that no name has more parts than a network can have modules within modules.
 
     Raises:
         InputError: one is.

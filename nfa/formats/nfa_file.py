@@ -1,4 +1,4 @@
-"""nfa's own files: safetensors with a header that says all one needs to audit them."""
+"""nfa's own files: safetensors with a header that has all that an audit needs."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from nfa.network.mlp import MLP
 from nfa.network.model import Model
 
 SCHEMA = 1
-"""The version of the header. A reader leaves keys aside that it does not know, so new ones need no new version."""
+"""The version of the header. A reader ignores keys that it does not know, so new keys need no new version."""
 
 SCALING = "scaling."
 """Prefix of the tensors that hold the inputs' scaling; a network's own tensors begin with `layers.`."""
@@ -70,7 +70,7 @@ def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor]
         metadata = dict(header.pop("__metadata__", {}))
         names = sorted(header, key=lambda name: (header[name]["data_offsets"], name))
         return {name: tensors[name] for name in names}, metadata
-    # torch has no type for some of the format's, and says so with an AttributeError or KeyError.
+    # torch lacks some of the format's types, and then raises an AttributeError or a KeyError.
     except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(argument, f"cannot read {file} as safetensors: it is truncated or of another kind") from error
 
@@ -95,7 +95,7 @@ def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: 
     """
     try:
         header = json.loads(text)
-        # A header that does not name its version is one of the first.
+        # A header without a version is of the first one.
         if header.get("schema", SCHEMA) != SCHEMA:
             raise InputError(argument, f"{file} has schema {shown(header['schema'])}, expected {SCHEMA}")
         scaling = _scaling(header["scaling"], tensors)
@@ -120,7 +120,7 @@ def from_nfa(file: Path, tensors: dict[str, torch.Tensor], text: str, argument: 
 
 
 def _scaling(kind: str | None, tensors: dict[str, torch.Tensor]) -> Scaling | None:
-    """Take the scaling out of a file's tensors, once it is known to be one."""
+    """Take the scaling out of a file's tensors, after checking that it is one."""
     if kind is None:
         return None
     shift, scale = (tensors.pop(SCALING + key) for key in ("shift", "scale"))
@@ -133,7 +133,7 @@ def _scaling(kind: str | None, tensors: dict[str, torch.Tensor]) -> Scaling | No
 
 
 def _check_shapes(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-    """Compare sizes before a network is built: a small file may name a large one."""
+    """Compare sizes before a network is built, since a small file may ask for a large network."""
     sizes = [architecture["d"], *architecture["width"], architecture["n_outputs"]]
     for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         if tuple(tensors[f"layers.{number}.weight"].shape) != (fan_out, fan_in):

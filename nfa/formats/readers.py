@@ -15,9 +15,9 @@ class Requirement:
     """A package that a format needs beyond the toolkit's own.
 
     Args:
-        module: What is imported of it.
-        extra: The extra of this toolkit that installs it.
-        least: Its lowest version; empty where any will do.
+        module: The module that is imported.
+        extra: The extra of this toolkit that installs the package.
+        least: The lowest version; empty where any will do.
     """
 
     module: str
@@ -25,7 +25,7 @@ class Requirement:
     least: tuple[int, ...] = ()
 
     def check(self, suffix: str, argument: str) -> None:
-        """See that the package is there.
+        """Check that the package is there.
 
         Raises:
             InputError: it is missing or too old.
@@ -51,7 +51,7 @@ class Reader:
         suffixes: Of its files.
         function: The function that reads one, as "package.module:name"; imported when a file is there to be read. It
             takes the file, which exists, and what messages call it, and returns a `Model`.
-        takes: What else it takes, of "activation" and "model": what a file of weights alone does not say.
+        takes: Which of "activation" and "model" it takes besides: what a file of weights alone does not say.
         requires: What must be installed for it.
     """
 
@@ -94,7 +94,7 @@ class Refusal:
     reason: str
 
     def error(self, file: str, argument: str) -> InputError:
-        """Return the error that a file of this format is."""
+        """Return the error for a file of this format."""
         return InputError(argument, self.reason.format(suffix=Path(file).suffix.lower(), file=file))
 
 
@@ -108,7 +108,7 @@ FORMATS: tuple[Reader | Refusal, ...] = (
     Reader(
         (".skops",),
         "nfa.formats.sklearn.skops_file:read_skops",
-        # What may be built before skops asks was looked through in 0.16; earlier ones are known to have asked for less.
+        # What skops builds before it asks was checked in 0.16; earlier versions are known to ask for less.
         requires=Requirement("skops.io", "skops", (0, 16)),
     ),
     Refusal(
@@ -117,11 +117,11 @@ FORMATS: tuple[Reader | Refusal, ...] = (
         "or keep it with skops.io.dump(estimator, 'network.skops')",
     ),
 )
-"""All formats; the suffixes of no two are the same."""
+"""All formats; no two have a suffix in common."""
 
 
 def refuse_given(given: Mapping[str, Any], why: str) -> None:
-    """Refuse what is said of weights alone where the source says it itself.
+    """Refuse options for files of weights where the source does not need them.
 
     Raises:
         InputError: something is given that is not None.
@@ -132,7 +132,7 @@ def refuse_given(given: Mapping[str, Any], why: str) -> None:
 
 
 def format_of(file: str) -> Reader | Refusal | None:
-    """Return the format that a file's suffix says; None where it is unknown.
+    """Return the format by a file's suffix; None where it is unknown.
 
     >>> format_of("net.ONNX").suffixes
     ('.onnx',)
@@ -152,7 +152,7 @@ def takes(file: str, option: str) -> bool:
 
 
 def suffixes(option: str = "") -> str:
-    """Return the suffixes of the formats that are read, or of those alone that take something more.
+    """Return the suffixes of the formats that are read, or only of those that take an option.
 
     >>> suffixes("activation")
     '.pt, .pth, .ckpt, .safetensors'

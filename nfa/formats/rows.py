@@ -1,4 +1,4 @@
-"""Rows of data in the shape that a network from a file takes, and whether its answers are theirs alone."""
+"""Rows of data in the shape that a network from a file takes, and whether it answers each by itself."""
 
 import math
 
@@ -12,10 +12,10 @@ TOLERANCES = {torch.float16: 5e-2, torch.bfloat16: 1e-1}
 
 
 def fit_rows(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
-    """Return n rows in the shape (n, *shape), where that leaves no doubt which entry is which.
+    """Return n rows in the shape (n, *shape), if it is certain which entry is which.
 
-    Either all entries of a row stand along one axis, in the data or in what the network takes, or the shapes
-    differ by axes of size 1 alone. Of two pictures with as many entries one may have its channels last.
+    It is where all entries of a row lie along one axis, in the data or in the network's shape, or where the shapes
+    differ by axes of size 1 alone. Of two shapes of pictures with as many entries, one may have its channels last.
 
     Args:
         x: Shape (n, ...).
@@ -41,7 +41,7 @@ def fit_rows(x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
 
 
 def same_answers(got: Tensor, expected: Tensor) -> bool:
-    """Return whether answers to the same rows in other batches are the same, but for rounding.
+    """Return whether answers to the same rows in different batches are the same, but for rounding.
 
     >>> same_answers(torch.ones(2), torch.ones(2) + 1e-6)
     True

@@ -1,4 +1,4 @@
-"""One pass through a network: its outputs, and the rows that reach its layers; with other weights where asked for."""
+"""One pass through a network, perhaps with other weights: its outputs, and the rows that reach its layers."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
@@ -40,7 +40,7 @@ def activations(
         layers: Names of the layers whose rows are kept.
         weights: By layer, a weight (k x d) to compute with in place of its own; the network is not changed.
         batch_size: Samples at a time.
-        advance: Is told of samples done, where this run is part of longer work with a bar of its own.
+        advance: Called with the number of samples done, where this run is part of work that has a bar already.
 
     Raises:
         InputError: an unknown layer, a weight of another shape, or a layer that not every batch goes through.

@@ -11,10 +11,10 @@ ATTENTION: Callable[..., Any] = F.multi_head_attention_forward
 
 
 def unpacked(projected: Callable[..., Any]) -> Callable[..., Any]:
-    """Return torch's own attention with another packed projection, and its operations in sight of what watches them.
+    """Return torch's own attention with another packed projection, and with operations that a function mode sees.
 
-    torch hands the whole function to whoever overrides operations, and computes inside unseen. So its own code runs
-    here with two names of its module exchanged: the one that asks for overrides, and the one that projects.
+    torch hands a function mode the whole of attention, and the operations inside stay unseen. Here the same code runs
+    with two names of its module exchanged: the one that asks for function modes, and the one that projects.
 
     Args:
         projected: Takes queries, keys, values, the packed weight and bias; returns the three projections.

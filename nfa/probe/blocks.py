@@ -1,4 +1,4 @@
-"""Block-diagonal matrices: the linear maps of a convolution in groups, whose rows are those of different maps."""
+"""Block-diagonal matrices: the weight of a convolution in groups, each of which is a linear map of its own."""
 
 import torch
 from torch import Tensor

@@ -1,11 +1,11 @@
 """Read a convolution as a linear map of patches.
 
-A row is a patch of the input, c channels by q positions along each axis, and W is the kernel as a matrix, k x (c q q):
-z at one position is W times the patch that the kernel covers there (arXiv:2309.00570). Only delta is needed to measure
-it, which is the gradient at each position; patches are unfolded where somebody asks for the rows.
+A row is a patch of the input, c channels by q positions along each axis. W is the kernel as a matrix, k x (c q q), and
+z at one position is W times the patch that the kernel covers there (arXiv:2309.00570). A measurement needs delta
+alone, the gradient at each position; patches are unfolded only where rows are asked for.
 
-A transposed convolution maps the c channels of one input position to a patch of the output, and patches that overlap
-are added up. So a row is the channels at an input position, W is (k q q) x c, and delta is the gradient over the patch.
+A transposed convolution maps the c channels of one input position to a patch of the output; overlapping patches are
+added up. So a row is the channels at an input position, W is (k q q) x c, and delta is the gradient over the patch.
 """
 
 import math
@@ -23,7 +23,7 @@ from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
 from nfa.probe.maps import LinearMap, Reader, exchanged
 
 OUTSIDE = 1e-6
-"""What a weight may have outside of its diagonal blocks, as a share of its norm: rounding of a decomposition."""
+"""The most that a weight may have outside of its diagonal blocks, as a share of its norm: rounding of an SVD."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class Convolution(LinearMap):
 class TransposedConvolution(Convolution):
     """A transposed convolution as a map from an input position's c channels to a patch of the output, W (k q q) x c.
 
-    The output is the sum of all patches z = W h where they lie, plus a bias, so that df/dz is the output's gradient
-    over the patch; what is cut off at the ends has none.
+    The output is the sum of all patches z = W h at their places, plus a bias. So df/dz is the output's gradient over
+    the patch, and 0 where the patch is cut off at the ends.
 
     Args:
         rows: The input, (n x) c x positions.
@@ -192,7 +192,7 @@ def _reader(names: tuple[str, ...]) -> Reader:
         )
         before, after = _padding(given.get("padding", 0), kernel, dilation)
         if names is TRANSPOSED or given.get("transposed"):
-            # What `padding` means here is that so much of the output is cut off at either end.
+            # Here `padding` is what is cut off of the output at either end.
             yield TransposedConvolution(rows, weight, Window(kernel, stride, dilation, before, after), groups)
         else:
             yield Convolution(rows, weight, Window(kernel, stride, dilation, before, after), groups)
@@ -205,7 +205,7 @@ def _padding(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the zeros before and after the positions of each axis."""
     if padding == "same":
-        # Of an odd number torch puts the larger part behind.
+        # torch puts the larger part of an odd number behind.
         totals = [(q - 1) * step for q, step in zip(kernel, dilation, strict=True)]
         return tuple(total // 2 for total in totals), tuple(total - total // 2 for total in totals)
     even = _each(0 if padding == "valid" else padding, len(kernel))
@@ -213,7 +213,7 @@ def _padding(
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
-    """Return a number for each axis, of one for all or one for each."""
+    """Return a number for each axis, from one for all or one for each."""
     values = tuple(int(each) for each in value) if isinstance(value, (list, tuple)) else (int(value),)
     return values * axes if len(values) == 1 else values
 

@@ -1,4 +1,4 @@
-"""Gradients of the chosen outputs at every use of a weight, and what torch's graph does not say about them."""
+"""Gradients of the chosen outputs at every use of a weight, and checks of what torch's graph does not show."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,13 +11,13 @@ from nfa.probe.uses import Use
 
 
 class OverwrittenError(InputError):
-    """A network runs, but has written in place to results that its gradients need."""
+    """A network has run, but has written in place to results that its gradients need."""
 
 
 def gradients(
     f: Tensor, uses: Sequence[Use], directions: Tensor | None = None, retain: bool = False
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of f with respect to every use's z; None where torch's graph has no way to it.
+    """Return the gradients of f with respect to every use's z; None where torch's graph does not lead to it.
 
     Raises:
         OverwrittenError: the network has written to what torch needs for them.
@@ -36,11 +36,11 @@ def gradients(
 
 
 def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]], Tensor]) -> list[int]:
-    """Return those of the uses without a gradient whose z the outputs depend on all the same.
+    """Return the uses without a gradient on whose z the outputs do depend.
 
-    Where torch delivers no gradient, the network may have left the graph (`detach`, `no_grad`, another library), which
-    is no zero. The outputs are computed again with z moved by a few units of rounding: the same to the last digit, they
-    do not depend on it; a decision, such as an argmax, hardly ever turns out differently for so small a step.
+    Where torch delivers no gradient, it may be 0, or the network may have left the graph (`detach`, `no_grad`, another
+    library). So the outputs are computed again with z moved by a few units of rounding. If they are the same to the
+    last digit, they do not depend on z. A decision, such as an argmax, hardly ever changes with so small a step.
 
     Args:
         f: The chosen outputs, n x c.
@@ -49,7 +49,7 @@ def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]]
     """
     if not missing or torch.equal(nudged(frozenset(missing)), f):
         return []
-    # A network that never gives the same numbers twice shows nothing by giving others.
+    # A network that never gives the same numbers twice shows nothing by giving other ones.
     again = float((nudged(frozenset()) - f).abs().max())
     return [each for each in missing if float((nudged(frozenset([each])) - f).abs().max()) > 10 * again]
 

@@ -15,7 +15,7 @@ _LOCK = threading.RLock()
 def untouched(net: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode; on the way out, whatever happened, restore modes and buffers.
 
-    Other threads that examine a network, this one or another, wait.
+    Other threads that want to examine a network wait, whichever network it is.
 
     Buffers are restored as objects and, where their values changed, in value. Weights, `requires_grad`,
     gradients and hooks are never touched in the first place.

@@ -45,7 +45,7 @@ class Layers:
     Args:
         uses: Every use of a weight in a run of a few samples.
         n: The samples.
-        reaching: By sample and use, the rows that a gradient of this sample's outputs reaches; empty for one sample.
+        reaching: By sample and use, the rows that a gradient of the sample's outputs reaches; empty for one sample.
 
     Raises:
         InputError: the rows of no layer come sample by sample.
@@ -55,8 +55,8 @@ class Layers:
         self.dropped: dict[str, str] = {}  # layers that cannot be measured, and why
         self.rows_per_sample = 1  # at the layer with the most
         self._layouts: dict[str, Layout] = {}
-        self._leading: dict[str, set[int]] = {}  # by name, rows of z along the samples' axis for one sample
-        self._unseen: set[str] = set()  # layers at which no sample has shown yet that its rows are its own
+        self._leading: dict[str, set[int]] = {}  # by name, rows of one sample along the axis of z on which samples lie
+        self._unseen: set[str] = set()  # layers that no gradient has reached so far
         by_name = {use.name: use for use in uses}
         found = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
         self._layers = [replace(layer, to_output=len(found) - i) for i, layer in enumerate(found)]
@@ -68,7 +68,7 @@ class Layers:
             self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // n)
 
     def measurable(self) -> list[Layer]:
-        """Return the layers that are not dropped, in forward order, counted to the output without those that are."""
+        """Return the layers that are not dropped, in forward order; `to_output` counts these alone."""
         left = [layer for layer in self._layers if layer.name not in self.dropped]
         return [replace(layer, to_output=len(left) - i) for i, layer in enumerate(left)]
 
@@ -77,7 +77,7 @@ class Layers:
         return self._layouts[use.name].arranged(values, n)
 
     def deltas(self, f: Tensor, uses: Sequence[Use], found: Sequence[Tensor | None]) -> list[tuple[str, Tensor]]:
-        """Return (name, delta of shape n x rows of a sample x k) for each use, of the gradients with respect to z.
+        """Return each use's name and delta (n x rows of a sample x k), from the gradients with respect to z.
 
         A layer whose rows come in another number than in the first run is dropped.
 
@@ -98,11 +98,11 @@ class Layers:
         return [(name, delta) for name, delta in deltas if name not in self.dropped]
 
     def has_unseen(self, wanted: frozenset[str]) -> bool:
-        """Return whether one of these layers was reached by no gradient so far."""
+        """Return whether no gradient has reached one of these layers so far."""
         return bool(self._unseen & wanted)
 
     def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor]]) -> None:
-        """Drop layers that gradients reach for the first time, and whose rows do not come sample by sample."""
+        """Drop layers that a gradient reaches for the first time if their rows do not come sample by sample."""
         for name, delta in deltas:
             reaching = delta.flatten(1).nan_to_num().any(1)
             if name in self._unseen and bool(reaching.any()):
@@ -119,7 +119,7 @@ class Layers:
         found: Sequence[Tensor | None],
         nudged: Callable[[frozenset[int]], Tensor],
     ) -> bool:
-        """Drop layers on whose z the outputs depend where torch gives no gradient.
+        """Drop layers without a gradient on whose z the outputs do depend.
 
         Args:
             f: The chosen outputs, n x c.
@@ -136,11 +136,11 @@ class Layers:
         return bool(missing)
 
     def _find_layout(self, name: str, uses: Sequence[Use], reaching: Sequence[Sequence[Tensor | None]], n: int) -> None:
-        """See where samples lie among a layer's rows: first, or else in a place that the gradients of each show."""
+        """Find where samples lie among a layer's rows: first, or else where the gradients of each sample show it."""
         own = [number for number, use in enumerate(uses) if use.name == name]
         marks = [(sample, rows[i]) for sample, rows in enumerate(reaching) for i in own if rows[i] is not None]
         marked = [(sample, rows) for sample, rows in marks if rows is not None and bool(rows.any())]
-        # Where a sample's gradients reach no row, nothing but samples that come first is believed.
+        # If the gradients of some sample reach no row, another layout than samples first cannot be confirmed.
         known = len({sample for sample, _ in marked}) == n
         axes = min(len(uses[i].shape) for i in own)
         if n > 1 and not marked:
@@ -192,7 +192,7 @@ def find_layers(runner: Runner, x: Inputs) -> Layers:
 
 
 def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:
-    """See that the first sample's outputs are its own."""
+    """Check that the first sample's outputs are its own."""
     first = torch.zeros(len(f), dtype=torch.int64, device="cpu")
     alone, _ = runner.run(taken(x, first), frozenset())
     eps = torch.finfo(f.dtype).eps

@@ -13,7 +13,7 @@ class Layout:
 
     Args:
         axis: The axis.
-        fastest: Whether, where it holds several rows of each sample, neighbours are of different samples.
+        fastest: Whether neighbours on the axis are of different samples, where a sample has several rows there.
     """
 
     axis: int = 0
@@ -42,7 +42,7 @@ SAMPLES_FIRST = Layout()
 
 
 def others(axes: int) -> Iterator[Layout]:
-    """Yield the layouts of a z with so many axes in which samples do not come first."""
+    """Yield the layouts in which samples do not come first, of a z with so many axes."""
     yield Layout(0, fastest=True)
     for axis in range(1, axes - 1):
         yield Layout(axis)

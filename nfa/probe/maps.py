@@ -1,4 +1,4 @@
-"""What a layer is: an operation that applies one linear map, z = W h, at every row h."""
+"""A layer: an operation that applies one linear map, z = W h, to every row h."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class LinearMap(ABC):
     @property
     @abstractmethod
     def to_delta(self) -> Callable[[Tensor], Tensor]:
-        """What turns a gradient with respect to the operation's result into delta, with its k entries last.
+        """A function from a gradient with respect to the operation's result to delta, with its k entries last.
 
         It keeps no tensor alive.
         """

@@ -1,4 +1,4 @@
-"""Which tensors share memory, told by the memory itself: an address is used again once its owner is gone."""
+"""Which tensors share memory. Addresses do not tell: they are used again once their owner is gone."""
 
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -10,7 +10,7 @@ Region = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 def handle(tensor: Tensor) -> int | None:
     """Return the handle of a tensor's memory; None for one without memory of its own (sparse, or inside torch.func).
 
-    It is that of no other memory for as long as this one, or a weak reference to it, exists.
+    As long as this memory or a weak reference to it exists, no other memory has the same handle.
     """
     try:
         return int(tensor.untyped_storage()._cdata)
@@ -19,7 +19,7 @@ def handle(tensor: Tensor) -> int | None:
 
 
 def region(tensor: Tensor) -> Region | None:
-    """Return what two views of the same memory have in common when they show the same matrix.
+    """Return a key that two views of one memory share if they show the same matrix.
 
     >>> import torch
     >>> x = torch.ones(2, 3)
@@ -31,7 +31,7 @@ def region(tensor: Tensor) -> Region | None:
 
 
 class Memories:
-    """A set of memories that keeps none of them alive, and mistakes none for one that was freed.
+    """A set of memories that keeps none of them alive, and takes no new memory for one that was freed.
 
     >>> import torch
     >>> x, known = torch.ones(2, 3), Memories()

@@ -1,4 +1,4 @@
-"""Which numbers of a network's output the gradients are of."""
+"""The choice of outputs: the numbers of which gradients are taken."""
 
 from collections.abc import Callable
 
@@ -28,8 +28,8 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
         ending: The ending that was taken off the network, for "probabilities".
 
     Raises:
-        InputError: an unknown choice here; when called, a choice that c outputs do not have, or what the
-            function raised, or returned, where it is no such thing.
+        InputError: an unknown choice; when called, a choice that c outputs do not have, or a function that fails or
+            returns something else.
 
     >>> import torch
     >>> select_outputs("margin")(torch.tensor([[1.0, 4.0, 3.0]]))

@@ -1,4 +1,4 @@
-"""Read a matrix product of any spelling: which operand may be rows, which a weight, and where their entries lie."""
+"""Read matrix products, however they are written: which operand may be rows, which a weight, and on which axes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -130,7 +130,7 @@ PRODUCTS: dict[Callable[..., Any], Reader] = {
 
 def _either_side(left: Any, right: Any) -> Iterator[Product]:
     yield from _product(left, right, transposed=True)
-    # W on the left: the columns of what it multiplies are the rows.
+    # With W on the left, the columns of the other operand are the rows.
     for found in _product(right, left, transposed=False):
         yield replace(found, h_axis=-2, z_axis=-2)
 

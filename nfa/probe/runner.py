@@ -50,7 +50,7 @@ class Runner:
 
     @contextmanager
     def replacing(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """Compute with other weights (k x d, by layer) in place of the network's own in all that is run within."""
+        """Within, compute with other weights (k x d, by layer) in place of the network's own."""
         before, self._replaced = self._replaced, weights
         try:
             yield
@@ -111,7 +111,7 @@ class Runner:
         return self.run(map_inputs(torch.clone, x), wanted, first, nudged=uses)[0].detach()
 
     def _release(self) -> None:
-        """Take out of the graph what a network that keeps its results has of the run before."""
+        """Detach tensors of the last run that the network may have kept."""
         if self._last is not None:
             self._last.release()
         self._last = None

@@ -1,4 +1,4 @@
-"""Random signs that no batch split can change."""
+"""Random signs that do not depend on the batches."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from nfa.data.samples import GROUPS
 class Signs:
     """Independent random signs, one for each sample, probe and output.
 
-    The samples of one group (s mod 10) share one stream, in which each takes its turn. Batches come with
-    every group's samples in order, so a sample's signs depend on the seed and its number alone.
+    The samples of one group (s mod 10) draw from one stream, one after the other. In every batch a group's samples
+    come in order, so that a sample's signs depend on the seed and its number alone.
 
     Args:
         seed: The explicit source of randomness.

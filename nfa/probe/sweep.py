@@ -36,10 +36,10 @@ BATCH_SIZE = 512
 """Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
 
 ATTACHED = 2
-"""Samples that show, before anything is measured, which layers there are and how their rows come."""
+"""Samples on which the layers, and the order of their rows, are found before anything is measured."""
 
 SWEEPS = 64
-"""Outputs of a sequence that are swept one by one; of more, random probes are asked for."""
+"""At most this many outputs of a sequence are swept one by one; more need random probes."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Probe:
             try:
                 self._attach(stack)
             except OverwrittenError:
-                # Torch then keeps copies of what is overwritten; not from the start, as it looks at every operation.
+                # torch then keeps copies of what is overwritten; it looks at every operation, so not from the start.
                 stack.enter_context(allow_mutation_on_saved_tensors())
                 self._attach(stack)
             self._stack = stack.pop_all()
@@ -137,7 +137,7 @@ class Probe:
         return self._found.rows_per_sample
 
     def replacing(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Compute with other weights (k x d, by layer) in place of the network's own in all that is run within."""
+        """Within, compute with other weights (k x d, by layer) in place of the network's own."""
         return self.runner.replacing(weights)
 
     def choose(self, pattern: str | None) -> list[Layer]:
@@ -158,9 +158,9 @@ class Probe:
     def skipped(self) -> list[dict[str, str]]:
         """Return name and kind of all that is not measured.
 
-        Modules with weights (two axes or more) that no layer uses, or that another operation than a layer brings
-        together with data; and layers whose rows do not come sample by sample, or that no gradient reaches although
-        the outputs depend on them. What a pass over the data shows of these is known after it.
+        These are modules with weights (two axes or more) that no layer uses, or that another operation than a layer's
+        applies to data; and layers whose rows do not come sample by sample, or that no gradient reaches although the
+        outputs depend on them. The list is complete after a pass over the data.
         """
         found = dict(self._found.dropped)
         for name, kind in self.runner.weights.unmeasured(self.net).items():
@@ -225,7 +225,7 @@ class Probe:
             count: Samples; fewer come back where there are fewer.
 
         Returns:
-            By name (for the first use of each weight), shape (samples, c, k); zeros where none of them reaches it.
+            By name (for the first use of each weight), shape (samples, c, k); zeros for a layer that none of them uses.
         """
         found: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
         x = self.samples.first(count)
@@ -267,7 +267,7 @@ class Probe:
             last = column == columns - 1
             found = gradients(f, uses, directions, retain=unseen or not last)
             if column == 0 and self._found.check_cut_off(f, uses, found, nudged):
-                # What the network keeps of its runs, those of the check have overwritten.
+                # The runs of the check have overwritten what the network keeps of a run.
                 f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
                 found = gradients(f, uses, directions, retain=unseen or not last)
             deltas = self._found.deltas(f, uses, found)

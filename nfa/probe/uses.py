@@ -1,8 +1,8 @@
 """Find every use of a weight while a network runs, at the level of the operation.
 
-What makes a layer is z = W h + b with W a parameter, or computed from parameters alone, however it is written:
-`nn.Linear`, `F.linear`, a matrix product from either side, `einsum`, a convolution, or the operators of an exported
-graph. Module classes play no part.
+A layer is any operation z = W h + b where W is a parameter, or computed from parameters alone: `nn.Linear`, `F.linear`,
+a matrix product from either side, `einsum`, a convolution, or the operators of an exported graph. Module classes play
+no part.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Use:
 
     Args:
         name: The weight's layer.
-        weight: W, k x d, whichever way round the network keeps it.
+        weight: W, k x d, also where the network keeps its transpose.
         shape: Shape of z with its k entries last: samples first.
         edge: Where in the graph the gradient with respect to z appears.
         delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
@@ -81,9 +81,9 @@ class UseRecorder(TorchFunctionMode):
         self._replaced = replaced or {}
         self._weights = weights
         self._keep_rows = keep_rows
-        # Where tensors come from, by id: all are kept while the network runs, so that no other gets the id of one.
+        # Where tensors come from, by id. All are kept alive while the network runs, so that no id is given out again.
         self._origins: dict[int, tuple[Tensor, Origin]] = {}
-        self._written = Memories()  # what data were written to
+        self._written = Memories()  # memories that data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
         self._part = ""  # of attention's packed weight
@@ -100,7 +100,7 @@ class UseRecorder(TorchFunctionMode):
                 return unpacked(self._projected)(*args, **kwargs)
         out = kwargs.get("out")
         if isinstance(out, Tensor) and torch.is_grad_enabled():
-            # torch computes no gradients with out=: what it would write is written afterwards.
+            # torch computes no gradients with out=; the result is written there afterwards.
             kwargs = {name: value for name, value in kwargs.items() if name != "out"}
         read = MAPS.get(func)
         product = None if read is None else next((each for each in read(args, kwargs) if self._is_layer(each)), None)
@@ -128,11 +128,11 @@ class UseRecorder(TorchFunctionMode):
         return result
 
     def forget(self) -> None:
-        """Let go of what the network has made, once it has run."""
+        """Drop the record of where tensors come from, once the network has run."""
         self._origins.clear()
 
     def release(self) -> None:
-        """Take out of the graph what the network wrote its results to, and may still keep."""
+        """Detach the tensors that the network wrote its results to, and may still keep."""
         for tensor in self._drawn_in:
             if tensor.grad_fn is not None:
                 tensor.detach_()
@@ -194,10 +194,10 @@ class UseRecorder(TorchFunctionMode):
     def _in_graph(self, z: Tensor) -> Tensor:
         """Return z as a tensor of the graph whose edge stays on the path, whatever is written to it later.
 
-        A view would lose its edge where it is written to, since torch then derives it anew from its base; the base is
-        the product's own, so that the same memory can be handed on as no view. Where neither rows nor weight need
-        gradients, adding a zero that needs one puts z into the graph: in place, so that z is an inner node that may
-        be written to, and touching nothing of the network.
+        A view would lose its edge when it is written to, since torch then derives it anew from its base. The base is
+        the product's own, so the same memory is handed on as a tensor that is no view. Where neither rows nor weight
+        need gradients, adding a zero that needs one puts z into the graph. It is added in place, so that z is an inner
+        node that may be written to; nothing of the network changes.
         """
         if z._is_view():
             handed_on: Tensor = torch.ops.aten._unsafe_view.default(z, z.shape)
@@ -230,7 +230,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _apart(results: Any, source: Any) -> Any:
-    """Return views that one operation made together as views of their own: torch lets only such be written to."""
+    """Return views that one operation made together as separate views, the only ones that torch lets be written to."""
     if type(results) not in (tuple, list) or not isinstance(source, Tensor) or not source.requires_grad:
         return results
     memory = handle(source)
@@ -257,14 +257,14 @@ def _put(result: Any, out: Tensor) -> Any:
 
 
 def _nudge(z: Tensor) -> Tensor:
-    """Return a step from z so small that hardly any comparison turns out differently, and no rounding swallows it."""
+    """Return a step from z so small that hardly any comparison changes, yet large enough not to be lost in rounding."""
     eps = torch.finfo(z.dtype).eps
     step = max(4 * eps, eps**0.7)
     values = z.detach().double()
     size = values.abs()
     if z.numel():
         size = size.clamp(min=float(values.square().mean().sqrt()))
-    # Of both signs, so that no ReLU hides all of it, and of sum other than 0.
+    # Of both signs, so that no ReLU hides all of it; and the sum is not 0.
     signs = torch.arange(z.numel(), device=z.device).mul(7919).remainder(3).reshape(z.shape) - 0.75
     moved: Tensor = size.clamp(min=step) * step * signs
     return moved.to(z.dtype)

@@ -1,4 +1,4 @@
-"""What in a running network is a weight: its parameters, and what it computes from them alone."""
+"""The weights in a running network: its parameters, and what it computes from them alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ Parameters = tuple[str, ...]
 """The names of the parameters that a tensor is made of; empty for a constant of the network."""
 
 _PARTS = ("_orig", "_g", "_v")
-"""Endings of the parameters from which pruning, spectral norm and weight norm make a weight."""
+"""How names of parameters end from which pruning, spectral norm and weight norm make a weight."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Origin:
 
     Args:
         parameters: The parameters it is computed from; none for a constant.
-        sure: Whether all that took part is known: a tensor that the network keeps or makes by itself may be
-            anything.
+        sure: Whether the origin of all that took part is known. It is not for a tensor that the network keeps as an
+            attribute, or makes in passing.
     """
 
     parameters: Parameters = ()
@@ -61,8 +61,8 @@ class Weights:
         self._used: set[str] = set()
         self._otherwise: dict[str, str] = {}
         self._inside: list[str] = []
-        self._first: dict[str, str] = {}  # of the names of one parameter in several modules, the first
-        # What has a region or an id here is kept alive with it, so that nothing else can come to have the same.
+        self._first: dict[str, str] = {}  # the first name of each parameter, by all its names
+        # All that is known here by a region or an id is kept alive, so that nothing else can get the same one.
         self._at: dict[Region, str] = {}
         self._own: dict[int, tuple[Tensor, str]] = {}
         self._kept: list[Tensor] = []
@@ -70,7 +70,7 @@ class Weights:
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
         self._layers: dict[str, dict[str, _Seen]] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
-        self._made: dict[str, tuple[Parameters, str]] = {}  # matrices of such parameters that no layer has used
+        self._made: dict[str, tuple[Parameters, str]] = {}  # matrices made of these that no layer has used
         self._frozen = False
         owners: dict[str, list[tuple[nn.Module, str]]] = {}
         for path, module in net.named_modules():
@@ -85,11 +85,11 @@ class Weights:
         self._shared = [owner for each in owners.values() if len(each) > 1 for owner in each]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Weights":
-        """Return itself: a network that is copied while it is watched takes its hooks along, which stay this one's."""
+        """Return itself: the copy of a network that is being watched has the same hooks, which must stay these."""
         return self
 
     def _place(self, tensor: Tensor, name: str) -> str:
-        """Remember where a parameter lies; return the first name of what lies there."""
+        """Remember where a parameter lies; return the first name of the parameter that lies there."""
         self._kept.append(tensor)
         self._memories.add(tensor)
         where = region(tensor)
@@ -110,11 +110,11 @@ class Weights:
         self._inside.pop()
 
     def begin(self) -> None:
-        """Forget where an earlier run, which may have been cut short, stood."""
+        """Begin a run: forget which modules an earlier one, perhaps cut short, was in."""
         self._inside.clear()
 
     def freeze(self) -> None:
-        """Take the layers seen so far as all there are."""
+        """Accept no further layers."""
         self._frozen = True
 
     def origin(self, tensor: Tensor) -> Origin | None:
@@ -135,7 +135,7 @@ class Weights:
             part: Which part of attention's packed weight it is: "q", "k" or "v".
 
         Returns:
-            None for a layer that no sample of the first pass went through.
+            The name; None for a layer that the first pass did not go through.
 
         Raises:
             InputError: W was another matrix in the first pass.
@@ -164,20 +164,20 @@ class Weights:
         return name
 
     def use(self, parameters: Parameters) -> None:
-        """Count parameters, as the running module calls them, among those that a layer's weight is made of."""
+        """Note that a layer's weight is made of these parameters, under the names of the running module."""
         self._used.update(self._here(each) for each in parameters)
 
     def use_otherwise(self, parameters: Parameters, how: str, matrix: bool = True) -> None:
-        """Note that weights and data come together in a way that makes no layer.
+        """Note that an operation other than a layer's applies weights to data.
 
         Args:
             parameters: Those that the tensor is made of.
-            how: The way, in a word.
-            matrix: Whether the tensor has two axes or more that count.
+            how: The operation, in a word.
+            matrix: Whether the tensor has two axes or more of entries of its own.
         """
         if not self._frozen:
             self._otherwise |= {self._here(each): how for each in parameters}
-        # Matrices that are parameters are looked up by name; those made of vectors are known from their uses alone.
+        # Matrices that are parameters are found by name; those made of vectors are known by their uses alone.
         if matrix and all(each in self._flat for each in parameters):
             self._made.setdefault(self._base(parameters), (parameters, how))
 
@@ -243,9 +243,9 @@ class _Seen:
     """A weight as it was when it was first used.
 
     Args:
-        weight: W, k x d, kept alive so that nothing else comes to lie where it lies.
-        version: How often its memory had been written to; None for a parameter's, which training wrote.
-        values: A copy, where the memory was written to by then and may be written to again.
+        weight: W, k x d, kept alive so that its memory is not given out again.
+        version: How often its memory had been written to; None for a parameter.
+        values: A copy, where the memory had been written to and may be written to again.
     """
 
     weight: Tensor

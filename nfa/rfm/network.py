@@ -199,7 +199,7 @@ def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
 
 
 def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> None:
-    """See that some layers of an audit are those of a network.
+    """Check that some layers of an audit are those of a network.
 
     Args:
         found: The audit.
@@ -218,7 +218,7 @@ def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> 
 
 
 def check_chain(probe: Probe) -> None:
-    """See that each layer's rows, and the output, come from the layer before and from nothing else.
+    """Check that each layer's rows, and the output, come from the layer before and from nothing else.
 
     Where they do, they are the same for all samples once that layer's weight is 0.
 

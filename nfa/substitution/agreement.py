@@ -1,4 +1,4 @@
-"""How far other outputs agree with a network's own, and with the targets."""
+"""The agreement of other outputs with a network's own, and with the targets."""
 
 import math
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Reference:
 
     Args:
         f: Outputs n x c, float64.
-        shape: What one sample's outputs look like.
+        shape: The shape of one sample's outputs.
         y: Targets, or None.
         score: The network's own score, or None.
         part: The name of the rows.
-        ending: What was taken off the network.
+        ending: The ending that was taken off the network.
         spread: |f - mean f|^2, 0 where f is the same for every row.
         note: Why there is no score, or no R^2 of the outputs.
     """
@@ -75,10 +75,10 @@ class Reference:
         return math.nan if self.score is None else self.score.value
 
     def agreement(self, new: Tensor) -> dict[str, float]:
-        """Return how other outputs f' (n x c) agree with these, and what they score.
+        """Return the agreement of other outputs f' (n x c) with these, and their score.
 
-        score: as of the network itself. same_predictions: the share of rows (and positions) with the same predicted
-        class. output_r2 = 1 - |f - f'|^2 / |f - mean f|^2, sums over rows and outputs. NaN where undefined.
+        score is as of the network itself; same_predictions is the share of rows (and positions) with the same predicted
+        class; output_r2 = 1 - |f - f'|^2 / |f - mean f|^2, sums over rows and outputs. NaN where undefined.
         """
         found = {"score": math.nan}
         if self.y is not None:
@@ -103,7 +103,7 @@ class Reference:
 
     @cached_property
     def _threshold(self) -> float:
-        """Above what a single output means the second class: what made the network's own score."""
+        """The threshold above which a single output means the second class, as in the network's own score."""
         return threshold_of(self.f, self.y, self.ending)
 
 

@@ -46,24 +46,24 @@ def substitute(
     head: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Substitution:
-    """Put powers of the AGOP in the place of a network's NFMs, and see what it still does.
+    """Put powers of the AGOP in the place of a network's NFMs, and measure what the network still does.
 
-    W becomes U_M M^(1/2), U_M the polar factor of W M^(1/2), M = AGOP^alpha at the NFM's Frobenius norm: the
-    weight nearest to W whose NFM is M. For M = NFM it is W itself. Each layer alone, then all together. The controls
-    live in W's row space too, and have the same norm: the projector on that space (what the directions U alone do),
-    init's NFM projected there, and random matrices of the NFM's spectrum there. What counts is the score above
-    the projector's.
+    W becomes U_M M^(1/2), with U_M the polar factor of W M^(1/2) and M = AGOP^alpha at the NFM's Frobenius norm. It is
+    the weight nearest to W whose NFM is M; for M = NFM it is W itself. This is done for each layer alone, then for all
+    together. The controls live in W's row space too and have the same norm: the projector on that space (the directions
+    U alone), init's NFM projected there, and random matrices of the NFM's spectrum. What counts is how far the score
+    is above the projector's.
 
     A layer whose gradient is the same for every row (a head's for its logits) is left as it is: its AGOP is made of
     weights alone.
 
     Args:
         net: As for `nfa.audit`; it comes back as it was.
-        data: As for `nfa.audit`; a loader must not shuffle. The AGOP is that of the train rows; outputs are compared
-            and scored on the test rows where the data have some, else on the part that the AGOP's rows are of.
-        audit: An audit of this network, which saves measuring again; also for other outputs than logits, other rows,
-            or random probes.
-        init: The same network before training; where an audit is given, it knows.
+        data: As for `nfa.audit`; a loader must not shuffle. The AGOP is that of the train rows. Outputs are compared
+            and scored on the test rows where the data have some, else on the part that the AGOP's rows are from.
+        audit: An audit of this network, so that nothing is measured again; also the way to other outputs than logits,
+            other rows, or random probes.
+        init: The same network before training; an audit has its own.
         layers: A shell pattern of layer names; all (that the audit has) by default.
         alpha: Powers of the AGOP, above 0.
         draws: Random matrices to average over.
@@ -203,7 +203,7 @@ def _table(
     batch_size: int,
 ) -> list[dict[str, Any]]:
     live = [place.name for place in places if not place.reason]
-    # By name: which layers have another weight (none where one cannot have), and what there is to note.
+    # Name, the layers that get another weight (none where one cannot), and a note.
     units = [(place.name, [place.name] if place.name in live else [], place.reason) for place in places]
     if len(live) > 1:
         left = ", ".join(place.name for place in places if place.reason)
@@ -241,7 +241,7 @@ def _result(
     batch_size: int,
     advance: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Return what a network does with other weights; None in the place of one stands for a matrix that is 0."""
+    """Return the agreement of a network with other weights; None in the place of one stands for a matrix that is 0."""
     new = {name: W for name, W in weights.items() if W is not None}
     if missing := [name for name in weights if name not in new]:
         advance(len(reference.f))
@@ -249,7 +249,7 @@ def _result(
     try:
         outputs = activations(probe, (), new, batch_size, advance).outputs
     except InputError as error:
-        # It ran with its own weights, so this is what these make of it: outputs beyond the range of its dtype.
+        # It ran with its own weights, so these weights make outputs beyond the range of its dtype.
         return {"note": f"with these weights {error}"}
     return reference.agreement(outputs) | {"note": ""}
 

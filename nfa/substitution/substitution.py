@@ -1,4 +1,4 @@
-"""What putting other feature matrices in a network's layers did: a tidy table, and what it shows in words."""
+"""The result of putting other feature matrices in a network's layers: a tidy table, and what it shows in words."""
 
 import math
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ ALL = "all"
 """The name of the rows in which all layers have other weights at once."""
 
 ABOVE, BELOW = "clearly above", "clearly below"
-"""How a score stands beside another where it is more than three standard errors from it."""
+"""The words for a score that is more than three standard errors above or below another."""
 
 CONTROLS = {
     "projector": "the projector alone",
     "init": "init's NFM",
     "random": "random matrices of the NFM's spectrum",
 }
-"""The matrices that the AGOP is held against, and what sentences call them."""
+"""The matrices that the AGOP is compared with, and their names in sentences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Substitution:
         return printable_lines("\n".join([head, table, *notes]))
 
     def _repr_html_(self) -> str:
-        """Show in sentences what the AGOP carries beyond the controls, and the table."""
+        """Show sentences on what the AGOP carries beyond the controls, and the table."""
         shown = self._shown()
         rows = [["" if each != each else f"{each:.3f}" if isinstance(each, float) else str(each) for each in row]
                 for row in shown.itertuples(index=False)]  # fmt: skip
@@ -84,7 +84,7 @@ class Substitution:
         return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
 
     def sentences(self) -> list[str]:
-        """Say in a sentence for each layer, and for all together, what the AGOP carries beyond the controls."""
+        """Return a sentence for each layer, and one for all together: what the AGOP carries beyond the controls."""
         names = dict.fromkeys((row["name"], row["layers"]) for row in self.rows)
         return [self._sentence([row for row in self.rows if (row["name"], row["layers"]) == place]) for place in names]
 
@@ -127,12 +127,12 @@ class Substitution:
         return f"{says}; {end}."
 
     def _stands(self, one: float, other: float) -> str:
-        """Say where one score stands beside another, by three standard errors."""
+        """Return how one score stands beside another, by three standard errors."""
         margin = self._margin(one, other)
         return ABOVE if one - other > margin else BELOW if other - one > margin else "not clearly above"
 
     def _margin(self, one: float, other: float) -> float:
-        """Three standard errors of the difference of two accuracies, or of an R^2 of 0."""
+        """Return three standard errors of the difference of two accuracies, or of an R^2 of 0."""
         n: int = self.about["n"]
         if self.about["metric"] == "accuracy":
             return ERRORS * math.hypot(binomial_error(one, n), binomial_error(other, n))

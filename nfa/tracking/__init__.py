@@ -1,4 +1,4 @@
-"""Audits during training: the tracker, what it found, and adapters to training libraries (a file for each)."""
+"""Audits during training: the tracker, its history, and adapters to training libraries (a file for each)."""
 
 from nfa.tracking.history import Cost, History
 from nfa.tracking.schedule import Schedule

@@ -1,4 +1,4 @@
-"""What every adapter does: make the tracker when a training starts, record, and keep the file up to date."""
+"""The common part of all adapters: make the tracker when a training starts, record, and keep the file up to date."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from nfa.tracking.tracker import Tracker
 
 @contextmanager
 def importing(library: str) -> Iterator[None]:
-    """Name the library where it is missing.
+    """Raise an error that names the library if it is missing.
 
     >>> with importing("skorch"):
     ...     import json
@@ -30,7 +30,7 @@ class Watch:
 
     Args:
         folder: Where the tracker is saved after every audit, and read when a training goes on; None for nowhere.
-        options: Parameters of `Tracker` by name, but the network and the data.
+        options: Parameters of `Tracker` by name, without the network and the data.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Watch:
         self.tracker: Tracker | None = None
 
     def start(self, net: Any, data: Any, *, resumed: bool) -> Tracker:
-        """Return the tracker; made when first asked for, and then with what the folder holds if training goes on."""
+        """Return the tracker. The first call makes it; if training is resumed, with what the folder holds."""
         if self.tracker is None:
             self.tracker = Tracker(net, data, **self.options)
             if resumed and self.folder is not None and (self.folder / FILE).exists():
@@ -47,7 +47,7 @@ class Watch:
         return self.tracker
 
     def record(self, counted: str, *, epoch: int, step: int, values: Mapping[str, Any]) -> dict[str, float] | None:
-        """Audit if the tracker counts what has ended ("epoch" or "step") and it is due; save what was found."""
+        """Audit, if the tracker counts in this unit ("epoch" or "step") and an audit is due; save the result."""
         if self.tracker is None or self.tracker.schedule.counts != counted:
             return None
         numbers = {name: float(value) for name, value in values.items() if _is_own_number(name, value)}
@@ -58,6 +58,6 @@ class Watch:
 
 
 def _is_own_number(name: str, value: Any) -> bool:
-    """Whether a library's metric is a number that is no column of the tracker's and none of its own audits."""
+    """Return whether a library's metric is a number that is neither a column of the tracker nor from its audits."""
     number = isinstance(value, Real) or getattr(value, "numel", lambda: 0)() == 1
     return number and name not in TAKEN and not name.startswith("nfa/")

@@ -1,4 +1,4 @@
-"""What a training's audits found: a tidy table, its cost, and the file that holds it."""
+"""The history of a training's audits: a tidy table, its cost, and the file that holds it."""
 
 import json
 import math
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 FILE = "tracker.safetensors"
 
 SCHEMA = 1
-"""The version of the file. A reader leaves keys aside that it does not know, so new ones need no new version."""
+"""The version of the file. A reader ignores keys that it does not know, so new keys need no new version."""
 
 RUN = ("score", "score_baseline")
 """Columns of the table that are about the whole network: its score, and that of a constant answer."""
 
 TAKEN = frozenset({"epoch", "step", *RUN, *COLUMNS})
-"""Names that values of the user's own cannot have."""
+"""Names that a user's own values cannot have."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the audits of a training took.
+    """The cost of a training's audits.
 
     Args:
         audits: How many.
-        seconds: All together, of wall time.
+        seconds: Wall time of all together.
     """
 
     audits: int
@@ -50,9 +50,9 @@ class Moment:
     """One audit of a network in training.
 
     Args:
-        epoch: When, or None.
-        step: When, or None.
-        run: What is about the whole network, by name: `RUN`, and what the user recorded.
+        epoch: The epoch, or None.
+        step: The step, or None.
+        run: Numbers about the whole network, by name: those of `RUN`, and what the user recorded.
         layers: The columns of each layer.
         seconds: What the audit took.
     """
@@ -140,7 +140,7 @@ class History:
         """Write the history, and tensors that belong to it, into one file in a folder.
 
         Raises:
-            InputError: the file cannot be written; an older one is then as it was.
+            InputError: the file cannot be written; an older one stays as it was.
         """
         whole = {
             "schema": SCHEMA,

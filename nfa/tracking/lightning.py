@@ -11,14 +11,14 @@ with importing("lightning"):
 
 
 class TrackerCallback(Callback):
-    """Audits the module at the end of epochs, or of steps, and logs what it finds by `log_dict`.
+    """Audits the module at the end of epochs, or of steps, and logs the numbers with `log_dict`.
 
     The network before training is the module as it is when `fit` starts. Metrics that the module logs as numbers are
     kept beside the audits. `callback.tracker` is the tracker.
 
     Args:
         data: What is measured; see `nfa.Tracker`.
-        folder: Where the tracker is saved after each audit. A `fit` from a checkpoint goes on with what lies there.
+        folder: Where the tracker is saved after each audit. A `fit` from a checkpoint continues it.
         **options: Further parameters of `nfa.Tracker`, such as `every_n_epochs`, `columns`, `samples`.
 
     Raises:
@@ -39,7 +39,7 @@ class TrackerCallback(Callback):
         return self._watch.tracker
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make the tracker; its init is the module before the first step, or that of the run that goes on."""
+        """Make the tracker; its init is the module before the first step, or the init of the run that is resumed."""
         self._watch.start(pl_module, self.data, resumed=trainer.ckpt_path is not None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""When a training is audited: every so many epochs or steps, or at given ones."""
+"""The schedule of audits in a training: every so many epochs or steps, or at given epochs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from nfa.common.errors import InputError
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which epochs or steps are audited.
+    """The epochs or steps that are audited.
 
     Args:
         every_n_epochs: Audit the epochs that are multiples of it.
-        every_n_steps: Audit the steps that are multiples of it, and count steps alone.
+        every_n_steps: Audit the steps that are multiples of it, and no epochs.
         at: The epochs to audit (whole numbers), in the place of `every_n_epochs`.
 
     Raises:
@@ -58,17 +58,17 @@ class Schedule:
 
 @dataclass
 class Clock:
-    """How far a training is: the last epoch and step that were recorded, and the last ones that were audited."""
+    """The progress of a training: the last epoch and step that were recorded, and the last ones that were audited."""
 
     epoch: int | None = None
     step: int | None = None
     audited: int | None = None
 
     def tick(self, schedule: Schedule, epoch: Any, step: Any) -> bool:
-        """Move on to an epoch, a step, or both; return whether an audit is due, which is once for each that counts.
+        """Move on to an epoch, a step, or both; return whether an audit is due, once for each that is counted.
 
         Raises:
-            InputError: what the schedule counts is missing, is no whole number, or goes backwards.
+            InputError: the epoch (or step) that the schedule counts is missing, is no whole number, or goes backwards.
         """
         now = {
             name: None if value is None else positive(name, value, least=0)

@@ -12,10 +12,10 @@ with importing("skorch"):
 
 
 class TrackerCallback(Callback):
-    """Audits the net's module at the end of epochs, or of batches, and writes what it finds into `net.history`.
+    """Audits the net's module at the end of epochs, or of batches, and writes the numbers into `net.history`.
 
-    The network before training is the module when training first starts; `partial_fit` goes on beside the same one, and
-    `fit`, which begins anew with another module, has another tracker. `callback.tracker_` is the tracker.
+    The network before training is the module when training first starts. `partial_fit` keeps this init; `fit` begins
+    anew with another module, and so with another tracker. `callback.tracker_` is the tracker.
 
     Args:
         data: What is measured; by default what `fit` is given. See `nfa.Tracker`.

@@ -1,4 +1,4 @@
-"""Audits of a network while it is trained, which leave the training as it is."""
+"""Audits of a network while it is trained, which do not change the training."""
 
 import copy
 import os
@@ -35,9 +35,9 @@ LIGHT = ("cosine", "rotated_cosine", "init_cosine", "init_cosine_null")
 class Tracker:
     """Audits a network while it is trained: call `record` in each epoch, or in each step.
 
-    The training goes on as if it was not watched, to the bit: weights, gradients, modes, hooks and buffers stay as they
-    are, and so do the states of torch's, NumPy's and Python's random numbers. The rows are drawn once and the network
-    before training is copied once, so that every audit is of the same rows and beside the same init.
+    The training is the same as without the tracker, to the bit: weights, gradients, modes, hooks and buffers stay as
+    they are, and so do the states of torch's, NumPy's and Python's random numbers. Rows are drawn once and the network
+    before training is copied once, so that every audit has the same rows and the same init.
 
     Args:
         net: The network, audited as it is whenever an audit is due; anything that `nfa.audit` takes.
@@ -48,7 +48,7 @@ class Tracker:
         at: Epochs to audit, instead of every so many; 0 is before training.
         columns: Names of columns, or groups of them; what is left out is not computed. See `nfa.audit`.
         samples: How many samples are measured, drawn at random; None for all.
-        outputs: As for `nfa.audit`, and so are those that follow.
+        outputs: As for `nfa.audit`, like all that follow.
         forward_args: How `forward` takes a batch.
         head: Which output, of several.
         layers: A shell pattern of names.
@@ -131,15 +131,15 @@ class Tracker:
         Args:
             epoch: How many epochs are done; 0 before training.
             step: How many steps are done.
-            **values: Numbers to keep beside the audit, such as `loss`; they are dropped where none is due.
+            **values: Numbers to keep beside the audit, such as `loss`; they are dropped where no audit is due.
 
         Returns:
             The numbers by one name each, such as "nfa/layers.0/cosine" and "nfa/score" (NaN where undefined), or None
             where nothing was due.
 
         Raises:
-            InputError: what is counted is missing or goes backwards, a value that is no number or has the name of a
-                column, weights or gradients that are not finite, several processes train together.
+            InputError: the epoch (or step) that is counted is missing or goes backwards, a value is no number or has
+                the name of a column, weights or gradients are not finite, several processes train together.
         """
         own = {name: _number(name, value) for name, value in values.items()}
         if not self._clock.tick(self.schedule, epoch, step):
@@ -169,18 +169,18 @@ class Tracker:
         return self.history.to_frame()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write everything that was found, and the network before training, into one file in a folder.
+        """Write the history, and the network before training, into one file in a folder.
 
         Raises:
-            InputError: the file cannot be written; an older one is then as it was.
+            InputError: the file cannot be written; an older one stays as it was.
         """
         self.history.save(folder, self._init_state())
 
     def load(self, folder: str | os.PathLike[str]) -> None:
-        """Go on with what `save` wrote, also beside the init of that run.
+        """Continue what `save` wrote, with the init of that run.
 
         Raises:
-            InputError: there is no such file, it is damaged or of another schema, its audits were made otherwise than
+            InputError: there is no such file, it is damaged or of another schema, its audits have other settings than
                 this tracker's, or its init is of another network.
         """
         history, state = load_with_tensors(folder)
@@ -197,7 +197,7 @@ class Tracker:
             self._clock.tick(self.schedule, moment.epoch, moment.step)
 
     def _init_state(self) -> dict[str, torch.Tensor]:
-        # Cloned, as weights that are one tensor have several names, and a file keeps each by itself.
+        # Cloned, since one tensor may be a weight under several names, and the file keeps each by itself.
         state = self._init.net.state_dict()
         return {name: each.detach().clone() for name, each in state.items() if isinstance(each, torch.Tensor)}
 
@@ -206,7 +206,7 @@ def _copied(net: nn.Module, argument: str) -> nn.Module:
     try:
         return copy.deepcopy(net)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        # What modules hold that cannot be copied: locks, open files, tensors in the middle of a graph.
+        # Modules may hold what cannot be copied: locks, open files, tensors in the middle of a graph.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             argument, f"cannot be copied ({reason}); hand over init=, the network before training"

@@ -12,14 +12,14 @@ with importing("transformers"):
 
 
 class TrackerCallback(TrainerCallback):
-    """Audits the model at the end of epochs, or of steps, and logs what it finds by `trainer.log`.
+    """Audits the model at the end of epochs, or of steps, and logs the numbers with `trainer.log`.
 
-    The trainer hands no trainer to callbacks, so say which it is before training: `callback.set_trainer(trainer)`. The
-    network before training is the model when training starts. `callback.tracker` is the tracker.
+    Callbacks do not know their trainer, so name it before training: `callback.set_trainer(trainer)`. The network before
+    training is the model when training starts. `callback.tracker` is the tracker.
 
     Args:
         data: What is measured: inputs by the names that the model's `forward` takes, and targets. See `nfa.Tracker`.
-        folder: Where the tracker is saved after each audit. Training from a checkpoint goes on with what lies there.
+        folder: Where the tracker is saved after each audit. Training from a checkpoint continues it.
         **options: Further parameters of `nfa.Tracker`, such as `every_n_steps`, `columns`, `head="logits"`.
 
     Raises:
@@ -35,7 +35,7 @@ class TrackerCallback(TrainerCallback):
         self._trainer: Trainer | None = None
 
     def set_trainer(self, trainer: Trainer) -> None:
-        """Say which trainer logs what is found."""
+        """Set the trainer that logs the numbers."""
         self._trainer = trainer
 
     @property
@@ -44,7 +44,7 @@ class TrackerCallback(TrainerCallback):
         return self._watch.tracker
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Make the tracker; its init is the model before the first step, or that of the run that goes on."""
+        """Make the tracker; its init is the model before the first step, or the init of the run that is resumed."""
         if self._trainer is None:
             raise InputError("trainer", "unknown: call set_trainer(trainer) on the callback before training")
         self._watch.start(self._trainer.model, self.data, resumed=state.global_step > 0)
@@ -58,7 +58,7 @@ class TrackerCallback(TrainerCallback):
         self._record("epoch", state)
 
     def _record(self, counted: str, state: TrainerState) -> None:
-        # The state counts parts of epochs: after the last step of one it is whole, but for rounding.
+        # The state counts fractions of epochs; after an epoch's last step it is whole, but for rounding.
         epoch = round(state.epoch or 0.0) if counted == "epoch" else int(state.epoch or 0.0)
         values = state.log_history[-1] if state.log_history else {}
         found = self._watch.record(counted, epoch=epoch, step=state.global_step, values=values)

@@ -18,7 +18,7 @@ ADVICE = "export it with dynamic_shapes=({0: torch.export.Dim('batch')},)"
 
 
 def check_program(net: GraphNet[Step], program: Program, where: Place) -> None:
-    """See that a program answers any number of rows, each by itself.
+    """Check that a program answers any number of rows, each by itself.
 
     The first run is without numbers (torch's meta device), so that no program takes memory before its
     sizes are known.

@@ -1,8 +1,8 @@
 """Exported programs (`.pt2`): read by hand, so that nothing in the file is ever executed.
 
 `torch.export.load` unpickles, evaluates expressions, looks operators up by any name and compiles guards.
-None of it is called here: the graph is read from the file's JSON, weights are read as bytes, and a few
-hundred known functions of tensors are all that is ever run.
+None of this happens here. The graph is read from the file's JSON, weights are read as bytes, and only a few hundred
+known functions of tensors are ever run.
 """
 
 import io
@@ -31,18 +31,18 @@ OLD = "serialized_exported_program.json"
 """Where files from before torch 2.8 keep the JSON."""
 
 COMPILED = (".so", ".o", ".cpp", ".cubin", ".dll", ".dylib")
-"""Members that could only be run."""
+"""Members that hold code."""
 
 
 def read_pt2(file: Path, argument: str) -> Model:
     """Read a program that `torch.export.save` wrote.
 
-    It answers any number of rows, also where it was exported for a fixed batch, and is run as in
-    evaluation. Its layers have the names that they had in the module.
+    The network takes any number of rows, also where it was exported for a fixed batch, and runs in evaluation mode.
+    Its layers have the names that they had in the module.
 
     Args:
         file: An existing file.
-        argument: How messages begin.
+        argument: What messages begin with.
 
     Raises:
         InputError: the file is damaged; it holds anything that would have to be executed; it uses an
@@ -63,7 +63,7 @@ def read_pt2(file: Path, argument: str) -> Model:
         except InputError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-            # Whatever the JSON lacks or has too much of: each place that reads it would need the same words.
+            # The JSON lacks something or has too much; every place that reads it would need the same message.
             raise where.error("does not follow the format of torch.export.save") from error
     for name, parameter in net.named_parameters():
         check_finite(where.within(shown(name)), parameter)
@@ -72,7 +72,7 @@ def read_pt2(file: Path, argument: str) -> Model:
 
 
 def _read(archive: zipfile.ZipFile, where: Place) -> tuple[dict[str, Any], dict[str, Tensor], frozenset[str]]:
-    """Return the JSON, all tensors by name, and the members that are nothing but their bytes."""
+    """Return the JSON, all tensors by name, and the members that hold nothing but bytes of tensors."""
     names, root = archive.namelist(), root_of(archive)
     if OLD in names:
         tensors: dict[str, Tensor] = {}
@@ -95,7 +95,7 @@ def _read(archive: zipfile.ZipFile, where: Place) -> tuple[dict[str, Any], dict[
 
 
 def _refuse_code(archive: zipfile.ZipFile, raw: frozenset[str], where: Place) -> None:
-    """Refuse a file with a pickle that needs code, used or not: whoever opens it elsewhere would run it."""
+    """Refuse a file with a pickle that needs code, even if it is not used: another program would run it."""
     for member in archive.infolist():
         if member.filename in raw:
             continue

@@ -1,4 +1,4 @@
-"""The operators that a program from a file may use: known functions of tensors, and nothing else."""
+"""The operators that a program from a file may use: known functions of tensors alone."""
 
 import operator
 from collections.abc import Callable
@@ -51,10 +51,10 @@ ASSERTIONS = frozenset(
         "sym_constrain_range_for_size",
     }
 )
-"""What programs say of their own sizes; it computes nothing."""
+"""Statements of programs on their own sizes; they compute nothing."""
 
 TRAINED_NORMS = frozenset({"_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"})
-"""Batch norm that may update its statistics; run as evaluation does."""
+"""Batch norm that may update its statistics; here it runs as in evaluation."""
 
 NUMBERS: dict[str, Callable[..., Any]] = {
     "_operator.add": operator.add,
@@ -117,12 +117,12 @@ def base_name(target: str) -> str:
 
 
 def is_in_place(target: str) -> bool:
-    """Tell whether an operator changes its first argument."""
+    """Return whether an operator changes its first argument."""
     return target.startswith(_PREFIX) and target.split(".")[-2].endswith("_")
 
 
 def resolve(target: str) -> Callable[..., Any] | None:
-    """Return the function that a program's target names; None where it is none of the known ones.
+    """Return the function that a program's target names; None where it is not known.
 
     >>> resolve("torch.ops.aten.relu.default")
     <OpOverload(op='aten.relu', overload='default')>
@@ -138,6 +138,6 @@ def resolve(target: str) -> Callable[..., Any] | None:
     if packet is None or parts[1] not in packet.overloads():
         return None
     function: torch._ops.OpOverload = getattr(packet, parts[1])
-    # Overloads that write into an argument are known only in the form that says so in its name.
+    # Of overloads that write into an argument, only those are known whose name says so.
     silent = function._schema.is_mutable and not is_in_place(target) and base_name(target) not in TRAINED_NORMS
     return None if silent else function

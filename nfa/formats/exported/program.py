@@ -1,4 +1,4 @@
-"""What an exported program computes from rows: its graph, made to answer any number of them, as in evaluation."""
+"""The graph of an exported program, for any number of rows and in evaluation mode."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -35,9 +35,9 @@ class Program:
         tensors: The names of parameters and buffers in the network, by the name of the value in the graph.
         parameters: The names of those that are weights.
         sample: The shape of one row with the sizes that it was exported with.
-        batch: The number of rows that the program was exported for, where it was for one number alone.
-        ending: "softmax" or "sigmoid" where the file's network ends so, left out here.
-        notes: Sentences that whoever reads the results should know.
+        batch: The number of rows that the program was exported for; None where it takes any number.
+        ending: "softmax" or "sigmoid" where the file's network ends so; it is left out here.
+        notes: Sentences for whoever reads the results.
     """
 
     graph: Graph[Step]
@@ -49,10 +49,10 @@ class Program:
     notes: tuple[str, ...]
 
     def network(self, tensors: dict[str, Tensor]) -> GraphNet[Step]:
-        """Return the program as a network, always as in evaluation.
+        """Return the program as a network, always in evaluation mode.
 
         Args:
-            tensors: Its weights, buffers and constants by name, and perhaps more. Weights that are the same memory
+            tensors: Its weights, buffers and constants by name, and perhaps more. Weights that share their memory
                 become one parameter.
 
         Raises:
@@ -84,7 +84,7 @@ def parse_program(module: dict[str, Any], where: Place) -> Program:
         raise where.error(f"takes {dtype} as {shown(rows)}, expected floating-point rows")
     whole = sizes(values[rows])
     sample = tuple(size["as_int"] if "as_int" in size else _hint(size) for size in values[rows]["sizes"])
-    # A program exported for a single vector has no axis for rows; most operators take one in front all the same.
+    # A program exported for a single vector has no axis of rows; most operators work with one in front, too.
     vector = len(whole) == 1 and whole[0] is not None
     batch = None if vector or not whole else whole[0]
     output = _output(signature["output_specs"], values, where)
@@ -104,7 +104,7 @@ def parse_program(module: dict[str, Any], where: Place) -> Program:
 
 
 def _inputs(specs: list[dict[str, Any]], where: Place) -> tuple[dict[str, str], frozenset[str], str]:
-    """Return the names of all tensors by their values, those of the weights, and the value that the rows are."""
+    """Return the names of all tensors by value, the names of the weights, and the value that is the rows."""
     tensors, parameters, users = {}, [], []
     for spec in specs:
         ((kind, value),) = spec.items()
@@ -138,7 +138,7 @@ def _output(specs: list[dict[str, Any]], values: dict[str, Any], where: Place) -
 
 
 def _evaluated(nodes: list[dict[str, Any]], tensors: dict[str, str], where: Place) -> tuple[list[Step], bool]:
-    """Return the steps as evaluation runs them, and whether anything had to be changed for that."""
+    """Return the steps in evaluation mode, and whether any had to be changed for that."""
     steps, trained = [], False
     for node in nodes:
         if base_name(node["target"]) in ASSERTIONS:
@@ -169,7 +169,7 @@ def _evaluated(nodes: list[dict[str, Any]], tensors: dict[str, str], where: Plac
 
 
 def _frozen_norm(step: Step, where: Place) -> Step:
-    """Return batch norm with the statistics it has, whatever it does to them in training."""
+    """Return batch norm with the statistics that it has, which training would change."""
     target = "torch.ops.aten._native_batch_norm_legit_no_training.default"
     function = resolve(target)
     assert function is not None
@@ -180,7 +180,7 @@ def _frozen_norm(step: Step, where: Place) -> Step:
 
 
 def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tuple[int | None, ...]]) -> list[Step]:
-    """Put the number of rows that come in for the one that a program was exported with."""
+    """Replace the number of rows that a program was exported with by the number that comes in."""
     depends = {rows}
     found = []
     for step in steps:
@@ -191,7 +191,7 @@ def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tup
             depends.update(output for output in step.outputs if output)
             if base in RESHAPES:
                 front, *others = recorded[step.outputs[0] or ""] or (None,)
-                # The axis in front holds the rows, perhaps together with others: it takes whatever is left.
+                # The first axis holds the rows, perhaps together with others; its size is whatever is left.
                 if front is not None and front % batch == 0 and None not in others:
                     given[name] = [-1, *others]
         if isinstance(asked, list) and asked[:1] == [batch] and (base in EXPANDS or (base in FILLS and batch > 1)):
@@ -201,7 +201,7 @@ def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tup
 
 
 def _ending(steps: list[Step], output: str, recorded: dict[str, tuple[int | None, ...]]) -> tuple[str, str | None]:
-    """Return the value before a final softmax along the classes, or sigmoid, and which it was; take the step out."""
+    """Take out a final softmax along the classes, or sigmoid; return the value before it, and which it was."""
     last = next((step for step in steps if step.outputs == (output,)), None)
     if last is None or any(output in step.inputs for step in steps):
         return output, None
@@ -226,6 +226,6 @@ def _needed(steps: Iterable[Step], output: str) -> tuple[Step, ...]:
 
 
 def _hint(size: dict[str, Any]) -> int:
-    """Return the size that one which may vary had when the program was exported; 2 where that is not recorded."""
+    """Return the size that a varying one had when the program was exported; 2 where that is not recorded."""
     hint = size["as_expr"].get("hint") or {}
     return int(hint.get("as_int", 2))

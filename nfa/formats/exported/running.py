@@ -19,7 +19,7 @@ def run_step(step: Step, values: Mapping[str, Any], batch: RunContext) -> Sequen
     Args:
         step: What to run.
         values: By name.
-        batch: Its budget is charged for what the step made: with one, values should be without numbers (torch's
+        batch: Its budget, if any, is charged for the step's results. Values should then be without numbers (torch's
             meta device), so that nothing takes memory before its size is known.
 
     Raises:
@@ -60,7 +60,7 @@ def _arguments(given: dict[str, Any], step: Step) -> tuple[list[Any], dict[str, 
 
 
 def _charge(budget: GraphBudget, step: Step, args: list[Any], result: Any) -> None:
-    """Count what a step makes, and what it takes that no counter of matrix products sees."""
+    """Charge a step's results, and the work that no counter of matrix products sees."""
     budget.hold_all(result)
     budget.spend(sum(value.numel() for value in args if isinstance(value, Tensor)))
     base = base_name(step.target)

@@ -21,7 +21,7 @@ FOLDERS = ("weights", "constants")
 def read_tensors(
     archive: zipfile.ZipFile, root: str, model: str, where: Place
 ) -> tuple[dict[str, Tensor], frozenset[str]]:
-    """Return the tensors of a program by name, and the members that are nothing but their bytes.
+    """Return the tensors of a program by name, and the members that hold nothing but their bytes.
 
     Tensors that share memory in the file share it here.
 
@@ -29,7 +29,7 @@ def read_tensors(
         archive: The file.
         root: Its own folder.
         model: What the program is called in it.
-        where: How messages begin.
+        where: What messages begin with.
 
     Raises:
         InputError: one is a pickle, an object, missing or cut short.
@@ -74,7 +74,7 @@ def _content(archive: zipfile.ZipFile, member: str, where: Place) -> Tensor:
 
 
 def _tensor(content: Tensor, meta: dict[str, Any], where: Place) -> Tensor:
-    """Return a tensor of these bytes, once they are known to hold it."""
+    """Return a tensor of these bytes, after checking that they hold it."""
     if meta["dtype"] not in DTYPES:
         raise where.error("is of a dtype that no layer computes in")
     dtype = DTYPES[meta["dtype"]]

@@ -1,1 +1,1 @@
-"""Graphs of operators: what runs those that files hold, whatever format they come in."""
+"""Graphs of operators, and the interpreter that runs them, whatever format they come from."""

@@ -1,4 +1,4 @@
-"""What a file may ask for: entries to keep and operations to do, in proportion to its weights."""
+"""The entries and operations that a graph from a file may take, in proportion to its weights."""
 
 import math
 from typing import Any, Self
@@ -6,20 +6,20 @@ from typing import Any, Self
 from torch import Tensor
 
 ENTRIES = 1 << 28
-"""Entries that all values may have for a few rows, beside those that go with the weights: a gigabyte in float32."""
+"""Entries that all values may have for a few rows, besides those in proportion to the weights: 1 GiB in float32."""
 
 WORK = 1 << 36
-"""Operations that a few rows may take, beside those that go with the weights: a few seconds. An operation is an
-entry read or made, or a multiply-add."""
+"""Operations that a few rows may take, besides those in proportion to the weights: a few seconds. An operation is
+an entry read or made, or a multiply-add."""
 
 ENTRIES_EACH = 16
-"""How many more entries for each entry of the weights."""
+"""Further entries for each entry of the weights."""
 
 WORK_EACH = 1 << 17
-"""How many more operations: a weight may be applied at many places of a picture."""
+"""Further operations for each entry of the weights, which may be applied at many places of a picture."""
 
 LONGEST_SIZE = 1 << 62
-"""What no size may exceed: torch keeps sizes in 64 bits."""
+"""The largest size: torch keeps sizes in 64 bits."""
 
 
 class BudgetError(ValueError):
@@ -27,7 +27,7 @@ class BudgetError(ValueError):
 
 
 class GraphBudget:
-    """Refuses what only a hostile or damaged file can ask for.
+    """A budget that only a hostile or damaged file exceeds.
 
     Args:
         entries: That all values may have together.
@@ -51,7 +51,7 @@ class GraphBudget:
 
         Args:
             held: Entries of the weights.
-            rows: How many; three or fewer have the same.
+            rows: How many; three or fewer have the same budget.
         """
         entries = ENTRIES * -(-rows // 3) + ENTRIES_EACH * held
         return cls(entries, WORK + WORK_EACH * held, "a network of its size")

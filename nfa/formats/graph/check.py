@@ -1,4 +1,4 @@
-"""Whether a network answers each row by itself: tried on a few random ones before anyone relies on it."""
+"""Try on a few random rows whether a network answers each row by itself."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ CHECKED_ROWS = 3
 
 
 def check_rows(net: nn.Module, rows: Tensor, where: Place, advice: str = "") -> Tensor:
-    """Return the answers to rows once they are known to be the same as those to each row alone.
+    """Return the answers to rows, after checking that they are the same as the answer to each row alone.
 
     Args:
         net: The network.

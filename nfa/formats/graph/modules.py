@@ -1,4 +1,4 @@
-"""Parameters and buffers under dotted names, as the network that a file comes from had them."""
+"""Parameters and buffers under dotted names, as in the network that was written to the file."""
 
 from collections.abc import Callable, Container, Mapping
 from functools import cache
@@ -13,9 +13,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Part(nn.Module):
-    """A part of a network that holds tensors and runs what is done with them.
+    """A module that holds tensors, and runs the work that is done with them.
 
-    Whoever watches modules run sees which part each operation belongs to, as in the original network.
+    Hooks on modules then see which part each operation belongs to, as in the original network.
     """
 
     def forward(self, work: Callable[[], Any]) -> Any:
@@ -40,7 +40,7 @@ def put_all(
 
     Args:
         root: The network.
-        tensors: By name. Weights that are the same memory become one parameter.
+        tensors: By name. Weights that share their memory become one parameter.
         weights: The names of those that are weights.
         kinds: As `put` takes them.
 
@@ -57,17 +57,17 @@ def put_all(
 
 
 def put(root: nn.Module, name: str, tensor: Tensor, kinds: Mapping[str, str] = _NOTHING) -> None:
-    """Register a tensor under a dotted name, making the modules in between: a `Parameter` as one, else a buffer.
+    """Register a parameter or a buffer under a dotted name, and make the modules in between.
 
     Args:
         root: The network.
         name: The tensor's.
         tensor: What to register.
-        kinds: By a module's name, what its class was called, so that an audit can name what it passes over.
+        kinds: The names of modules' classes, by the module's name, so that an audit can name what it skips.
 
     Raises:
-        KeyError: the name is empty in a part, taken, or that of something every module has; or it is of too many
-            modules within one another.
+        KeyError: a part of the name is empty, the name is taken or is an attribute of every module, or it has too many
+            parts.
 
     >>> import torch
     >>> net = nn.Module()
@@ -99,5 +99,5 @@ def put(root: nn.Module, name: str, tensor: Tensor, kinds: Mapping[str, str] = _
 
 @cache
 def _kind(name: str) -> type[Part]:
-    """Return a class of parts that is called as the file says; `Part` itself where that is no name."""
+    """Return a class of parts with the name that the file says; `Part` itself where that is no name."""
     return type(name, (Part,), {}) if name.isidentifier() and len(name) < 100 else Part

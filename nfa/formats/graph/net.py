@@ -18,17 +18,17 @@ class GraphNet(nn.Module, Generic[N]):
 
     Args:
         graph: What is computed.
-        run: How one of its nodes is.
+        run: How one of its nodes is run.
     """
 
     _like: Tensor
 
     def __init__(self, graph: Graph[N], run: Run[N]) -> None:
-        # Underscores, so that layers may have every other name.
+        # Underscores leave every other name to layers.
         super().__init__()
         self._graph = graph
         self._run = run
-        # Of no entries: it follows the network to other precisions.
+        # Without entries; it follows the network to other precisions and devices.
         self.register_buffer("_like", torch.empty(0, dtype=graph.dtype), persistent=False)
         self._registered: dict[str, str] = {}
         self._numbers: dict[str, Tensor] = {}
@@ -45,11 +45,11 @@ class GraphNet(nn.Module, Generic[N]):
         self._registered[value] = name
 
     def fix(self, value: str, numbers: Tensor) -> None:
-        """Keep whole numbers or truth values, which shapes are made of; they stay on the processor."""
+        """Keep whole numbers or truth values of which shapes are made; they stay on the CPU."""
         self._numbers[value] = numbers
 
     def run_within(self, place: int, part: str) -> None:
-        """Say in which module a node is run; where there is none of that name, it is run in the network itself."""
+        """Say in which module a node runs; without a module of that name it runs in the network itself."""
         self._within[place] = part
 
     def own_values(self) -> dict[str, Tensor]:
@@ -62,7 +62,7 @@ class GraphNet(nn.Module, Generic[N]):
 
         Args:
             x: In the graph's shape, or another one that `fit_rows` knows to be the same.
-            budget: What it may take.
+            budget: What it may take, if it is not trusted yet.
 
         Raises:
             InputError: rows are of another shape than the graph takes, or a node cannot be run.
@@ -72,7 +72,7 @@ class GraphNet(nn.Module, Generic[N]):
         return answer
 
     def compute(self, rows: Tensor, own: Mapping[str, Tensor], budget: GraphBudget | None = None) -> Any:
-        """Return the output for rows in the graph's shape, with the values given for the network's own.
+        """Return the output for rows in the graph's shape, with given values in place of the network's own.
 
         Raises:
             NodeError: a node cannot be run.

@@ -1,4 +1,4 @@
-"""What the interpreter knows of a node and of a graph."""
+"""A node and a graph, as the interpreter knows them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nfa.common.shown import shown
 from nfa.formats.graph.budget import GraphBudget
 
 REASON = 300
-"""Characters of what others say of an error that a message repeats."""
+"""A message repeats at most this many characters of another library's error."""
 
 
 class Node(Protocol):
@@ -28,7 +28,7 @@ class Node(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is known only when rows come in.
+    """What is known only once there are rows.
 
     Args:
         rows: How many.
@@ -73,7 +73,7 @@ class NodeError(InputError):
 
     Args:
         where: The file.
-        reason: Which node, and what is the matter.
+        reason: The node, and what is wrong with it.
     """
 
     def __init__(self, where: Place, reason: str) -> None:

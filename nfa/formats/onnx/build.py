@@ -1,4 +1,4 @@
-"""From a folded ONNX graph to a module: its weights registered under the names that layers will have."""
+"""Build a module from a folded ONNX graph; weights are registered under the names that layers will have."""
 
 import itertools
 from dataclasses import replace
@@ -17,13 +17,13 @@ from nfa.formats.onnx.running import run_node
 from nfa.formats.onnx.tied import owners, users, with_one_of_each
 
 HOLDERS = ("Conv", "Gather", "Einsum")
-"""Operators after which a part is called, so that an audit says what it passes over."""
+"""Operators whose names a module gets, so that an audit can name what it skips."""
 
 
 def build(document: Document, folded: Folded, output: str) -> GraphNet[Node]:
     """Return the module that computes an output.
 
-    Weights, and rows of numbers such as biases, are parameters; other constants of floating point are buffers.
+    Weights, and vectors such as biases, become parameters; other constants of floating point become buffers.
 
     Args:
         document: What the file says.
@@ -70,7 +70,7 @@ def _for_any_batch(node: Node, folded: Folded, batch: int) -> Node:
 
 
 def _title(origin: str, nodes: list[Node], number: int) -> str:
-    """Return what a constant is called, after the first node that applies it where that is a weight."""
+    """Return a constant's name; a weight's may come from the first node that applies it."""
     if nodes:
         return weight_name(origin, nodes[0].module, nodes[0].name, f"{nodes[0].operator}_{number}")
     return origin if is_name(origin) else f"constant_{number}"
@@ -88,9 +88,9 @@ class _Registry:
         self._next: dict[str, itertools.count[int]] = {}
 
     def put(self, title: str, value: Tensor, operator: str = "") -> str:
-        """Register a tensor under a dotted name, or one like it where that is taken; return the name."""
+        """Register a tensor under a dotted name, or a similar one where that is taken; return the name."""
         owner, dot, leaf = title.rpartition(".")
-        # A name that was asked for before is taken, and so are the numbers that it was given then.
+        # A name that was asked for before is taken, and so are the numbers that were appended to it.
         numbers = self._next.setdefault(title, itertools.count())
         for number in numbers:
             name = f"{owner}_{number}.{leaf}" if dot else f"{leaf}_{number}"

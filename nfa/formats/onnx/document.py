@@ -1,4 +1,4 @@
-"""What an ONNX file says: its input, its nodes and its constants, once they are known to make sense."""
+"""The content of an ONNX file: its input, its nodes and its constants, each checked when it is asked for."""
 
 import itertools
 import math
@@ -24,7 +24,7 @@ from nfa.formats.onnx.tensors import DTYPES, read_tensor
 
 @dataclass(frozen=True)
 class GraphInput:
-    """What the graph takes: a value's name and dtype, the batch it is fixed to, and the shape of one row."""
+    """The graph's input: a value's name and dtype, the batch that it is fixed to, and the shape of one row."""
 
     name: str
     dtype: torch.dtype
@@ -33,7 +33,7 @@ class GraphInput:
 
 
 class Document:
-    """A file's graph, not yet checked as a whole: each part is, when it is asked for.
+    """A file's graph; each part is checked when it is asked for.
 
     Args:
         model: As protobuf parsed it.
@@ -46,7 +46,7 @@ class Document:
 
     def __init__(self, model: ModelProto, folder: Path, where: Place) -> None:
         self.where = where
-        # Where they are not text, protobuf hands the bytes over instead.
+        # protobuf returns bytes where a name is no text.
         if not all(isinstance(text, str) for text in _texts(model)):
             raise self.error("damaged: a name in it is not text")
         self.outputs = list(model.graph.output)
@@ -78,8 +78,8 @@ class Document:
         """Return the nodes that an output needs, in the file's order.
 
         Raises:
-            InputError: some are of operators that are not supported (all are named), have attributes or inputs
-                their operators do not have, or read what nothing before them computes.
+            InputError: operators are not supported (all are named), a node has attributes or inputs that its operator
+                does not have, or it reads a value that nothing before it computes.
         """
         needed = self._needed(output)
         strange = dict.fromkeys(operator_of(proto) for proto in needed if self._schema(proto) is None)
@@ -179,7 +179,7 @@ class Document:
         return [proto for proto in self._protos if id(proto) in seen]
 
     def _schema(self, proto: NodeProto) -> onnx.defs.OpSchema | None:
-        """Return what ONNX says of an operator, in the version that the file uses; None where it is not supported."""
+        """Return ONNX's definition of an operator, in the file's version; None where it is not supported."""
         if operator_of(proto) not in OPERATORS:
             return None
         try:
@@ -214,7 +214,7 @@ class Document:
 
 
 def _texts(model: ModelProto) -> Iterator[Any]:
-    """Yield every text of a file that is looked at."""
+    """Yield every text of the file that the reader uses."""
     graph = model.graph
     yield from (each.domain for each in model.opset_import)
     yield from (each.name for each in itertools.chain(graph.input, graph.output, graph.initializer))

@@ -1,4 +1,4 @@
-"""ONNX files: a graph of operators, translated to torch functions; nothing of the file is executed."""
+"""ONNX files: a graph of operators, run with torch functions; nothing in the file is executed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +22,17 @@ from nfa.formats.rows import same_answers
 from nfa.network.model import Model
 
 GUESSES = (8, 32)
-"""Sizes tried for axes that the file leaves open, beside those of the weights."""
+"""Sizes that are tried for axes that the file leaves open, besides those of the weights."""
 
 
 def read_onnx(file: Path, argument: str) -> Model:
     """Read the network of an ONNX file.
 
-    Weights keep the names of the file's initializers; one without a name is called after the module its node
-    came from. A final softmax or sigmoid is taken off.
+    Weights keep the names of the file's initializers. One without a name is named after the module that its node came
+    from. A final softmax or sigmoid is taken off.
 
     Args:
-        file: Exists. Its constants may lie in files beside it, in its folder or below.
+        file: An existing file. Its constants may lie in other files, in its folder or below.
         argument: What messages call it.
 
     Returns:
@@ -66,7 +66,7 @@ def read_onnx(file: Path, argument: str) -> Model:
 
 
 def _network(document: Document, output: str) -> tuple[GraphNet[Node], Tensor]:
-    """Return the network, and its answers to a few random rows, once it is known to take batches of any size."""
+    """Return the network and its answers to a few random rows, after checking that it takes batches of any size."""
     folded = fold(document, document.nodes(output))
     fixed = document.entry.batch or 1
     net = build(document, folded, output)
@@ -82,7 +82,7 @@ def _network(document: Document, output: str) -> tuple[GraphNet[Node], Tensor]:
 
 
 def _any_batch(net: GraphNet[Node], rows: Tensor, document: Document) -> Tensor:
-    """Return the answers to a few rows, once they are known to be the same alone."""
+    """Return the answers to a few rows, after checking that they are the same for each row alone."""
     try:
         return check_rows(net, rows, document.where)
     except NodeError as error:
@@ -117,7 +117,7 @@ def _first_answers(net: GraphNet[Node], document: Document, folded: Folded) -> t
 
 
 def _shapes(document: Document, folded: Folded) -> Iterator[tuple[int, ...]]:
-    """Yield the shape of a row; where the file leaves sizes open, those that its weights suggest."""
+    """Yield possible shapes of a row; where the file leaves sizes open, its weights suggest them."""
     shape = document.entry.shape
     known = [size for size in shape if size is not None]
     if len(known) == len(shape):

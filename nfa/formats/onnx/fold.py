@@ -1,4 +1,4 @@
-"""What can be computed of an ONNX graph before any row comes: its constants, and what is made of them alone."""
+"""Constant folding: the part of an ONNX graph that depends on constants alone is computed before any row comes."""
 
 from dataclasses import dataclass, replace
 
@@ -15,10 +15,10 @@ from nfa.formats.onnx.operators.operator import broadcast_size
 from nfa.formats.onnx.running import ELEMENTS, run_node
 
 FOLDING_WORK = 1 << 31
-"""Operations that folding may take beside those that go with the file's size: about a second."""
+"""Operations that folding may take, besides those in proportion to the file's size: about a second."""
 
 FOR_EACH = 64
-"""How many more it may take for each entry of the file's constants."""
+"""Further operations for each entry of the file's constants."""
 
 COPIES = 4
 """Entries that folding may make, and keep, for each entry of the file's constants."""
@@ -29,9 +29,9 @@ class Folded:
     """A graph whose constant parts are computed.
 
     Args:
-        nodes: Those left to run, in order.
+        nodes: The nodes left to run, in order.
         constants: By value's name.
-        origins: By value's name, what the file calls the one weight it was made of.
+        origins: By value's name, the file's name for the one weight that it was made of.
     """
 
     nodes: list[Node]
@@ -40,7 +40,7 @@ class Folded:
 
 
 def fold(document: Document, nodes: list[Node]) -> Folded:
-    """Compute what depends on constants alone; a transpose of a weight is left to run, as another view of it.
+    """Compute what depends on constants alone; a transpose of a weight is left to run, as a view of the weight.
 
     Raises:
         InputError: a node cannot be run, or constants would grow huge or take long to make.
@@ -73,7 +73,7 @@ def fold(document: Document, nodes: list[Node]) -> Folded:
 
 
 def one_row(folded: Folded, batch: int) -> Folded:
-    """Return the graph with constants for a fixed batch, each row the same, cut to one row that is broadcast.
+    """Return the graph with constants of a fixed batch, whose rows are all the same, cut to one row that is broadcast.
 
     Args:
         folded: A graph.
@@ -95,7 +95,7 @@ def _broadcasts(node: Node) -> bool:
 
 
 def _taken_out(name: str, views: dict[str, Node]) -> list[Node]:
-    """Take out the transposes that a value is made by, in order; each is run once."""
+    """Take out the transposes that make a value, in order, so that each runs once."""
     found = []
     while name in views:
         found.append(views.pop(name))
@@ -118,7 +118,7 @@ def _without_alpha(node: Node, folded: Folded, batch: RunContext, document: Docu
 
 
 def _origin(node: Node, result: Tensor, folded: Folded) -> str:
-    """Return what the file calls the one input that a folded value is made of, if there is one."""
+    """Return the file's name for the one input that a folded value is made of; empty where there is none."""
     names = [
         folded.origins[name]
         for name in node.inputs

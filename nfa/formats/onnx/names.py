@@ -1,4 +1,4 @@
-"""What the layers of an ONNX file are called: as its weights are, or else after the module a node came from."""
+"""Names of the layers of an ONNX file: those of its weights, or else of the modules that nodes came from."""
 
 import re
 
@@ -8,11 +8,11 @@ _LEGAL = re.compile(r"\w+(\.\w+){0,20}")
 _MADE_UP = re.compile(r"(val|const|constant|initializer)?_?\d*")
 _TRANSPOSED = re.compile(r"(permute|transpose|numpy_t|t)(_\d+)?")
 LONGEST = 200
-"""Characters of a name; a longer one is none that a person gave."""
+"""The most characters of a name that a person gave."""
 
 
 def is_name(name: str) -> bool:
-    """Return whether a name is one that a parameter may have, and none that an exporter made up.
+    """Return whether a parameter may have this name, and no exporter made it up.
 
     >>> [is_name(name) for name in ("layers.0.weight", "onnx::MatMul_13", "val_3", "17")]
     [True, False, False, False]
@@ -43,20 +43,20 @@ def module_path(proto: NodeProto) -> str:
             return modules[-1] if modules and _legal(modules[-1]) else ""
     path, last = "", ""
     for part in proto.name[: 2 * LONGEST].strip("/").split("/")[:-1]:
-        # Within a Sequential "seq" the exporter repeats: seq/seq.1/seq.1.0 is seq.1.0.
+        # Within a Sequential "seq" the exporter repeats itself: seq/seq.1/seq.1.0 is seq.1.0.
         path = path + part.removeprefix(last) if last and part.startswith(f"{last}.") else f"{path}.{part}".strip(".")
         last = part
     return path if _legal(path) else ""
 
 
 def weight_name(initializer: str, path: str, node: str, fallback: str) -> str:
-    """Return what a weight is called.
+    """Return the name of a weight.
 
     Args:
         initializer: The file's name for it, "" where it has none.
         path: Of the module that applies it.
         node: The name of the node that applies it.
-        fallback: Where nothing else says.
+        fallback: The name where nothing else gives one.
 
     >>> weight_name("onnx::MatMul_13", "layers.0", "/layers.0/MatMul", "MatMul_0")
     'layers.0.weight'

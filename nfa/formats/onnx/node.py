@@ -15,7 +15,7 @@ class Node:
         name: What the file calls it, or its number.
         module: The dotted path of the module it came from, or "" where the file does not say.
         inputs: Names of values; "" for an input that is left out.
-        outputs: Names of values; "" for an output nobody wants.
+        outputs: Names of values; "" for an output that nothing reads.
         attributes: By name, with the defaults of the operator's version.
         version: The version of the operator's domain that the file uses.
         batch: For a Reshape or Expand to a constant shape, the batch that the shape was written for; None where the

@@ -1,4 +1,4 @@
-"""Which output of an ONNX graph is audited, and the ending that is taken off it."""
+"""Choose the output of an ONNX graph that is audited, and take off its ending."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from nfa.formats.onnx.document import Document, operator_of
 ZIPMAP = "ai.onnx.ml.ZipMap"
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 KEEPING = ("Identity", ZIPMAP, "Cast", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-"""Operators behind which the same numbers stand in the same order."""
+"""Operators whose result has the same numbers in the same order."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Output:
     Args:
         value: Its name.
         ending: "softmax" or "sigmoid", of which `value` is the input; None where nothing was taken off.
-        axis: The softmax's axis; the last where nothing else is said.
-        flat: Whether that axis and all behind it are one, as they were before version 13.
+        axis: The softmax's axis, by default the last.
+        flat: Whether that axis and all behind it count as one, as before version 13.
         classes: Names of the classes, if the file gives some.
     """
 
@@ -47,10 +47,10 @@ def choose_output(graph: Document) -> str:
 
 
 def without_ending(graph: Document, output: str) -> Output:
-    """Return what an output is before a final softmax or sigmoid; the output itself where there is none."""
+    """Return the value before a final softmax or sigmoid; the output itself where there is none."""
     classes = None
     node = graph.makers.get(output)
-    for _ in range(len(graph.makers)):  # a damaged graph may go round in circles
+    for _ in range(len(graph.makers)):  # a damaged graph may have circles
         if node is None or not _keeps(graph, node):
             break
         if operator_of(node) == ZIPMAP:

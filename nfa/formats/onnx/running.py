@@ -1,4 +1,4 @@
-"""How a node of an ONNX graph is run: with the torch function of its operator's table."""
+"""Run a node of an ONNX graph, with the torch function that its operator has in the tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from nfa.formats.onnx.node import Node
 from nfa.formats.onnx.operators import OPERATORS
 
 ELEMENTS = 1 << 26
-"""Entries for each row that an operator may make out of less: a small file may ask for a large tensor."""
+"""Entries for each row that an operator may make where it reads fewer: a small file may ask for a large tensor."""
 
 LIST = 1024
 """Entries of a tensor that is read as Python numbers: shapes, axes, pads."""
@@ -24,8 +24,8 @@ def run_node(node: Node, values: Mapping[str, Any], batch: RunContext) -> tuple[
     Args:
         node: What to run.
         values: By name.
-        batch: The more rows, the larger may be what an operator makes; sizes and work are held against its budget
-            before anything is made.
+        batch: The number of rows, in proportion to which results may be large, and the budget against which sizes and
+            work are checked before anything is made.
 
     Raises:
         ValueError: an attribute is not supported, or the result would be huge.
@@ -48,17 +48,17 @@ def run_node(node: Node, values: Mapping[str, Any], batch: RunContext) -> tuple[
     if batch.budget is not None and inputs:
         seen = {x.untyped_storage().data_ptr(): x.numel() for x in inputs if x is not None}
         for each in results:
-            # A view takes no memory until somebody reads it as if it were whole.
+            # A view takes no memory of its own until it is read as a whole.
             if each.numel() > seen.get(each.untyped_storage().data_ptr(), 0):
                 batch.budget.hold(each.numel())
-    # Nothing, along a huge axis, costs no memory, but time as soon as somebody counts along it.
+    # No entries along a huge axis take no memory, but time as soon as something loops over the axis.
     if any(each.numel() == 0 and max(each.shape) > ELEMENTS for each in results):
         raise ValueError(f"a result of shape {[tuple(each.shape) for each in results]}")
     return results
 
 
 def _rebatched(node: Node, x: Tensor, target: Tensor, rows: int, batch: int) -> Tensor:
-    """Return a constant shape that was written for one batch size as it is for another.
+    """Return a constant shape for another batch size than it was written for.
 
     The batch is the outermost axis, so it is the first size that grows with it.
 

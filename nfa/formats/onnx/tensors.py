@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file, and those it keeps in files beside it."""
+"""Tensors of an ONNX file, also those that it keeps in other files."""
 
 import math
 from pathlib import Path
@@ -23,11 +23,11 @@ DTYPES = {
     TensorProto.UINT64: torch.uint64,
     TensorProto.BFLOAT16: torch.bfloat16,
 }
-"""ONNX's number of each type of entries that is read."""
+"""The dtypes that are read, by ONNX's numbers for them."""
 
 
 def read_tensor(tensor: TensorProto, folder: Path) -> Tensor:
-    """Return a tensor of the file; nothing is allocated before its size is known to fit its data.
+    """Return a tensor of the file; its size is compared with its data before anything is allocated.
 
     Args:
         tensor: As the file describes it.
@@ -66,7 +66,7 @@ def _external(tensor: TensorProto, folder: Path, size: int) -> bytes:
     location = said.get("location", "")
     if not location or "\0" in location or Path(location).is_absolute() or "\\" in location or ":" in location:
         raise ValueError(f"its data are said to lie at {location!r}, expected a path relative to the file's folder")
-    # After links and ".." are followed: a file may ask for what its sender may not read.
+    # After links and ".." are followed: a file may name what its sender must not read.
     file = (folder / location).resolve()
     if not file.is_relative_to(folder.resolve()):
         raise ValueError(f"its data are said to lie at {location!r}, which is outside the file's folder")

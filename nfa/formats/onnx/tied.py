@@ -1,4 +1,4 @@
-"""Weights that several modules of a network share: which modules those are, and what an exporter wrote out again."""
+"""Weights that several modules of a network share, and copies of a weight that an exporter wrote."""
 
 import re
 from collections.abc import Container
@@ -13,11 +13,11 @@ from nfa.formats.onnx.names import is_made_up
 from nfa.formats.onnx.node import Node
 
 WEIGHTS = {"MatMul": (0, 1), "Gemm": (0, 1), "Conv": (1,), "Gather": (0,), "Einsum": (0, 1, 2, 3)}
-"""Which inputs of an operator are weights where they are constant."""
+"""Positions of an operator's inputs that are weights where they are constant."""
 
 
 def users(folded: Folded) -> dict[str, list[int]]:
-    """Return, by constant, the places of the nodes that apply it as a weight, as it is or transposed."""
+    """Return by constant the numbers of the nodes that apply it as a weight, as it is or transposed."""
     source: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     for place, node in enumerate(folded.nodes):
@@ -32,8 +32,8 @@ def users(folded: Folded) -> dict[str, list[int]]:
 def with_one_of_each(folded: Folded) -> Folded:
     """Return the graph with one constant for each weight, where an exporter wrote a weight twice.
 
-    The copies are constants without a name of their own: a weight that the same module applies twice, and the
-    transpose of a weight. A transpose becomes a view of the weight.
+    A copy is a constant without a name of its own: of a weight that the same module applies twice, or the transpose of
+    a weight. A transpose becomes a view of the weight.
     """
     equal_to: dict[str, str] = {}
     transpose_of: dict[str, str] = {}
@@ -44,7 +44,7 @@ def with_one_of_each(folded: Folded) -> Folded:
         for name, places in users(folded).items()
         if constants[name].ndim == 2 and constants[name].is_floating_point()
     ]
-    # Names that people gave come first: of two constants that are one weight, the other one goes.
+    # Names that people gave come first: of two constants that are one weight, the later one is dropped.
     for name, module in sorted(weights, key=lambda weight: is_made_up(origins[weight[0]])):
         value = constants[name]
         if is_made_up(origins[name]):
@@ -57,7 +57,7 @@ def with_one_of_each(folded: Folded) -> Folded:
                 transpose_of[name] = other
                 continue
         known.setdefault((module, *_start(value)), name)
-        # Where no module says otherwise, or the very one whose weight it is.
+        # If no module is known, or it is the module whose weight it is.
         for each in ("", module, origins[name].rpartition(".")[0]):
             known.setdefault(("T", each, *_start(value)), name)
     views = [Node("Transpose", name, "", (transpose_of[name],), (name,), {"perm": [1, 0]}, 13) for name in transpose_of]
@@ -68,14 +68,14 @@ def with_one_of_each(folded: Folded) -> Folded:
 def owners(own: str, nodes: list[Node], modules: Container[str]) -> list[str]:
     """Return, for each node that applies a weight, the module whose weight it is there.
 
-    A weight that the nodes of several modules apply is a weight of each: they are tied, or were equal when
-    the file was written, and share what it keeps once. But a module around the owner, or within it, only
-    takes the owner's, and a module that is run again is the same one.
+    A weight that the nodes of several modules apply is a weight of each: they are tied, or were equal when the file was
+    written. But a module around the owner or within it uses the owner's weight, and a module that runs again is the
+    same module.
 
     Args:
-        own: The module after which the file names the weight.
-        nodes: Those that apply it.
-        modules: Those that the file names tensors after.
+        own: The module in the weight's name.
+        nodes: The nodes that apply it.
+        modules: The modules in the names of the file's tensors.
 
     >>> used = [Node("Gemm", "", path, (), (), {}, 13) for path in ("one", "two", "")]
     >>> owners("one", used, ("one", "two"))
@@ -95,7 +95,7 @@ def owners(own: str, nodes: list[Node], modules: Container[str]) -> list[str]:
 
 
 def _start(value: Tensor) -> tuple[Any, ...]:
-    """Return what two equal weights have in common, and few others."""
+    """Return a key that two equal weights share, and few others."""
     return (value.dtype, *value.shape, *value[:1].flatten()[:16].tolist())
 
 
@@ -104,6 +104,6 @@ def _bare(path: str) -> str:
 
 
 def _repeats(path: str, first: str) -> bool:
-    """Return whether a path is another one whose parts may have numbers at their ends."""
+    """Return whether a path is another path, but for numbers at the ends of its parts."""
     pairs = zip(path.split("."), first.split("."), strict=True)
     return all(part == one or re.fullmatch(re.escape(one) + "_[0-9]+", part) for part, one in pairs)

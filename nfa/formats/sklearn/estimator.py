@@ -26,13 +26,13 @@ ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "r
 """scikit-learn's hidden activations and their names in `MLP`."""
 
 ENDINGS = {"softmax": "softmax", "logistic": "sigmoid", "exp": None, "identity": None}
-"""scikit-learn's output activations, all of which are taken off, and their names in `Model.ending`."""
+"""scikit-learn's output activations and their names in `Model.ending`; all are taken off."""
 
 SEARCHES = (GridSearchCV, RandomizedSearchCV)
 
 
 def from_estimator(source: Any, argument: str) -> Model:
-    """Turn a fitted estimator into a network and what happens to rows before they reach it.
+    """Turn a fitted estimator into a network, and the steps before it into a transform of rows.
 
     A multilayer perceptron's weights are copied into an `MLP` of their dtype; a skorch net's module is used
     itself, in whichever mode it is. The earlier steps of a pipeline become `Model.transform`. An output
@@ -78,7 +78,7 @@ def _is_skorch(estimator: Any) -> bool:
 
 
 def _unwrapped(source: Any, argument: str) -> tuple[list[Any], Any, list[str]]:
-    """Return what is applied to rows before the innermost estimator, that estimator, and what to know of the rest."""
+    """Return the steps before the innermost estimator, that estimator, and notes on what is around it."""
     steps: list[Any] = []
     notes = []
     while True:
@@ -122,7 +122,7 @@ def _from_perceptron(estimator: Any, argument: str) -> Model:
             "The network ends in exp; its outputs are the logarithms of what it predicts, not compared with targets."
         )
     settings = {"optimizer": str(estimator.solver)}
-    # One logit has a loss of its own, and so has a Poisson regression: neither is among `nfa.train`'s.
+    # The losses of one logit and of a Poisson regression are not among `nfa.train`'s.
     if ending == "softmax":
         settings["loss"] = "cross_entropy"
     elif estimator.loss == "squared_error":
@@ -174,7 +174,7 @@ def _feature_names(estimator: Any) -> tuple[str, ...] | None:
 
 
 def _transformed(steps: list[Any], names: tuple[str, ...] | None, rows: Any) -> NDArray[Any]:
-    """Apply the steps to a table or an array; a table gives and an array gets the columns the steps know by name."""
+    """Apply the steps to a table or an array; columns that the steps know by name are taken from a table by name."""
     if names is None:
         rows = rows.to_numpy() if isinstance(rows, pd.DataFrame) else rows
     elif isinstance(rows, pd.DataFrame):
@@ -190,7 +190,7 @@ def _transformed(steps: list[Any], names: tuple[str, ...] | None, rows: Any) -> 
     for step in steps:
         try:
             rows = step.transform(rows)
-        # Steps are anybody's code, and what it raises at rows it does not expect may be anything.
+        # Steps may be anybody's code, which may raise anything.
         except Exception as error:
             reason = " ".join(str(error).split())
             raise InputError("data", f"the pipeline's {type(step).__name__} refuses these rows: {reason}") from error

@@ -30,14 +30,14 @@ TRUSTED = {
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer": "ObjectNode",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer": "ObjectNode",
 }
-"""What networks and the usual pipelines hold beyond the types that skops trusts by itself, and the one way in which
-skops writes and builds it: plain values and functions of numbers, which do nothing when they are built."""
+"""Types in networks and the usual pipelines beyond those that skops trusts, each with the one way in which skops
+writes and builds it. They are plain values and functions of numbers, which do nothing when they are built."""
 
 INFLATION, ALWAYS = 100, 64 << 20
-"""How many times its own size a file may need in memory; so many bytes it may always need."""
+"""How many times its own size a file may need in memory, and the bytes that it may always need."""
 
 NAMED, LONGEST_TYPE = 5, 150
-"""Types that a refusal names, and characters of each."""
+"""A message names at most this many types, with this many characters of each."""
 
 CHUNK = 1 << 20
 """Bytes inflated at a time."""
@@ -46,9 +46,9 @@ CHUNK = 1 << 20
 def read_skops(file: Path, argument: str) -> Model:
     """Read a fitted estimator from a skops file, as `from_estimator` reads it in memory.
 
-    Nothing is built before every type that the file names is known to be scikit-learn's own or a plain value;
-    functions, methods and classes of anybody else's are refused. The file's numbers are not judged: a
-    pipeline's steps compute with them as scikit-learn does.
+    Before anything is built, every type that the file names must be scikit-learn's own or a plain value; functions,
+    methods and classes of anybody else are refused. The file's numbers are not checked: a pipeline's steps compute
+    with them as scikit-learn does.
 
     Args:
         file: The archive.
@@ -75,7 +75,7 @@ def read_skops(file: Path, argument: str) -> Model:
             model = from_estimator(skops.io.loads(content, trusted=list(TRUSTED)), argument)
         except InputError:
             raise
-        # What is wrong with a file shows in zipfile, json, numpy, skops or scikit-learn, as any of their errors.
+        # A damaged file makes zipfile, json, numpy, skops or scikit-learn raise any of their errors.
         except Exception as error:
             raise InputError(argument, f"cannot read {file} as skops: it is damaged or of another kind") from error
     written = [
@@ -87,9 +87,9 @@ def read_skops(file: Path, argument: str) -> Model:
 
 
 def _checked_copy(file: Path, argument: str) -> bytes:
-    """Return the archive with its members uncompressed, once their checksums hold and all of it fits into memory.
+    """Return the archive with its members uncompressed, after checking their checksums and that all fits into memory.
 
-    What skops reads is this copy, so that no size that a file claims for itself is believed twice.
+    skops reads this copy, so that sizes are checked once and cannot change.
     """
     whole = content_of(file, Place(argument, str(file)))
     limit = max(ALWAYS, INFLATION * len(whole))
@@ -99,7 +99,7 @@ def _checked_copy(file: Path, argument: str) -> bytes:
     schema, total = b"", 0
     with ZipFile(io.BytesIO(whole)) as source, ZipFile(copy, "w") as target:
         for member in source.infolist():
-            # Other methods inflate a piece without a bound.
+            # Other methods inflate without a bound.
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
                 raise InputError(argument, f"{file} is compressed by another method than deflate, so it is not read")
             total += member.file_size
@@ -121,11 +121,11 @@ def _checked_copy(file: Path, argument: str) -> bytes:
 
 
 def _needed(schema: bytes, sizes: dict[str, int]) -> int:
-    """Return how many bytes of its members a file's objects take together, once the file says them as skops does.
+    """Return how many bytes of its members a file's objects take together; it must describe them as skops does.
 
-    skops takes an object with a number that it has seen for the one it saw. What it writes says such an
-    object in full again, but for the numbers and member files of its parts; were a number enough, a few
-    lines could stand for 2^40 objects.
+    An object with a number that was seen before is, to skops, the object that it saw. skops writes such an object in
+    full again, but for the numbers and member files of its parts. If a number were enough, a few lines could stand for
+    2^40 objects.
 
     Raises:
         ValueError: objects that differ have one number, or a type of `TRUSTED` is to be built in another way.
@@ -140,7 +140,7 @@ def _needed(schema: bytes, sizes: dict[str, int]) -> int:
             raise ValueError("a type is to be built in another way")
         number = state.get("__id__")
         shape = {k: v for k, v in state.items() if k not in ("__id__", "file") or isinstance(v, dict)}
-        # skops does not remember a number that counts as false.
+        # skops does not remember numbers that count as false.
         if number and isinstance(number, (int, float, str)):
             first = seen.setdefault(number, shape)
             if first is not shape:

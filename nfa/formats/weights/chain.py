@@ -11,7 +11,7 @@ from nfa.formats.rows import fit_rows
 from nfa.network.mlp import ACTIVATIONS
 
 EPS = 1e-5
-"""torch's default for batch norm and layer norm; weights alone do not tell."""
+"""torch's default for batch norm and layer norm; weights alone do not tell another."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Link:
 
 
 class Chain(nn.Module):
-    """A network whose steps follow one another, always as in evaluation.
+    """A network whose steps follow one another, always in evaluation mode.
 
     Rows n x d pass as they are, sequences n x T x d position by position, and anything else of d entries
     (pictures) is flattened.

@@ -21,7 +21,7 @@ def torch_weights(file: Path, argument: str, activation: str | None, model: str 
     Args:
         file: An existing file.
         argument: What messages call it.
-        activation: What stands between the linear layers of a chain.
+        activation: The activation between the linear layers of a chain.
         model: The network that the weights belong to, or the factory that makes it.
 
     Raises:
@@ -31,10 +31,10 @@ def torch_weights(file: Path, argument: str, activation: str | None, model: str 
 
 
 def safetensors_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
-    """Read a file of safetensors, as `torch_weights` does; one that nfa wrote says all of its network itself.
+    """Read a safetensors file, as `torch_weights` does; one that nfa wrote describes its network itself.
 
     Raises:
-        InputError: as `torch_weights`, or something is said of a file that says it itself.
+        InputError: as `torch_weights`, or an option is given for a file that nfa wrote.
     """
     tensors, header = read_safetensors(file, argument)
     if "nfa" in header:
@@ -55,7 +55,7 @@ def _network(
     ordered: bool,
 ) -> Model:
     check_depth(tensors, Place(argument, str(file)))
-    # A copy: the same object may be named for a network's file and for that of its initialisation.
+    # A copy: the same object may be given for the network's file and for that of its initialisation.
     net = from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
     built, notes = build(tensors, Place(argument, str(file)), activation, net, ordered)
     return Model(built.eval(), file.name, notes=notes)

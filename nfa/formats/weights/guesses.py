@@ -1,4 +1,4 @@
-"""What the numbers in names tell of a chain whose weights alone are known, and what nothing tells."""
+"""What the numbers in names tell of a chain of which only the weights are known, and what has to be guessed."""
 
 import itertools
 import re
@@ -9,17 +9,17 @@ from nfa.formats.weights.chain import EPS
 from nfa.formats.weights.ordering import ADVICE, Group
 
 NAMED = 12
-"""Layers that a note names."""
+"""A note names at most this many layers."""
 
 
 def check_room(groups: list[Group], where: Place) -> None:
-    """See that the numbers in names do not speak of activations between some layers of a `Sequential` alone.
+    """Refuse a chain whose names have room for activations between some layers of a `Sequential`, but not all.
 
-    Where all numbers follow one another, the activation is a function that has none.
+    Where all numbers follow one another, the activation is a function, which has no number.
 
     Args:
         groups: Layers and norms, in order.
-        where: How messages begin.
+        where: What messages begin with.
 
     Raises:
         InputError: there is room for a module between some neighbours, and none between others.
@@ -47,7 +47,7 @@ give the network that it belongs to with --model package.module:factory
 
 
 def told(groups: list[Group], activation: str | None) -> str:
-    """Return a sentence on the chain that was made, and on what nothing in the file tells of it.
+    """Return a sentence on the chain that was made, and on what was guessed.
 
     >>> told([Group("linear", "encoder.0", 4, 4), Group("linear", "decoder.0", 4, 4)], "relu")
     'Rebuilt as a chain: encoder.0, decoder.0, with relu after each but the last; between encoder.0 and decoder.0 it \
@@ -71,7 +71,7 @@ is an assumption.'
 
 
 def activation_first(before: str, norm: str, after: str) -> bool | None:
-    """Tell from gaps in the numbers of a `Sequential` on which side of a norm the activation stands.
+    """Return whether the activation stands before a norm, by gaps in a `Sequential`'s numbers; None without such gaps.
 
     >>> activation_first("0", "1", "3"), activation_first("0", "2", "3"), activation_first("fc1", "bn1", "fc2")
     (False, True, None)
@@ -100,5 +100,5 @@ def _place(group: Group) -> tuple[str, int] | None:
 
 
 def _parent(group: Group) -> str:
-    """Return what a layer is part of; blocks that differ by their numbers alone are the same."""
+    """Return the name of the module that a layer is part of, without numbers: similar blocks have one name."""
     return re.sub(r"[0-9]+", "#", group.name.rpartition(".")[0])

@@ -1,4 +1,4 @@
-"""In which order the layers of a file follow one another."""
+"""The order in which the layers of a file follow one another."""
 
 import itertools
 import re
@@ -9,10 +9,10 @@ from nfa.common.errors import Place
 from nfa.common.shown import shown
 
 ADVICE = "give the network that it belongs to with --model package.module:factory"
-"""What to do about weights that are no plain chain."""
+"""The advice for weights that are no plain chain."""
 
 PATIENCE = 20_000
-"""Beginnings of orders that are tried; more are tried only where hundreds of layers look alike."""
+"""At most this many beginnings of orders are tried; there are more only where hundreds of layers look alike."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Group:
 
 
 def chained(groups: list[Group], where: Place) -> list[Group]:
-    """Return the layers as they are, once each is known to take what the one before gives.
+    """Return the layers, after checking that each takes what the one before gives.
 
     Raises:
         InputError: two neighbours do not fit.
@@ -86,7 +86,7 @@ def in_some_order(groups: list[Group], where: Place) -> list[Group]:
 
 
 def _merges(queues: list[list[Group]], total: int) -> list[list[Group]]:
-    """Return the orders that chain: none, one, or two where there are more or too many to try."""
+    """Return the orders in which the shapes chain: none, one, or two where there are more or too many to try."""
     found: list[list[Group]] = []
     tried = 0
     # Beginnings still to be continued: how far each queue is used up, and the order so far.

@@ -1,8 +1,8 @@
-"""Look through a pickle of torch's without running anything that it names.
+"""Scan a pickle of torch.save without running anything that it names.
 
 `torch.load(weights_only=True)` runs no code either, but what it allows can still ask for any amount of
-memory. Here every name becomes an inert stand-in, and every storage and tensor is held against the size
-of the file.
+memory. Here every name becomes an inert stand-in, and every storage and tensor is compared with the size of the
+file.
 """
 
 import math
@@ -39,7 +39,7 @@ KINDS = {
     "torch._utils._rebuild_nested_tensor": "nested",
     "torch._utils._rebuild_tensor_v3": "8-bit floating-point or unsigned",
 }
-"""Tensors that no layer can be made of."""
+"""Kinds of tensors that no layer can be made of."""
 
 PLAIN = frozenset(
     {
@@ -55,11 +55,11 @@ PLAIN = frozenset(
     }
     | {f"torch.{name}" for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 )
-"""Names that stand beside weights in checkpoints and do nothing."""
+"""Harmless names that checkpoints have beside weights."""
 
 
 LONGEST_KEY = 60
-"""Bits of a whole number that is a key."""
+"""The most bits of a whole number that is a key."""
 
 NUMBERED = 50_000
 """Keys of a file that are numbers, and not counted up from 0: more could be chosen to stand in each other's way."""
@@ -83,7 +83,7 @@ class Findings:
 
 
 class Inert:
-    """Stands for anything that a pickle names; takes all and does nothing."""
+    """Stands for anything that a pickle names; takes any arguments and does nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -105,13 +105,13 @@ class InertTensor:
 
 
 _STEPS: Mapping[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
-"""What Python does at each code of a pickle."""
+"""Python's function for each opcode of a pickle."""
 
 
 class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only with what it has read
     stack: list[Any]
     metastack: list[list[Any]]
-    # Without what takes memory or time beyond what was read, and what torch never writes.
+    # Without opcodes that take more memory or time than what was read, or that torch never writes.
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code: step
         for code, step in _STEPS.items()
@@ -163,7 +163,7 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         return _Storage(storage.width, entries)
 
     def _with_keys(self, kind: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what makes an object of a kind out of its keys, once they are known to be plain."""
+        """Return a constructor of a kind of object that checks its keys first."""
 
         def made(items: Any = (), *rest: Any) -> Any:
             self._check([item[0] if type(item) in (tuple, list) and item else item for item in items], 0)
@@ -215,7 +215,7 @@ class _Counted(dict[int, Any]):
 
 
 def check_extent(entries: int, offset: int, shape: Sequence[int], stride: Sequence[int]) -> int:
-    """Return how many entries a view of a storage shows, once it is known to lie inside.
+    """Return how many entries a view of a storage shows, after checking that it lies inside.
 
     Raises:
         ValueError: it reaches beyond the storage.
@@ -228,12 +228,12 @@ def check_extent(entries: int, offset: int, shape: Sequence[int], stride: Sequen
 
 
 def scan(stream: IO[bytes], size: int, where: Place, storages: dict[Any, int] | None = None) -> Findings:
-    """Look through the next pickle of a stream.
+    """Scan the next pickle of a stream.
 
     Args:
         stream: Read from where it stands to the pickle's end.
         size: Bytes of the whole file.
-        where: How messages begin.
+        where: What messages begin with.
         storages: Collects the bytes of every storage, by key.
 
     Raises:
@@ -243,7 +243,7 @@ def scan(stream: IO[bytes], size: int, where: Place, storages: dict[Any, int] | 
     try:
         scanner.findings.value = scanner.load()
     except Exception as error:
-        # A damaged or hostile pickle can make any Python error; names that need code explain most of them.
+        # A damaged or hostile pickle can raise any error; names that need code explain most of them.
         if not (scanner.findings.foreign or scanner.findings.kinds):
             raise where.error("cannot be read: it is truncated or damaged, or of another kind") from error
     scanner.findings.protocol = getattr(scanner, "proto", 0)
@@ -251,10 +251,10 @@ def scan(stream: IO[bytes], size: int, where: Place, storages: dict[Any, int] | 
 
 
 def _check_keys(keys: Sequence[Any]) -> None:
-    """See that keys are plain values, whose hashes take no time.
+    """Check that keys are plain values, whose hashes take no time.
 
-    The hash of a tuple of tuples of tuples visits each of them again wherever it stands, and whole numbers of more
-    than 60 bits can be chosen to have one hash.
+    The hash of nested tuples visits a tuple again wherever it stands, and whole numbers of more than 60 bits can be
+    chosen to have one hash.
 
     Raises:
         ValueError: one is not.

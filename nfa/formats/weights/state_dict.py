@@ -1,4 +1,4 @@
-"""Weights alone: put into a network that the user gives, or made a plain chain of linear layers from their shapes."""
+"""Weights alone: put into a network that the user gives, or rebuilt as a plain chain of linear layers."""
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""What networks compute in."""
+"""The dtypes in which networks compute."""
 
 LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-"""What linear layers and norms call their tensors."""
+"""The names that linear layers and norms give their tensors."""
 
 
 def build(
@@ -34,8 +34,8 @@ def build(
 
     Args:
         tensors: By name; the prefixes of `DataParallel` and `torch.compile` are removed.
-        where: How messages begin, such as "model: net.pt".
-        activation: A name of `ACTIVATIONS`: what stands between the linear layers.
+        where: What messages begin with, such as "model: net.pt".
+        activation: A name of `ACTIVATIONS`: the activation between the linear layers.
         net: The network that the weights belong to.
         ordered: Whether the tensors come in the network's order; if not (safetensors), the numbers in the
             names and the shapes must tell it.
@@ -82,13 +82,13 @@ def build(
 def _fill(net: nn.Module, tensors: dict[str, Tensor], where: Place) -> tuple[str, ...]:
     """Put the tensors into the network that they belong to, name by name; return sentences on what was left out."""
     own = {name: value for name, value in net.state_dict().items() if isinstance(value, Tensor)}
-    # A wrapper around the network that was saved, or around the one given, is no difference that matters.
+    # Wrappers around the saved network, or around the given one, do not matter.
     for given in (tensors, without_prefixes(tensors, tuple({name.split(".")[0] for name in tensors}))):
         for names in (own, without_prefixes(own)):
             if names.keys() == given.keys():
                 _load(net, dict(zip(names, own, strict=True)), own, given, where)
                 return ()
-    # Beside the network a checkpoint may hold what trained or averaged it: a loss with weights, a counter.
+    # Beside the network a checkpoint may hold parts of its training: a loss with weights, a counter.
     for prefix in dict.fromkeys(name.partition(".")[0] for name in tensors):
         inside = {name.removeprefix(f"{prefix}."): name for name in tensors if name.startswith(f"{prefix}.")}
         if inside.keys() == own.keys():
@@ -161,7 +161,7 @@ def _group(prefix: str, parts: dict[str, Tensor]) -> Group | None:
 
 
 def _links(groups: list[Group], activation: str | None) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    """Put the activation between the linear layers, and say where that was a guess."""
+    """Put the activation between the linear layers, and note where that was a guess."""
     links: list[Link] = []
     guessed = []
     last = len(groups) - 1

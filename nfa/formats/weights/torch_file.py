@@ -1,4 +1,4 @@
-"""Files of torch.save: the tensors of a state dict, and nothing that would have to be run."""
+"""Files of torch.save: the tensors of a state dict; code in them is never run."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ PLACES = ("state_dict", "model_state_dict", "model")
 """Where checkpoints keep the network's tensors."""
 
 LIGHTNING = ("model", "net", "network")
-"""What people call the network inside a LightningModule."""
+"""The usual names for the network inside a LightningModule."""
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The number with which files from before torch 1.6 begin."""
@@ -28,13 +28,13 @@ def read_state_dict(file: Path, argument: str) -> dict[str, Tensor]:
     """Read the tensors of a `.pt`, `.pth` or `.ckpt` file, in the file's order.
 
     A state dict may be the file's whole content or lie under `state_dict`, `model_state_dict` or `model`;
-    whatever in it is no tensor is left aside. The prefixes of `DataParallel` ("module."), `torch.compile`
+    anything in it that is no tensor is ignored. The prefixes of `DataParallel` ("module."), `torch.compile`
     ("_orig_mod.") and, in Lightning's checkpoints, of the network inside ("model.", "net.", "network.")
     are removed where all names have them. Nothing in the file is executed.
 
     Args:
         file: An existing file.
-        argument: How messages begin.
+        argument: What messages begin with.
 
     Returns:
         Dense tensors on the CPU, by name.
@@ -54,12 +54,12 @@ def read_state_dict(file: Path, argument: str) -> dict[str, Tensor]:
 
 
 def load_pickled(stream: IO[bytes], size: int, where: Place) -> Any:
-    """Return what torch.save wrote, once a look through it has shown that it needs no code.
+    """Return what torch.save wrote, after a scan has shown that it needs no code.
 
     Args:
         stream: The file, or a member of an archive.
         size: Its bytes.
-        where: How messages begin.
+        where: What messages begin with.
 
     Raises:
         InputError: it is damaged, needs code, or holds tensors of kinds that no layer can be made of.
@@ -80,10 +80,10 @@ def load_pickled(stream: IO[bytes], size: int, where: Place) -> Any:
 
 
 def look_through(stream: IO[bytes], size: int, where: Place) -> Findings:
-    """Scan the pickle that torch would open in what torch.save wrote, of today or of before torch 1.6.
+    """Scan the pickle of a file of torch.save, in the format of today or of before torch 1.6.
 
     Raises:
-        InputError: it is damaged, TorchScript, or nothing that torch.save writes.
+        InputError: it is damaged, is TorchScript, or was not written by torch.save.
     """
     if not is_zip(stream):
         first = scan(stream, size, where)

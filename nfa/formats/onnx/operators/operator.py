@@ -1,4 +1,4 @@
-"""What an operator of the tables is, and what several of them need."""
+"""The entries of the operators' tables, and functions that several operators need."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ class Operator:
 
     Args:
         run: Takes the node and its inputs (None for one left out), returns a tensor or several.
-        host: Places of inputs that are read as Python numbers.
-        outputs: How many outputs it has here; None for as many as the node names.
-        size: From the node and its inputs, how many entries the result will have; for operators that make
-            more out of less.
-        work: From the node and its inputs, how many multiply-adds it takes; for operators that take more than
-            they read and make.
+        host: Positions of inputs that are read as Python numbers.
+        outputs: The number of outputs; None for as many as the node names.
+        size: From the node and its inputs, the number of entries of the result; for operators whose result may be
+            larger than what they read.
+        work: From the node and its inputs, the number of multiply-adds; for operators that take more of them than
+            they read and make entries.
     """
 
     run: Callable[..., Any]

@@ -70,7 +70,7 @@ def _concat(node: Node, *xs: Tensor) -> Tensor:
     axis = axis_of(node.attributes["axis"], xs[0].ndim)
     rows = max(len(x) for x in xs)
     if axis > 0 and any(len(x) == 1 < rows for x in xs):
-        # A graph for a batch of one puts a constant beside that one row.
+        # A graph for a batch of one joins a constant to that one row.
         xs = tuple(x.expand(rows, *x.shape[1:]) if len(x) == 1 else x for x in xs)
     return torch.cat(xs, axis)
 
@@ -111,7 +111,7 @@ def _slice(
     axes = list(range(len(starts))) if axes is None else axes
     for start, end, axis, step in zip(starts, ends, axes, steps or [1] * len(starts), strict=True):
         place = axis_of(axis, x.ndim)
-        # Ends may be anywhere: exporters write the largest number there is.
+        # Ends may lie anywhere: exporters write the largest number there is.
         first, last, _ = slice(start, end, step).indices(x.shape[place])
         if step > 0:
             x = x[(slice(None),) * place + (slice(first, last, min(step, x.shape[place] + 1)),)]
@@ -145,7 +145,7 @@ def _range(node: Node, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
 
 
 def _pads(node: Node, x: Tensor, pads: list[int] | None, axes: list[int] | None) -> list[tuple[int, int]]:
-    """Return what is added before and after each axis."""
+    """Return the padding before and after each axis."""
     pads = node.attributes.get("pads", pads)
     assert pads is not None
     found = list(range(x.ndim)) if axes is None else [axis_of(axis, x.ndim) for axis in axes]

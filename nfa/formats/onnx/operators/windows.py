@@ -23,7 +23,7 @@ class _Window:
 
     @property
     def even(self) -> bool:
-        """Whether torch can pad as it slides: the same at both ends, by half a window at most."""
+        """Whether torch's own padding will do: the same at both ends, by half a window at most."""
         return self.before == self.after and all(2 * p <= k for p, k in zip(self.before, self.kernel, strict=True))
 
     def padded(self, x: Tensor, value: float) -> Tensor:
@@ -33,7 +33,7 @@ class _Window:
 
 
 def _window(node: Node, x: Tensor, kernel: Sequence[int]) -> _Window:
-    """Return the node's window, once its numbers are known to make one."""
+    """Return the node's window, after checking its numbers."""
     axes = x.ndim - 2
     ones = [1] * axes
     strides, dilations = (list(node.attributes.get(name) or ones) for name in ("strides", "dilations"))
