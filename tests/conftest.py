@@ -17,10 +17,13 @@ CORE = {
     *("rfm/test_kernels.py", "plots/test_theme.py"),
 }
 """Quick files that touch every room: what `make quick` runs."""
+LONG = ("test_readme.py", "test_page.py", "test_cli.py", "test_cli_files.py", "test_blocks.py", "test_random.py")
+"""Files that take longest; they run first, so that neither process is left with one of them at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix() in CORE:
             item.add_marker(pytest.mark.core)

@@ -77,7 +77,12 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(1, len(BLOCKS)))
+def block(number):
+    """A block's number; fitting machines to all layers, at the README's size, takes minutes."""
+    return pytest.param(number, marks=pytest.mark.slow) if "nfa.rfm" in BLOCKS[number] else number
+
+
+@pytest.mark.parametrize("number", [block(number) for number in range(1, len(BLOCKS))])
 def test_what_the_readme_shows_runs_as_written(number, tmp_path):
     """The first block audits the reader's own network; the others need nothing but the demo's."""
     if "runs/demo" in BLOCKS[number]:

@@ -14,13 +14,19 @@ from nfa.features.columns import names
 from nfa.report import render, sentences, write
 
 
-@pytest.fixture
-def moved(small):
+@pytest.fixture(scope="module")
+def moved():
     """An audit with everything: init, targets, named inputs."""
-    net, X = small
+    net, X = nfa.MLP(6, [8, 5], n_outputs=3).double(), gaussian(40, 6)
     y = (torch.arange(len(X)) % 3).numpy()
     data = nfa.Dataset(X.numpy(), y, name="rows", feature_names=tuple("abcdef"))
     return nfa.audit(net, data, perturbed(net), name="net")
+
+
+@pytest.fixture(scope="module")
+def source(moved):
+    """That audit's page."""
+    return render(moved)
 
 
 def drawn(page):
@@ -28,8 +34,8 @@ def drawn(page):
     return [text for text in page.texts("text") if text]
 
 
-def test_the_page_says_what_was_audited_and_how(moved):
-    page = Page(render(moved))
+def test_the_page_says_what_was_audited_and_how(moved, source):
+    page = Page(source)
     facts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
     assert (facts["Network"], facts["Data"], facts["Rows measured"]) == ("net", "rows", "all 40 rows")
     assert (facts["Gradients of"], facts["Random probes"], facts["Seed"]) == ("logits (3)", "none: exact", "0")
@@ -47,8 +53,8 @@ def test_notes_and_what_was_not_measured_are_said(moved):
     assert "conv (Conv2d)" in page.texts("dd")
 
 
-def test_the_page_holds_every_sentence_column_and_definition(moved):
-    page = Page(render(moved))
+def test_the_page_holds_every_sentence_column_and_definition(moved, source):
+    page = Page(source)
     verdict, *layers = sentences(moved)
     assert verdict in page.texts("p")
     assert set(layers) <= set(page.texts("li"))
@@ -57,8 +63,8 @@ def test_the_page_holds_every_sentence_column_and_definition(moved):
     assert moved.methods() in page.texts("pre")
 
 
-def test_the_table_holds_every_number(moved):
-    rows = Page(render(moved)).rows()
+def test_the_table_holds_every_number(moved, source):
+    rows = Page(source).rows()
     assert len(rows) == len(moved)
     for row, layer in zip(rows, moved, strict=True):
         for text, column in zip(row, names(), strict=True):
@@ -76,8 +82,7 @@ def test_with_a_loss_the_table_has_its_columns(small):
     assert "cross_entropy" in page.texts("dd")
 
 
-def test_nothing_is_fetched(moved):
-    source = render(moved)
+def test_nothing_is_fetched(source):
     addresses = re.findall(r"(?:https?:)?//[^\s\"'<>)]+", source)
     assert {address for address in addresses if "www.w3.org" not in address and address.startswith("http")} == set()
     page = Page(source)
@@ -119,13 +124,13 @@ def test_letters_that_no_file_can_hold_do_not_stop_the_writing(small, tmp_path):
     assert "half ? pair" in write(audit, tmp_path).read_text(encoding="utf-8")
 
 
-def test_a_loaded_audit_gives_the_same_page(moved, tmp_path):
+def test_a_loaded_audit_gives_the_same_page(moved, source, tmp_path):
     moved.save(tmp_path)
-    assert render(nfa.Audit.load(tmp_path)) == render(moved)
+    assert render(nfa.Audit.load(tmp_path)) == source
 
 
-def test_named_inputs_are_bar_charts(moved):
-    page = Page(render(moved))
+def test_named_inputs_are_bar_charts(source):
+    page = Page(source)
     assert set("abcdef") <= set(drawn(page))
     assert "share of the trace" in drawn(page)
     labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
@@ -174,8 +179,8 @@ def test_a_first_layer_that_is_not_at_the_inputs_takes_no_names(moved):
     assert "input 5" in drawn(Page(render(moved)))
 
 
-def test_every_figure_says_what_it_shows(moved):
-    page = Page(render(moved))
+def test_every_figure_says_what_it_shows(moved, source):
+    page = Page(source)
     labels = [attributes for tag, attributes, _ in page.elements if tag == "svg"]
     assert all(each["role"] == "img" and len(each["aria-label"]) > 20 for each in labels)
     similar = next(each["aria-label"] for each in labels if each["aria-label"].startswith("Cosine of NFM and AGOP,"))
@@ -205,6 +210,7 @@ def test_one_row_and_one_unit_have_a_page():
     assert "<table" in render(nfa.audit(torch.nn.Linear(1, 1), gaussian(1, 1, dtype=torch.float32)))
 
 
+@pytest.mark.slow
 def test_many_layers_stay_below_two_megabytes():
     net = nfa.MLP(20, 12, 24, n_outputs=3)
     source = render(nfa.audit(net, gaussian(30, 20, dtype=torch.float32), perturbed(net)))
