@@ -133,7 +133,7 @@ class Oracle:
         length = (X @ self.F).norm(dim=1)[:, None] + self.length
         tiny = np.finfo(np.float32 if self.eps > 1e-10 else np.float64).tiny
         if self.name == "quadratic":
-            size = (X @ self.F).norm(dim=1)[:, None] * length / self.L**2
+            size = ((X @ self.F).norm(dim=1)[:, None] + self.terms.norm()) * length / self.L**2
             return self.eps * size**2, 2 * self.eps * size * length / self.L**2
         r = (t * self.L).clamp(min=1e-300)
         off = self.eps * length / r * (length / r).clamp(1, 100)  # of r, relatively
