@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.data.inputs import Inputs, taken
+from nfa.data.inputs import Inputs, map_inputs, taken
 from nfa.probe.gradients import cut_off, gradients, reached, strays
 from nfa.probe.layout import SAMPLES_FIRST, Layout, others
 from nfa.probe.runner import Runner
 from nfa.probe.uses import Use
+
+FEW = 2
+"""Samples that show, before anything is measured, which layers there are and how their rows come."""
+
+MORE = 16
+"""Samples that are looked at if the gradients of only one of the few reach a layer whose samples do not come first."""
 
 NOT_FIRST = "samples not first"
 CUT_OFF = "no gradient"
@@ -57,6 +63,7 @@ class Layers:
         self._layouts: dict[str, Layout] = {}
         self._leading: dict[str, set[int]] = {}  # by name, rows of one sample along the axis of z on which samples lie
         self._unseen: set[str] = set()  # layers that no gradient has reached so far
+        self.unclear: set[str] = set()  # layers whose samples do not come first, and of which one sample shows no row
         by_name = {use.name: use for use in uses}
         found = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
         self._layers = [replace(layer, to_output=len(found) - i) for i, layer in enumerate(found)]
@@ -140,8 +147,8 @@ class Layers:
         own = [number for number, use in enumerate(uses) if use.name == name]
         marks = [(sample, rows[i]) for sample, rows in enumerate(reaching) for i in own if rows[i] is not None]
         marked = [(sample, rows) for sample, rows in marks if rows is not None and bool(rows.any())]
-        # If the gradients of some sample reach no row, another layout than samples first cannot be confirmed.
-        known = len({sample for sample, _ in marked}) == n
+        # Gradients of a single sample cannot confirm another layout than samples first.
+        known = len({sample for sample, _ in marked}) > 1
         axes = min(len(uses[i].shape) for i in own)
         if n > 1 and not marked:
             self._unseen.add(name)
@@ -152,7 +159,15 @@ class Layers:
                 self._layouts[name] = layout
                 return
         self._layouts[name] = SAMPLES_FIRST
-        self._drop(name, NOT_FIRST)
+        if known:
+            self._drop(name, NOT_FIRST)
+        else:
+            self.unclear.add(name)
+
+    def drop_unclear(self) -> None:
+        """Drop the layers of which too few samples show where they lie."""
+        for name in self.unclear:
+            self._drop(name, NOT_FIRST)
 
     def _drop(self, name: str, kind: str) -> None:
         """Leave out a layer from now on.
@@ -171,24 +186,38 @@ class Layers:
             )
 
 
-def find_layers(runner: Runner, x: Inputs) -> Layers:
+def find_layers(runner: Runner, first: Callable[[int], Inputs]) -> Layers:
     """Return the layers that a few samples show.
+
+    Args:
+        runner: Runs the network.
+        first: Returns the first samples, given how many; there may be fewer.
 
     Raises:
         InputError: there are none, or one sample's outputs depend on the others.
     """
+    x = first(FEW)
     f, uses = runner.first_run(x)
     if not uses:
         raise InputError(
             "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
         )
-    n = len(f)
-    layers = Layers(uses, n, [reached(f, uses, sample) for sample in range(n)] if n > 1 else [])
-    found = gradients(f, uses, torch.ones_like(f))
-    if n > 1:
+    layers, found = _shown(f, uses)
+    if layers.unclear:
+        x = first(MORE)
+        f, uses = runner.run(map_inputs(torch.clone, x), None)
+        layers, found = _shown(f, uses)
+        layers.drop_unclear()
+    if len(f) > 1:
         _check_alone(runner, x, f)
     layers.check_cut_off(f, uses, found, partial(runner.nudged, x, None, 0))
     return layers
+
+
+def _shown(f: Tensor, uses: Sequence[Use]) -> tuple[Layers, tuple[Tensor | None, ...]]:
+    """Return the layers of a run, and the gradients at every use."""
+    reaching = [reached(f, uses, sample) for sample in range(len(f))] if len(f) > 1 else []
+    return Layers(uses, len(f), reaching), gradients(f, uses, torch.ones_like(f))
 
 
 def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:

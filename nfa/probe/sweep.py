@@ -35,9 +35,6 @@ from nfa.probe.uses import Use
 BATCH_SIZE = 512
 """Samples at a time: enough for the processor's full matrix-product rate, little to keep."""
 
-ATTACHED = 2
-"""Samples on which the layers, and the order of their rows, are found before anything is measured."""
-
 SWEEPS = 64
 """At most this many outputs of a sequence are swept one by one; more need random probes."""
 
@@ -122,7 +119,7 @@ class Probe:
     def _attach(self, stack: ExitStack) -> None:
         with ExitStack() as running:
             running.enter_context(self.runner)
-            self._found = find_layers(self.runner, self.samples.first(ATTACHED))
+            self._found = find_layers(self.runner, self.samples.first)
             stack.push(running.pop_all())
         self.layers = self._found.measurable()
 

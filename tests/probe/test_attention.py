@@ -125,3 +125,25 @@ def test_time_first_rows_are_rearranged():
         for net in nets[1:]:
             net.load_state_dict(nets[0].state_dict())
             assert_same_table(nfa.audit(net, X), nfa.audit(nets[0], X), 1e-10)
+
+
+def test_time_first_is_seen_though_no_gradient_reaches_the_first_sample():
+    class Net(nn.Module):
+        def __init__(self, time_first):
+            super().__init__()
+            self.time_first, self.a, self.b = time_first, nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            h = torch.tanh(self.a(x.transpose(0, 1))).mean(0) if self.time_first else torch.tanh(self.a(x)).mean(1)
+            return self.b(h) * torch.relu(x[:, :1, 0])
+
+    for T in (2, 3):
+        X = gaussian(24 * T, 4).reshape(24, T, 4)
+        X[0, 0, 0], X[1, 0, 0] = -1.0, 1.0
+        net, other = Net(True).double(), Net(False).double()
+        other.load_state_dict(net.state_dict())
+        audit = nfa.audit(net, X)
+        assert not audit.skipped
+        assert_same_table(audit, nfa.audit(other, X), 1e-10)
+    # Two samples, of which one shows nothing, are not enough.
+    assert nfa.audit(net, X[:2]).skipped == [{"name": "a", "kind": "samples not first"}]
