@@ -1,1 +1,1 @@
-"""The commands of the command line, a file each: parsing and printing, nothing else."""
+"""The commands of the command line, a file for each, with parsing and printing alone."""

@@ -32,7 +32,7 @@ def audit_command(
     out: OutOption,
     init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
     activation: Annotated[
-        str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+        str | None, typer.Option(help="The activation between the linear layers of a file of weights.")
     ] = None,
     architecture: Annotated[
         str | None,

@@ -30,14 +30,14 @@ def demo_command(
     ] = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a network on a built-in set or a file, audit it against its initialisation, and say what it learned."""
+    """Train a network on a built-in set or a file, audit it beside its initialisation, and say what it learned."""
     from nfa.audits.run import audit
     from nfa.data import load_data
 
     rows = load_data(data, target, folder, download, max_memory)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
     settings: dict[str, Any] = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}
-    # About 150,000 samples seen, whatever the set's size: enough to leave so small an initialisation.
+    # About 150,000 samples in all, whatever the set's size: enough to leave so small an initialisation.
     settings |= {"epochs": max(3, 150_000 // rows.n), "weight_decay": 0.0}
     split = {"test": 0.2, "val": 0.0, "seed": seed}
     at = _doublings(settings["epochs"]) if track else None

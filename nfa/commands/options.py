@@ -1,4 +1,4 @@
-"""What several commands take, and what they make of it."""
+"""Options that several commands take, and functions that read them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ _DATA = (
 
 DataOption = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for what is written.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")]
 TargetOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that is y, in a table.")]
 FolderOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a picture set lies.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Download a picture set that is not there.")]
@@ -41,7 +41,7 @@ DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cu
 def load_network(
     source: str, argument: str, activation: str | None, architecture: str | None, classes: str | None = None
 ) -> "Model":
-    """Load a network; what is said of weights alone concerns only files of weights."""
+    """Load a network; some options are only for files of weights."""
     from nfa.formats import load
     from nfa.formats.readers import takes
 

@@ -1,4 +1,4 @@
-"""What commands print, and what they leave in a folder."""
+"""Printing of results, and writing them to a folder."""
 
 import sys
 from pathlib import Path
@@ -52,19 +52,19 @@ def _table(result: "Audit") -> None:
 
 
 def cell(text: str) -> str:
-    """Return the text of a table's cell as rich takes it, whatever names it holds."""
+    """Return the text of a table's cell, escaped for rich."""
     from rich.markup import escape
 
     return escape(printable(text))
 
 
 def show(table: "Table") -> None:
-    """Print a table, as wide as the terminal, or for 150 columns."""
+    """Print a table as wide as the terminal; elsewhere 150 columns wide."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
 
 
 def say(sentence: str) -> None:
-    """Print a sentence; names in it may be anybody's."""
+    """Print a sentence, in which names may have any characters."""
     typer.echo(printable(sentence))

@@ -34,14 +34,14 @@ def seed_command(
     out: OutOption,
     init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
     activation: Annotated[
-        str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+        str | None, typer.Option(help="The activation between the linear layers of a file of weights.")
     ] = None,
     architecture: Annotated[
         str | None,
         typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
     ] = None,
     features: Annotated[
-        str, typer.Option(help="identity, nfm, agop, agop_centered, init_nfm or random: where machines start.")
+        str, typer.Option(help="The first M: identity, nfm, agop, agop_centered, init_nfm or random.")
     ] = "agop",
     power: Annotated[float, typer.Option(help="The features are taken to this power.")] = 1.0,
     updates: Annotated[int, typer.Option(help="RFM updates of every machine.")] = 2,
@@ -58,7 +58,7 @@ def seed_command(
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
 ) -> None:
-    """Fit a kernel machine to every layer's inputs, started from the features found there; write all to DIR."""
+    """Fit a kernel machine to every layer's inputs, started from the layer's features; write all to DIR."""
     from nfa.common.checks import output_folder
     from nfa.common.writing import replacing
     from nfa.data import load_data
@@ -83,7 +83,7 @@ def seed_command(
     if doubt is not None:
         notes.append(doubt.sentence)
     fitted, held_out = rows.part(split), rows.part("train" if split == "test" else "test")
-    # Targets without names of their own are told to outputs by the machines' network.
+    # The machines' network assigns targets without names to outputs.
     bare = replace(loaded.bare(), classes=None if rows.class_names else loaded.classes)
     machines = LayerwiseRFM.from_network(
         bare,
@@ -116,7 +116,7 @@ def seed_command(
 
 @dataclass(frozen=True)
 class _Doubt:
-    """That the rows tested may be no test of the network: in a sentence, in a title, and in the table's notes."""
+    """The doubt whether the tested rows are a test of the network: as a sentence, for a title, and for notes."""
 
     sentence: str
     short: str
@@ -128,7 +128,7 @@ class _Doubt:
 
 
 def _doubt(as_in_training: bool, fitted: str) -> _Doubt | None:
-    """Return what is to be said of the rows tested, given whether the rows are divided as in training."""
+    """Return the doubt about the tested rows, if any, given whether rows are divided as in training."""
     if not as_in_training:
         return _Doubt(
             "It is not known which rows the network was trained on; it may know those that are tested here.",

@@ -61,7 +61,7 @@ def train_command(
 ) -> None:
     """Train a fully connected network; write net.safetensors, init.safetensors and history.csv to DIR.
 
-    The same call goes on where an interrupted one stopped.
+    If it is interrupted, the same call continues the training.
     """
     from nfa.data import load_data
 
@@ -133,7 +133,7 @@ def train_network(
 def _watch(
     net: Any, rows: "Dataset", audit_at: list[int], seed: int, out: Path, *, resumed: bool
 ) -> Callable[[dict[str, float]], None]:
-    """Return what audits the network after the epochs asked for, and writes what is found to the folder."""
+    """Return a function that audits the network after the requested epochs, and saves the tracker in the folder."""
     from nfa.tracking import Tracker
     from nfa.tracking.history import FILE
 

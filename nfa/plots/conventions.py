@@ -1,4 +1,4 @@
-"""What figures of audits have in common: whose theme, which axes, where the legend goes, panel letters."""
+"""The common part of all figures: theme, axes, the place of the legend, letters of panels."""
 
 import math
 import re
@@ -22,10 +22,10 @@ THEME = "paper"
 """The theme of this package: a paper's column, 7 points or more, colours with fixed roles."""
 
 HATCH = "//////"
-"""Nulls are hatched: they are told from values without colour."""
+"""Nulls are hatched, so that they differ from values without colour."""
 
 FREE = tuple(dict.fromkeys(mark for role, mark in MARKERS.items() if role != "null"))
-"""Markers that tell networks or layers apart."""
+"""Markers of networks or layers."""
 
 _IN_LEGEND = 8  # lines that a legend names
 _LEGEND_NAME, _AXIS_NAME = 16, 16  # characters of a layer's name
@@ -67,12 +67,12 @@ def axes_of(ax: Axes | None) -> Axes:
 
 
 def figure_of(figure: Figure | SubFigure | None, height: float, width: float = SINGLE) -> Figure | SubFigure:
-    """Return the figure to draw on: the one given, else a new one of a size in inches that is nobody else's."""
+    """Return the figure to draw on: the one given, else a new one of a size in inches, which pyplot does not know."""
     return Figure(figsize=(width, height), layout="constrained") if figure is None else figure
 
 
 def refuse_axes(ax: Any, function: str, instead: str) -> None:
-    """Raise where a function that draws a whole figure is given axes.
+    """Refuse axes for a function that draws a whole figure.
 
     Raises:
         InputError: there are axes.
@@ -88,7 +88,7 @@ def shades(role: str, count: int) -> list[Any]:
 
 
 def named(layers: Sequence[str]) -> dict[str, str]:
-    """Return what the legend calls each layer; of many layers some stay out of it (called "_", as matplotlib wants)."""
+    """Return each layer's name in the legend; of many layers some stay out of it (named "_", as matplotlib needs)."""
     step = -(-len(layers) // _IN_LEGEND)
     kept = {name for number, name in enumerate(layers) if number % step == 0 or number == len(layers) - 1}
     return {
@@ -97,9 +97,9 @@ def named(layers: Sequence[str]) -> dict[str, str]:
 
 
 def short(names: Sequence[str], most: int) -> list[str]:
-    """Return names as labels of at most so many characters, none like another.
+    """Return names as labels of at most so many characters, all different.
 
-    Where one is too long, what most names share gives way to "…" in all of them, but for the word before a number.
+    If one is too long, the parts that most names share become "…" in all of them, but for the word before a number.
 
     >>> short(["encoder.block.0.linear", "encoder.block.1.linear", "head"], 12)
     ['…block.0…', '…block.1…', 'head']
@@ -127,12 +127,12 @@ def _telling(parts: list[str], times: Counter[str], count: int) -> str:
 
 
 def legend(ax: Axes, handles: Sequence[Line2D | Patch], right: Sequence[Line2D | Patch] = ()) -> float:
-    """Add a legend that takes no more than one line of the height; return how many inches it takes of the width.
+    """Add a legend of at most one line's height; return how many inches of the width it takes.
 
     Args:
         ax: The axes.
-        handles: What is named in a row above, where it fits, else to the right of the axes.
-        right: What is named in the same row where there is room for both, else to the right.
+        handles: Named in a row above the axes if it fits, else to the right of the axes.
+        right: Named in the same row if there is room for both, else to the right.
     """
     room, both = _room(ax), [*handles, *right]
     above, beside = (both, []) if _width(both) <= room else (list(handles), list(right))
@@ -154,12 +154,12 @@ def legend(ax: Axes, handles: Sequence[Line2D | Patch], right: Sequence[Line2D |
 
 
 def name_layers(ax: Axes, names: Sequence[str], remarks: Sequence[str], taken: float = 0.0) -> None:
-    """Name the layers on the axis below: level where there is room, else slanted; of very many, every so manieth.
+    """Name the layers on the axis below: level if there is room, else slanted; of very many layers only some.
 
     Args:
         ax: The axes, whose layers stand at 0, 1, ...
         names: Of the layers.
-        remarks: What is said of each beside its name, or "".
+        remarks: A remark beside each name, or "".
         taken: Inches of the width that a legend takes.
     """
     inches = _room(ax) - _LABELS - taken
@@ -182,7 +182,7 @@ def letters(axes: Sequence[Axes]) -> None:
 
 
 def _room(ax: Axes) -> float:
-    """Return the inches of a panel's width: its share of the figure, or those of axes that are in no grid."""
+    """Return a panel's width in inches: its share of the figure, or that of the axes if they are in no grid."""
     root, place = ax.get_figure(root=True), ax.get_subplotspec()
     assert root is not None
     assert ax.figure is not None

@@ -1,4 +1,4 @@
-"""What a layer looks at: diagonals and leading eigenvectors of its matrices, in the shape of its inputs."""
+"""The features of a layer: diagonals and leading eigenvectors of its matrices, in the shape of its inputs."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def _pictures(found: LayerFeatures, figure: Figure | SubFigure | None) -> Figure
 
 
 def _title(panel: Panel, first: bool) -> str:
-    """Return what stands above a picture: what it is in the first row, in others the share of the trace alone."""
+    """Return the title of a picture: in the first row what it shows, in others only its share of the trace."""
     if panel.matrix == "sample":
         return "a sample"
     if panel.what == "diagonal":

@@ -1,4 +1,4 @@
-"""Every kind of figure by name, with the table behind it: what `nfa figure --kind KIND` draws."""
+"""Every kind of figure by name, with the table behind it, for `nfa figure --kind KIND`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class Kind:
     """One kind of figure.
 
     Args:
-        options: What it takes besides audits, with the values where nothing is said.
-        make: Makes what is drawn from audits and options.
-        draw: Draws it as a new figure, given the options too.
+        options: Its options besides audits, with their default values.
+        make: Makes the table, or what else is drawn, from audits and options.
+        draw: Draws that as a new figure; takes the options too.
     """
 
     options: Mapping[str, Any]
@@ -47,7 +47,7 @@ def drawn_kind(kind: str, audits: Audits, options: Mapping[str, Any]) -> tuple[F
     Args:
         kind: A key of `KINDS`.
         audits: As the kind's function takes them.
-        options: Those that the kind takes, by name.
+        options: The kind's options by name.
 
     Raises:
         InputError: an unknown kind, an option that it does not take, or as the kind's function.

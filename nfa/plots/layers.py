@@ -24,10 +24,10 @@ def layers(
     ax: Axes | None = None,
     theme: str | None = THEME,
 ) -> Axes:
-    r"""Draw a column of every layer: NFM and AGOP, beside it NFM and init's NFM, nulls hatched behind.
+    r"""Draw a column of every layer beside its null, such as the cosine of NFM and AGOP, and of NFM and init's NFM.
 
-    A bar is the value, or the mean where there are several networks or runs, which are then points, each with its
-    interval over samples (jackknife, 95 %).
+    A bar is the value, with a hatched null behind it. With several networks or runs, a bar is their mean, and each is a
+    point with its interval over samples (jackknife, 95 %).
 
     Args:
         audits: An `Audit`, a folder of one or of several, a list of these, or a dict from names to them or to lists.
@@ -93,7 +93,7 @@ def draw_layers(table: pd.DataFrame, column: str, ax: Axes) -> Axes:
 
 
 def _bars(rows: pd.DataFrame, x: np.ndarray, slot: float, ax: Axes) -> Patch:
-    """Draw one series: nulls, bars and, of several runs, points; return what the legend shows."""
+    """Draw one series: nulls, bars and, for several runs, points; return the legend's patch."""
     colour, light = ROLES[rows["role"].iloc[0]], rows["role"].iloc[0] == "init"
     face = "white" if light else colour
     marks, whole = _marks(rows), rows.assign(x=x)
@@ -101,7 +101,7 @@ def _bars(rows: pd.DataFrame, x: np.ndarray, slot: float, ax: Axes) -> Patch:
         center, null = float(str(place)), of_layer["null"].mean()
         if null == null:
             ax.bar(center, null, 0.96 * slot, color="none", edgecolor=ROLES["null"], hatch=HATCH, lw=0.5, zorder=1)
-        # Networks count alike, however many runs each has.
+        # Every network counts the same, however many runs it has.
         mean = of_layer.groupby("network", sort=False)["value"].mean().mean()
         ax.bar(center, mean, _BAR * slot, color=face, edgecolor=colour, lw=1.2, zorder=2)
         count = len(of_layer)
@@ -115,7 +115,7 @@ def _bars(rows: pd.DataFrame, x: np.ndarray, slot: float, ax: Axes) -> Patch:
 
 
 def _marks(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the marker of each network; one for all where there are more than there are markers."""
+    """Return the marker of each network; one for all if there are more networks than markers."""
     found = list(dict.fromkeys(rows["network"]))
     return dict(zip(found, FREE, strict=False)) if len(found) <= len(FREE) else dict.fromkeys(found, FREE[0])
 
@@ -125,7 +125,7 @@ def _hatched(label: str) -> Patch:
 
 
 def _scale(table: pd.DataFrame, ax: Axes) -> None:
-    """Let similarities share the range 0 to 1; other columns have their own."""
+    """Set the range 0 to 1 for similarities; other columns have their own."""
     values = table[["value", "low", "high", "null"]].to_numpy(dtype=float)
     low = float(np.min(values, initial=0.0, where=np.isfinite(values)))
     high = float(np.max(values, initial=0.0, where=np.isfinite(values)))

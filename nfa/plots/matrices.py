@@ -22,7 +22,7 @@ def matrices(
     theme: str | None = THEME,
     ax: None = None,
 ) -> Figure | SubFigure:
-    """Draw a layer's NFM beside AGOP^alpha, each over its norm, on one scale; their cosine and its null above.
+    """Draw a layer's NFM beside AGOP^alpha, each divided by its norm, on one scale, with their cosine and its null.
 
     Args:
         audits: One audit or its folder.

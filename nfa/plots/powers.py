@@ -1,4 +1,4 @@
-"""Which power of the AGOP the NFM is most like."""
+"""The power of the AGOP that the NFM is most similar to."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,9 +13,9 @@ from nfa.tables.spectra import power_table
 def powers(
     audits: Audits, layer: str | int | None = None, *, ax: Axes | None = None, theme: str | None = THEME
 ) -> Axes:
-    """Draw the cosine of NFM and AGOP^alpha over alpha, a marker at its maximum, and its null dashed.
+    """Draw the cosine of NFM and AGOP^alpha over alpha, with a marker at its maximum and its null dashed.
 
-    The null is the same with S turned at random, the mean of a few draws. Of several runs, lines are means.
+    The null is the same with S turned at random, the mean of a few draws. For several runs, lines are means.
 
     Args:
         audits: One network, or several runs of it, as `layers` takes them.

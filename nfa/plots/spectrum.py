@@ -1,4 +1,4 @@
-"""How fast the eigenvalues of a layer's NFM and AGOP fall."""
+"""The eigenvalues of a layer's NFM and AGOP."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ _ROLE = {"NFM": "nfm", "AGOP": "agop"}
 def spectrum(audits: Audits, layer: str | int, *, ax: Axes | None = None, theme: str | None = THEME) -> Axes:
     """Draw the eigenvalues of a layer's NFM and AGOP over their rank, as shares of the largest.
 
-    A dashed line stands at the effective rank, trace^2 / norm^2, which the legend gives; of several runs each has its
-    line, and the legend has the mean.
+    A dashed line is at the effective rank, trace^2 / norm^2, which the legend gives. Each of several runs has its line,
+    and the legend gives the mean.
 
     Args:
         audits: As `layers` takes them.
@@ -28,7 +28,7 @@ def spectrum(audits: Audits, layer: str | int, *, ax: Axes | None = None, theme:
         theme: "paper", or None for the rcParams as they are.
 
     Raises:
-        InputError: an audit has not the layer.
+        InputError: an audit does not have the layer.
 
     >>> import nfa, torch
     >>> ax = spectrum(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)), 0, ax=nfa.plots.figure()[1])

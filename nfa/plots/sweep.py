@@ -13,8 +13,8 @@ from nfa.tables.drawn import drawn
 from nfa.tables.networks import Audits, networks
 from nfa.tables.sweep import sweep_table
 
-_FAR = 8.0  # a setting whose values lie so far apart has a logarithmic axis
-_WRITTEN = 40  # cells of a heat map in which numbers are read
+_FAR = 8.0  # a setting with this ratio of its values has a logarithmic axis
+_WRITTEN = 40  # a heat map with at most this many cells has numbers in them
 
 
 def sweep(
@@ -27,13 +27,13 @@ def sweep(
     ax: Axes | None = None,
     theme: str | None = THEME,
 ) -> Axes:
-    """Draw a column over a setting: a line for each layer, through the means of runs; its null dashed.
+    """Draw a column over a setting: a line for each layer through the means of runs, and its null dashed.
 
-    Layers whose gradient is the same for every row are left out, where there are others.
+    Layers whose gradient is the same for every row are left out if there are others.
 
     Args:
         audits: Several audits, as `layers` takes them; layers and shapes may differ.
-        x: "width", "depth", "rows", "outputs"; a setting that names hold, as "lr" in "lr=0.1, seed=3"; or a column.
+        x: "width", "depth", "rows", "outputs"; a setting in the names, such as "lr" in "lr=0.1, seed=3"; or a column.
         column: The column on the other axis.
         null: "rotated" or "untrained", where the column has such a null; None for none.
         heat: Whether to draw a heat map of layer by setting; numbers in its cells, nulls in brackets.
@@ -120,7 +120,7 @@ def _axis_words(column: str) -> str:
 
 
 def _places(values: pd.Series) -> dict[Any, float]:
-    """Return where each value of the setting stands: at itself, or, for text, in its order."""
+    """Return the place of each value of the setting: the value itself, or, for text, its number in order."""
     found: list[Any] = sorted(set(values.tolist()), key=lambda value: (isinstance(value, str), value))
     texts = any(isinstance(value, str) for value in found)
     return {value: float(number if texts else value) for number, value in enumerate(found)}

@@ -32,8 +32,8 @@ ROLES = {
     "forest": "#703845",
     "null": "#7F8380",
 }
-"""What a colour stands for. A network and its NFM share one; every other two are told apart with any kind of
-colour vision, and all stand out from white paper."""
+"""The roles of colours. A network and its NFM share one. All others differ with any kind of colour vision, and all
+are clear on white paper."""
 
 PALETTE = tuple(dict.fromkeys(ROLES.values()))
 """The same colours, for series without a role."""
@@ -49,7 +49,7 @@ MARKERS = {
     "forest": "X",
     "null": "_",
 }
-"""The roles' markers: nothing is told by colour alone."""
+"""The roles' markers, so that nothing depends on colour alone."""
 
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 """Colour maps of quantities from 0 up, and of signed ones (0 in the middle)."""
@@ -87,14 +87,14 @@ _RC: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=PALETTE),
     "figure.figsize": (SINGLE, 0.75 * SINGLE),
     "image.cmap": SEQUENTIAL,
-    "image.interpolation": "none",  # a pixel of the picture stays one, at any size
+    "image.interpolation": "none",  # pixels of the picture stay sharp at any size
     "savefig.dpi": 300.0,
     "pdf.fonttype": 42,  # letters that can be searched and edited
     "svg.fonttype": "none",
     "svg.hashsalt": "nfa",  # the same ids in every redraw
 }
 
-# What would differ from one drawing to the next, or name who drew.
+# Without entries that differ from one drawing to the next, or name who drew.
 _METADATA: dict[str, dict[str, str | None]] = {
     ".pdf": {"Creator": "nfa", "Producer": "matplotlib", "CreationDate": None},
     ".png": {"Software": None},
@@ -121,7 +121,7 @@ def figure(
 ) -> tuple[Figure, Any]:
     """Return a figure in the theme and its axes (one, or an array of several).
 
-    The figure belongs to nobody else: it is not among those of `pyplot`, and needs no window.
+    pyplot does not know the figure, which needs no window.
 
     Args:
         rows: Rows of axes.
@@ -139,7 +139,7 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as .pdf, .png or .svg, the same bytes for the same figure, and return the path.
 
     Raises:
-        InputError: the name ends otherwise, or the file cannot be written.
+        InputError: another suffix, or the file cannot be written.
     """
     file = Path(path)
     try:
@@ -150,7 +150,7 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
 
 
 def suffix_of(argument: str, path: Path) -> str:
-    """Return the ending of a figure's file.
+    """Return the suffix of a figure's file.
 
     Raises:
         InputError: it is none of .pdf, .png and .svg.
@@ -161,7 +161,7 @@ def suffix_of(argument: str, path: Path) -> str:
 def literal(text: object, most: int = 28) -> str:
     r"""Return text from a file or data set as a label: on one line, no formula, and cut in the middle.
 
-    Names of layers begin alike and end differently, names of columns the other way round.
+    The cut is in the middle, since names of layers often begin alike, and names of columns end alike.
 
     >>> literal("$price$"), literal("encoder.layers.0.linear", 14)
     ('\\$price\\$', 'encod…0.linear')

@@ -1,4 +1,4 @@
-"""What an audit says: in plain words, as a page, and several side by side."""
+"""Reports of audits: in plain words, as a page, and several side by side."""
 
 from nfa.report.comparing import compare, render_comparison
 from nfa.report.page import render, write

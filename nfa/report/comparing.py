@@ -22,7 +22,7 @@ COMPARED = (
     *("verdict", "alignment", "alignment_null", "cosine", "rotated_cosine", "untrained_cosine"),
     *("cosine_sqrt", "init_cosine", "init_cosine_null", "moved", "alpha_best", "agop_effective_rank"),
 )
-"""The columns that are put side by side when none are chosen."""
+"""The columns that are put side by side by default."""
 
 SAME = {
     "data": "data",
@@ -32,7 +32,7 @@ SAME = {
     "n_outputs": "number of outputs",
     "probes": "random probes",
 }
-"""What audits should have in common, and what it is called."""
+"""Fields in which audits should agree, and their names."""
 
 Folder = str | os.PathLike[str]
 
@@ -44,8 +44,8 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     also has their means, standard deviations over runs, and how often each verdict was given.
 
     Args:
-        audits: Two or more audits under the names that the page calls them, or folders that `nfa audit` wrote
-            (called by as much of their path as tells them apart).
+        audits: Two or more audits by their names on the page, or folders that `nfa audit` wrote (named by the shortest
+            ends of their paths that differ).
         out: An .html file, or the folder in which `compare.html` is written.
         columns: Columns of the audits' tables; those of `COMPARED` by default.
 
@@ -97,19 +97,19 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
 
 
 def named_audits(audits: Mapping[str, Audit] | Sequence[Folder]) -> dict[str, Audit]:
-    """Return audits by name: as given, or those of folders by as much of their paths as tells them apart."""
+    """Return audits by name: as given, or named by the shortest ends of their folders' paths that differ."""
     if isinstance(audits, Mapping):
         return dict(audits)
     return loaded([audits] if isinstance(audits, (str, os.PathLike)) else audits)
 
 
 def run_words(row: Any) -> str:
-    """Say a mean with its standard deviation over runs, from a row of `nfa.tables.runs.run_table`."""
+    """Return a mean with its standard deviation over runs, from a row of `nfa.tables.runs.run_table`, in words."""
     return f"{row.mean:.3f} ± {row.std:.3f}" if row.mean == row.mean else MISSING
 
 
 def row_words(row: Any) -> str:
-    """Say the interval over rows and the null beside it."""
+    """Return the interval over rows and the null, in words."""
     said = [] if row.low != row.low else [f"{row.low:.3f} to {row.high:.3f}"]
     return "; ".join(said + ([] if row.null != row.null else [f"null {row.null:.3f}"]))
 
@@ -155,18 +155,18 @@ def _row(layer: str, audits: Mapping[str, Audit], columns: Sequence[str]) -> lis
 
 
 def _heading(column: str, name: str) -> Heading:
-    """Return the heading of an audit's column under that column's own."""
+    """Return the heading of one audit, below the column's own heading."""
     kind = "text" if COLUMNS[column].kind is str else "number"
     return Heading(name, f"{column}: {COLUMNS[column].meaning}", kind, "text" if kind == "text" else "")
 
 
 def _value(layer: LayerAudit, column: str) -> Any:
-    """Return a column; NaN where an earlier version measured, which has no such column."""
+    """Return a column; NaN where an audit of an earlier version does not have it."""
     return layer.row.get(column, float("nan"))
 
 
 def _differences(audits: Mapping[str, Audit]) -> list[str]:
-    """Say in what the audits differ that would better be the same."""
+    """Return sentences on differences that make audits hard to compare."""
     said = []
     for key, called in SAME.items():
         values = [str(getattr(audit.about, key)) for audit in audits.values()]
@@ -177,7 +177,7 @@ def _differences(audits: Mapping[str, Audit]) -> list[str]:
 
 
 def _misfits(audits: Mapping[str, Audit], layers: list[str]) -> list[str]:
-    """Say which layers are not in every audit, and which have other shapes under one name."""
+    """Return sentences on layers that are not in every audit, or that have different shapes under one name."""
     said = []
     for name, audit in audits.items():
         missing = [layer for layer in layers if layer not in {each["name"] for each in audit}]

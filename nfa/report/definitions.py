@@ -1,4 +1,4 @@
-"""What the words of a page mean; what its columns mean is said in `features/columns.py`."""
+"""The meanings of the words on a page; those of its columns are in `features/columns.py`."""
 
 from nfa.audits.verdict import VERDICTS
 

@@ -26,18 +26,18 @@ from nfa.tables.networks import Network, networks
 from nfa.tables.spectra import power_table, spectrum_table
 
 SMALL = 32
-"""A hidden layer with at most so many inputs has their bar chart too."""
+"""A hidden layer with at most this many inputs has a bar chart of them too."""
 
 MAPPED = 20
-"""A layer with at most so many inputs, which have names, has NFM and AGOP as heat maps."""
+"""A layer with at most this many named inputs has NFM and AGOP as heat maps."""
 
 EIGENVECTORS = 4
-"""Eigenvectors that are shown as pictures."""
+"""The number of eigenvectors that are shown as pictures."""
 
 _ROW, _AROUND = 0.22, 1.4  # inches: for each bar of a chart, and for axis and legend
 
 _NULLS_UP_TO = 512
-"""Outputs of a layer up to which the scan's null is drawn: it takes several eigendecompositions."""
+"""The scan's null is drawn for layers of at most this many outputs, since it takes several eigendecompositions."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Drawer:
         height: float | None = None,
         width: float = plots.SINGLE,
     ) -> Drawing:
-        """Draw on axes of their own and return the drawing."""
+        """Draw on new axes, and return the drawing."""
         fig, ax = plots.figure(width=width, height=height)
         with plots.themed():
             plot(ax)
@@ -79,7 +79,7 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class Features:
-    """What a layer's NFM and AGOP say of its inputs: as pictures, or as bar charts."""
+    """A layer's NFM and AGOP over its inputs: as pictures, or as bar charts."""
 
     layer: str
     pictures: list[PictureRow]
@@ -97,7 +97,7 @@ class AuditFigures:
 
 
 def audit_figures(audit: Audit) -> AuditFigures:
-    """Draw everything that the report of an audit shows."""
+    """Draw all figures of an audit's report."""
     drawer, found = Drawer(), networks(audit)
     return AuditFigures(
         similarities=similarity_figures(found, drawer),
@@ -108,7 +108,7 @@ def audit_figures(audit: Audit) -> AuditFigures:
 
 
 def similarity_figures(found: Sequence[Network], drawer: Drawer) -> list[Drawing]:
-    """Draw alignment and cosine of every layer beside their nulls, those that are known."""
+    """Draw alignment and cosine of every layer beside their nulls, where these are known."""
     figures = []
     for column, what in (
         ("alignment", "Alignment of W's left vectors and the output's gradients"),

@@ -1,4 +1,4 @@
-"""A figure as a part of a page: an SVG that takes the page's ink and ground, and no id of another figure's."""
+"""A figure inside a page: an SVG in the page's ink and on its ground, whose ids no other figure has."""
 
 import io
 import re
@@ -16,16 +16,16 @@ _REFERENCE = re.compile(r"url\(#")
 
 @themed()
 def inline(fig: Figure, alt: str, number: int) -> Markup:
-    """Return a figure as SVG to stand in HTML, in light and dark.
+    """Return a figure as SVG for HTML, for light and dark pages.
 
     Args:
         fig: The figure, drawn in the theme.
-        alt: What it shows, for those who do not see it.
-        number: Of this figure on its page, so that ids stay unique.
+        alt: A description for those who do not see it.
+        number: The figure's number on its page, so that ids stay unique.
     """
     written = io.StringIO()
     with warnings.catch_warnings():
-        # Letters stay letters, and the reader's fonts have those that the one measured with lacks.
+        # Letters stay text, so the reader's fonts draw those that this font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         fig.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(written.getvalue())  # noqa: S314 (written in the line above)

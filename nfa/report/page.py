@@ -16,8 +16,8 @@ from nfa.report.words import sentences, verdict
 def render(audit: Audit) -> str:
     """Return a self-contained HTML page of an audit; every string from a file or data set is escaped.
 
-    It says what was audited and how, has a sentence for each layer, the table, and the figures: similarities beside
-    their nulls, powers, spectra, and what the first layer looks at. Nothing is fetched when it is opened.
+    It says what was audited and how, and has a sentence for each layer, the table, and the figures: similarities beside
+    their nulls, powers, spectra, and the features of the first layer. Nothing is fetched when it is opened.
 
     >>> import nfa, torch
     >>> "<table" in render(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)))
@@ -48,7 +48,7 @@ def render(audit: Audit) -> str:
 
 
 def write(audit: Audit, folder: str | os.PathLike[str]) -> Path:
-    """Write `report.html` into a folder, which is made where there is none, and return its path.
+    """Write `report.html` into a folder, which is made if it is missing, and return its path.
 
     Raises:
         InputError: the folder cannot be written.
@@ -57,7 +57,7 @@ def write(audit: Audit, folder: str | os.PathLike[str]) -> Path:
 
 
 def score_in_words(score: Score | None) -> str:
-    """Say what a network scores, on which rows.
+    """Return a network's score and its rows in words.
 
     >>> score_in_words(Score("accuracy", 0.9, 0.1, 50, "test", False))
     'accuracy 0.900'
@@ -100,5 +100,5 @@ def _classes(column: Column) -> str:
 
 
 def _group(name: str, members: tuple[Column, ...]) -> dict[str, Any]:
-    """Return a group's heading, and how many of its columns are under it: all, and at first."""
+    """Return a group's heading, and the number of its columns: in all, and shown at first."""
     return {"name": GROUPS[name], "all": len(members), "main": sum(column.main for column in members)}

@@ -1,4 +1,4 @@
-"""What every page is made of: templates with escaped strings, one style, one script, cells and headings of tables."""
+"""The parts of every page: templates with escaped strings, one style, one script, cells and headings of tables."""
 
 import base64
 import hashlib
@@ -12,12 +12,12 @@ from markupsafe import Markup
 from nfa.common.writing import replacing
 
 LONG = 8
-"""Letters of a heading that may be broken."""
+"""A longer heading may be broken."""
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of a table: its label, what it means, what its cells sort as, and its classes."""
+    """A heading of a table: its label, its meaning, how its cells sort, and its classes."""
 
     label: str
     meaning: str
@@ -26,14 +26,14 @@ class Heading:
 
     @property
     def broken(self) -> Markup:
-        """The label, with places to break the line where it is long: after underscores."""
+        """The label; a long one may be broken after underscores."""
         between = Markup("_") if len(self.label) < LONG else Markup("_<wbr>")
         return between.join(self.label.split("_"))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what it shows, what it sorts by ("" comes last), and whether it names its row."""
+    """A cell: its text, the value it sorts by ("" comes last), and whether it names its row."""
 
     text: str
     key: str
@@ -42,7 +42,7 @@ class Cell:
 
 
 def cell(value: Any, classes: str = "", heading: bool = False) -> Cell:
-    """Return a cell of a number, a truth or a text.
+    """Return a cell of a number, a truth value or a text.
 
     >>> cell(0.123456).text, cell(math.nan).text, cell(True).text
     ('0.1235', '–', 'yes')
@@ -71,7 +71,7 @@ def page(template: str, **content: Any) -> str:
         return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704 (a file of this package)
 
     script = own("page.js")
-    # No other script runs, and nothing is fetched, even if a string should ever escape from its place.
+    # No other script runs, and nothing is fetched, even if a string should ever escape into the markup.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(template).render(
         style=own("style.css"), script=script, script_hash=script_hash, version=version("nfa"), **content
@@ -80,7 +80,7 @@ def page(template: str, **content: Any) -> str:
 
 def write_page(text: str, path: Path) -> Path:
     """Write a page and return its path."""
-    # Half of a surrogate pair, which a file can name a layer by, is no letter in any encoding.
+    # A layer's name in a file may have half of a surrogate pair, which no encoding can write.
     with replacing("out", path) as (new,):
         new.write_bytes(text.encode("utf-8", "replace"))
     return path

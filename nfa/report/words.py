@@ -18,27 +18,27 @@ from nfa.audits.verdict import (
 from nfa.common.shown import printable
 
 AT_REST = 0.3
-"""Above this `fact_rest` training does not rest, and the theorem says nothing."""
+"""Above this `fact_rest` training is not at rest, and the theorem says nothing."""
 
 
 APART = 0.3
-"""Where the centered cosine is lower than the plain one by more than this, NFM and AGOP agree in the mean gradient."""
+"""If the centered cosine is lower than the plain one by more than this, NFM and AGOP agree in the mean gradient."""
 
 MANY_DIGITS = 6
-"""From one in 10^6 on, a power of ten alone is said."""
+"""From one in 10^6 on, only a power of ten is given."""
 
 MOST_DIGITS = 300
-"""Rarer than one in 10^300, no number is said."""
+"""Beyond one in 10^300, no number is given."""
 
 NARROW = "one in 150"
-"""Layers of 16 to 64 units above z of 3 in untrained networks (0.7 %); at other thresholds it was not measured."""
+"""The share of layers of 16 to 64 units above z = 3 in untrained networks (0.7 %); not measured at other thresholds."""
 
 EARLIER = ""
-"""In the place of a verdict where an earlier version measured."""
+"""In the place of a verdict, for audits of earlier versions."""
 
 
 def verdict(audit: Audit) -> NetworkVerdict:
-    """Return whether a network has learned its task, and why, in words; layers have a column `verdict` of their own."""
+    """Return whether a network has learned its task, and why, in words; layers have their own column `verdict`."""
     return network_verdict(audit.score, audit.init_score, bool(audit.about.classes))
 
 
@@ -50,7 +50,7 @@ def sentences(audit: Audit) -> list[str]:
 
 
 def over_layers(audit: Audit) -> list[str]:
-    """Say how many layers are aligned, how many are by chance alone, and what the words mean; nothing without any."""
+    """Return how many layers are aligned, how many would be by chance, and what the words mean; [] without layers."""
     thresholds = audit.about.thresholds
     rows = [layer.row for layer in audit if layer.row.get("verdict", EARLIER) not in (EARLIER, "trivial", "dead")]
     rows = [row for row in rows if not math.isnan(row["alignment_z"])]
@@ -65,7 +65,7 @@ def over_layers(audit: Audit) -> list[str]:
 
 
 def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Thresholds) -> str:
-    """Say what a layer's numbers show, each beside its null.
+    """Return what a layer's numbers show, each beside its null.
 
     Args:
         layer: The layer, with its verdict.
@@ -166,7 +166,7 @@ _SAYS: dict[str, Callable[[Mapping[str, Any], bool | None, Thresholds], str]] = 
     "no score": _no_score,
     EARLIER: _earlier,
 }
-"""What is said of a layer, by its verdict."""
+"""The functions that make a layer's sentence, by verdict."""
 
 _NO_SIGN = ", so this is no sign of learned features."
 
@@ -190,7 +190,7 @@ def _cosine(row: Mapping[str, Any]) -> str:
 
 
 def _in_the_mean(row: Mapping[str, Any]) -> str:
-    """Say where NFM and AGOP agree in the mean gradient alone."""
+    """Return a sentence if NFM and AGOP agree in the mean gradient alone."""
     if not row["cosine"] - row["cosine_centered"] > APART:
         return ""
     return (
@@ -207,7 +207,7 @@ def _numbers(row: Mapping[str, Any]) -> str:
 
 
 def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
-    """Say in what a layer falls short of being aligned."""
+    """Return in what a layer falls short of being aligned."""
     if not can_tell(row, thresholds):
         return f"are too few for alignment to be told from chance ({_alignment(row)})"
     if row["alignment_z"] <= -thresholds.z:
@@ -223,7 +223,7 @@ def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
 
 
 def _fact(row: Mapping[str, Any]) -> str:
-    """Say what the Features at Convergence Theorem shows, where it was asked for and training rests."""
+    """Return what the Features at Convergence Theorem shows, if it was requested and training is at rest."""
     rest = row.get("fact_rest", math.nan)
     if math.isnan(rest) or rest > AT_REST:
         return ""
@@ -234,7 +234,7 @@ def _fact(row: Mapping[str, Any]) -> str:
 
 
 def _by_chance(z: float) -> str:
-    """Say how many layers reach a z by chance: the normal tail, and that narrow layers have a heavier one."""
+    """Return how many layers reach a z by chance: the normal tail, and that of narrow layers is heavier."""
     from scipy.special import log_ndtr
 
     digits = -float(log_ndtr(-z)) / math.log(10)

@@ -1,4 +1,4 @@
-"""The median distance under the current M, the unit in which a bandwidth is given, and which bandwidths can be used."""
+"""The median distance under the current M, which is the unit of a bandwidth, and the bandwidths that can be used."""
 
 import math
 
@@ -11,11 +11,11 @@ from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
 
 MEDIAN_ROWS = 1000
-"""More rows than this are represented by as many of them, evenly spaced in an order drawn with the seed."""
+"""Of more rows than this, as many are taken, evenly spaced in an order drawn with the seed."""
 
 LEAST_BANDWIDTH = 1e-50
-"""The least bandwidth, and over 1 the largest, where the rows' largest entry is 1. Beyond, all rows are the same to the
-kernel, or none are, and its gradients' squares leave float64."""
+"""The least bandwidth, and its inverse the largest, where the rows' largest entry is 1. Beyond these, all rows are the
+same to the kernel, or none are, and the squares of its gradients leave float64."""
 
 
 def median_distance(
@@ -26,10 +26,10 @@ def median_distance(
 ) -> float:
     """Return the median distance over pairs of rows that differ; 1, about the largest entry, where none do.
 
-    A pair counts as often as the product of its rows' weights, so that a row of weight 2 is as two equal rows.
+    A pair counts by the product of its rows' weights, so that a row of weight 2 counts as two equal rows.
 
     Args:
-        kernel: Says which distance.
+        kernel: Its distance is taken.
         points: n points.
         weights: Shape (n,), or None for 1.
         generator: Draws `MEDIAN_ROWS` of more rows.

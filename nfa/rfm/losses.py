@@ -1,4 +1,4 @@
-"""What is minimised when hyperparameters are chosen: proper scores, smoother than the share of right answers."""
+"""Losses by which hyperparameters are chosen: proper scores, smoother than the share of right answers."""
 
 import torch
 from torch import Tensor
@@ -6,20 +6,20 @@ from torch import Tensor
 from nfa.common.scale import relative
 
 SOFTNESS = 0.04
-"""How far above 0 an output lies, about, before it is taken for a probability as it is."""
+"""An output that is above 0 by more than about this counts as a probability as it is."""
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:
-    """Return logarithms of probabilities, (n, c), in the order of the outputs that estimate them by least squares.
+    """Return logarithms of probabilities, (n, c), from outputs that estimate the probabilities by least squares.
 
-    Such outputs leave [0, 1] where rows are few: p_j is proportional to s log(1 + exp(f_j / s)), s = `SOFTNESS`, which
-    is f_j above 0, but positive and increasing everywhere.
+    With few rows, such outputs leave [0, 1]. So p_j is proportional to s log(1 + exp(f_j / s)) with s = `SOFTNESS`,
+    which is about f_j above 0, and positive and increasing everywhere.
 
     >>> log_probabilities(torch.tensor([[0.6, 0.4]])).exp()
     tensor([[0.6000, 0.4000]])
     """
     scaled = outputs / SOFTNESS
-    # Below -15, log(1 + exp(x)) is exp(x) to the last digit of float32, and its logarithm x.
+    # Below -15, log(1 + exp(x)) is exp(x) to the last digit of float32, so that its logarithm is x.
     logarithms = torch.where(scaled < -15, scaled, torch.nn.functional.softplus(scaled.clamp(min=-15)).log())
     return logarithms.log_softmax(1)
 

@@ -1,4 +1,4 @@
-"""A fitted kernel machine: predictions, gradients' averages."""
+"""A fitted kernel machine: predictions, and averages of its gradients."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ class KernelMachine:
         bandwidth: L, in the units of the data.
         centers: Rows z_i in the metric's coordinates, shape (n, d).
         a: Coefficients, shape (n, c).
-        unit: What the targets were divided by.
+        unit: The number that the targets were divided by.
     """
 
     kernel: Kernel
@@ -42,7 +42,7 @@ class KernelMachine:
 
     @cached_property
     def points(self) -> Points:
-        """The centers, with the size of the terms that they were added up from."""
+        """The centers, with the sizes of the terms that they are sums of."""
         return Points(self.centers, self.metric.terms)
 
     def predict(self, X: Tensor) -> Tensor:
@@ -50,13 +50,13 @@ class KernelMachine:
         points, n = self.metric.points(X), len(self.centers)
         outputs = points.rows.new_empty(len(points), self.a.shape[1])
         step = min(len(points), max(BLOCK_ROWS, BLOCK // n))
-        # Outputs first, then a block's memory for all (l1 makes its own): pieces in between would keep what is freed
-        # from use.
+        # Outputs first, then one block's memory for all blocks (l1 makes its own). Pieces allocated in between would
+        # keep freed memory from being used again.
         space = points.rows.new_empty(step, n)
         for x, part in zip(points.split(step), outputs.split(step), strict=True):
             values = self.kernel.pairs(x, self.points, space[: len(x)]).values
             torch.mm(self.kernel.value(values, self.L, out=values), self.a, out=part)
-        # The unit may be more than a float32 can hold while the product is not.
+        # The unit may be beyond float32 where the product is not.
         return (outputs.double() * self.unit).to(outputs.dtype)
 
     def agop(
@@ -76,7 +76,7 @@ class KernelMachine:
         """
         found, unit = self.agop_in_units(X, centered, diag, weights, pairs)
         found = found.clamp(min=0) if found.ndim == 1 else semidefinite(found)
-        # One at a time: the square of the unit may be no float64.
+        # One at a time, since the square of the unit may be beyond float64.
         return found * unit * unit
 
     def agop_in_units(
@@ -87,21 +87,21 @@ class KernelMachine:
         weights: Tensor | None = None,
         pairs: Pairs | None = None,
     ) -> tuple[Tensor, float]:
-        """Return the AGOP over the square of a unit, so that it is neither very large nor very small, and the unit.
+        """Return the AGOP divided by the square of a unit, so that it is neither huge nor tiny; and the unit.
 
         Args:
             X: Shape (m, d); None for the rows the machine was fitted on.
             centered: Subtract from J its mean over rows.
             diag: Return only the diagonal, (d,).
             weights: Of the rows, shape (m,).
-            pairs: The pairs of X and centers, where they are at hand.
+            pairs: The pairs of X and centers, if they are known already.
 
         Returns:
             Float64, (d, d) or (d,), symmetric.
         """
         points = self.points if X is None else self.metric.points(X)
         only_diagonal = diag and (self.metric.root is None or self.metric.root.ndim == 1)
-        # Weights around 1: their sum stays within the dtype's digits.
+        # Weights near 1, so that their sum stays within the dtype's digits.
         shares = None if weights is None else relative(weights)
         root = None if shares is None else (shares / shares.mean()).sqrt().to(self.a.dtype)
         a_unit = power_of_two(self.a)

@@ -11,23 +11,23 @@ from nfa.rfm.moments import Moments
 from nfa.rfm.points import Points
 
 ROUNDED = 1e-4
-"""A matrix with an eigenvalue below minus this share of the largest is not positive semidefinite. An AGOP computed in
-float32 may have smaller ones below 0; so may a matrix of d rows, by d roundings of its dtype, where that is more."""
+"""A matrix with an eigenvalue below minus this share of the largest is not positive semidefinite. Rounding makes
+smaller ones negative: in an AGOP of float32, or by d roundings of a d x d matrix's dtype where that is more."""
 NEGATIVE = 1e-13
-"""Eigenvalues below minus this share of the largest are set to 0, in M and in an AGOP that is returned."""
+"""Eigenvalues below minus this share of the largest are set to 0, in M and in a returned AGOP."""
 
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """r^2 = (x - z)'M(x - z), by rows z = F (x - center) / unit with F = (M / size)^(1/2).
+    """The distance r^2 = (x - z)'M(x - z), computed from rows F (x - center) / unit with F = (M / size)^(1/2).
 
     Args:
         M: Float64, (d, d), or (d,) for a diagonal matrix; exactly symmetric and positive semidefinite.
-        center: What is subtracted from every row, (d,); distances do not depend on it, rounding does.
-        unit: What every entry is divided by, so that no square overflows.
+        center: Subtracted from every row, (d,); distances do not depend on it, but rounding does.
+        unit: Every entry is divided by it, so that no square overflows.
         root: F, of M's shape; None for the identity.
         size: The largest entry of M.
-        terms: As of `Points`.
+        terms: As for `Points`.
     """
 
     M: Tensor
@@ -44,7 +44,7 @@ class Metric:
         Args:
             M: Float64, (d, d) or (d,).
             center: Float64, (d,).
-            unit: What every entry is divided by.
+            unit: Every entry is divided by it.
             spread: Mean squares of the columns of (x - center) / unit, (d,); None for 0.
         """
         size = float(M.diagonal().max() if M.ndim == 2 else M.max())
@@ -69,18 +69,18 @@ class Metric:
 
     @property
     def length(self) -> float:
-        """Return how long one unit of the rows' distance is: r = length |z - z'|."""
+        """Return the length of one unit of the rows' distance: r = length |z - z'|."""
         return math.sqrt(self.size) * self.unit
 
     def rows(self, X: Tensor) -> Tensor:
-        """Return rows z of X, in X's dtype, computed in float64: F may take away nearly all of their length."""
+        """Return rows z of X, in X's dtype; computed in float64, since F may remove nearly all of their length."""
         rows = (X - self.center).div_(self.unit)
         if self.root is not None:
             rows = rows * self.root if self.root.ndim == 1 else rows @ self.root
         return rows.to(X.dtype)
 
     def points(self, X: Tensor) -> Points:
-        """Return `rows`, with the size of the terms that they were added up from."""
+        """Return `rows`, with the sizes of the terms that they are sums of."""
         return Points(self.rows(X), self.terms)
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ class Metric:
 def matrix_power(M: Tensor, alpha: float) -> Tensor:
     """Return M^alpha of a positive semidefinite matrix, (d, d), or of a diagonal one, (d,).
 
-    What rounding leaves of an eigenvalue of 0 counts 0: 1e-17 to the power 0.1 would be 0.02.
+    An eigenvalue of 0 that rounding has moved counts 0: 1e-17 to the power 0.1 would be 0.02.
 
     >>> matrix_power(torch.tensor([4.0, 9.0]), 0.5).tolist()
     [2.0, 3.0]
@@ -122,7 +122,7 @@ def spectral_power(values: Tensor, V: Tensor, alpha: float) -> Tensor:
 
 
 def semidefinite(M: Tensor) -> Tensor:
-    """Return a symmetric matrix (d, d) without its eigenvalues below 0; M itself where there are none but by rounding.
+    """Return a symmetric matrix (d, d) with negative eigenvalues set to 0; M itself if it has none beyond rounding.
 
     >>> semidefinite(torch.tensor([[1.0, 0.0], [0.0, -1e-6]], dtype=torch.float64)).tolist()
     [[1.0, 0.0], [0.0, 0.0]]
@@ -131,7 +131,7 @@ def semidefinite(M: Tensor) -> Tensor:
     if not bool(torch.isfinite(size)) or size <= 0:
         return M
     shape = M / size
-    # Far cheaper than an eigendecomposition, and mostly enough.
+    # Far cheaper than an eigendecomposition, and usually enough.
     _, failed = torch.linalg.cholesky_ex(shape + NEGATIVE * torch.eye(len(M)).to(M))
     if not bool(failed):
         return M
@@ -140,10 +140,10 @@ def semidefinite(M: Tensor) -> Tensor:
 
 
 def checked_matrix(argument: str, M: Tensor, d: int) -> Tensor:
-    """Return a feature matrix in float64, exactly symmetric, if it is one of d features.
+    """Return a feature matrix in float64, exactly symmetric, after checking that it is one for d features.
 
     Args:
-        argument: What to call it in a message.
+        argument: Its name in messages.
         M: Shape (d, d), or (d,) for a diagonal matrix; in the dtype that it was computed in, if possible.
         d: The number of features.
 

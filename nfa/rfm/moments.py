@@ -1,4 +1,4 @@
-"""Sums over points of a function's gradients, and of their outer products: what an AGOP is made of."""
+"""Sums over points of a function's gradients and of their outer products, from which an AGOP is computed."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from nfa.common.scale import power_of_two
 BLOCK = 1 << 21
 """Entries of a temporary matrix, 8 MiB in float32: small enough for caches, and for memory to be used again."""
 CANCELLED = 64
-"""Roundings of the uncentered average below which the centered one, a difference, says nothing."""
+"""The centered average is a difference; below this many roundings of the uncentered one it means nothing."""
 SAFE = 2.0**30
 """Sizes between 1 / SAFE and SAFE can be squared and added up in float32."""
 
@@ -22,7 +22,7 @@ class Moments:
     Args:
         outer: sum w g_j g_j' / unit^2 over points and outputs, d x d; or its diagonal, (d,).
         sums: sum w g_j / unit over points, c x d.
-        unit: What gradients are divided by, so that their squares are numbers of the dtype.
+        unit: Gradients are divided by it, so that their squares stay within the dtype.
     """
 
     outer: Tensor
@@ -31,7 +31,7 @@ class Moments:
 
     @classmethod
     def of_gradients(cls, G: Tensor, root: Tensor | None, diag: bool) -> "Moments":
-        """Return the moments of gradients at hand; `outer` is positive semidefinite by construction.
+        """Return the moments of given gradients; `outer` is positive semidefinite by construction.
 
         Args:
             G: Each g_j(x) times the root of x's weight, shape (points, c, d); it may be overwritten.
@@ -81,8 +81,8 @@ class Moments:
     def centered(self, eps: float) -> Tensor:
         """Return `outer` of gradients minus their mean, from averages over points.
 
-        It is a difference: next to the uncentered diagonal, what lies below the rounding of the two counts 0, so that
-        it stays positive semidefinite.
+        It is a difference. What is below the rounding of the uncentered diagonal counts 0, so that the result stays
+        positive semidefinite.
 
         Args:
             eps: The rounding of what the averages were computed in.

@@ -1,4 +1,4 @@
-"""The door from a network: whatever it came from, its layers, its audit, and the rows that reach its layers."""
+"""The door from a network of any source: its layers, its audit, and the rows that reach its layers."""
 
 import copy
 import os
@@ -30,7 +30,7 @@ from nfa.network.preparing import prepare
 from nfa.probe import Activations, Layer, Probe, activations, untouched
 
 FEW = 8
-"""Samples that tell whether a network is a plain chain."""
+"""Samples by which a network is checked to be a plain chain."""
 
 
 class Network:
@@ -60,7 +60,7 @@ class Network:
         self._forward = Forward(self.model.bare())
 
     def copied(self) -> "Network":
-        """Return the network with a copy of its module, whatever becomes of the one that was handed in.
+        """Return the network with a copy of its module, which stays as it is now.
 
         Raises:
             InputError: it cannot be copied.
@@ -119,7 +119,7 @@ class Network:
         Raises:
             InputError: as `probe` and `nfa.audit`.
         """
-        with self.probe(inputs):  # which checks the network
+        with self.probe(inputs):  # checks the network
             pass
         before = None if init is None else load(init, argument="init")
         with bars(self.bars):
@@ -152,14 +152,14 @@ class Network:
     def targets(self, y: Any, inputs: Any) -> tuple[Targets, list[str]]:
         """Return targets as they are read beside the network's outputs, and sentences on them.
 
-        Labels that the network does not know are allowed; text has to be told to outputs.
+        Labels that the network does not know are allowed, unless they are text, each of which must have its output.
 
         Args:
             y: Labels or numbers.
             inputs: Prepared inputs.
 
         Raises:
-            InputError: another number of targets than samples; text that cannot be told; or as `read_targets`.
+            InputError: another number of targets than samples; text without an output; or as `read_targets`.
         """
         found = self.read_targets(y, inputs)
         if found.order is None:
@@ -175,7 +175,7 @@ class Network:
 
 
 def kept_network(net: Any, bars: bool) -> Network:
-    """Return a network that does not change: a copy of the one handed in, or with a warning that one itself."""
+    """Return a copy of the network; with a warning the network itself where it cannot be copied."""
     network = Network(net, bars)
     if isinstance(net, (str, os.PathLike)):
         return network
@@ -190,7 +190,7 @@ def chosen_layers(found: Audit, pattern: str | None) -> list[LayerAudit]:
     """Return the layers of an audit whose name matches a shell pattern (None: all).
 
     Raises:
-        InputError: none does.
+        InputError: no name matches.
     """
     chosen = [layer for layer in found if pattern is None or fnmatchcase(layer["name"], pattern)]
     if not chosen:
@@ -220,7 +220,7 @@ def check_audit(found: Audit, names: Iterable[str], layers: Iterable[Layer]) -> 
 def check_chain(probe: Probe) -> None:
     """Check that each layer's rows, and the output, come from the layer before and from nothing else.
 
-    Where they do, they are the same for all samples once that layer's weight is 0.
+    If they do, they are the same for all samples once that layer's weight is set to 0.
 
     Raises:
         InputError: they do not, or a layer has several rows for each sample.
@@ -254,7 +254,7 @@ def single_rows(rows: Tensor, name: str) -> Tensor:
 
 
 def unusual_rows(H: Tensor) -> list[str]:
-    """Return what a layer does that is wider than there are samples, or that sees the same for every sample.
+    """Return what is unusual about a layer's rows: more entries than samples, or the same row for every sample.
 
     Args:
         H: The rows that reach it, (n, d), or (n, p, d) where each sample has several.

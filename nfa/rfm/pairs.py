@@ -8,21 +8,21 @@ from torch import Tensor
 from nfa.rfm.points import Points
 
 TILE = 512
-"""Rows of a tile: two tiles of distances stay in the processor's cache."""
+"""Rows of a tile, so that two tiles of distances stay in the processor's cache."""
 NEAR = 1e-4
-"""Pairs with r^2 below this share of |x|^2 + |z|^2 are taken by difference: expanded squares lose their digits."""
+"""Pairs with r^2 below this share of |x|^2 + |z|^2 are computed by difference, since expanded squares lose digits."""
 GATHERED = 1 << 22
 """Entries of rows gathered at once for such pairs."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a kernel needs to know of each pair of m points and n centers.
+    """What a kernel needs of each pair of m points and n centers.
 
     Args:
         values: m x n: distances (or inner products, for the quadratic kernel).
         near: Row and column numbers of the close pairs that are not equal, each of shape (p,).
-        kernel: The kernel's values of the machine at hand where they are known, but for pairs at a distance of 0.
+        kernel: The kernel's values, where they are known already, but for pairs at a distance of 0.
         space: Memory m x n that may be used.
     """
 
@@ -33,12 +33,12 @@ class Pairs:
 
     @classmethod
     def without_near(cls, values: Tensor) -> "Pairs":
-        """Return pairs of which none is listed as close."""
+        """Return pairs without a list of close ones."""
         none = torch.empty(0, dtype=torch.long, device=values.device)
         return cls(values, (none, none))
 
     def of(self, rows: Tensor) -> "Pairs":
-        """Return the pairs of some points only, given by number, (k,)."""
+        """Return the pairs of some points, given by number, (k,)."""
         place = torch.full((len(self.values),), -1, device=rows.device)
         place[rows] = torch.arange(len(rows), device=rows.device)
         i, j = place[self.near[0]], self.near[1]
@@ -49,14 +49,14 @@ class Pairs:
 def euclidean(X: Points, Z: Points | None = None, out: Tensor | None = None) -> Pairs:
     """Return the Euclidean distances of the rows of X to those of Z, or among themselves.
 
-    r^2 = |x|^2 + |z|^2 - 2 x'z by matrix products; by difference where that would cancel. Rows that are equal, up to
-    the rounding of the product that made them, are at a distance of exactly 0; no others are. Rows should lie around
-    the origin.
+    r^2 = |x|^2 + |z|^2 - 2 x'z is computed by matrix products, and by difference where that would cancel. Rows that are
+    equal, up to the rounding of the product that made them, are at a distance of exactly 0, and no others are. Rows
+    should lie around the origin.
 
     Args:
         X: m points.
-        Z: n points; None for X itself, which takes half the products.
-        out: Where to put the distances, (m, n): memory in use is faster than new.
+        Z: n points; None for X itself, which takes half of the products.
+        out: Memory for the distances, (m, n); used memory is faster than new.
 
     >>> euclidean(Points(torch.tensor([[0.0, 3.0], [4.0, 0.0]]))).values.tolist()
     [[0.0, 5.0], [5.0, 0.0]]
@@ -64,7 +64,7 @@ def euclidean(X: Points, Z: Points | None = None, out: Tensor | None = None) -> 
     same = Z is None
     C = X if Z is None else Z
     x2, c2 = X.squares, C.squares
-    # A product's rows may lie near the origin only because M has removed their length.
+    # Rows of a product may lie near the origin only because M has removed their length.
     least = 0.0 if C.rounding is None else float(C.rounding.square().sum())
     equal = C.last_digits**2
     R = X.rows.new_empty(len(X), len(C)) if out is None else out
@@ -74,12 +74,12 @@ def euclidean(X: Points, Z: Points | None = None, out: Tensor | None = None) -> 
     for start in range(0, len(X), TILE):
         stop = min(start + TILE, len(X))
         first = start if same else 0
-        # Both squares are terms of the product, and all of it happens where the distances will lie.
+        # Both squares are terms of the product, and all is computed in the memory of the distances.
         tile = torch.mm(left[start:stop], right[first:].T, out=R[start:stop, first:])
         if same:
             tile.fill_diagonal_(torch.inf)
-        # A pair may be near only if r^2 is small next to |x|^2 alone, as |z|^2 <= 2 |x|^2 + 2 r^2: a test of one number
-        # for each row finds the few that the exact rule, which treats both rows alike, is asked for.
+        # A pair can be near only if r^2 is small beside |x|^2 alone, as |z|^2 <= 2 |x|^2 + 2 r^2. This test, of one
+        # number for each row, finds a few candidates for the exact rule, which treats both rows alike.
         limit = 4 * NEAR * x2[start:stop] + 2 * least
         if bool((tile.amin(1) < limit).any()):
             i, j = (tile < limit[:, None]).nonzero(as_tuple=True)

@@ -1,4 +1,4 @@
-"""Rows in the coordinates of a metric, and how far rounding may have moved them."""
+"""Rows in the coordinates of a metric, and how far rounding may have moved each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 
 ROUNDING = 64
-"""Rows closer than this many roundings in float64 are equal. The roundings are those of the terms that a coordinate is
-the sum of, or of the row's length where the coordinate is no sum. So many because rows as given may be products too (a
-deep machine's); in float64 because then no two float32 rows that differ are taken for equal."""
+"""Rows closer than this many roundings in float64 are equal. A rounding is relative to the terms that a coordinate is
+the sum of, or to the row's length if the coordinate is no sum. So many, because given rows may be products too (in a
+deep machine); in float64, because then no two float32 rows that differ count as equal."""
 LAST_DIGITS = 2
-"""Equal rows that a product made may besides differ by this many roundings of their length, in their own dtype."""
+"""Equal rows that a product made may also differ by this many roundings of their length, in their own dtype."""
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Rows z = M^(1/2) x, and the size of what each coordinate was added up from.
+    """Rows z = M^(1/2) x, and the sizes of the terms that each coordinate is the sum of.
 
     Args:
         rows: Shape (n, d).
         terms: Mean squares of the terms that each coordinate is the sum of, float64, (d,); None where it is no sum.
-            M^(1/2) may take away nearly all of a row, so its rounding is relative to these terms, not to what is left.
+            M^(1/2) may remove nearly all of a row, so its rounding is relative to these terms, not to what is left.
 
     >>> Points(torch.tensor([[3.0, 4.0]])).squares
     tensor([25.])
@@ -40,7 +40,7 @@ class Points:
         return Points(self.rows[which], self.terms)
 
     def split(self, size: int) -> Iterator["Points"]:
-        """Yield the points, so many at a time."""
+        """Yield the points, `size` at a time."""
         return (Points(rows, self.terms) for rows in self.rows.split(size))
 
     @cached_property

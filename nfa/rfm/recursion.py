@@ -28,7 +28,7 @@ class Problem:
         X: Shape (n, d), in the dtype of the computation.
         Y: Shape (n, c), divided by `unit`, in X's dtype.
         weights: Shape (n,), at least 0; None for 1.
-        unit: What the targets were divided by.
+        unit: The number that the targets were divided by.
         center: Float64, (d,).
         x_unit: Power of two near the largest entry of X - center; of X where all rows are equal.
         spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
@@ -53,13 +53,13 @@ class Problem:
         around = X - center
         if not bool(torch.isfinite(around).all()):
             raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
-        # Rows that are all equal say nothing of distances; of those to other rows their own size says more.
+        # If all rows are equal, their own size is the better guess at distances to other rows.
         unit, x_unit = power_of_two(Y), power_of_two(around if bool(around.any()) else X)
         spread = around.div_(x_unit).square_().mean(0)
         return cls(X, (Y.double() / unit).to(X.dtype), weights, unit, center, x_unit, spread)
 
     def fitted(self, rows: Tensor | None = None) -> "Problem":
-        """Return those of some rows (None: of all) that a machine is fitted to: of weight above 0.
+        """Return those of some rows (None: of all) that a machine is fitted to, the ones of weight above 0.
 
         Raises:
             InputError: there are none.
@@ -79,7 +79,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recursion does in every iteration; see `RFMRegressor` for the meaning of each."""
+    """The choices for every iteration of a recursion; see `RFMRegressor` for the meaning of each."""
 
     kernel: Kernel
     bandwidth: float = 1.0
@@ -100,8 +100,8 @@ class Iteration:
         iteration: How often M was updated.
         problem: What the machine is fitted to.
         machine: The fitted machine.
-        ridge: What stands on the kernel matrix's diagonal besides, (n,).
-        pairs: The pairs of its centers, where the solver held them; overwritten by the next iteration.
+        ridge: The ridge on the kernel matrix's diagonal, (n,).
+        pairs: The pairs of its centers, if the solver holds them; overwritten by the next iteration.
     """
 
     iteration: int
@@ -113,7 +113,7 @@ class Iteration:
     def train_mse(self) -> float:
         """Return the mean squared error on the rows fitted, over all targets.
 
-        By what the machine predicts: not every system is solved to its last digit.
+        It is computed from predictions, since not every system is solved to its last digit.
 
         Raises:
             InputError: a prediction is beyond the largest number of the dtype.
@@ -138,7 +138,7 @@ class Iteration:
         Args:
             previous: M of the iteration before.
         """
-        # Neither depends on the size of M, whose square may leave float64.
+        # Neither number depends on the size of M, whose square may leave float64.
         M, previous = self.machine.metric.shape, previous / previous.abs().max()
         trace, square = float(M.sum() if M.ndim == 1 else M.trace()), float((M * M).sum())
         change = math.nan if self.iteration == 0 else float((M * previous).sum() / (M.norm() * previous.norm()))
@@ -164,11 +164,11 @@ def recursion(
         recipe: What happens in an iteration.
         plan: Which solver.
         n_iters: Updates of M.
-        generator: Draws what is drawn: rows for the median, for the AGOP.
+        generator: Draws rows for the median and for the AGOP.
     """
     n, space = len(problem.X), None
     if plan.dense:
-        # Distances, kernel and factor, used in every iteration: new memory costs as much as what is computed in it.
+        # Memory of distances, kernel and factor for all iterations: new memory costs as much as the computation in it.
         space = tuple(problem.X.new_empty(n, n) for _ in range(SOLVER_MATRICES))
     for iteration in range(n_iters + 1):
         step = fitted(problem, M, recipe, plan, iteration, generator, space)
@@ -202,7 +202,7 @@ def fitted(
     check_bandwidth(recipe.kernel, points, L, metric.length)
     ridge = points.rows.new_full((len(points),), recipe.ridge)
     if problem.weights is not None:
-        # Infinite, it would be no number in the solvers; so large, it leaves nothing of a row all the same.
+        # An infinite ridge would be NaN in the solvers; one so large leaves nothing of a row, too.
         digits = torch.finfo(ridge.dtype)
         ridge = (ridge / problem.weights).clamp(max=digits.max * digits.eps)
     pairs = None

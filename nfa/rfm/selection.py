@@ -1,8 +1,8 @@
-"""Choosing kernel, bandwidth, ridge and the number of updates of M without deceiving oneself.
+"""Choose kernel, bandwidth, ridge and the number of updates of M by rows that the machine has not seen.
 
-Leave-one-out is exact while M is fixed, so that it can rank bandwidths and ridges under the first M. After an update M
-has seen every label, and leave-one-out is no longer an estimate of anything: the whole path, from the first M on, is
-fitted again without the rows that judge it.
+Leave-one-out is exact while M is fixed, so it can rank bandwidths and ridges under the first M. After an update, M has
+seen every label, and leave-one-out is no estimate any more. So the whole path, from the first M on, is fitted again
+without the rows that judge it.
 """
 
 import math
@@ -22,10 +22,10 @@ from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.leave_one_out import leave_one_out
 
 LEFT_OUT_ROWS = 2000
-"""The most rows that are left out one by one; of more rows, as many are drawn with the seed. Leave-one-out takes an
+"""At most this many rows are left out one by one; of more, as many are drawn with the seed. Leave-one-out takes an
 eigendecomposition, many times the work of a fit, and the shortlist is judged on all rows anyway."""
 LEFT_OUT_MATRICES = 8
-"""Matrices of n x n in float64 that leave-one-out holds at once, the eigendecomposition's own among them."""
+"""Matrices of n x n in float64 that leave-one-out holds at once, including those of the eigendecomposition."""
 FIRST_UPDATES = 1
 """Updates of M that every shortlisted recipe is tried with. Only the best of them is tried with more."""
 
@@ -89,14 +89,14 @@ def ranked(
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """How well a path predicts rows it was not fitted on.
+    """Cross-validation: how well the machines of a path predict rows that they were not fitted on.
 
     Args:
         problem: All rows; targets in its units.
         splits: Numbers of the rows to fit and of the rows to judge by, in turn.
-        loss: What is to be least.
+        loss: The loss to minimise.
         memory_budget: GiB.
-        seed: Of what a path draws.
+        seed: Of all that a path draws.
         advance: Called with 1 when a path has been followed on one split.
     """
 
@@ -109,11 +109,11 @@ class CrossValidation:
 
     @cached_property
     def judged(self) -> Tensor:
-        """Numbers of the rows to judge by, split after split: a row comes as often as splits judge by it."""
+        """Numbers of the rows to judge by, split after split; a row is there once for each split that judges by it."""
         return torch.from_numpy(np.concatenate([test for _, test in self.splits])).to(self.problem.X.device)
 
     def path(self, M: Tensor, recipe: Recipe, n_iters: int) -> list["Tried"]:
-        """Return how well a recipe does after 0, 1, ..., n_iters updates, its path fitted again for each split."""
+        """Try a recipe with 0, 1, ..., n_iters updates; its path is fitted again for each split."""
         problem, device = self.problem, self.problem.X.device
         outputs: list[list[Tensor]] = [[] for _ in range(n_iters + 1)]
         for train, test in self.splits:

@@ -1,4 +1,4 @@
-"""The first M of a machine: the identity, a matrix, or a network's, by name and to a power."""
+"""The first M of a machine: the identity, a given matrix, or a power of one of a network's matrices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ LAYER_MATRICES: dict[str, Callable[[LayerAudit], FactoredMatrix | None]] = {
     "agop": lambda layer: layer.agop,
     "agop_centered": lambda layer: layer.agop_centered,
     "init_nfm": lambda layer: layer.init_nfm,
-    "random": lambda layer: layer.agop,  # whose spectrum it has
+    "random": lambda layer: layer.agop,  # only its spectrum is used
 }
-"""A layer's matrices that a machine may start from, by name."""
+"""A layer's matrices from which a machine may start, by name."""
 
 WEIGHT_MATRICES = ("agop", "nfm")
-"""Those that may also become a weight with the directions of the network's own."""
+"""The matrices that may also become a weight with the directions of the network's own."""
 
 
 def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
@@ -65,9 +65,9 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
 def _as_tensor(values: Any) -> Tensor:
     try:
         if np.iscomplexobj(values):
-            raise TypeError  # which numpy would only warn of
-        found = np.array(values)  # a copy: what is read-only stays so
-        # In the dtype that says how it was rounded.
+            raise TypeError  # numpy would only warn
+        found = np.array(values)  # a copy, as the values may be read-only
+        # The dtype shows how it was rounded.
         return torch.from_numpy(found if found.dtype in (np.float16, np.float32) else found.astype(np.float64))
     except (TypeError, ValueError) as error:
         raise InputError("M_init", f"{type(values).__name__} is no matrix of numbers") from error
@@ -75,7 +75,7 @@ def _as_tensor(values: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Start:
-    """What a layer's machine starts from.
+    """The start of a layer's machine.
 
     Args:
         M: The feature matrix; None for the identity.
@@ -87,14 +87,14 @@ class Start:
 
 
 def layer_matrix(layer: LayerAudit, name: str, power: float, seed: int) -> Start:
-    """Return what the machine of a layer starts from.
+    """Return the start of a layer's machine.
 
     Args:
         layer: The layer.
         name: One of `LAYER_MATRICES`: "nfm" W'W, "agop" W'SW, "agop_centered", "init_nfm" of the network before
             training; "random" has the spectrum of "agop" and eigenvectors drawn at random.
         power: The matrix is taken to this power, on its range.
-        seed: Of what is drawn.
+        seed: Of the random eigenvectors.
 
     >>> import nfa
     >>> audit = nfa.audit(nfa.MLP(3, 4, 1, 2), torch.ones(9, 3))
@@ -159,7 +159,7 @@ def weight_starts(probe: Probe, name: str, power: float, audit: Audit | None) ->
 
 
 class WeightStart:
-    """A first M that can also be a weight: M, and the one SVD of the layer's weight.
+    """A first M that can also become a weight: M, and the SVD of the layer's weight.
 
     Args:
         polar: Of the weight.

@@ -1,1 +1,1 @@
-"""The tidy tables behind figures and pages: what users hand over as networks, and what is drawn of them."""
+"""The tidy tables behind figures and pages, and the networks that are made of what users hand over."""

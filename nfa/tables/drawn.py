@@ -1,4 +1,4 @@
-"""What stands beside a column where it is drawn: its words, its colour, its nulls and its interval."""
+"""How columns are drawn: the words, colour, nulls and interval of each."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ NULLS = {
     "untrained": "untrained network",
     "independent": "independent weights, k/(k+d)",
 }
-"""The nulls of similarities, and what legends call them."""
+"""The nulls of similarities, and their names in legends."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Drawn:
 
     Args:
         label: What it compares, for the legend.
-        axis: What its axis is called.
-        role: Whose colour it has (a key of `nfa.plots.ROLES`).
+        axis: The label of its axis.
+        role: The role whose colour it has (a key of `nfa.plots.ROLES`).
         nulls: Columns of its nulls, by kind (a key of `NULLS`).
         low: The column of the lower end of its interval over samples, or "".
         high: The column of the upper end.
-        beside: The column that is drawn next to it, or "": the NFM against that of the initialisation.
+        beside: The column that is drawn next to it, or "": the NFM against the initialisation's.
     """
 
     label: str
@@ -76,7 +76,7 @@ _DRAWN = {
 }
 
 _OWN_NULL = {"independent"}
-"""Nulls that a column has whatever null was asked for: they need no network, only the sizes."""
+"""Nulls that a column has whatever null is asked for, since they need only the sizes of the layer."""
 
 
 def drawn(column: str) -> Drawn:
@@ -112,12 +112,12 @@ def null_of(column: str, null: str | None) -> tuple[str, str]:
 
 
 def every_null() -> set[str]:
-    """Return the columns that are nulls of others, beside which they are shown."""
+    """Return the columns that are nulls of others; they are shown beside these."""
     return {null for look in _DRAWN.values() for null in look.nulls.values()}
 
 
 def missing(column: str, where: str) -> InputError:
-    """Return the error that an audit has not a column."""
+    """Return the error that an audit does not have a column."""
     group = COLUMNS[column].group
     hint = {"published": "; published=True (--published) adds it", "fact": "; loss= (--loss) adds it"}.get(group, "")
     if COLUMNS[column].needs_init and not hint:

@@ -1,4 +1,4 @@
-"""What a layer looks at: diagonals and leading eigenvectors of its matrices, over its inputs."""
+"""The features of a layer: diagonals and leading eigenvectors of its matrices, over its inputs."""
 
 import math
 from collections import Counter
@@ -19,10 +19,10 @@ from nfa.features.powers import PowerScan, rotated_scan
 from nfa.tables.networks import layer_of
 
 BARS = 12
-"""Features that a bar chart shows."""
+"""A bar chart shows at most this many features."""
 
 DENSE = 4096
-"""Inputs of a layer whose matrices are drawn entry by entry."""
+"""Matrices of layers with at most this many inputs are drawn entry by entry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Panel:
     Args:
         matrix: "NFM", "AGOP", "init's NFM", "M" or "sample".
         what: "diagonal", "eigenvector 1", ..., or "" for a sample.
-        role: Whose colour the matrix has.
+        role: The role whose colour the matrix has.
         values: Shape (d,): shares of the trace, entries of the eigenvector, or the sample.
         share: The eigenvector's share of the trace; NaN for anything else.
     """
@@ -45,18 +45,18 @@ class Panel:
 
     @property
     def signed(self) -> bool:
-        """Whether entries of either sign are to be told apart."""
+        """Whether the sign of entries is to be seen."""
         return self.what.startswith("eigenvector")
 
 
 @dataclass(frozen=True, eq=False)
 class LayerFeatures:
-    """A layer's panels, and what is known of its inputs.
+    """A layer's panels, with the shape and names of its inputs.
 
     Args:
         layer: The layer's name.
         shape: The picture shape of its inputs, or ().
-        names: What its inputs are called.
+        names: The names of its inputs.
         panels: In the order in which they are drawn.
     """
 
@@ -153,14 +153,14 @@ def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataF
 
 
 def input_shape(audit: Audit, layer: LayerAudit) -> tuple[int, ...]:
-    """Return the picture shape of a layer's inputs, where these are the data's own; else ()."""
+    """Return the picture shape of a layer's inputs if these are the data's own; else ()."""
     shape = audit.about.feature_shape
     fits = layer["layer"] == 0 and len(shape) in (2, 3) and math.prod(shape) == layer["d_in"]
     return shape if fits else ()
 
 
 def input_names(audit: Audit, layer: LayerAudit) -> tuple[str, ...]:
-    """Return what a layer's inputs are called: by the data's columns, else by their numbers; no two alike."""
+    """Return the names of a layer's inputs: the data's columns, else their numbers; all names differ."""
     names, first = audit.about.feature_names, layer["layer"] == 0
     if not (first and len(names) == layer["d_in"]):
         return tuple(f"{'input' if first else 'unit'} {i}" for i in range(layer["d_in"]))
@@ -190,8 +190,8 @@ def top_eigenvectors(matrix: FactoredMatrix, r: int) -> list[tuple[float, NDArra
 def bar_table(panels: list[Panel], names: tuple[str, ...]) -> pd.DataFrame:
     """Return the entries of panels at the inputs that count most: feature, series, role and value.
 
-    Of diagonals the inputs are those with the largest share of the AGOP's, of eigenvectors those with the largest
-    entries in any; eigenvectors are turned the same way as the first.
+    For diagonals these are the inputs with the largest share of the AGOP's; for eigenvectors those with the largest
+    entries in any of them. Eigenvectors get the sign that agrees with the first.
     """
     if panels[0].signed:
         first = panels[0].values

@@ -1,4 +1,4 @@
-"""A column of every layer beside its null and its interval: of several networks, and of several runs of each."""
+"""A column of every layer beside its null and its interval, for several networks and several runs of each."""
 
 import math
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ COLUMNS = (
 
 
 def layer_table(networks: Sequence[Network], column: str = "cosine", null: str | None = "rotated") -> pd.DataFrame:
-    """Return a column of every layer and run, and of the NFM against init's where it stands beside that column.
+    """Return a column of every layer and run, and the column of the NFM against init's if it is drawn beside it.
 
     Columns: network, run, layer (name), number (in forward order), series (what is compared, in words), column, role
-    (whose colour), value, low and high (interval over samples, NaN without one), null (NaN without one) and its kind,
+    (of its colour), value, low and high (interval over samples, NaN without one), null (NaN without one) and its kind,
     trivial (whether the gradient is the same for every row).
 
     Args:
         networks: From `nfa.tables.networks.networks`.
         column: A column of numbers.
-        null: "rotated" or "untrained": which null, where the column has one of the kind; None for none.
+        null: "rotated" or "untrained", for columns that have a null of the kind; None for none.
 
     Raises:
         InputError: an unknown column or null.
@@ -46,10 +46,10 @@ def layer_table(networks: Sequence[Network], column: str = "cosine", null: str |
 
 
 def known_layer_table(networks: Sequence[Network], column: str, null: str | None) -> pd.DataFrame:
-    """Return the same table where every run knows the column of some layer, and one the null of some layer.
+    """Return the same table, after checking that every run has the column at some layer, and some run the null.
 
     Raises:
-        InputError: as `layer_table`, and an audit that has not the column, or none that has the null.
+        InputError: as `layer_table`; an audit does not have the column, or none has the null.
     """
     table = layer_table(networks, column, null)
     own = table[table["column"] == column]

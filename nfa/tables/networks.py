@@ -1,4 +1,4 @@
-"""Audits as users hand them over, as networks with one run or several."""
+"""Turn the audits that users hand over into networks with one or several runs."""
 
 import os
 import re
@@ -15,18 +15,18 @@ from nfa.common.shown import few, writable
 Folder = str | os.PathLike[str]
 One = Audit | Folder
 Audits = One | Sequence[One] | Mapping[str, One | Sequence[One]]
-"""What figures take: an audit, a folder of one or of several, a list of these, or a dict from names to them."""
+"""The audits that figures take: one, a folder of one or of several, a list of these, or a dict from names to them."""
 
 _REPEAT = re.compile(r"(?i)(?:seed|run|trial|repeat|replicate)?[-_= ]*\d+|\(\d+\)")
-"""A part of a name that tells runs of one network apart."""
+"""A part of a name in which runs of one network differ."""
 
 _SAME = ("data", "split", "n_samples", "outputs", "n_outputs", "probes")
-"""What the records of two runs of one network have in common."""
+"""Fields in which the records of two runs of one network agree."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One audit, and what it is called."""
+    """One audit, and its name."""
 
     name: str
     audit: Audit
@@ -37,7 +37,7 @@ class Network:
     """A network that was trained once, or several times from different seeds.
 
     Args:
-        name: What figures call it.
+        name: Its name in figures.
         runs: Its audits, all of the same layers.
     """
 
@@ -48,8 +48,8 @@ class Network:
 def networks(audits: Audits) -> tuple[Network, ...]:
     """Return audits as networks: runs of one architecture whose names differ in the seed alone belong together.
 
-    Two runs are of one network where layers and shapes are the same, data, rows, outputs and probes too, and their
-    names differ in a part such as "seed-3" or "2" only. A dict's list is one network, whatever its runs are called.
+    Two runs are of one network if they have the same layers, shapes, data, rows, outputs and probes, and their names
+    differ only in a part such as "seed-3" or "2". A list in a dict is one network, whatever the names of its runs.
 
     Args:
         audits: An `Audit`, a folder that `nfa audit` wrote or one that holds such folders, a list of these, or a dict
@@ -74,12 +74,12 @@ def networks(audits: Audits) -> tuple[Network, ...]:
 
 
 def pooled(audits: Mapping[str, Audit]) -> tuple[Network, ...]:
-    """Return audits with names as networks: those belong together whose names differ in the seed alone."""
+    """Return named audits as networks; audits whose names differ in the seed alone belong together."""
     return _pooled([Run(writable(name), audit) for name, audit in audits.items()])
 
 
 def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
-    """Return the audits of folders, called by as much of their paths as tells them apart.
+    """Return the audits of folders, named by the shortest ends of their paths that differ.
 
     Raises:
         InputError: a folder that holds no whole audit, or the same one twice.
@@ -96,7 +96,7 @@ def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
 
 
 def _only_seeds(whole: Sequence[Path], depth: int) -> bool:
-    """Return whether a name of so many parts tells the seed alone, and the folders above would tell networks apart."""
+    """Return whether names of so many parts differ in the seed alone, while the folders above name networks."""
     seeds = any(not _without_seed("/".join(each.parts[-depth:])) for each in whole)
     return seeds and len({each.parts[:-depth] for each in whole}) > 1
 
@@ -105,7 +105,7 @@ def layer_names(found: Sequence[Network]) -> list[str]:
     """Return the names of all layers, in forward order.
 
     Raises:
-        InputError: the networks have not the same layers.
+        InputError: the networks have different layers.
     """
     names = {network.name: [writable(layer["name"]) for layer in network.runs[0].audit] for network in found}
     (first, expected), *rest = names.items()
@@ -118,7 +118,7 @@ def layer_names(found: Sequence[Network]) -> list[str]:
 
 
 def layer_of(audit: Audit, layer: str | int) -> LayerAudit:
-    """Return a layer by name, or by number, which may be written as text where no layer is called so.
+    """Return a layer by name, or by number, which may be text unless a layer has it as its name.
 
     Raises:
         InputError: there is none.
@@ -156,7 +156,7 @@ def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
 
 
 def _runs(given: Sequence[One]) -> list[Run]:
-    """Return audits with names of their own: folders by their paths, others by what they say of their networks."""
+    """Return audits with names: folders have their paths, others the names of their networks."""
     expanded: list[Audit | Path] = []
     for each in given:
         if isinstance(each, Audit):
@@ -174,7 +174,7 @@ def _runs(given: Sequence[One]) -> list[Run]:
 
 
 def _called(audit: Audit) -> str:
-    """Return what an audit says of its network: the folder of its file, or its class."""
+    """Return an audit's name for its network: the folder of its file, or its class."""
     return writable(Path(audit.about.model).parent.name or audit.about.model)
 
 

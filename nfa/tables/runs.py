@@ -1,4 +1,4 @@
-"""Several runs of one network: means and deviations over runs beside the intervals over rows, verdicts counted."""
+"""Several runs of one network: means and deviations over runs beside intervals over rows, and counts of verdicts."""
 
 import math
 from collections import Counter
@@ -51,7 +51,7 @@ def run_table(networks: Sequence[Network], columns: Sequence[str]) -> pd.DataFra
 
 
 def verdicts(of_runs: Sequence[str | None]) -> str:
-    """Say how often each verdict was given, the most frequent first; "" where runs have none.
+    """Return how often each verdict was given, the most frequent first; "" where runs have none.
 
     >>> verdicts(["learned", "learned", "moved"])
     'learned in 2 of 3 runs, moved in 1'

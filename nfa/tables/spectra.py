@@ -1,4 +1,4 @@
-"""Eigenvalues of NFM and AGOP, and how alike the NFM is to every power of the AGOP."""
+"""Eigenvalues of NFM and AGOP, and the similarity of the NFM to every power of the AGOP."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from nfa.features.weight import CUTOFF
 from nfa.tables.networks import Network, layer_of
 
 POINTS = 80
-"""Eigenvalues of a spectrum that are drawn, spread evenly over the logarithm of their rank."""
+"""At most this many eigenvalues of a spectrum are drawn, spread evenly over the logarithm of their rank."""
 
 
 def spectrum_table(networks: Sequence[Network], layer: str | int) -> pd.DataFrame:
@@ -28,14 +28,14 @@ def spectrum_table(networks: Sequence[Network], layer: str | int) -> pd.DataFram
         layer: Name or number.
 
     Raises:
-        InputError: an audit has not the layer.
+        InputError: an audit does not have the layer.
     """
     rows: list[dict[str, Any]] = []
     for network in networks:
         for run in network.runs:
             found = layer_of(run.audit, layer)
             for matrix, each in (("NFM", found.nfm), ("AGOP", found.agop)):
-                # The scan has the AGOP's eigenvectors; of the NFM the values alone are much cheaper.
+                # The scan has the AGOP's eigenvectors. For the NFM, values alone are much cheaper.
                 values = each.eigen[0] if matrix == "AGOP" else torch.linalg.eigvalsh(each.core).flip(0)
                 values = values[values > CUTOFF * values[:1].clamp(min=0)]
                 if not len(values):
@@ -88,5 +88,5 @@ def power_table(networks: Sequence[Network], layer: str | int | None = None, dra
 
 
 def _telling(layers: list[LayerAudit]) -> list[LayerAudit]:
-    """Return the layers whose gradient differs between rows, or all where there are none."""
+    """Return the layers whose gradient differs between rows; all layers if there are none."""
     return [layer for layer in layers if not layer["trivial"]] or layers

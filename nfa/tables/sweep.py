@@ -1,4 +1,4 @@
-"""A column of every layer over a setting of the networks: their width, their depth, or whatever a user names."""
+"""A column of every layer over a setting of the networks: width, depth, or a setting in their names."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,25 +21,25 @@ SIZES: dict[str, Callable[[Audit], int]] = {
     "rows": lambda audit: audit.about.n_samples,
     "outputs": lambda audit: audit.about.n_outputs,
 }
-"""What can be swept over without a name: units of the widest hidden layer, hidden layers, samples, outputs."""
+"""The settings that need no name: units of the widest hidden layer, hidden layers, samples, outputs."""
 
 
 def sweep_table(
     networks: Sequence[Network], x: str, column: str = "cosine", null: str | None = "rotated"
 ) -> pd.DataFrame:
-    """Return a column of every layer and run, with x: the columns of `layer_table`, and `x`.
+    """Return a column of every layer and run over a setting: the columns of `layer_table`, and `x`.
 
-    Layers whose gradient is the same for every row are left out, where there are others: their number in forward order
-    differs with the depth, and their similarities say nothing.
+    Layers whose gradient is the same for every row are left out if there are others: their number in forward order
+    depends on the depth, and their similarities mean nothing.
 
     Args:
         networks: From `nfa.tables.networks.networks`.
-        x: A key of `SIZES`; a setting that the names hold, as "lr" in "lr=0.1, seed=3"; or a column of the audits.
+        x: A key of `SIZES`; a setting in the names, such as "lr" in "lr=0.1, seed=3"; or a column of the audits.
         column: The column on the other axis.
         null: As for `layer_table`.
 
     Raises:
-        InputError: an audit has no x, or not the column.
+        InputError: an audit does not have x, or the column.
     """
     table = known_layer_table(networks, column, null)
     table = table[table["column"] == column]
@@ -70,7 +70,7 @@ def _value(x: str, network: Network, run: Run, row: dict[str, Any], networks: Se
 
 
 def _settings(network: Network, run: Run) -> dict[str, float | str]:
-    """Return the settings that a run's names hold."""
+    """Return the settings in a run's names."""
     return {key: _number(value) for key, value in _SETTING.findall(f"{network.name}, {run.name}")}
 
 

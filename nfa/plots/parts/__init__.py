@@ -1,1 +1,1 @@
-"""What figures are put together from: bars, pictures and heat maps on given axes. Not for users."""
+"""The parts of figures: bars, pictures and heat maps on given axes. Not for users."""

@@ -15,10 +15,10 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
     """Draw a bar for each feature and series, features from top to bottom in the table's order.
 
     Args:
-        table: Columns `feature` (name), `series` (what the legend calls it), `role` (a key of `ROLES`, else ink) and
+        table: Columns `feature` (name), `series` (its name in the legend), `role` (a key of `ROLES`, else ink) and
             `value`, of either sign. A series of the role "init" or "null" is drawn as strokes across the bars.
         ax: Where to draw.
-        quantity: What the axis of values is called.
+        quantity: The label of the axis of values.
     """
     features, series = list(dict.fromkeys(table["feature"])), list(dict.fromkeys(table["series"]))
     place = {name: number for number, name in enumerate(features)}

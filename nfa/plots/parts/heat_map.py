@@ -24,7 +24,7 @@ def heat_map(
         ax: Where to draw.
         names: Names of the d columns, and of the rows where k = d; drawn where there are few.
         signed: Whether 0 is the middle of the colours; else they begin at the smallest entry.
-        label: What the colour bar is called.
+        label: The label of the colour bar.
     """
     largest = float(np.abs(matrix).max())
     low, high = (-largest, largest) if signed else (None, None)

@@ -24,7 +24,7 @@ def picture(
         vector: Shape (d,).
         shape: (height, width), or with channels in front, 1 or 3 also at the end; d entries together.
         ax: Where to draw.
-        signed: Whether entries of either sign are to be told apart.
+        signed: Whether the sign of entries is to be seen.
         most: The number at the end of the scale; the vector's largest by default.
 
     Raises:

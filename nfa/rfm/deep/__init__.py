@@ -1,4 +1,4 @@
-"""Deep recursive feature machines: one machine after the other, random features or a network's own between them."""
+"""Deep recursive feature machines: machines in a row, with random features or a network's layers between them."""
 
 from nfa.rfm.deep.base import DeepRFM
 from nfa.rfm.deep.collapse import neural_collapse

@@ -1,4 +1,4 @@
-"""What a deep machine is, of whatever kind, and how a network becomes one."""
+"""Deep machines of all kinds: their common interface, and how a network becomes one."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.network import Network
 
 HEADS = ("network", "kernel")
-"""What answers: the network's last linear layer, or a kernel machine on the rows that reach it."""
+"""What predicts: the network's last linear layer, or a kernel machine on the rows that reach it."""
 
 
 class DeepRFM:
@@ -24,7 +24,7 @@ class DeepRFM:
     Attributes:
         layers_: Its layers, each with its feature matrix `M`.
         collapse_: A data frame, three rows per layer: how far the classes have collapsed; see `neural_collapse`.
-        notes_: Of a machine made from a network, what is unusual, in sentences.
+        notes_: What is unusual about a machine made from a network, in sentences.
     """
 
     layers_: Sequence[Any]
@@ -60,33 +60,34 @@ class DeepRFM:
         transport_ridge: float = 1e-3,
         **parameters: Any,
     ) -> "DeepRFM":
-        """Return a deep machine whose M in each layer is that of a network's layer; depth is the network's.
+        """Return a deep machine of the network's depth, with the M of each layer taken from the network's layer.
 
-        - "polar": the network itself with weights U_M M^(1/2) in its hidden layers, U_M the polar factor of W M^(1/2),
-          M at the scale of the NFM. M = NFM gives the network back; M = AGOP^alpha does as far as the ansatz holds.
-        - "random": new random features between machines, as `fit` does, each M carried into their coordinates: ridge
-          regression of the network's rows h on the machine's rows x, h ~ T'x, makes M to TMT'. The network must be a
-          plain chain. The matrices carried are the estimator's `M_init`, so that `fit` starts from them again.
+        - "polar": the network itself with weights U_M M^(1/2) in its hidden layers, with U_M the polar factor of
+          W M^(1/2) and M at the scale of the NFM. M = NFM gives the network back; so does M = AGOP^alpha, as far as the
+          ansatz holds.
+        - "random": new random features between machines, as in `fit`. Each M is carried into their coordinates: ridge
+          regression of the network's rows h on the machine's rows x, h ~ T'x, turns M into TMT'. The network must be a
+          plain chain. The carried matrices are the estimator's `M_init`, so that `fit` starts from them again.
 
         Args:
             net: Anything that `nfa.load` takes or returns.
             X: Rows, as the network takes them (of two axes for "random").
-            y: Classes (labels, whole numbers, one-hot rows) or numbers; which of the two decides what is made.
+            y: Classes (labels, whole numbers, one-hot rows) or numbers; the machine is a classifier or a regressor.
             transport: "polar" or "random".
             features: "agop" or "nfm".
             power: M is this power of it.
             audit: An `nfa.audit` of this network on these rows; without one the AGOPs are measured.
-            head: What answers: "network", its last linear layer (for "polar", and there the default), or "kernel", a
-                machine on the rows that reach that layer, its M as the others (for "random" always).
+            head: What predicts: "network", its last linear layer (only for "polar", and there the default), or
+                "kernel", a machine on the rows that reach that layer, with an M like the others (for "random" always).
             n_iters: Updates of each layer's M on that layer's rows, first to last.
             width: Random features; None for the network's widths.
             feature_map: As of `DeepRFMRegressor`; "relu" by default.
-            transport_ridge: Of the regression, as a share of the mean diagonal entry of X'X.
-            **parameters: The machines', as of `RFMRegressor`.
+            transport_ridge: The ridge of the regression, as a share of the mean diagonal entry of X'X.
+            **parameters: Of the machines, as for `RFMRegressor`.
 
         Returns:
-            A fitted `PolarRFM`; or, for "random", a fitted `DeepRFMClassifier` or `DeepRFMRegressor` that has besides
-            `carried_`, for each layer the share of its M's variance that the new rows explain. All are `DeepRFM`s, and
+            A fitted `PolarRFM`; or, for "random", a fitted `DeepRFMClassifier` or `DeepRFMRegressor`, which also has
+            `carried_`: for each layer the share of its M's variance that the new rows explain. All are `DeepRFM`s, and
             have `notes_`.
 
         Raises:
@@ -128,17 +129,17 @@ class DeepRFM:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What `DeepRFM.from_network` is asked for, under its own names.
+    """The arguments of `DeepRFM.from_network`.
 
     Args:
         network: The network.
         inputs: X, prepared for it.
         X: As it was given.
         y: Targets.
-        features: The matrix.
-        power: To this power.
-        audit: Where it is known already, or None.
-        head: What answers; None where it is not said.
+        features: Which matrix.
+        power: Its power.
+        audit: An audit with the matrices, or None.
+        head: What predicts; None for the default.
         n_iters: Updates of each M.
         width: Of the random features, or None.
         feature_map: Their map, or None.
@@ -162,7 +163,7 @@ class Request:
 
 
 TRANSPORTS: dict[str, Callable[[type[DeepRFM], Request], DeepRFM]] = {}
-"""How a network's matrices come to be used, by name: each makes a deep machine for the class that was asked.
+"""Functions that make a deep machine of a network, by `transport`.
 
-Each is entered by the module that holds the kind of machine it makes, which builds on this one.
+The module of each kind of machine enters its own function, since it builds on this module.
 """

@@ -1,4 +1,4 @@
-"""Neural collapse: how near the rows of a class lie to each other, and class means to a simplex."""
+"""Neural collapse: how close the rows of a class are to each other, and the class means to a simplex."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 AT = ("X", "M^(1/2) X", "Phi(M^(1/2) X)")
-"""Where in a layer neural collapse is measured."""
+"""The places in a layer where neural collapse is measured."""
 LAST = "the last machine's rows are mapped no further"
 NO_CLASSES = "real targets have no classes"
 MEAN_ROUNDINGS = 64
-"""Class means nearer to each other than this many roundings of the rows' length coincide."""
+"""Class means that differ by less than this many roundings of the rows' length coincide."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Collapse:
 
     Args:
         nc1: tr(S_W) / tr(S_B); 0 where all rows of a class are equal.
-        nc2: Mean squared difference of the class means' Gram matrix to the simplex's; 0 for a simplex.
+        nc2: Mean squared difference of the class means' Gram matrix from a simplex's; 0 for a simplex.
         note: Why one of them is NaN or says nothing, in words.
     """
 
@@ -58,7 +58,7 @@ def neural_collapse(X: Tensor, classes: Tensor | None, weights: Tensor | None = 
     C = len(numbers)
     if C < 2:
         return Collapse(math.nan, math.nan, "a single class")
-    # Around one of the rows, so that an offset common to all costs no digits.
+    # Relative to one of the rows, so that an offset common to all costs no digits.
     X = X - X[0]
     member = torch.zeros(C, len(X), dtype=X.dtype, device=X.device)
     member[which, torch.arange(len(X), device=X.device)] = w
@@ -85,7 +85,7 @@ def collapse_rows(
 
     Args:
         layer: Its number.
-        places: X, M^(1/2) X and Phi(M^(1/2) X); or why there is none.
+        places: X, M^(1/2) X and Phi(M^(1/2) X); or the reason where there is none.
         classes: Class numbers, or None.
         weights: Of the rows.
     """

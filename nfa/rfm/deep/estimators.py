@@ -1,4 +1,4 @@
-"""The deep estimators: recursive feature machines one after the other, random features between them."""
+"""The deep estimators: recursive feature machines in a row, with random features between them."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -85,7 +85,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
         self.feature_map = feature_map
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> None:
-        """Refuse: each machine's rows are made by the last M of the one before it, so there are no stages of the whole.
+        """Refuse: a machine's rows are made with the last M of the one before it, so there are no stages of the whole.
 
         Raises:
             InputError: always.
@@ -96,7 +96,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
         """Fit the machines, each started from its entry of `M_init`."""
-        for name in ("carried_", "notes_"):  # which `from_network` says of its own rows
+        for name in ("carried_", "notes_"):  # `from_network` sets these for its own rows
             if hasattr(self, name):
                 delattr(self, name)
         starts = self.M_init
@@ -106,7 +106,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
         self._fit_from(X, Y, weights, lambda number, rows: None if starts is None else starts[number])
 
     def _fit_from(self, X: Tensor, Y: Tensor, weights: Tensor | None, first: FirstMatrix) -> None:
-        """Fit the machines, each started from what its rows have as a first M."""
+        """Fit the machines, each started from the first M for its rows."""
         found, settings = checked(self, self._constraints), self._settings()
         Y = Y.to(X.device)
         classes = Y.argmax(1) if is_classifier(self) else None
@@ -124,7 +124,7 @@ class DeepEstimator(BaseRFM, DeepRFM):
         return [positive("width", width) for width in self.width]
 
     def _rows(self, X: Any) -> Tensor:
-        """Return the last machine's rows for rows to predict, checked against the columns that `fit` saw."""
+        """Return the last machine's rows for new rows, which are checked against the columns that `fit` saw."""
         rows = unit_rows(super()._rows(X))
         for layer in self.layers_[:-1]:
             rows = layer.mapped(rows)
@@ -143,18 +143,18 @@ class DeepEstimator(BaseRFM, DeepRFM):
 
 
 class DeepRFMRegressor(RegressorRFM, DeepEstimator):
-    """A network learned without backpropagation: recursive feature machines, random features between them.
+    """A network learned without backpropagation: recursive feature machines with random features between them.
 
-    Rows X_1 are those of X scaled to norm 1. Layer l fits a recursive feature machine to X_l and the targets, and with
-    its feature matrix M_l makes the next rows: X_(l+1) = Phi_l(M_l^(1/2) X_l), scaled to norm 1. The last machine
-    predicts. The machines' parameters are those of `RFMRegressor`, with these besides:
+    The rows X_1 are those of X scaled to norm 1. Layer l fits a recursive feature machine to X_l and the targets. Its
+    feature matrix M_l makes the next rows: X_(l+1) = Phi_l(M_l^(1/2) X_l), scaled to norm 1. The last machine
+    predicts. The machines have the parameters of `RFMRegressor`; further parameters are:
 
     Args:
-        depth: Machines; of depth 1 it is an `RFMRegressor` on rows scaled to norm 1, to the last bit.
+        depth: Machines; with depth 1 it is an `RFMRegressor` on rows scaled to norm 1, to the last bit.
         width: Random features of every map, or a list of depth - 1 numbers.
         feature_map: Phi, drawn once: "relu" random ReLU features; "gaussian" or "laplace" random Fourier features of
             these kernels, at the bandwidth of the layer's machine.
-        n_iters: Updates of M in each machine: 1 in the paper; with 0, M is the identity and the maps learn nothing.
+        n_iters: Updates of M in each machine: 1 in the paper. With 0, M is the identity and the maps learn nothing.
         M_init: A list of the first M of each machine.
 
     Attributes:
@@ -162,7 +162,7 @@ class DeepRFMRegressor(RegressorRFM, DeepEstimator):
         collapse_: A data frame, three rows per layer (`at`: X, M^(1/2) X, Phi(M^(1/2) X)): `nc1`, `nc2` (see
             `neural_collapse`; NaN for numbers as targets), and in `note` why one is NaN.
         feature_importances_: Those of the first machine, for each column of X.
-        M_, bandwidth_, history_, solver_: Those of the last machine, on its own rows, which `agop` is about too.
+        M_, bandwidth_, history_, solver_: Those of the last machine, on its own rows. So is `agop`.
 
     Source: arXiv:2402.13728, Deep RFM.
 
@@ -177,8 +177,8 @@ class DeepRFMRegressor(RegressorRFM, DeepEstimator):
 class DeepRFMClassifier(ClassifierRFM, DeepEstimator):
     """A deep recursive feature machine for classes: regression on one-hot targets, the largest output wins.
 
-    Parameters and attributes are those of `DeepRFMRegressor`; besides, `classes_` holds the labels, sorted, of any
-    type, and `collapse_` says how far the classes have collapsed, layer by layer.
+    Parameters and attributes are those of `DeepRFMRegressor`. Besides, `classes_` holds the sorted labels, of any type,
+    and `collapse_` says how far the classes have collapsed, layer by layer.
 
     Source: arXiv:2402.13728, Deep RFM.
 

@@ -39,7 +39,7 @@ def feature_map_named(name: str, d: int, width: int, L: float, generator: torch.
     """Draw a feature map.
 
     - "relu": G standard normal. |Phi(z)|^2 is |z|^2 on average; inner products approximate the kernel
-      |x| |z| (sin t + (pi - t) cos t) / pi, t the angle between x and z. L plays no part.
+      |x| |z| (sin t + (pi - t) cos t) / pi, with t the angle between x and z. L is not used.
     - "gaussian": Fourier features of exp(-r^2 / (2 L^2)): G normal, of deviation 1 / L, phases uniform.
     - "laplace": of exp(-r / L): G as above, each column divided by the size of a normal number (a Cauchy law).
 
@@ -75,7 +75,7 @@ def unit_rows(X: Tensor) -> Tensor:
     >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    # By the largest entry first, whose square may be beyond the dtype.
+    # Divided by the largest entry first, since its square may be beyond the dtype.
     largest = X.abs().amax(1, keepdim=True)
     X = X / torch.where(largest > 0, largest, 1.0)
     norms = torch.linalg.vector_norm(X, dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A network whose weights keep their directions and take their feature matrices from elsewhere."""
+"""A network whose weights keep their directions and get other feature matrices."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class PolarLayer:
     Args:
         name: As the network calls it.
         M: Its feature matrix, at the scale of the NFM, float64, (d, d).
-        weight: What is computed with, k x d; the network's own in the last layer.
+        weight: The weight that is computed with, k x d; the network's own in the last layer.
         machine: The kernel machine that updated M; None without updates.
     """
 
@@ -65,15 +65,15 @@ class NetworkHead:
 
 
 class PolarRFM(DeepRFM):
-    """A network computed with weights U_M M^(1/2) in its hidden layers; what `from_network` returns for "polar".
+    """A network with weights U_M M^(1/2) in its hidden layers; `from_network` returns it for "polar".
 
-    U_M is the polar factor of W M^(1/2), so that directions, biases, norms and activations stay the network's, and M =
-    W'W gives the network back. It is made from a network (of which it keeps a copy), not from parameters, and so has no
-    `fit`; otherwise it is used as an estimator.
+    U_M is the polar factor of W M^(1/2). So directions, biases, norms and activations stay the network's, and M = W'W
+    gives the network back. It is made from a network, of which it keeps a copy, and not from parameters. So it has no
+    `fit`; otherwise it is used like an estimator.
 
     Attributes:
         layers_: `PolarLayer`s: `name`, `M`, `weight`, `machine` of each.
-        head_: What answers from the last layer's rows: an `RFMClassifier` or `RFMRegressor`, or a `NetworkHead`.
+        head_: What predicts from the last layer's rows: an `RFMClassifier` or `RFMRegressor`, or a `NetworkHead`.
         collapse_: Three rows per layer, as of `DeepRFMRegressor`: the layer's rows, M^(1/2) times them, and the rows
             that reach the next layer.
         notes_: What is unusual, in sentences.
@@ -102,7 +102,7 @@ class PolarRFM(DeepRFM):
         return self.head_.classes if isinstance(self.head_, NetworkHead) else getattr(self.head_, "classes_", None)
 
     def outputs(self, X: Any) -> NDArray[Any]:
-        """Return what answers are made of, (n, c): the network's outputs, or the kernel machine's."""
+        """Return the outputs, (n, c), of the network or of the kernel machine, from which predictions are made."""
         if isinstance(self.head_, NetworkHead):
             return self._run(X, []).outputs.cpu().numpy()
         return self.head_._outputs(self._last_rows(X))
@@ -161,7 +161,7 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
             rows = found.rows
         for layer in probe.layers:
             name, last = layer.name, layer is probe.layers[-1]
-            if name not in rows:  # the layers before have changed, and with them these rows
+            if name not in rows:  # the layers before have changed, and so have these rows
                 found = activations(probe, [name], weights)
                 rows |= found.rows
             if asked.head == "kernel" if last else n_iters > 0:
@@ -196,10 +196,10 @@ TRANSPORTS["polar"] = polar_rfm
 
 
 def _collapse(rows: list[Tensor], starts: list[WeightStart], classes: Tensor | None) -> pd.DataFrame:
-    """Return `collapse_`; the rows reaching the next layer are those that a layer makes."""
+    """Return `collapse_`; the rows that a layer makes are those that reach the next one."""
     table = []
     for number, (H, start) in enumerate(zip(rows, starts, strict=True)):
-        # R'h is M^(1/2)h, turned, which changes nothing.
+        # R'h is M^(1/2)h but for a rotation, which changes nothing.
         rooted = H.double() @ start.factor.to(H.device)
         following = LAST if number + 1 == len(rows) else rows[number + 1]
         places = [SEVERAL if isinstance(at, Tensor) and at.shape[1] > 1 else at for at in (H, rooted, following)]

@@ -1,4 +1,4 @@
-"""Machines one after the other: each is fitted to the rows that the one before it makes."""
+"""Machines in a row: each is fitted to the rows that the one before it makes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ FirstMatrix = Callable[[int, Tensor], Any]
 
 @dataclass(frozen=True, eq=False)
 class DeepLayer:
-    """One layer: a machine on rows of norm 1, and the map from them to the next layer's.
+    """One layer: a machine on rows of norm 1, and the map from these to the next layer's rows.
 
     Args:
         fitted: The machine.
@@ -48,7 +48,7 @@ class DeepLayer:
         return self.fitted.M
 
     def rooted(self, rows: Tensor) -> Tensor:
-        """Return (M / its largest diagonal entry)^(1/2) x for each row x: no scale of M matters to what follows."""
+        """Return (M / its largest diagonal entry)^(1/2) x for each row x; M's scale does not matter afterwards."""
         if self.machine.metric.root is None:
             return rows
         root = self.machine.metric.root.to(rows.dtype)
@@ -70,19 +70,19 @@ def stacked(
     first: FirstMatrix,
     classes: Tensor | None,
 ) -> tuple[list[DeepLayer], pd.DataFrame]:
-    """Fit machine after machine, and return the layers, and the neural collapse of their rows.
+    """Fit machine after machine; return the layers, and the neural collapse of their rows.
 
     Args:
         X: Shape (n, d).
         Y: Shape (n, c).
         weights: Shape (n,), or None.
-        settings: Of every machine, but for its first M.
+        settings: The settings of every machine, without its first M.
         widths: Random features of each map between machines.
         feature_map: The maps' name.
         first: The first M of each machine.
         classes: Class numbers, (n,); None for real targets.
     """
-    # One stream for all that is drawn, whose first number is the one that a machine alone would draw.
+    # One stream for all that is drawn; its first number is the one that a single machine would draw.
     drawn = check_random_state(settings.random_state)
     rows = unit_rows(X)
     layers: list[DeepLayer] = []

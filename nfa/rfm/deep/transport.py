@@ -1,4 +1,4 @@
-"""Carry a feature matrix from one set of features of some rows to another."""
+"""Carry a feature matrix from one set of features to another, of the same samples."""
 
 import math
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from nfa.rfm.start import WeightStart
 def carried(R: Tensor, H: Tensor, X: Tensor, ridge: float) -> tuple[Tensor, float]:
     """Return the factor of M = RR', a matrix on rows h, in the coordinates of other rows x of the same samples.
 
-    Ridge regression, both sides centered, gives T (p x d) with h ~ T'x, and h'Mh ~ x'(TMT')x: the factor is TR. The
-    ridge is a share of the mean diagonal entry of X'X; with 0, T is the least-squares solution of least norm.
-    From an SVD of X; a layer wider than n costs n^2 p.
+    Ridge regression with both sides centered gives T (p x d) with h ~ T'x. So h'Mh ~ x'(TMT')x, and the factor is TR.
+    The ridge is a share of the mean diagonal entry of X'X; with 0, T is the least-squares solution of least norm. It is
+    computed from an SVD of X, at a cost of n^2 p for a layer wider than n.
 
     Args:
         R: Shape (d, m).
@@ -51,7 +51,7 @@ def carried(R: Tensor, H: Tensor, X: Tensor, ridge: float) -> tuple[Tensor, floa
 
 
 class Carried:
-    """The first M of each machine, as the machines' rows become known: a network's, carried to these rows.
+    """The first M of each machine, made when the machine's rows are known: the network's M, carried to these rows.
 
     Args:
         starts: By the network's layer, its M.
@@ -59,7 +59,7 @@ class Carried:
         ridge: Of the regression; see `carried`.
 
     Attributes:
-        matrices: Those carried so far.
+        matrices: The matrices carried so far.
 
     Raises:
         InputError: a ridge below 0.

@@ -1,4 +1,4 @@
-"""What all these estimators share: parameters, tables in and arrays out, and what is known of the fitted machine."""
+"""The base of all estimators: parameters, tables in and arrays out, and the attributes of the fitted machine."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
@@ -40,7 +40,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
     """An estimator made of recursive feature machines; see `RFMRegressor` for the parameters."""
 
     _constraints: ClassVar[dict[str, Constraint]] = {
-        "kernel": anything,  # which is known together with its exponent
+        "kernel": anything,  # checked together with its exponent
         "exponent": not_negative,
         "bandwidth": above_zero,
         "bandwidth_scale": optional(among(["median"])),
@@ -108,7 +108,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         Args:
             X: Array, tensor or data frame.
             y: Numbers, (n,) or (n, c), for a regressor; labels that can be sorted, (n,), for a classifier.
-            sample_weight: Shape (n,), at least 0: a row of weight 2 is as two equal rows, one of weight 0 as none.
+            sample_weight: Shape (n,), at least 0. A row of weight 2 counts as two equal rows, one of weight 0 as none.
 
         Raises:
             ValueError: what scikit-learn's checks refuse.
@@ -132,7 +132,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
-        """Return targets as numbers, (n, c), float64; `learn` what kind they are, otherwise hold them to it."""
+        """Return targets as numbers, (n, c), float64; `learn` their kind, or else check that they are of it."""
 
     @abstractmethod
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
@@ -177,7 +177,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         return self._shares(self.M_)
 
     def _settings(self) -> FitSettings:
-        """Return how a machine is fitted by these parameters, checked."""
+        """Return the settings of a fit by these parameters, checked."""
         found = checked(self, self._constraints)
         kernel = kernel_named(found["kernel"], found["exponent"])
         recipe = Recipe(kernel, **{name: found[name] for name in IN_RECIPE})
@@ -195,7 +195,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             # The estimator's columns are the frame's; the encoded ones are M's.
             validate_data(self, X, y, skip_check_array=True)
             weights = weights_of(sample_weight, X)
-            # Categories of rows that count nothing are not learned.
+            # Categories of rows of weight 0 are not learned.
             self.encoder_.fit(X if weights is None else X[weights > 0])
             X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
         self._dtype = computing_dtype(X, self.dtype)
@@ -203,7 +203,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         return TrainingData(self._tensor(X), y, shares)
 
     def _rows(self, X: Any) -> Tensor:
-        """Return rows to predict, checked against the columns that `fit` saw."""
+        """Return new rows, checked against the columns that `fit` saw."""
         check_is_fitted(self)
         X = as_host(X)
         if self.encoder_ is not None:

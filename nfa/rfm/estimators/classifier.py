@@ -19,14 +19,14 @@ from nfa.rfm.saving.single import machine_parts, restored_machine
 
 
 class ClassifierRFM(ClassifierMixin, BaseRFM):
-    """What machines for classes have in common: targets are one-hot rows of sorted labels, the largest output wins."""
+    """The base of machines for classes: targets are one-hot rows of sorted labels, and the largest output wins."""
 
     classes_: NDArray[Any]
 
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
         """Return labels as one-hot rows, (n, c)."""
         if learn:
-            # Scikit-learn knows objects only as text; any that can be sorted will do.
+            # scikit-learn takes objects for text; here any labels will do that can be sorted.
             if y.dtype.kind != "O":
                 check_classification_targets(y)
             try:
@@ -61,7 +61,7 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
 class RFMClassifier(ClassifierRFM, SingleRFM):
     """A recursive feature machine for classes: regression on one-hot targets, the largest output wins.
 
-    Parameters and attributes are those of `RFMRegressor`; besides, `classes_` holds the labels, sorted, of any type.
+    Parameters and attributes are those of `RFMRegressor`. Besides, `classes_` holds the sorted labels, of any type.
 
     Source: arXiv:2212.13881, Algorithm 1 and its tabular experiments.
 

@@ -23,8 +23,8 @@ def _accuracy(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any
 class RFMClassifierCV(ClassifierMixin, BaseSearch):
     """An `RFMClassifier` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
 
-    As `RFMRegressorCV` does, by the mean of -log p(class) (see `nfa.rfm.losses`), which is smoother than the share of
-    right answers; `best_score_` is that share, on rows that the machines were not fitted on.
+    It works as `RFMRegressorCV` does, but minimises the mean of -log p(class) (see `nfa.rfm.losses`), which is smoother
+    than the share of right answers. `best_score_` is that share, on rows that the machines were not fitted on.
 
     >>> X = np.random.default_rng(0).normal(size=(60, 3))
     >>> model = RFMClassifierCV(kernels=["laplace"], max_iters=2).fit(X, X[:, 0] > 0)

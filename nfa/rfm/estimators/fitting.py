@@ -1,4 +1,4 @@
-"""One kernel machine, fitted by the recursion to rows and targets: what is asked for, and what comes of it."""
+"""One kernel machine, fitted by the recursion to rows and targets: its settings, and the result."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -43,7 +43,7 @@ class FitSettings:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted machine, and what is known of the fit.
+    """A fitted machine, and the record of its fit.
 
     Args:
         machine: The machine.
@@ -75,10 +75,10 @@ def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) 
         X: Shape (n, d), on the device and in the dtype of the computation.
         Y: Shape (n, c).
         weights: Shape (n,), at least 0; None for 1.
-        settings: How.
+        settings: Of the fit.
 
     Raises:
-        InputError: a first M that cannot be, or a memory budget too small.
+        InputError: a first M that is not possible, or a memory budget that is too small.
     """
     recipe = settings.recipe
     problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()

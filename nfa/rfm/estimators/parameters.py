@@ -1,4 +1,4 @@
-"""What an estimator's parameters may be: a table of constraints, by name, and one check of all of them."""
+"""Constraints on an estimator's parameters: a table by name, and one check of all of them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -16,7 +16,7 @@ above_zero: Constraint = partial(number, above_zero=True)
 
 
 def anything(name: str, value: Any) -> Any:
-    """Return the value: it is checked where it is used, beside the data."""
+    """Return the value as it is; it is checked where it is used, beside the data."""
     return value
 
 

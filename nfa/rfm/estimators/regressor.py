@@ -16,7 +16,7 @@ from nfa.rfm.saving.single import machine_parts, restored_machine
 
 
 class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
-    """What machines for numbers have in common: targets and predictions are of y's shape, (n,) or (n, c)."""
+    """The base of machines for numbers: targets and predictions have y's shape, (n,) or (n, c)."""
 
     _y_checks: ClassVar = {"multi_output": True, "y_numeric": True}
 
@@ -38,10 +38,10 @@ class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
 class RFMRegressor(RegressorRFM, SingleRFM):
     """Kernel ridge regression that learns its features: a recursive feature machine for one or many targets.
 
-    f(x) = sum_i a_i k(x, x_i), (K + ridge I) a = y, with the kernel a function of r / L,
-    r^2 = (x - z)'M(x - z). M starts as the identity; after each fit it becomes the average gradient outer product
-    AGOP = mean over training rows of J'J, J = df/dx, `n_iters` times; the last fit is the estimator's.
-    Nothing is standardised, and there is no intercept: scale columns and center targets yourself where it matters.
+    f(x) = sum_i a_i k(x, x_i) with (K + ridge I) a = y. The kernel is a function of r / L, r^2 = (x - z)'M(x - z). M
+    starts as the identity. After each fit it becomes the average gradient outer product, AGOP = mean over training rows
+    of J'J with J = df/dx. This is done `n_iters` times; the last fit is the estimator's. Nothing is standardised, and
+    there is no intercept: scale columns and center targets yourself where it matters.
 
     Args:
         kernel: "laplace" exp(-t) with t = r / L; "gaussian" exp(-t^2 / 2); "power" exp(-t^exponent); "quadratic"
@@ -50,22 +50,22 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         bandwidth: L, in units of `bandwidth_scale`.
         bandwidth_scale: "median": the median distance between training rows that differ, under the current M (at
             more than 1,000 rows, of 1,000 drawn). None: the bandwidth is L itself.
-        ridge: Added to the diagonal of the kernel matrix; divided by a row's weight where there are weights.
+        ridge: Added to the diagonal of the kernel matrix, divided by the row's weight if there are weights.
         n_iters: Updates of M; 0 is plain kernel ridge regression.
         M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
             an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).
-        M_scale: What M is divided by after an update: "max", its largest entry (as the authors' package and xRFM do);
-            "trace", so that its trace is d; None, nothing (as the paper's tabular experiments do). With the
-            bandwidth a multiple of the median the predictions do not depend on it.
+        M_scale: The scale of M after an update: "max", its largest entry is 1 (as in the authors' package and xRFM);
+            "trace", its trace is d; None, it is not scaled (as in the paper's tabular experiments). Predictions do not
+            depend on it while the bandwidth is a multiple of the median.
         diag: Keep M diagonal.
         center_grads: Subtract the mean gradient, output by output, before the AGOP.
         agop_power: M is the AGOP to this power.
         agop_samples: Average gradients over this many training rows, drawn anew in each iteration; None for all.
-        memory_budget: GiB. While three n x n matrices fit, the kernel matrix is factored whole, by Cholesky; beyond,
+        memory_budget: GiB. If three n x n matrices fit, the kernel matrix is factored whole, by Cholesky; otherwise
             conjugate gradients work on blocks of it.
         device: Of the computation; None for X's.
         dtype: "float32" or "float64"; None for X's (float64 for whole numbers, float32 for half precision).
-        random_state: The seed of what is drawn.
+        random_state: The seed of all that is drawn.
         progress: Show a bar on a terminal when fitting takes longer than two seconds.
 
     Attributes:

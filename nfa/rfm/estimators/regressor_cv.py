@@ -22,9 +22,9 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     """An `RFMRegressor` that chooses its kernel, bandwidth, ridge and number of updates from the training rows alone.
 
     For every kernel, exact leave-one-out under the first M ranks all bandwidths with all ridges (on up to 2,000 rows).
-    Leave-one-out says nothing once M has seen the targets, so the `shortlist` best are fitted again, whole path from
-    the first M on, on each of `cv` folds' training rows, and judged on the others: all with 0 and 1 update, the best
-    also with up to `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
+    Once M has seen the targets, leave-one-out is no estimate any more. So the `shortlist` best are fitted again from
+    the first M on, on the training rows of each of `cv` folds, and judged on the other rows: all with 0 and 1 update,
+    the best one also with up to `max_iters`. The least mean squared error wins, and its machine is fitted to all rows.
 
     Args:
         kernels: Names of kernels; see `RFMRegressor`. M is kept diagonal for "l1" and "power".
@@ -32,11 +32,11 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         bandwidths: In units of the median distance.
         ridges: Each above 0.
         max_iters: The most updates of M.
-        shortlist: Pairs of bandwidth and ridge, for each kernel, that are judged by cross-validation.
+        shortlist: How many pairs of bandwidth and ridge of each kernel are judged by cross-validation.
         cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
             scikit-learn splitter or list of splits, which decides alone.
-        M_init: As for `RFMRegressor`, like the others that follow. One measured on these rows has seen their targets:
-            then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
+        M_init: As for `RFMRegressor`, like all that follow. An M that was measured on these rows has seen their
+            targets: then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
         diag: Keep M diagonal for all kernels.
         center_grads: Center gradients before the AGOP.
         agop_power: M is the AGOP to this power.
@@ -44,15 +44,15 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         memory_budget: GiB.
         device: Of the computation.
         dtype: "float32" or "float64".
-        random_state: The seed of folds and of what is drawn.
+        random_state: The seed of folds and of all that is drawn.
         progress: Show a bar on a terminal.
 
     Attributes:
-        best_params_: Kernel, exponent, diag, bandwidth, ridge, n_iters: parameters of the estimator that they chose.
+        best_params_: Kernel, exponent, diag, bandwidth, ridge, n_iters: the parameters that were chosen.
         best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
-            the best of what was tried, so slightly optimistic; on noise it stays at or below about 0.
-        best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its.
-        cv_results_: A data frame of what was judged: kernel, exponent, diag, bandwidth, ridge, n_iters, loss, score.
+            the best of all candidates, so slightly optimistic; on noise it stays at or below about 0.
+        best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its own.
+        cv_results_: A data frame of the candidates: kernel, exponent, diag, bandwidth, ridge, n_iters, loss, score.
         loo_results_: A data frame of the ranking under the first M.
 
     >>> import numpy as np
@@ -65,7 +65,7 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     searched = RFMRegressor
     _criterion = Criterion(
         loss=lambda unit, outputs, targets, weights: squared_loss(outputs, targets, weights),
-        # It may be no float64 in the units of the targets.
+        # In the units of the targets it may be beyond float64.
         shown=lambda unit, loss: loss * unit * unit,
         score=_r2,
     )

@@ -33,24 +33,24 @@ from nfa.rfm.selection import FIRST_UPDATES, CrossValidation, Split, leave_one_o
 from nfa.rfm.start import first_matrix
 
 DIAGONAL = ("l1", "power")
-"""Kernels whose M is kept diagonal: the first for its cost, the second as it then adds most to what the others find."""
+"""Kernels whose M is kept diagonal: "l1" for its cost, "power" since it then adds most to what the others find."""
 
 
 PASSED_ON = (
     *("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype"),
     *("random_state", "progress"),
 )
-"""Parameters that every machine of a search has as they are given."""
+"""Parameters that every machine of a search gets as they are given."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """What a search minimises, and what it reports.
+    """The loss that a search minimises, and the score that it reports.
 
     Args:
-        loss: Of the targets' unit, outputs, targets and weights, both in that unit: what is minimised.
-        shown: The loss as the tables show it, in the units of the targets, from the unit and the loss.
-        score: Of outputs, targets and weights: what is reported.
+        loss: From the targets' unit, outputs and targets in that unit, and weights: what is minimised.
+        shown: From the unit and the loss: the loss in the units of the targets, as the tables show it.
+        score: From outputs, targets and weights: what is reported.
     """
 
     loss: Callable[[float, Tensor, Tensor, Tensor | None], float]
@@ -59,7 +59,7 @@ class Criterion:
 
 
 def of_best(name: str, meaning: str) -> Any:
-    """Return the property that an attribute is the chosen machine's."""
+    """Return a property that reads an attribute of the chosen machine."""
 
     def get(search: "BaseSearch") -> Any:
         check_is_fitted(search)
@@ -71,11 +71,11 @@ def of_best(name: str, meaning: str) -> Any:
 class BaseSearch(SavedMixin, BaseEstimator):
     """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`.
 
-    It has an estimator, the one it chose: `best_estimator_`, whose are all attributes but the tables of the search.
+    It has the estimator that it chose, `best_estimator_`; all attributes but the tables of the search are read from it.
     """
 
     searched: ClassVar[type[SingleRFM]]
-    """The class of the machines among which it chooses."""
+    """The class of the machines that it chooses from."""
     _criterion: ClassVar[Criterion]
     _constraints: ClassVar[Constraints] = {
         "kernels": list_of(anything),
@@ -147,7 +147,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         groups: Any = None,
         validation: tuple[Any, Any] | None = None,
     ) -> Self:
-        """Choose, then fit what was chosen to all rows of X.
+        """Choose a machine, then fit it to all rows of X.
 
         Args:
             X: Rows, n x d: array, tensor or data frame.
@@ -195,7 +195,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         return {name: getattr(self, name) for name in PASSED_ON}
 
     def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
-        """Return rows and targets with the held-out ones behind them."""
+        """Return rows and targets with the held-out ones appended."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
         held = template._rows(validation[0])
@@ -206,15 +206,15 @@ class BaseSearch(SavedMixin, BaseEstimator):
         return torch.cat([rows, held]), torch.cat([Y, numbers])
 
     def _splits(self, given: TrainingData, groups: Any) -> list[Split]:
-        """Return which of the rows that count are to fit and which to judge by, in turn."""
+        """Return the splits: of the rows of weight above 0, those to fit and those to judge by."""
         classes, numbers, targets = issubclass(self.searched, ClassifierMixin), given.numbers, given.targets
         if classes:
-            targets = np.unique(targets, return_inverse=True)[1]  # splitters know not every type of label
+            targets = np.unique(targets, return_inverse=True)[1]  # splitters do not take every type of label
         if groups is not None:
             groups = np.asarray(as_host(groups))
             check_consistent_length(targets, groups)
         if not isinstance(self.cv, Integral):
-            # Folds of all rows as they were given, of which those that count are taken.
+            # Folds are of all rows as they were given; those of weight 0 are then left out.
             place = np.full(len(targets), -1)
             place[numbers] = np.arange(len(numbers))
             folds = check_cv(self.cv, targets, classifier=classes).split(targets, targets, groups)
@@ -241,7 +241,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
             return list(StratifiedKFold(min(most, largest), shuffle=True, random_state=seed).split(targets, targets))
 
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
-        """Set the tables of what was tried, and what is best."""
+        """Set the tables of all candidates, and the best one."""
         found = checked(self, self._constraints)
         kernel_named("power", found["exponent"])  # which checks it
         bandwidths, ridges, max_iters = found["bandwidths"], found["ridges"], found["max_iters"]
@@ -291,6 +291,6 @@ class BaseSearch(SavedMixin, BaseEstimator):
 
 
 def named(kernel: str, recipe: Recipe) -> dict[str, Any]:
-    """Return what tells a candidate from the others, as parameters of an estimator."""
+    """Return the parameters by which a candidate differs from the others."""
     found = {"kernel": kernel, "exponent": recipe.kernel.exponent, "diag": recipe.diag}
     return found | {"bandwidth": recipe.bandwidth, "ridge": recipe.ridge}

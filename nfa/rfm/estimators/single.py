@@ -1,4 +1,4 @@
-"""The estimators of one machine: a regressor and a classifier inherit it, each with its own targets."""
+"""The base of estimators with one machine, a regressor and a classifier."""
 
 from collections.abc import Iterator
 from typing import Any, Self
@@ -19,7 +19,7 @@ class SingleRFM(BaseRFM):
         """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
 
         Args:
-            X: As for `fit`, as are the others.
+            X: As for `fit`, like the others.
             y: Targets.
             sample_weight: Weights.
 

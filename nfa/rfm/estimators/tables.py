@@ -1,4 +1,4 @@
-"""What users hand over as X and y, as tensors: arrays, tensors, data frames."""
+"""Turn X and y, which may be arrays, tensors or data frames, into tensors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-"""What `dtype` may be."""
+"""The choices of `dtype`."""
 
 
 def as_host(values: Any) -> Any:
@@ -29,7 +29,7 @@ def as_host(values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.astype(np.float32) if values.dtype == np.float16 else values
     if isinstance(values, pd.Series):
-        # As it is where a value is missing: scikit-learn says so.
+        # Where a value is missing, scikit-learn says so.
         return values if values.hasnans else values.to_numpy()
     if isinstance(values, pd.DataFrame):
         half = [name for name, dtype in values.dtypes.items() if dtype == np.float16]
@@ -38,7 +38,7 @@ def as_host(values: Any) -> Any:
 
 
 def as_tensor(values: NDArray[Any]) -> Tensor:
-    """Return an array as a tensor; a copy of one that is read only, for torch would warn of it."""
+    """Return an array as a tensor; a read-only one is copied, since torch would warn of it."""
     return torch.from_numpy(np.ascontiguousarray(values) if values.flags.writeable else values.copy())
 
 
@@ -53,7 +53,7 @@ def column_encoder(X: Any) -> ColumnTransformer | None:
     """
     if not isinstance(X, pd.DataFrame):
         return None
-    # By position: a number as a column's name would be taken for one.
+    # By position, since a column's name may be a number.
     found = []
     for position, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
         if isinstance(dtype, pd.CategoricalDtype) or is_object_dtype(dtype) or is_string_dtype(dtype):
@@ -64,7 +64,7 @@ def column_encoder(X: Any) -> ColumnTransformer | None:
 
 
 def encoder_of(columns: list[int], categories: Any = "auto") -> ColumnTransformer:
-    """Return the unfitted transformer that one-hot encodes some columns, of known categories where they are given."""
+    """Return the unfitted transformer that one-hot encodes some columns, with given categories if any."""
     # int8 leaves the dtype to the other columns.
     one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False, dtype=np.int8)
     return ColumnTransformer(
@@ -98,7 +98,7 @@ def computing_dtype(X: NDArray[Any], dtype: Any) -> torch.dtype:
 
 
 def name_of(dtype: Any) -> str:
-    """Return what a dtype, of NumPy or torch, or in words, is called.
+    """Return the name of a dtype of NumPy or torch; a name comes back as it is.
 
     >>> name_of(torch.float32), name_of(np.float64)
     ('float32', 'float64')
@@ -124,8 +124,8 @@ def device_of(X: Any, device: Any) -> torch.device:
     except (RuntimeError, TypeError) as error:
         raise InputError("device", f"{device!r} is not a device torch knows") from error
     try:
-        torch.ones(1, device=found).item()  # which needs memory there, and a way back
-    # Torch says it in many ways: AssertionError, RuntimeError, NotImplementedError, and its own.
+        torch.ones(1, device=found).item()  # needs memory there, and a way back
+    # torch raises AssertionError, RuntimeError, NotImplementedError and errors of its own.
     except Exception as error:
         raise InputError("device", f"{device!r} is not available here") from error
     return found

@@ -1,4 +1,4 @@
-"""Rows, targets and weights to fit, once they are checked."""
+"""Checked rows, targets and weights to fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from nfa.rfm.estimators.tables import as_host
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What `fit` was given.
+    """The data that `fit` was given.
 
     Args:
         rows: Shape (n, d), in the dtype and on the device of the computation.
@@ -28,11 +28,11 @@ class TrainingData:
 
     @property
     def numbers(self) -> NDArray[np.intp]:
-        """Numbers of the rows that count, those of weight above 0."""
+        """Numbers of the rows of weight above 0."""
         return np.arange(len(self.targets)) if self.weights is None else np.flatnonzero(self.weights.cpu().numpy() > 0)
 
     def present(self) -> "TrainingData":
-        """Return the rows that count: a row of weight 0 is as one that is not there.
+        """Return the rows of weight above 0; the others count as absent.
 
         Raises:
             InputError: there are none.

@@ -1,4 +1,4 @@
-"""What a kernel is: its values, and the moments of the gradients of functions made of it."""
+"""The interface of a kernel: its values, and the moments of the gradients of functions made of it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Expansion:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The points that a function's gradients are taken at.
+    """The points at which a function's gradients are taken.
 
     Args:
         points: m points.
         root: Square roots of the points' weights, (m,); None for 1.
-        pairs: `Kernel.pairs` of the points and the centers, where they are at hand.
+        pairs: `Kernel.pairs` of the points and the centers, if they are known already.
     """
 
     points: Points
@@ -53,16 +53,16 @@ class Kernel(ABC):
 
     @property
     def exponent(self) -> float:
-        """The exponent of exp(-(r / L)^q), where a kernel has one to choose; else 1."""
+        """The exponent q of exp(-(r / L)^q), if the kernel has one to choose; else 1."""
         return 1.0
 
     def pairs(self, X: Points, Z: Points | None = None, out: Tensor | None = None) -> Pairs:
-        """Return what the kernel's value depends on, for each pair of points; Z = None stands for X itself.
+        """Return, for each pair of points, the number that the kernel is a function of; Z = None stands for X itself.
 
         Args:
             X: m points.
             Z: n points, or None.
-            out: Memory (m, n) that may be used for it.
+            out: Memory (m, n) for the result.
         """
         return euclidean(X, Z, out)
 
@@ -73,7 +73,7 @@ class Kernel(ABC):
     def value(self, pairs: Tensor, L: float, out: Tensor | None = None) -> Tensor:
         """Return the kernel's values from `Pairs.values` at the bandwidth L, in new memory or in `out`."""
         K = torch.empty_like(pairs) if out is None else out
-        # Tile by tile, so that what is computed on the way stays in the processor's cache.
+        # Tile by tile, so that intermediate results stay in the processor's cache.
         for source, target in zip(pairs.split(TILE), K.split(TILE), strict=True):
             self.tile(source, L, target)
         return K

@@ -29,11 +29,11 @@ class ProductLaplace(Kernel):
     def moments(self, f: Expansion, sample: Sample, diag: bool) -> Moments:
         """Return the gradients' moments: g_jk(x) = -(1/L) sum_i a_ij K_xi sign(x_k - z_ik).
 
-        No product of matrices serves all coordinates, so they are taken one by one, in blocks of points.
+        No single matrix product serves all coordinates, so they are taken one by one, in blocks of points.
         """
         X, Z, a = sample.points.rows, f.centers.rows, f.a
         (m, d), n, c = X.shape, len(Z), a.shape[1]
-        # The derivative of |u| at 0 counts 0, not +1 or -1, also where the rounding of a product made something of 0.
+        # The derivative of |u| at 0 counts 0, not +1 or -1, also where rounding has moved u from 0.
         near_zero = f.centers.last_digits * Z.abs().median(0).values
         rounding = f.centers.rounding
         equal = (near_zero if rounding is None else near_zero + rounding).tolist()

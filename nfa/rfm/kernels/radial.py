@@ -15,8 +15,8 @@ from nfa.rfm.pairs import GATHERED
 
 TILES = 8
 """The symmetric n x n product of the expanded form is taken in the upper triangle of this many tiles a side."""
-LOST = 1e3
-"""How many times their sum the squares of the expanded form's terms may be: three digits are lost, no more."""
+CANCELLATION = 1e3
+"""The squares of the expanded form's terms may be this many times their sum, so that it loses three digits at most."""
 
 
 class Radial(Kernel):
@@ -32,7 +32,7 @@ class Radial(Kernel):
 
     @abstractmethod
     def slopes(self, r: Tensor, K: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return Q with dk/dx = unit Q (x - z), unit = `slope_unit(L)`: neither small nor large because L is.
+        """Return Q with dk/dx = unit Q (x - z), unit = `slope_unit(L)`, so that Q does not get small or large with L.
 
         Args:
             r: Distances.
@@ -48,12 +48,12 @@ class Radial(Kernel):
         """Return the part of dk/dx that depends on L alone."""
 
     def moments(self, f: Expansion, sample: Sample, diag: bool) -> Moments:
-        """Return the gradients' moments, by the cheaper of two forms; where points are centers, expanded is cheaper.
+        """Return the gradients' moments, by the cheaper of two forms; if points are centers, that is the expanded one.
 
-        g_j(x) = sum_i Q_xi a_ij (x - z_i), times `slope_unit`. Either all of them are made (direct). Or their outer
-        products are multiplied out and need only Q, Q'Q and s = Qa (expanded; design.md, Algebra 12). The direct form
-        stands in where the expanded one would cancel: for points of pairs that are close but not equal, and for all
-        points where the terms of the gradients nearly cancel each other.
+        The gradients are g_j(x) = sum_i Q_xi a_ij (x - z_i), times `slope_unit`. The direct form makes all of them. The
+        expanded form multiplies out their outer products, which then need only Q, Q'Q and s = Qa (design.md, Algebra
+        12). The direct form is used where the expanded one would cancel: for points of pairs that are close but not
+        equal, and for all points where the terms of the gradients nearly cancel each other.
         """
         (m, d), n, c = sample.points.rows.shape, len(f.centers), f.a.shape[1]
         same = sample.points is f.centers
@@ -93,7 +93,7 @@ class Laplace(Radial):
 
     def tile(self, pairs: Tensor, L: float, out: Tensor) -> None:
         """Put exp(-r / L) into `out`, in one pass less."""
-        torch.mul(pairs, -inverse(L, pairs.dtype), out=out).exp_()  # a product: dividing takes as long as all the rest
+        torch.mul(pairs, -inverse(L, pairs.dtype), out=out).exp_()  # dividing takes as long as all the rest
 
     def phi_(self, t: Tensor) -> Tensor:
         """Return exp(-t)."""
@@ -119,7 +119,7 @@ class Gaussian(Radial):
         return t.square_().mul_(-0.5).exp_()
 
     def slopes(self, r: Tensor, K: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return -K, and 0 at r = 0: next to a pair of equal rows all others may be tiny."""
+        """Return -K, and 0 at r = 0: beside a pair of equal rows all other slopes may be tiny."""
         return torch.sign(r, out=out).mul_(K).neg_()
 
     def slope_unit(self, L: float) -> float:
@@ -168,12 +168,12 @@ class ExponentialPower(Radial):
 
 
 def direct_operations(m: int, n: int, d: int, c: int, diag: bool) -> float:
-    """Multiply-adds of the direct form, which makes every gradient."""
+    """Return the multiply-adds of the direct form, which makes every gradient."""
     return m * n * c * d + (0 if diag else m * c * d * d)
 
 
 def expanded_operations(m: int, n: int, d: int, c: int, diag: bool, same: bool) -> float:
-    """Multiply-adds of the expanded form, which makes none: m n^2 by symmetry, and products n x n x d."""
+    """Return the multiply-adds of the expanded form, which makes none: m n^2 by symmetry, and products n x n x d."""
     share = (TILES + 1) / (2 * TILES)
     if same:
         return share * (n**3 + 3 * n * n * c) + n * n * d + (0 if diag else n * d * d)
@@ -229,11 +229,11 @@ def expanded(kernel: Radial, f: Expansion, sample: Sample, diag: bool) -> Moment
 
     sum g g' = X' diag(sum_j s_j^2) X - X' P Z - (X' P Z)' + Z' R Z, P = Q * (s a'), R = (Q'Q) * (a a').
 
-    What it sums up are products of two terms Q_xi a_ij z_i of the same gradient. Their roundings are independent, so
-    together they are about eps times the sum of the terms' squares, tr diag(R) ZZ'. The trace of what is returned is
-    the sum of the gradients' squares. The first is `LOST` times the second where a gradient is a small difference of
-    large terms, as of rows that nearly agree while their targets do not. The direct form then has to make it: there,
-    rounding comes in before the gradient is squared, and what it returns is positive semidefinite all the same.
+    It sums products of two terms Q_xi a_ij z_i of the same gradient. Their roundings are independent, so together they
+    are about eps times the sum of the terms' squares, tr diag(R) ZZ'. The trace of the result is the sum of the
+    gradients' squares. If the first is `CANCELLATION` times the second, a gradient is a small difference of large
+    terms, as where rows nearly agree and their targets do not. Then the direct form is needed: its rounding comes
+    before the gradient is squared, and its result is positive semidefinite in any case.
     """
     X, Z, a = sample.points.rows, f.centers.rows, f.a
     assert sample.pairs is not None
@@ -251,7 +251,7 @@ def expanded(kernel: Radial, f: Expansion, sample: Sample, diag: bool) -> Moment
         XY = (X * (own - 2 * PZ)).sum(0) if diag else X.T @ (own - PZ) - PZ.T @ X
         outer = XY + ((Z * RZ).sum(0) if diag else Z.T @ RZ)
     terms, trace = float(R @ f.centers.squares), float(outer.sum() if diag else outer.trace())
-    if not (terms <= LOST * trace and SAFE**-2 < trace < SAFE**2) and bool(Q.any()):
+    if not (terms <= CANCELLATION * trace and SAFE**-2 < trace < SAFE**2) and bool(Q.any()):
         return None
     weight = X if sample.root is None else X * sample.root[:, None]
     ones = Q.sum(0) if sample.root is None else sample.root @ Q

@@ -17,11 +17,12 @@ from nfa.features.factored import FactoredMatrix
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Coordinates of rows h, n at most, in which a machine that starts from M starts from the identity.
+    """Coordinates of rows h, at most n, in which the first M of a machine is the identity.
 
-    With M = R'R, z = Rh and V an orthonormal basis (r x q) of what the training rows' z - center span: h becomes
-    (V'(z - center), |z - center - VV'(z - center)|). Distances from training rows, whose last entry is 0, are those
-    under M, for any h; and what the AGOP makes of M stays in the span: M = R'V A V'R, A its leading q x q part.
+    With M = R'R, z = Rh and V an orthonormal basis (r x q) of the span of the training rows' z - center, h becomes
+    (V'(z - center), |z - center - VV'(z - center)|). The last entry of a training row is 0. Distances from training
+    rows are those under M, for any h. An updated M stays in the span: M = R'V A V'R, with A the leading q x q part of
+    the machine's AGOP.
 
     Args:
         factor: R (r x d), float64; None for the identity.
@@ -60,7 +61,7 @@ class Coordinates:
         return Z.to(H.dtype)
 
     def matrix(self, A: Tensor) -> FactoredMatrix:
-        """Return M in the rows' own coordinates, from what it is after an update in these (float64, square)."""
+        """Return M in the rows' own coordinates, from an updated M in these coordinates (float64, square)."""
         factor = self.factor
         if self.basis is not None:
             q = self.basis.shape[1]

@@ -1,4 +1,4 @@
-"""A kernel machine on every layer's inputs, started from what an audit measured there."""
+"""A kernel machine on every layer's inputs, started from the features that an audit measured there."""
 
 import os
 import re
@@ -27,37 +27,37 @@ from nfa.rfm.start import LAYER_MATRICES, layer_matrix
 
 
 class LayerwiseRFM(BaseEstimator):
-    """For each layer of a network a recursive feature machine on that layer's inputs, started from its features.
+    """A recursive feature machine for each layer of a network, on the layer's inputs, started from its features.
 
-    A machine sees the rows h that reach a layer z = Wh + b, and starts from M = NFM = W'W or M = AGOP = W'SW of that
-    layer (to a power), measured on the training rows; then M is updated `n_iters` times as in any RFM. Bandwidths are
-    multiples of the median distance under M, so that the size of M does not matter.
+    A machine sees the rows h that reach a layer z = Wh + b. It starts from a power of that layer's NFM, W'W, or AGOP,
+    W'SW, measured on the training rows. Then M is updated `n_iters` times, as in any RFM. Bandwidths are multiples of
+    the median distance under M, so that the size of M does not matter.
 
     Args:
         net: The network: anything that `nfa.load` takes. `fit` keeps a copy; with a warning, the network itself where
             it cannot be copied.
         init: The same network before training, for `features="init_nfm"`.
-        features: What M starts from: "identity", "nfm", "agop", "agop_centered", "init_nfm", or "random": the AGOP's
-            spectrum with random eigenvectors.
+        features: The first M: "identity", "nfm", "agop", "agop_centered", "init_nfm", or "random", which has the AGOP's
+            spectrum and random eigenvectors.
         power: The matrix is taken to this power.
         n_iters: Updates of each machine's M.
         layers: A shell pattern of layer names; all by default.
-        layer: Name or number of the layer whose machine `predict` asks; the last that has one by default.
+        layer: Name or number of the layer whose machine predicts; by default the last one that has a machine.
         outputs: Which outputs the AGOP is of; see `nfa.audit`.
         audit: An audit of the network on the training rows, instead of a new one.
-        kernel: As the others that follow, as for `RFMRegressor`.
+        kernel: As for `RFMRegressor`, like all that follow.
         exponent: Of the kernel "power".
         bandwidth: In units of the median distance under M.
         ridge: Added to the diagonal of the kernel matrix.
         memory_budget: GiB.
-        random_state: The seed of what is drawn.
+        random_state: The seed of all that is drawn.
         progress: Show bars on a terminal for what takes longer than two seconds.
 
     Attributes:
-        machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`. Where
-            a layer has more inputs than rows and the kernel is radial, it takes `coordinates_[NAME].rows(h)`.
-        coordinates_: By such layer, its `Coordinates`.
-        notes_: By layer without a machine, or with something unusual, what it is, in words.
+        machines_: By layer, its `RFMClassifier` (for classes, as `nfa.network.score` decides) or `RFMRegressor`. If a
+            layer has more inputs than there are rows and the kernel is radial, it takes `coordinates_[NAME].rows(h)`.
+        coordinates_: The `Coordinates` of such layers, by layer.
+        notes_: By layer, why it has no machine, or what is unusual.
         audit_: The audit.
         classes_: The labels, for classes.
 
@@ -123,7 +123,7 @@ class LayerwiseRFM(BaseEstimator):
             X: Training rows, as the network's file knows them: before its scaling or pipeline.
             y: Targets, (n,) or (n, c).
             init: The network before training.
-            **parameters: Others of the constructor.
+            **parameters: Further parameters of the constructor.
 
         Raises:
             InputError: no hidden layer, no layer of that name, rows the network cannot take, a parameter out of range.
@@ -132,14 +132,14 @@ class LayerwiseRFM(BaseEstimator):
 
     @classmethod
     def from_audit(cls, audit: Audit, net: Any, X: Any, y: Any, **parameters: Any) -> Self:
-        """Fit a machine to every layer's inputs, from an audit that is at hand.
+        """Fit a machine to every layer's inputs, from an existing audit.
 
         Args:
             audit: Of the network on X.
             net: The network.
             X: Training rows.
             y: Targets.
-            **parameters: Others of the constructor.
+            **parameters: Further parameters of the constructor.
 
         Raises:
             InputError: an audit of another network; or as `from_network`.
@@ -204,10 +204,10 @@ class LayerwiseRFM(BaseEstimator):
         return 1 - error_of(found, expected, self.targets_.are_classes)
 
     def score_frame(self, X: Any, y: Any) -> pd.DataFrame:
-        """Return what every way to start comes to, on test rows: a row per layer, features and number of updates.
+        """Compare all first matrices on test rows: a row per layer, features and number of updates.
 
-        Machines from the identity, NFM, AGOP, init's NFM and a random matrix of the AGOP's spectrum are fitted for it,
-        all with the same kernel, ridge, bandwidth (a multiple of the median distance under each M) and `power`.
+        Machines are fitted from the identity, NFM, AGOP, init's NFM and a random matrix of the AGOP's spectrum, all
+        with the same kernel, ridge, bandwidth (a multiple of the median distance under each M) and `power`.
 
         Args:
             X: Test rows.
@@ -242,15 +242,16 @@ class LayerwiseRFM(BaseEstimator):
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each layer's machine to DIR/LAYER-NAME.safetensors, for `nfa.rfm.load`; it takes that layer's inputs.
 
-        LAYER is the layer's number; in NAME whatever is no letter, digit or one of `_.#-` becomes `_`. The machine of a
-        layer in `coordinates_` takes those; they are written to DIR/LAYER-NAME.coordinates.safetensors.
+        LAYER is the layer's number. In NAME every character but letters, digits and `_.#-` becomes `_`. The machine of
+        a layer in `coordinates_` takes these coordinates; they are written to
+        DIR/LAYER-NAME.coordinates.safetensors.
 
         Returns:
             The machines' files.
         """
         check_is_fitted(self)
         out = output_folder("folder", folder)
-        # A name is a file's, and would lead anywhere as a path.
+        # A name from a file could be a path to anywhere.
         safe = {name: re.sub(r"[^\w.#-]", "_", name) for name in self.machines_}
         stems = {name: f"{self.audit_[name]['layer']}-{safe[name]}" for name in safe}
         files = {name: out / f"{stem}.safetensors" for name, stem in stems.items()}

@@ -1,4 +1,4 @@
-"""A layer's machine: fitted to the layer's rows, or to coordinates of rows that are wider than there are rows."""
+"""A layer's machine: fitted to the layer's rows, or to their coordinates where d > n."""
 
 import copy
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ RFM = RFMClassifier | RFMRegressor
 
 @dataclass(frozen=True, eq=False)
 class LayerMachine:
-    """A fitted machine, and what it takes of the rows h that reach its layer.
+    """A fitted machine, and the coordinates of the layer's rows h that it takes.
 
     Args:
         machine: The estimator.
-        coordinates: What it was fitted to instead of h; None for h itself.
+        coordinates: The coordinates that it was fitted to; None for h itself.
         start: M before the first update; None for the identity.
         updates: Of M.
     """
@@ -64,7 +64,7 @@ def staged(machine: RFM, H: Tensor, y: NDArray[Any], start: FactoredMatrix | Non
         coordinates = Coordinates.of(H, start)
     M, rows = (start, H) if coordinates is None else (None, coordinates.rows(H))
     for updates, fitted in enumerate(machine.set_params(M_init=M).staged_fit(rows, y)):
-        # A fitted estimator's parts are replaced, never changed.
+        # A shallow copy: a further fit replaces the estimator's parts, and does not change them.
         yield LayerMachine(copy.copy(fitted), coordinates, start, updates)
 
 

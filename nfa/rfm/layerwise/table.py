@@ -1,4 +1,4 @@
-"""How well each layer's machines do on test rows, beside the network itself."""
+"""The errors of each layer's machines on test rows, beside the network's own."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ def error_of(predicted: NDArray[Any], y: NDArray[Any], are_classes: bool) -> flo
 
 
 def network_score(model: Model, outputs: Tensor, y: NDArray[Any], fitted: Targets) -> tuple[Score | None, str]:
-    """Return a network's own score on test rows, or None, and what is unusual about it, in words.
+    """Return a network's own score on test rows, or None; and why, or what is unusual about it, in words.
 
     Args:
         model: The network.
@@ -56,7 +56,7 @@ def network_score(model: Model, outputs: Tensor, y: NDArray[Any], fitted: Target
         targets = torch.from_numpy(fitted.codes_of(y) if fitted.are_classes else y)
         found = score_outputs(outputs, targets, ending=model.ending)
     except InputError as error:
-        # Machines need no network whose classes are those of y.
+        # Machines do not need a network whose classes are those of y.
         return None, f"the network's own error is undefined ({error})"
     if (found.metric == "accuracy") != fitted.are_classes:
         return None, "the network's own error is of another kind than the machines'"
@@ -68,14 +68,14 @@ def network_score(model: Model, outputs: Tensor, y: NDArray[Any], fitted: Target
 
 @dataclass(frozen=True, eq=False)
 class Test:
-    """Test rows' targets, and what they say of the network.
+    """The targets of test rows, and the network's score on them.
 
     Args:
         y: Labels, or numbers.
-        are_classes: Which of the two.
+        are_classes: Whether they are labels.
         y_train: The targets of the training rows.
         score: The network's score on the test rows; None where it has none.
-        why: Its reason, or what is unusual, in words.
+        why: Why there is no score, or what is unusual, in words.
     """
 
     y: NDArray[Any]
@@ -92,7 +92,7 @@ class Test:
         stages: Iterable[LayerMachine] | str,
         H: Mapping[str, Tensor],
     ) -> Iterator[dict[str, Any]]:
-        """Yield a layer's rows of the table for one way to start.
+        """Yield a layer's rows of the table for one first matrix.
 
         Args:
             layer: The layer.

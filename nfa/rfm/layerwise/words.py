@@ -1,4 +1,4 @@
-"""What the table of layerwise machines says, in plain words."""
+"""The table of layerwise machines in plain words."""
 
 import math
 
@@ -35,17 +35,16 @@ def updates_to_reach(table: pd.DataFrame, features: str, error: float) -> int | 
 
 
 def sentences(table: pd.DataFrame, features: str, ordered: bool = False) -> list[str]:
-    """Say for each layer whether its features are good enough, and what starting from them saves.
+    """Return a sentence for each layer: whether its features are good enough, and what starting from them saves.
 
-    A network that errs clearly more often than a constant answer is no measure.
-
-    Good enough is an error within a standard error of the network's own; saved are the updates that a machine from the
-    identity needs to come within a standard error of the seeded one without updates.
+    Features are good enough if the machine's error is within a standard error of the network's own; a network that errs
+    clearly more often than a constant answer is no measure. The saving is the number of updates that a machine from the
+    identity needs to come within a standard error of the machine that starts from the features.
 
     Args:
         table: Of `LayerwiseRFM.score_frame`.
-        features: What to speak of.
-        ordered: Whether it is known that the labels stand in the order of the network's outputs.
+        features: The features in question.
+        ordered: Whether the labels are known to be in the order of the network's outputs.
     """
     return [_about(part, features, ordered) for _, part in table.groupby("layer", sort=True)]
 

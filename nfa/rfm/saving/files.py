@@ -19,15 +19,15 @@ from nfa.rfm.saving.header import HeaderError, expect, typed
 from nfa.rfm.saving.registry import ENTRIES
 
 KEY = "rfm"
-"""Where the header of a safetensors file keeps what is said of the estimator, as JSON."""
+"""The key in the header of a safetensors file that holds the estimator's own header, as JSON."""
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a safetensors file: parameters, training rows, coefficients, M.
 
-    The rows are in the coordinates of M, in the dtype of the computation. Of the parameters, those are kept that JSON
-    can hold, and neither `M_init` nor `device`; the others will have their default values. An estimator that chose its
-    parameters is kept with its tables and the machine it chose.
+    The rows are in the coordinates of M, in the dtype of the computation. Parameters are kept if JSON can hold them,
+    but for `M_init` and `device`; the others get their default values. An estimator that chose its parameters is kept
+    with its tables and the machine that it chose.
 
     Args:
         model: An `RFMClassifier`, `RFMRegressor`, `RFMClassifierCV` or `RFMRegressorCV`.
@@ -48,13 +48,13 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str], device: Any = None, expected: str | None = None) -> Any:
-    """Read the estimator that `save` wrote, of whatever class; nothing in the file is executed.
+    """Read an estimator that `save` wrote, of any class; nothing in the file is executed.
 
     Its predictions are those of the estimator that was saved, to 1e-6 of the largest (in float32, to its rounding).
 
     Args:
         path: The file.
-        device: Where to compute, also the estimator's parameter; None for the CPU, wherever it was fitted.
+        device: The device to compute on, and the estimator's parameter; None for the CPU, wherever it was fitted.
         expected: The class it must be.
 
     Raises:
@@ -73,6 +73,6 @@ def load(path: str | os.PathLike[str], device: Any = None, expected: str | None 
         return entry.restore(entry.kind, header, tensors, place, device)
     except (InputError, HeaderError) as error:
         raise InputError("path", f"{file}: {shown(error, 300)}") from error
-    # Whatever a header of the wrong shape meets on its way into numpy, pandas, scikit-learn and torch.
+    # A header of the wrong shape may raise any of these in numpy, pandas, scikit-learn or torch.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise InputError("path", f"the header of {file} does not fit its tensors") from error

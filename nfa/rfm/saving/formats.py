@@ -1,4 +1,4 @@
-"""The versions of the format, and how a file of an older one becomes one of the newest."""
+"""The versions of the format, and how a file of an older version is upgraded."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def upgraded(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[s
 
 
 def _from_1(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[str, Tensor]]:
-    """Version 1 kept what follows from M as well, and some matrices transposed, so that no bit would differ."""
+    """Upgrade version 1, which also kept what follows from M, and kept some matrices transposed."""
     for name in typed(header, "transposed", list):
         matrix = tensors[one_of("transposed", name, tensors)]
         expect(matrix.ndim == 2, f"transposed: {name} is no matrix")
@@ -36,4 +36,4 @@ def _from_1(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[st
 
 
 UPGRADES: dict[int, Upgrade] = {1: _from_1}
-"""By version, what makes a file of it one of the next."""
+"""By version, the function that upgrades a file to the next one."""

@@ -1,4 +1,4 @@
-"""What the JSON header of a file holds, and how it is held: numbers, arrays, tables, each of a known type."""
+"""The JSON header of a file: how numbers, arrays and tables are written and read, each of a known type."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ Header = dict[str, Any]
 
 
 class HeaderError(ValueError):
-    """A header says what does not fit: the message is a sentence about one of its entries."""
+    """A header does not fit; the message is a sentence about one of its entries."""
 
 
 def array_to_json(what: str, values: NDArray[Any]) -> Header:
@@ -40,7 +40,7 @@ def array_to_json(what: str, values: NDArray[Any]) -> Header:
 
 
 def array_from_json(what: str, found: Any) -> NDArray[Any]:
-    """Return what `array_to_json` took apart."""
+    """Return the array of which `array_to_json` made this."""
     name = one_of(what, typed(found, "dtype", str), (*DTYPES, "str"))
     values = [from_json(each) for each in typed(found, "values", list)]
     kinds = {"o": (bool, int, float, str, type(None)), "b": (bool,), "s": (str,), "f": (float,)}.get(name[0], (int,))
@@ -54,13 +54,13 @@ def table_to_json(table: pd.DataFrame) -> Header:
 
 
 def table_from_json(found: Any, key: str) -> pd.DataFrame:
-    """Return what `table_to_json` took apart."""
+    """Return the table of which `table_to_json` made this."""
     columns = {name: [from_json(each) for each in values] for name, values in typed(found, key, dict).items()}
     return pd.DataFrame(columns)
 
 
 def to_json(value: Any) -> Any:
-    """Return a number with NaN and infinity as JSON can hold them; anything else as it is.
+    """Return NaN and infinity in a form that JSON can hold; anything else as it is.
 
     >>> to_json(1.5), to_json(math.nan)
     (1.5, {'float': 'nan'})
@@ -70,7 +70,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Undo `to_json`; refuse what it does not make."""
+    """Undo `to_json`; refuse what it cannot have made."""
     if isinstance(value, dict):
         [(key, text)] = value.items()
         expect(key == "float" and text in ("nan", "inf", "-inf"), f"{shown(value)} is no number")

@@ -18,7 +18,7 @@ def tensors_of(machine: KernelMachine, weights: Tensor | None) -> dict[str, Tens
 
 
 def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
-    """Return the kernel machine, once its tensors are known to fit each other."""
+    """Return the kernel machine, after checking that its tensors fit each other."""
     names = {"M", "center", "rows", "coefficients"}
     expect(names <= set(tensors) <= names | {"weights"}, f"holds the tensors {shown(sorted(tensors))}")
     for name, tensor in tensors.items():
@@ -41,7 +41,7 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
 def metric_of(M: Tensor, center: Tensor, unit: float, rows: Tensor) -> Metric:
     """Return the metric of M, given rows z = F (x - center) / unit in its coordinates.
 
-    How far a row may be off by rounding depends on the x: they are F^+ z, but for what F takes away altogether.
+    The rounding of a row depends on x, which is F^+ z, but for the part that F removes.
     """
     metric = Metric.of(M, center, unit)
     if metric.root is None or metric.root.ndim == 1:

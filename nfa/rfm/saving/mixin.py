@@ -1,4 +1,4 @@
-"""What every estimator that can be kept in a file has: `save`, and `load` for its own class."""
+"""The methods of estimators that can be kept in files: `save`, and `load` for the class."""
 
 import os
 from typing import Any, Self
@@ -7,7 +7,7 @@ from nfa.rfm.saving.files import load, save
 
 
 class SavedMixin:
-    """An estimator of a class that is entered with `kept_in_files`."""
+    """An estimator whose class is registered with `kept_in_files`."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file; see `nfa.rfm.save`.

@@ -1,4 +1,4 @@
-"""The estimators that can be kept in files: how each becomes a header and tensors, and how it comes back."""
+"""The estimators that can be kept in files, each with the functions to a header and tensors, and back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ T = TypeVar("T", bound=type)
 
 
 class Restore(Protocol):
-    """Makes an estimator of what a file says."""
+    """Makes an estimator of a file's header and tensors."""
 
     def __call__(self, kind: Any, header: Header, tensors: Tensors, place: torch.device, device: Any) -> Any:
         """Return the fitted estimator.
 
         Args:
             kind: Its class.
-            header: What `Entry.parts` gave.
-            tensors: What `Entry.parts` gave.
-            place: Where to compute.
+            header: As `Entry.parts` made it.
+            tensors: As `Entry.parts` made them.
+            place: The device to compute on.
             device: The estimator's parameter of that name.
 
         Raises:
@@ -38,8 +38,8 @@ class Entry:
 
     Args:
         kind: The class.
-        parts: Makes of a fitted estimator what goes into the header, and the tensors.
-        restore: Makes the estimator of these.
+        parts: Makes the header and the tensors of a fitted estimator.
+        restore: Makes the estimator of a header and tensors.
     """
 
     kind: type
@@ -52,7 +52,7 @@ ENTRIES: dict[str, Entry] = {}
 
 
 def kept_in_files(parts: Callable[[Any], tuple[Header, Tensors]], restore: Restore) -> Callable[[T], T]:
-    """Return a decorator that enters a class of estimators into `ENTRIES`; its subclasses are not entered."""
+    """Return a decorator that registers a class of estimators in `ENTRIES`; subclasses are not registered."""
 
     def enter(kind: T) -> T:
         ENTRIES[kind.__name__] = Entry(kind, parts, restore)

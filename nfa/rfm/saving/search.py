@@ -1,4 +1,4 @@
-"""An estimator that chose its parameters as a header and tensors, and back: its tables, and the machine it chose."""
+"""Save and restore an estimator that chose its parameters: its tables, and the machine that it chose."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from nfa.rfm.saving.single import fitted_header, fitted_tensors, kept_parameters
 
 
 def search_parts(model: Any) -> tuple[Header, Tensors]:
-    """Return a fitted `RFMRegressorCV` or `RFMClassifierCV` as what goes into the header, and tensors."""
+    """Return the header and the tensors of a fitted `RFMRegressorCV` or `RFMClassifierCV`."""
     best = model.best_estimator_
     search = {
         "best_params": {name: to_json(value) for name, value in model.best_params_.items()},

@@ -1,4 +1,4 @@
-"""An estimator of one machine as a header and tensors, and back."""
+"""Save and restore an estimator of one machine."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ NOT_KEPT = ("M_init", "device")
 
 
 def machine_parts(model: Any) -> tuple[Header, Tensors]:
-    """Return a fitted `RFMRegressor` or `RFMClassifier` as what goes into the header, and tensors."""
+    """Return the header and the tensors of a fitted `RFMRegressor` or `RFMClassifier`."""
     fitted = fitted_header(model)
     return {"parameters": fitted["parameters"], "search": None, "fitted": fitted}, fitted_tensors(model)
 
@@ -70,12 +70,12 @@ def unfitted(estimator: Any, header: Header, device: Any) -> Any:
         found[name] = tuple(from_json(each) for each in value) if isinstance(value, list) else from_json(value)
     model = estimator(**found, device=device)
     if hasattr(model, "_settings"):
-        model._settings()  # which checks them
+        model._settings()  # checks them
     return model
 
 
 def fitted_header(model: Any) -> Header:
-    """Return what a fitted machine's tensors do not say."""
+    """Return the part of a fitted estimator that is not in its tensors."""
     machine, encoder = model.machine_, model.encoder_
     names = getattr(model, "feature_names_in_", None)
     classes = getattr(model, "classes_", None)

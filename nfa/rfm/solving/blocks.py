@@ -17,26 +17,26 @@ from nfa.rfm.solving.dense import SingularKernelWarning
 TOGETHER = 1 << 21
 """The most entries of a block of the kernel matrix: it stays in the processor's cache from distances to product."""
 LANDMARKS = 2500
-"""Rows that the preconditioner knows the kernel by, at most."""
+"""The preconditioner approximates the kernel from at most this many rows."""
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""Residual, as a share of the target's norm, at which the solution counts as found."""
+"""The residual, as a share of the target's norm, at which the solution counts as found."""
 RESIDUAL_ROUNDINGS = 4
-"""A residual of this many roundings of a product with the kernel matrix is enough: more steps would hardly lower it."""
+"""A residual of this many roundings of a product with the kernel matrix is enough; more steps would hardly lower it."""
 SLACK = 100
 """But a residual above this many times the tolerance is never enough."""
 STEPS = 300
 """The most products with the kernel matrix."""
 DRIFT = 10
-"""How many times the tolerance is left, at most, when the residual is computed anew."""
+"""The most times the tolerance that may be left when the residual is computed anew."""
 FALLBACK = {torch.float32: 1e-3, torch.float64: 1e-5}
-"""The ridge, as a share of the kernel matrix's largest entry, taken in the place of next to none."""
+"""The ridge, as a share of the kernel matrix's largest entry, that replaces one of next to nothing."""
 DIVERGED = 1e6
-"""A residual that has grown this much from its least comes from a singular matrix, and goes on growing."""
+"""A residual that has grown by this factor from its least shows a singular matrix, and will grow further."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The kernel matrix of some points. It is never whole: blocks of side x side are computed when they are needed.
+    """The kernel matrix of some points, never held whole: blocks of side x side are computed when they are needed.
 
     Args:
         kernel: The kernel.
@@ -56,7 +56,7 @@ class Blocks:
         return self.kernel.value(pairs, self.L, out=pairs)
 
     def times(self, V: Tensor) -> Tensor:
-        """Return K V, (n, c): K is symmetric, so that a block off its diagonal serves twice."""
+        """Return K V, (n, c). K is symmetric, so a block off its diagonal serves twice."""
         image = torch.zeros_like(V)
         parts = list(zip(self.points.split(self.side), V.split(self.side), image.split(self.side), strict=True))
         for number, (X, v, out) in enumerate(parts):
@@ -76,7 +76,7 @@ class Blocks:
         return self._block(self.points[drawn], None)
 
     def against(self, drawn: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield the part of K between all rows and drawn ones, `BLOCK_ROWS` at a time, with the first one's number."""
+        """Yield K between all rows and drawn ones, `BLOCK_ROWS` rows at a time, with the first row's number."""
         Z = self.points[drawn]
         for start in range(0, len(self.points), BLOCK_ROWS):
             yield start, self._block(self.points[start : start + BLOCK_ROWS], Z)
@@ -91,11 +91,11 @@ def solve_in_blocks(
     plan: Plan,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return a with (K + diag(ridge)) a = Y, by conjugate gradients; K is made anew, in blocks, for every product.
+    """Return a with (K + diag(ridge)) a = Y, by conjugate gradients; K is computed anew, in blocks, for every product.
 
-    The preconditioner is B B' + D: B B' the Nystrom approximation of K from some of the rows, D = diag(ridge) plus the
-    mean of what it leaves of K's diagonal. Where that does not converge and the ridge is next to nothing, it is begun
-    again with a ridge of `FALLBACK`, and a warning says so.
+    The preconditioner is B B' + D, with B B' the Nystrom approximation of K from some of the rows, and D = diag(ridge)
+    plus the mean of what it leaves of K's diagonal. If this does not converge and the ridge is next to nothing, it
+    begins again with a ridge of `FALLBACK`, and a warning says so.
 
     Args:
         kernel: The kernel.
@@ -103,7 +103,7 @@ def solve_in_blocks(
         L: The bandwidth.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
-        plan: Says what memory may be used.
+        plan: Has the memory budget.
         generator: Draws the preconditioner's rows.
     """
     together = min(TOGETHER, plan.budget // (4 * SOLVER_MATRICES * plan.itemsize))
@@ -139,25 +139,25 @@ def solve_in_blocks(
 def _conjugate_gradients(
     product: Callable[[Tensor], Tensor], precondition: Callable[[Tensor], Tensor], Y: Tensor, rounding: float
 ) -> tuple[Tensor, float]:
-    """Return the best solution found, and its residual as a share of the largest accepted, of the worst column.
+    """Return the best solution found, and the worst column's residual as a share of the largest accepted.
 
     Args:
-        product: With the matrix.
-        precondition: About with its inverse.
+        product: Multiplies by the matrix.
+        precondition: Multiplies by an approximate inverse.
         Y: Shape (n, c).
-        rounding: The residual that rounding makes, for a solution of norm 1: nothing less is looked for.
+        rounding: The residual that rounding makes for a solution of norm 1; no smaller one is sought.
     """
     norms = Y.double().norm(dim=0)
     targets = Y.double() / norms.where(norms > 0, 1)
     tolerance = TOLERANCE[Y.dtype]
-    # All in float64 but for products with the kernel, which take nearly all of the time.
+    # All in float64, but for products with the kernel, which take nearly all of the time.
     a, residual, rz = torch.zeros_like(targets), targets, torch.zeros_like(norms)
     best, least, direction = a, residual.norm(dim=0), a
     restarted = False
     for _ in range(STEPS):
         enough = (rounding * a.norm(dim=0)).clamp(tolerance, SLACK * tolerance)
         if bool((residual.norm(dim=0) <= enough).all()):
-            # What is subtracted step by step drifts from what is left: it is computed anew, and once begun again.
+            # The updated residual drifts from the true one. So it is computed anew, and steps begin again once.
             residual = targets - product(a.to(Y.dtype)).double()
             best, least = a, residual.norm(dim=0)
             if restarted or bool((least <= DRIFT * enough).all()):
@@ -168,7 +168,7 @@ def _conjugate_gradients(
         direction, rz = z + torch.where(rz > 0, new / rz.where(rz > 0, 1), 0) * direction, new
         image = product(direction.to(Y.dtype)).double()
         curvature = (direction * image).sum(0)
-        # Columns that are solved, or whose direction the kernel does not see, stay as they are.
+        # Columns that are solved, or whose direction the kernel maps to 0, stay as they are.
         length = torch.where(curvature > 0, rz / curvature.where(curvature > 0, 1), 0)
         a, residual = a + length * direction, residual - length * image
         size = residual.norm(dim=0)
@@ -184,7 +184,7 @@ def _preconditioner(
 ) -> Callable[[Tensor], Tensor]:
     """Return the function that divides by B B' + D (Woodbury), in float64.
 
-    It takes away nearly all of what lies along the largest eigenvectors, which in float32 would leave mere rounding.
+    It removes nearly all of the part along the largest eigenvectors; in float32 only rounding would be left.
     """
     n, device = len(matrix.points), ridge.device
     # B, and four matrices among the landmarks, take half of the budget at most: 8 m (n + 4 m) bytes.
@@ -197,7 +197,7 @@ def _preconditioner(
         part = torch.linalg.solve_triangular(factor, across.double().T, upper=False).T
         B[start : start + len(part)] = part
     left = (diagonal.double() - torch.linalg.vector_norm(B, dim=1).square()).clamp(min=0).mean()
-    # Below the kernel's own rounding the approximation says nothing.
+    # Below the kernel's own rounding the approximation means nothing.
     digits = torch.finfo(ridge.dtype)
     floor = digits.eps * math.sqrt(n) * float(diagonal.max()) + digits.tiny
     inverse = 1 / (ridge + left).clamp(min=floor)[:, None]
@@ -214,7 +214,7 @@ def _preconditioner(
 
 
 def _factor(small: Tensor, share: float) -> Tensor:
-    """Return the Cholesky factor of a kernel matrix plus a share of its largest entry, as large as it takes."""
+    """Return the Cholesky factor of a kernel matrix plus a share of its largest entry, raised until it succeeds."""
     largest, eye = small.diagonal().max() + torch.finfo(small.dtype).tiny, torch.eye(len(small)).to(small)
     while True:
         factor, info = torch.linalg.cholesky_ex(small + share * largest * eye)

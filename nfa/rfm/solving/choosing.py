@@ -1,4 +1,4 @@
-"""Which solver: the whole kernel matrix while it fits the memory budget, its blocks beyond."""
+"""The choice of solver: the whole kernel matrix if it fits the memory budget, else its blocks."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -14,7 +14,7 @@ BLOCK_ROWS = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """How a kernel machine of n rows is fitted.
+    """The plan of a fit to n rows.
 
     Args:
         n: Rows.
@@ -38,7 +38,7 @@ class Plan:
 
 
 def plan(n: int, itemsize: int, memory_budget: float) -> Plan:
-    """Return how n rows are fitted, from n and the budget alone.
+    """Return the plan for n rows, from n and the budget alone.
 
     Args:
         n: Rows.

@@ -9,7 +9,7 @@ from torch import Tensor
 NOISE = 8
 """Eigenvalues of an n x n kernel matrix are known up to this many times sqrt(n) roundings of its entries."""
 HEAVIEST = 1e6
-"""In a singular system no row counts as more than this many times the median weight: its target is met either way."""
+"""In a singular system a weight counts as at most this many times the median; the row's target is met either way."""
 
 
 class SingularKernelWarning(UserWarning):
@@ -21,15 +21,15 @@ def solve_dense(
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y.
 
-    By Cholesky in K's dtype, or in float64 where that is too short. Where the matrix is singular to the rounding of
-    K's own entries, a warning says so, and the solution of least norm is returned: eigenvalues below that rounding
-    are left out. An example is a row given twice, whose two rows of K differ in the last digit only.
+    It is solved by Cholesky in K's dtype, or in float64 where that has too few digits. If the matrix is singular to the
+    rounding of K's own entries, as where a row is given twice, a warning says so, and the solution of least norm is
+    returned: eigenvalues below that rounding are left out.
 
-    The least norm is taken for W^(1/2) (K + diag(ridge)) W^(1/2), W the rows' weights. So equal rows with different
-    targets are predicted their weighted mean, and rows of almost no weight change nothing.
+    The least norm is that of W^(1/2) (K + diag(ridge)) W^(1/2), with W the rows' weights. So the prediction for equal
+    rows with different targets is their weighted mean, and rows of almost no weight change nothing.
 
     Args:
-        K: Symmetric, positive semidefinite, shape (n, n); the ridge is added to its diagonal in place, and stays.
+        K: Symmetric, positive semidefinite, shape (n, n); the ridge is added to its diagonal, in place.
         ridge: Shape (n,), at least 0.
         Y: Shape (n, c).
         out: Memory (n, n), not K's own, that may be used for the factor.
@@ -38,19 +38,19 @@ def solve_dense(
     >>> solve_dense(torch.eye(2), torch.ones(2), torch.tensor([[2.0], [4.0]])).tolist()
     [[1.0], [2.0]]
     """
-    seen = ridge <= K.diagonal()  # rows that the ridge does not drown
+    seen = ridge <= K.diagonal()  # rows whose diagonal entry is not lost in the ridge
     K.diagonal().add_(ridge)
-    # As the norm of a matrix of independent errors grows with the root of n.
+    # The norm of a matrix of independent errors grows with the root of n.
     noise = NOISE * math.sqrt(len(K)) * torch.finfo(K.dtype).eps
     for dtype in dict.fromkeys((K.dtype, torch.float64)):
         A = K.to(dtype)
-        # Column by column, as LAPACK wants it: otherwise the factor is copied. And in place: A is its own transpose, so
-        # that a copy of it stands in that order already.
+        # In column order, as LAPACK needs it, or else the factor is copied. A is symmetric, so a copy of it is in that
+        # order already.
         factor = (torch.empty_like(A) if out is None or dtype != K.dtype else out).copy_(A).mT
         info = torch.empty((), dtype=torch.int32, device=K.device)
         torch.linalg.cholesky_ex(factor, out=(factor, info))
-        # A pivot within rounding of 0 is none: what it would divide by is noise. Each against its own row's entry, as
-        # rounding of entries and of their elimination is relative to those of the rows they belong to.
+        # A pivot within rounding of 0 is noise, and must not divide. Each is compared with its own row's entry, since
+        # the rounding of entries and of their elimination is relative to the entries of their rows.
         floor = max(noise, len(A) * torch.finfo(dtype).eps)
         if int(info) == 0 and bool((factor.diagonal().square() > floor * A.diagonal()).all()):
             half = torch.linalg.solve_triangular(factor, Y.to(dtype), upper=False)
@@ -60,10 +60,10 @@ def solve_dense(
     if weights is not None and bool(seen.any()):
         w = weights.to(A.dtype)
         root = (w / w[seen].median()).clamp(max=HEAVIEST).sqrt()
-    del factor  # an eigendecomposition takes more memory than all before it
+    del factor  # an eigendecomposition takes more memory than all before
     A = A * root * root[:, None]
     values, V = torch.linalg.eigh(A)
-    # As of the pivots, each against the entries of the rows that it is made of.
+    # Like the pivots, each is compared with the entries of the rows that it is made of.
     kept = values > torch.clamp(noise * (A.diagonal() @ V.square()), min=len(A) * torch.finfo(A.dtype).eps * values[-1])
     V, values = V[:, kept], values[kept]
     warnings.warn(

@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def leave_one_out(K: Tensor, Y: Tensor, weights: Tensor | None, ridges: Sequence[float]) -> Iterator[Tensor]:
-    """Yield for each ridge what every row is predicted to be by the machine fitted without it, shape (n, c).
+    """Yield for each ridge the prediction for every row by a machine fitted without it, shape (n, c).
 
-    With A = W^(1/2) K W^(1/2) + ridge I, W the rows' weights: y_i - f_(-i)(x_i) = [A^-1 W^(1/2) y]_i /
-    (w_i^(1/2) [A^-1]_ii). One eigendecomposition serves all ridges. It says nothing honest where the kernel itself
-    has seen y, as M has after an update. In float64, as small eigenvalues count as much as the ridge is small.
+    With A = W^(1/2) K W^(1/2) + ridge I and W the rows' weights: y_i - f_(-i)(x_i) = [A^-1 W^(1/2) y]_i /
+    (w_i^(1/2) [A^-1]_ii). One eigendecomposition serves all ridges. It is no estimate if the kernel itself has seen y,
+    as with an updated M. It is in float64, since small eigenvalues count when the ridge is small.
 
     Args:
         K: Symmetric, positive semidefinite, shape (n, n).
