@@ -21,7 +21,8 @@ Columns: the settings (task: "classes" or "pair"; bandwidth in median distances;
 "f_score", "variance" or "random"; fraction: of the coordinates that are kept; chooser_*: what the network that chose by
 SGD has in place of the other's settings, the steps among which it was chosen in one column), then `kept`, the number of
 coordinates, `d`, of how many, `n_train` and `n_tested`, the rows that there were, `step`, that of the network that
-chose by SGD, and `accuracy` on test rows: of "agop_sgd" at fraction 1 the chooser's own.
+chose by SGD, and `accuracy` on test rows: of "agop_sgd" at fraction 1 the chooser's own; of seed 0 also `places`, the
+numbers of the coordinates that are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,15 +88,19 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
         about |= {key: cell[f"chooser_{key}"] for key in SGD}
     data, diagonal, all_accuracy, step = _on_all(tuple(about.items()), options)
     kept = max(1, round(cell["fraction"] * data.d))
+    places = None
     if cell["fraction"] == 1:
         accuracy = all_accuracy
     else:
-        few = on_coordinates(data, chosen(cell["choice"], kept, data, diagonal, cell["seed"]))
+        numbers = chosen(cell["choice"], kept, data, diagonal, cell["seed"])
+        few = on_coordinates(data, numbers)
+        if cell["seed"] == SEEDS[0]:
+            places = " ".join(map(str, numbers))
         # Other initial weights: were they part of the ticket, it would not be the features' doing.
         again = {**cell, "updates": 0} if cell["model"] == "rfm" else {**cell, "seed": cell["seed"] + 1000}
         test = few.part("test")
         accuracy = learned(few, again).accuracy(test.X, test.y)
-    counts = {"n_train": len(data.split["train"]), "n_tested": len(data.split["test"])}
+    counts = {"n_train": len(data.split["train"]), "n_tested": len(data.split["test"]), "places": places}
     yield {"kept": kept, "d": data.d, **counts, "step": step, "accuracy": accuracy}
 
 
