@@ -16,7 +16,7 @@ from nfa.formats.onnx.node import Node
 from nfa.formats.onnx.running import run_node
 from nfa.formats.onnx.tied import owners, users, with_one_of_each
 
-HOLDERS = ("Conv", "Gather", "Einsum")
+HOLDERS = ("Conv", "ConvTranspose", "Gather", "Einsum")
 """Operators after which a part is called, so that an audit says what it passes over."""
 
 

@@ -358,3 +358,16 @@ def test_dense_layers_written_as_convolutions(tmp_path):
     for number, W in ((0, W1), (2, W2)):
         dense[number].weight.data = torch.from_numpy(W)
     assert_same_table(audit, nfa.audit(dense, rows), names=False)
+
+
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "legacy"])
+def test_transposed_convolutions_in_groups(dynamo, tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2), nn.Tanh(),
+        nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2), nn.Tanh(),
+        nn.Flatten(), nn.Linear(6 * 6 * 4, 3),
+    )  # fmt: skip
+    model = nfa.load(exported(net, (1, 7, 7), tmp_path / "net.onnx", dynamo))
+    rows = gaussian(12, 49, dtype=torch.float32).reshape(12, 1, 7, 7)
+    torch.testing.assert_close(model.net(rows), net(rows), rtol=1e-4, atol=1e-5)
+    same_tables(net, model, rows, ["0", "2", "5"])
