@@ -33,7 +33,9 @@ def model_of(operator, opset, inputs, attributes, outputs=1, domain=""):
     node = helper.make_node(
         operator, [name or "" for name in names], [f"out{i}" for i in range(outputs)], domain=domain, **attributes
     )
-    first = helper.make_tensor_value_info("in0", helper.np_dtype_to_tensor_dtype(inputs[0].dtype), inputs[0].shape)
+    first = helper.make_tensor_value_info(
+        "in0", helper.np_dtype_to_tensor_dtype(inputs[0].dtype), ["n", *inputs[0].shape[1:]]
+    )
     constants = [numpy_helper.from_array(v, n) for v, n in zip(inputs[1:], names[1:], strict=True) if v is not None]
     last = helper.make_tensor_value_info(f"out{outputs - 1}", TensorProto.UNDEFINED, None)
     graph = helper.make_graph([node], "g", [first], [last], constants)
