@@ -24,6 +24,7 @@ COMMANDS = {
     "weights into a factory": "net.pth --model nets:build --init init.pt",
     "a factory for weights and for init": "net.pth --model nets:build --init nets:build",
     "foreign safetensors": "weights.safetensors --activation tanh --init init.pt",
+    "under a key and a prefix": "both.pt --key nets.mine --prefix actor.net --activation tanh --init both0.pt",
     "exported program": "net.pt2 --init init.pt2",
     "onnx": "net.onnx --init init.onnx",
     "factory": "nets:trained --init nets:build",
@@ -43,6 +44,9 @@ def folder(tmp_path_factory):
         for suffix in ("pt", "pth"):
             torch.save(state, folder / f"{name}.{suffix}")
         torch.save({"epoch": 3, "state_dict": {f"model.{k}": v for k, v in state.items()}}, folder / f"{name}.ckpt")
+        both = {f"{part}.net.{k}": v for part in ("actor", "critic") for k, v in state.items()}
+        number = "" if name == "net" else "0"
+        torch.save({"nets": {"mine": both, "theirs": state}}, folder / f"both{number}.pt")
         example = (torch.zeros(2, 6),)
         with warnings.catch_warnings():  # of the exporters
             warnings.simplefilter("ignore")

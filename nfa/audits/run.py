@@ -21,7 +21,7 @@ from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import Measured
 from nfa.features.row import OF_UNTRAINED, PUBLISHED, row
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
@@ -121,7 +121,7 @@ def audit(
         name=name,
     )
     model = load(net, classes=classes, argument="net")
-    before = None if init is None else load(init, argument="init")
+    before = None if init is None else load_init(init, model)
     rows = rows_of(model, data, split, samples, seed, feature_shape)
     if published and before is None:
         raise InputError(

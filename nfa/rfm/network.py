@@ -23,7 +23,7 @@ from nfa.common.shown import few
 from nfa.data.labels import Answers, Targets, read_targets
 from nfa.data.samples import as_samples
 from nfa.data.targets import label_name
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
@@ -121,7 +121,7 @@ class Network:
         """
         with self.probe(inputs):  # which checks the network
             pass
-        before = None if init is None else load(init, argument="init")
+        before = None if init is None else load_init(init, self.model)
         with bars(self.bars):
             return audit(self.model.bare(), inputs, before, outputs, layers=layers, seed=seed, name=self.model.name)
 
