@@ -58,8 +58,8 @@ class Layers:
         self._leading: dict[str, set[int]] = {}  # by name, rows of z along the samples' axis for one sample
         self._unseen: set[str] = set()  # layers at which no sample has shown yet that its rows are its own
         by_name = {use.name: use for use in uses}
-        found = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
-        self._layers = [replace(layer, to_output=len(found) - i) for i, layer in enumerate(found)]
+        self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
+        self._operations = {name: use.operation for name, use in by_name.items()}
         for name in by_name:
             self._find_layout(name, uses, reaching, n)
         for use in uses:
@@ -70,7 +70,9 @@ class Layers:
     def measurable(self) -> list[Layer]:
         """Return the layers that are not dropped, in forward order, counted to the output without those that are."""
         left = [layer for layer in self._layers if layer.name not in self.dropped]
-        return [replace(layer, to_output=len(left) - i) for i, layer in enumerate(left)]
+        # Layers side by side are equally far from the output.
+        steps = list(dict.fromkeys(self._operations[layer.name] for layer in left))
+        return [replace(layer, to_output=len(steps) - steps.index(self._operations[layer.name])) for layer in left]
 
     def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""

@@ -1,7 +1,7 @@
 """What a layer is: an operation that applies one linear map, z = W h, at every row h."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,15 @@ class LinearMap(ABC):
 
     rows: Tensor
     weight: Tensor
+
+    def maps(self) -> Sequence["LinearMap"]:
+        """Return the maps that it is made of, each of which is a layer: itself, where it is one."""
+        return [self]
+
+    @property
+    def label(self) -> str:
+        """Which of several maps of one weight it is; empty for the only one."""
+        return ""
 
     @property
     def groups(self) -> int:
@@ -40,13 +49,13 @@ class LinearMap(ABC):
         """Return W, k x d, detached."""
 
     @abstractmethod
-    def instead(self, name: str, W: Tensor, arguments: Any) -> Any:
-        """Return an operation's arguments with another W (k x d) in the weight's place.
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return a weight with another W (k x d) in the place of this map's own.
 
         Args:
             name: What messages call the layer.
             W: Shape (k, d).
-            arguments: The operation's, among which `weight` is.
+            weight: Of the shape of `weight`; it is left as it is.
 
         Raises:
             InputError: the operation cannot apply this W.

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
 from nfa.probe.convolutions import CONVOLUTIONS
-from nfa.probe.maps import LinearMap
+from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS
 from nfa.probe.weights import DATA, Origin, Weights
@@ -39,6 +39,7 @@ class Use:
         delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
+        operation: The number of the operation that applies it, perhaps beside other weights.
         h: The rows, their d entries last, where the recorder keeps them.
     """
 
@@ -49,6 +50,7 @@ class Use:
     delta: Callable[[Tensor], Tensor]
     groups: int
     row_shape: tuple[int, ...]
+    operation: int
     h: Tensor | None
 
 
@@ -87,6 +89,7 @@ class UseRecorder(TorchFunctionMode):
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
         self._part = ""  # of attention's packed weight
+        self._operations = 0  # that applied weights so far
         self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
@@ -156,27 +159,39 @@ class UseRecorder(TorchFunctionMode):
     ) -> Any:
         origin = self._origin(product.weight)
         assert origin is not None
-        weight = product.upright()
-        name = self._weights.layer(origin.parameters, weight, self._part)
-        if name is not None and name in self._replaced:
-            weight = self._replaced[name]
-            args, kwargs = product.instead(name, weight, (args, kwargs))
-        if name is None or (self.wanted is not None and name not in self.wanted):
-            return func(*args, **kwargs)
-        if product.width != weight.shape[1]:
-            raise InputError("data", f"{product.width} features reach layer {name}, which takes {weight.shape[1]}")
+        found: list[tuple[str, Tensor, LinearMap]] = []
+        patched = product.weight
+        for part in product.maps():
+            weight = part.upright()
+            name = self._weights.layer(origin.parameters, weight, part.label or self._part)
+            if name is not None and name in self._replaced:
+                weight = self._replaced[name]
+                patched = part.patched(name, weight, patched)
+            if name is None or (self.wanted is not None and name not in self.wanted):
+                continue
+            if part.width != weight.shape[1]:
+                raise InputError("data", f"{part.width} features reach layer {name}, which takes {weight.shape[1]}")
+            found.append((name, weight, part))
+        if patched is not product.weight:
+            args, kwargs = exchanged((args, kwargs), product.weight, patched)
         # A copy, since the network may write to its rows later on.
-        kept = product.h().clone() if self._keep_rows else None
+        kept = [part.h().clone() if self._keep_rows else None for _, _, part in found]
+        if not found:
+            return func(*args, **kwargs)
         z = self._in_graph(func(*args, **kwargs))
         if not z.requires_grad:
             # What the network computes under no_grad has no gradient to measure.
             self._weights.use_otherwise(origin.parameters, "no_grad")
             return z
         self._weights.use(origin.parameters)
-        shape = tuple(product.gather(z.detach().to("meta")).shape)
         edge = get_gradient_edge(z)
-        self.uses.append(Use(name, weight, shape, edge, product.gather, product.groups, product.row_shape, kept))
-        return z + _nudge(z) if len(self.uses) - 1 in self._nudged else z
+        self._operations += 1
+        numbers = range(len(self.uses), len(self.uses) + len(found))
+        for (name, weight, part), rows in zip(found, kept, strict=True):
+            shape = tuple(part.gather(z.detach().to("meta")).shape)
+            use = Use(name, weight, shape, edge, part.gather, part.groups, part.row_shape, self._operations, rows)
+            self.uses.append(use)
+        return z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))
