@@ -21,6 +21,7 @@ from nfa.probe.convolutions import CONVOLUTIONS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS
+from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.weights import DATA, Origin, Weights
 
 MAPS = PRODUCTS | CONVOLUTIONS
@@ -101,6 +102,12 @@ class UseRecorder(TorchFunctionMode):
         if func is ATTENTION:
             with self:
                 return unpacked(self._projected)(*args, **kwargs)
+        if in_sight(func, args, kwargs):
+            # A first state that the network has learned, or made in passing, is a row like those after it.
+            state = first_state(args)
+            self._follow(state, DATA)
+            with self:
+                return computed(func, args, state)
         out = kwargs.get("out")
         if isinstance(out, Tensor) and torch.is_grad_enabled():
             # torch computes no gradients with out=: what it would write is written afterwards.
