@@ -119,7 +119,7 @@ def test_rows_in_the_shape_and_numbers_that_a_network_wants(folder, monkeypatch,
     np.savez(folder / "pictures.npz", X=draw.normal(size=(20, 1, 4, 4)))
     np.savez(folder / "steps.npz", X=draw.normal(size=(20, 4, 4)))
     np.savez(folder / "tokens.npz", X=draw.integers(0, 9, size=(20, 16)))
-    for kind, rows in (("pictures", 80), ("steps", 80), ("tokens", 20)):
+    for kind, rows in (("pictures", 80), ("steps", 80), ("tokens", 320)):
         status, _, err = run(folder, monkeypatch, capsys, f"shapes:{kind}", f"{kind}.npz")
         assert (status, err) == (0, "")
         assert nfa.Audit.load(folder / "out")[0]["rows"] == rows

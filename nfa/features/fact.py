@@ -76,9 +76,8 @@ def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> di
         f, uses = probe.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
         total = loss(f, batch.y.to(f.device)) * len(f)
         for use, gradient in zip(uses, gradients(total, uses), strict=True):
-            if gradient is not None and use.h is not None:
-                wide = torch.promote_types(gradient.dtype, torch.float32)
-                g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
-                totals[use.name] += within_blocks(g.T @ h, use.groups)
+            if gradient is not None and use.kept is not None:
+                delta = use.delta(gradient).to(torch.promote_types(gradient.dtype, torch.float32))
+                totals[use.name] += within_blocks(use.kept.outer(delta), use.groups)
         count += len(f)
     return {name: total / count for name, total in totals.items()}

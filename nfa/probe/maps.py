@@ -30,6 +30,11 @@ class LinearMap(ABC):
         return ""
 
     @property
+    def of_data(self) -> bool:
+        """Whether its rows must be known to come from data."""
+        return False
+
+    @property
     def groups(self) -> int:
         """Diagonal blocks of W, each of which is a map of its own, with rows of its own."""
         return 1
@@ -64,6 +69,16 @@ class LinearMap(ABC):
     @abstractmethod
     def h(self) -> Tensor:
         """Return the rows, detached, with their d entries last."""
+
+    def outer(self, delta: Tensor) -> Tensor:
+        """Return the sum over rows of delta'h (k x d).
+
+        Args:
+            delta: Shape (..., k), in the order of the rows; of the dtype of the sum.
+        """
+        h = self.h().to(delta.dtype)
+        total: Tensor = delta.reshape(-1, delta.shape[-1]).T @ h.reshape(-1, h.shape[-1])
+        return total
 
     @property
     @abstractmethod

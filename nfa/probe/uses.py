@@ -6,7 +6,7 @@ graph. Module classes play no part.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,13 +18,14 @@ from torch.overrides import TorchFunctionMode
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
 from nfa.probe.convolutions import CONVOLUTIONS
+from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS
 from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.weights import DATA, Origin, Weights
 
-MAPS = PRODUCTS | CONVOLUTIONS
+MAPS = PRODUCTS | CONVOLUTIONS | EMBEDDINGS
 """How to read each operation that applies a weight to rows."""
 
 
@@ -41,7 +42,7 @@ class Use:
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
         operation: The number of the operation that applies it, perhaps beside other weights.
-        h: The rows, their d entries last, where the recorder keeps them.
+        kept: The map with a copy of its rows, where the recorder keeps them.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Use:
     groups: int
     row_shape: tuple[int, ...]
     operation: int
-    h: Tensor | None
+    kept: LinearMap | None
 
 
 class UseRecorder(TorchFunctionMode):
@@ -159,7 +160,9 @@ class UseRecorder(TorchFunctionMode):
 
     def _is_layer(self, product: LinearMap) -> bool:
         rows, weight = self._origin(product.rows), self._origin(product.weight)
-        return bool(weight and weight.parameters) and (rows is None or rows is DATA or not rows.sure)
+        if not weight or not weight.parameters:
+            return False
+        return rows is DATA or (not product.of_data and (rows is None or not rows.sure))
 
     def _apply(
         self, product: LinearMap, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -181,10 +184,10 @@ class UseRecorder(TorchFunctionMode):
             found.append((name, weight, part))
         if patched is not product.weight:
             args, kwargs = exchanged((args, kwargs), product.weight, patched)
-        # A copy, since the network may write to its rows later on.
-        kept = [part.h().clone() if self._keep_rows else None for _, _, part in found]
         if not found:
             return func(*args, **kwargs)
+        # A copy, since the network may write to its rows later on.
+        rows = product.rows.detach().clone() if self._keep_rows else None
         z = self._in_graph(func(*args, **kwargs))
         if not z.requires_grad:
             # What the network computes under no_grad has no gradient to measure.
@@ -194,9 +197,10 @@ class UseRecorder(TorchFunctionMode):
         edge = get_gradient_edge(z)
         self._operations += 1
         numbers = range(len(self.uses), len(self.uses) + len(found))
-        for (name, weight, part), rows in zip(found, kept, strict=True):
+        for name, weight, part in found:
             shape = tuple(part.gather(z.detach().to("meta")).shape)
-            use = Use(name, weight, shape, edge, part.gather, part.groups, part.row_shape, self._operations, rows)
+            kept = None if rows is None else replace(part, rows=rows)
+            use = Use(name, weight, shape, edge, part.gather, part.groups, part.row_shape, self._operations, kept)
             self.uses.append(use)
         return z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
 

@@ -230,7 +230,8 @@ def check_chain(probe: Probe) -> None:
         wanted = frozenset() if after is None else frozenset([after])
         zero = {layer.name: torch.zeros_like(layer.weight)}
         f, uses = probe.run(x, wanted, keep_rows=True, replaced=zero)
-        rows = f.detach() if after is None else uses[0].h if len(uses) == 1 else None
+        kept = uses[0].kept if len(uses) == 1 else None
+        rows = f.detach() if after is None else None if kept is None else kept.h()
         what = "the output" if after is None else f"layer {after}"
         if rows is None or rows.ndim != 2:
             raise InputError("net", f"{what} has several rows for each sample; transport='random' takes one")
