@@ -62,7 +62,7 @@ def audit(
             wants them; for what was loaded, as they were before its file's scaling or pipeline.
         init: The same network before training, for the nulls.
         outputs: "logits", "output:K", "predicted", "margin" or "probabilities"; or a function that maps the
-            network's output to n rows of numbers.
+            network's output to n rows of numbers: of the one that `head` chooses, or of whatever the network returns.
         forward_args: Maps a batch's inputs to the arguments of `forward`, where a tensor, a dict (by name) or a
             tuple (by place) does not fit: to a tuple, a dict or one argument.
         head: Which output, by key or position, where the network returns several.
@@ -139,8 +139,8 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
     if not (model.scored and rows.has_targets):
         return rows
     with Probe(settings.forward(model, rows), rows.measured, settings.outputs) as probe:
-        n_outputs = probe.forward.width(probe.samples.first(2))
-    return rows.with_targets(model, n_outputs)
+        positions, n_outputs = probe.forward.extent(probe.samples.first(2))
+    return rows.with_targets(model, n_outputs, positions)
 
 
 def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:

@@ -200,5 +200,7 @@ def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:
     eps = torch.finfo(f.dtype).eps
     if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
         raise InputError(
-            "net", "its answer to a sample changes with the other samples of the batch, or from call to call"
+            "net",
+            "its answer to a sample changes with the other samples of the batch, or from call to call; where it is "
+            "drawn, outputs= may take what is not, such as a distribution's mean",
         )

@@ -254,7 +254,7 @@ def test_bad_calls_are_one_line(small):
     with pytest.raises(nfa.InputError, match=r"is on the meta device"):
         nfa.audit(copy.deepcopy(net).to("meta"), X)
     with pytest.raises(nfa.InputError, match=r"layout torch\.sparse_coo, expected a dense one"):
-        nfa.audit(net, X.to_sparse())
+        nfa.audit(net, {"x": X.to_sparse()})
     with pytest.raises(nfa.InputError, match=r"nfa\.load_data reads names and files"):
         nfa.audit(net, "digits")
     assert np.isfinite(nfa.audit(net, X, outputs="margin")[0]["cosine"])

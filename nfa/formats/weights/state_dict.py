@@ -11,13 +11,11 @@ from nfa.formats.weights.chain import Chain, Link, dotted
 from nfa.formats.weights.guesses import activation_first, check_room, told
 from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
 from nfa.formats.weights.places import check_one_chain, fitting, left_out, under
+from nfa.network.forward import DEQUANTISE, REAL
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """What networks compute in."""
-
-DEQUANTISE = "quantized networks are not supported: give the network before quantization, or dequantized"
-"""What to do about whole numbers that stand for weights."""
 
 LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 """What linear layers and norms call their tensors."""
@@ -33,7 +31,7 @@ def check_kinds(tensors: dict[str, Tensor], where: Place) -> None:
         if tensor.is_quantized:
             raise where.because(f"{shown(name)} is quantized; {DEQUANTISE}")
         if tensor.is_complex():
-            raise where.because(f"{shown(name)} holds complex numbers; complex networks are not supported")
+            raise where.because(f"{shown(name)} holds complex numbers; {REAL}")
         if tensor.layout != torch.strided or tensor.is_meta:
             raise where.because(f"{shown(name)} is no dense tensor of real numbers")
 

@@ -15,7 +15,8 @@ from nfa.formats.archive import content_of, is_zip, open_archive, root_of
 from nfa.formats.names import without_prefixes
 from nfa.formats.weights.pickled import Findings, scan
 from nfa.formats.weights.places import PLACES, state_dict_of
-from nfa.formats.weights.state_dict import DEQUANTISE, check_kinds
+from nfa.formats.weights.state_dict import check_kinds
+from nfa.network.forward import DEQUANTISE
 
 LIGHTNING = ("model", "net", "network")
 """What people call the network inside a LightningModule."""
