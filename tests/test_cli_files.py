@@ -24,6 +24,7 @@ COMMANDS = {
     "weights into a factory": "net.pth --model nets:build --init init.pt",
     "a factory for weights and for init": "net.pth --model nets:build --init nets:build",
     "foreign safetensors": "weights.safetensors --activation tanh --init init.pt",
+    "under a key and a prefix": "both.pt --key nets.mine --prefix actor.net --activation tanh --init both0.pt",
     "exported program": "net.pt2 --init init.pt2",
     "onnx": "net.onnx --init init.onnx",
     "factory": "nets:trained --init nets:build",
@@ -43,6 +44,9 @@ def folder(tmp_path_factory):
         for suffix in ("pt", "pth"):
             torch.save(state, folder / f"{name}.{suffix}")
         torch.save({"epoch": 3, "state_dict": {f"model.{k}": v for k, v in state.items()}}, folder / f"{name}.ckpt")
+        both = {f"{part}.net.{k}": v for part in ("actor", "critic") for k, v in state.items()}
+        number = "" if name == "net" else "0"
+        torch.save({"nets": {"mine": both, "theirs": state}}, folder / f"both{number}.pt")
         example = (torch.zeros(2, 6),)
         with warnings.catch_warnings():  # of the exporters
             warnings.simplefilter("ignore")
@@ -115,7 +119,7 @@ def test_rows_in_the_shape_and_numbers_that_a_network_wants(folder, monkeypatch,
     np.savez(folder / "pictures.npz", X=draw.normal(size=(20, 1, 4, 4)))
     np.savez(folder / "steps.npz", X=draw.normal(size=(20, 4, 4)))
     np.savez(folder / "tokens.npz", X=draw.integers(0, 9, size=(20, 16)))
-    for kind, rows in (("pictures", 80), ("steps", 80), ("tokens", 20)):
+    for kind, rows in (("pictures", 80), ("steps", 80), ("tokens", 320)):
         status, _, err = run(folder, monkeypatch, capsys, f"shapes:{kind}", f"{kind}.npz")
         assert (status, err) == (0, "")
         assert nfa.Audit.load(folder / "out")[0]["rows"] == rows

@@ -51,13 +51,13 @@ class Rows:
         """Whether there are targets to read; a loader may have some."""
         return not isinstance(self.measured, ArraySamples) or self.measured.y is not None
 
-    def with_targets(self, model: Model, n_outputs: int) -> "Rows":
+    def with_targets(self, model: Model, n_outputs: int, positions: int = 1) -> "Rows":
         """Return the same rows with their targets as class numbers or numbers; inputs are not checked again.
 
         Raises:
             InputError: the targets do not fit the outputs.
         """
-        data, said = encoded(model, self.prepared, n_outputs)
+        data, said = encoded(model, self.prepared, n_outputs, positions)
         if isinstance(data, Dataset):
             measured = _with_targets(self.measured, _measured_set(data, self.split, self.drawn).y)
             apart = self.scored is not self.measured

@@ -21,7 +21,7 @@ from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.measuring import Measured
 from nfa.features.row import OF_UNTRAINED, PUBLISHED, row
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
@@ -62,7 +62,7 @@ def audit(
             wants them; for what was loaded, as they were before its file's scaling or pipeline.
         init: The same network before training, for the nulls.
         outputs: "logits", "output:K", "predicted", "margin" or "probabilities"; or a function that maps the
-            network's output to n rows of numbers.
+            network's output to n rows of numbers: of the one that `head` chooses, or of whatever the network returns.
         forward_args: Maps a batch's inputs to the arguments of `forward`, where a tensor, a dict (by name) or a
             tuple (by place) does not fit: to a tuple, a dict or one argument.
         head: Which output, by key or position, where the network returns several.
@@ -121,7 +121,7 @@ def audit(
         name=name,
     )
     model = load(net, classes=classes, argument="net")
-    before = None if init is None else load(init, argument="init")
+    before = None if init is None else load_init(init, model)
     rows = rows_of(model, data, split, samples, seed, feature_shape)
     if published and before is None:
         raise InputError(
@@ -140,8 +140,8 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
         return rows
     forward = settings.forward(model, rows)
     with untouched(forward.net):
-        n_outputs = forward.width(rows.measured.first(2))
-    return rows.with_targets(model, n_outputs)
+        positions, n_outputs = forward.extent(rows.measured.first(2))
+    return rows.with_targets(model, n_outputs, positions)
 
 
 def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:

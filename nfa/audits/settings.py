@@ -73,7 +73,8 @@ class Settings:
 
     def forward(self, model: Model, rows: Rows) -> Forward:
         """Return a network as a function of the rows."""
-        return Forward(model, self.forward_args, self.head, rows.feature_shape)
+        outputs = self.outputs if callable(self.outputs) else None
+        return Forward(model, self.forward_args, self.head, rows.feature_shape, outputs)
 
     def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
         """Yield the sums behind each layer's AGOP; if `whole`, by group, and with some rows in another precision."""

@@ -5,16 +5,21 @@ from typing import Annotated
 import typer
 
 from nfa.commands.options import (
+    ActivationOption,
+    ArchitectureOption,
     ClassesOption,
     DataOption,
     DeviceOption,
     DownloadOption,
     FolderOption,
+    KeyOption,
     MemoryOption,
     OutOption,
+    PrefixOption,
     SeedOption,
     TargetOption,
-    load_network,
+    Weights,
+    load_networks,
     move,
 )
 from nfa.commands.printing import finish
@@ -31,13 +36,10 @@ def audit_command(
     data: DataOption,
     out: OutOption,
     init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
-    activation: Annotated[
-        str | None, typer.Option(help="The activation between the linear layers of a file of weights.")
-    ] = None,
-    architecture: Annotated[
-        str | None,
-        typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
-    ] = None,
+    activation: ActivationOption = None,
+    architecture: ArchitectureOption = None,
+    key: KeyOption = None,
+    prefix: PrefixOption = None,
     outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
     head: Annotated[
         str | None, typer.Option(metavar="KEY", help="Which output, where the network has several.")
@@ -67,8 +69,7 @@ def audit_command(
     from nfa.data import load_data
 
     output_folder("out", out)
-    loaded = load_network(model, "model", activation, architecture, classes)
-    before = None if init is None else load_network(init, "init", activation, architecture)
+    loaded, before = load_networks(model, init, Weights(activation, architecture, key, prefix), classes)
     rows = load_data(data, target, folder, download, max_memory)
     for each in (loaded, before):
         if each is not None:

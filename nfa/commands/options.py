@@ -1,5 +1,6 @@
 """Options that several commands take, and functions that read them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,21 +35,56 @@ ClassesOption = Annotated[
     str | None,
     typer.Option(metavar="LABELS", help="The labels in the order of the network's outputs, with commas between."),
 ]
+ActivationOption = Annotated[
+    str | None, typer.Option(help="What stands between the linear layers that a file of weights holds.")
+]
+ArchitectureOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
+]
+KeyOption = Annotated[
+    str | None, typer.Option(help="Where in a .pt, .pth or .ckpt file the network's tensors lie, such as net.")
+]
+PrefixOption = Annotated[
+    str | None, typer.Option(help="What the names of the network's tensors begin with, such as actor.")
+]
 SeedOption = Annotated[int, typer.Option(help="The only source of randomness.")]
 DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
 
 
-def load_network(
-    source: str, argument: str, activation: str | None, architecture: str | None, classes: str | None = None
-) -> "Model":
-    """Load a network; some options are only for files of weights."""
-    from nfa.formats import load
-    from nfa.formats.readers import takes
+@dataclass(frozen=True)
+class Weights:
+    """What is said of files of weights alone.
 
-    if argument == "init" and not takes(source, "activation"):
-        return load(source, argument=argument)
+    Args:
+        activation: What stands between the linear layers of a chain.
+        architecture: package.module:factory, into which the weights go.
+        key: Where in the file they lie.
+        prefix: What their names begin with.
+    """
+
+    activation: str | None = None
+    architecture: str | None = None
+    key: str | None = None
+    prefix: str | None = None
+
+
+def load_networks(
+    source: str, init: str | None, said: Weights, classes: str | None = None
+) -> "tuple[Model, Model | None]":
+    """Load a network, and the same before training; weights alone of the latter go into a copy of the network."""
+    from nfa.formats import load, load_init
+
     labels = None if classes is None else [label.strip() for label in classes.split(",")]
-    return load(source, activation=activation, model=architecture, classes=labels, argument=argument)
+    loaded = load(
+        source,
+        activation=said.activation,
+        model=said.architecture,
+        key=said.key,
+        prefix=said.prefix,
+        classes=labels,
+    )
+    return loaded, None if init is None else load_init(init, loaded, key=said.key, prefix=said.prefix)
 
 
 def move(net: Any, device: str) -> Any:

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfa.commands.options import (
+    ActivationOption,
+    ArchitectureOption,
     ClassesOption,
     DataOption,
     DeviceOption,
     DownloadOption,
     FolderOption,
+    KeyOption,
     MemoryOption,
     OutOption,
+    PrefixOption,
     SeedOption,
     TargetOption,
-    load_network,
+    Weights,
+    load_networks,
     move,
 )
 from nfa.commands.printing import cell, say, show
@@ -33,13 +38,10 @@ def seed_command(
     data: DataOption,
     out: OutOption,
     init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
-    activation: Annotated[
-        str | None, typer.Option(help="The activation between the linear layers of a file of weights.")
-    ] = None,
-    architecture: Annotated[
-        str | None,
-        typer.Option("--model", metavar="FACTORY", help="package.module:factory, into which a file's weights go."),
-    ] = None,
+    activation: ActivationOption = None,
+    architecture: ArchitectureOption = None,
+    key: KeyOption = None,
+    prefix: PrefixOption = None,
     features: Annotated[
         str, typer.Option(help="The first M: identity, nfm, agop, agop_centered, init_nfm or random.")
     ] = "agop",
@@ -67,8 +69,7 @@ def seed_command(
     from nfa.rfm.layerwise.words import sentences
 
     output_folder("out", out)
-    loaded = load_network(model, "model", activation, architecture, classes)
-    before = None if init is None else load_network(init, "init", activation, architecture)
+    loaded, before = load_networks(model, init, Weights(activation, architecture, key, prefix), classes)
     for each in (loaded, before):
         if each is not None:
             move(each.net, device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 from torch.utils.data import Dataset as TorchDataset
 
-from nfa.data.inputs import Inputs, count, joined, map_inputs
+from nfa.data.inputs import Inputs, count, is_sparse, joined, map_inputs
 from nfa.data.loaders import items, loader_of
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, StreamSamples
@@ -40,7 +40,7 @@ def drawn(data: Any, samples: int, seed: int = 0) -> Any:
         return _of_loader(loader_of(data), samples, seed)
     X, y = (data.X, data.y) if isinstance(data, ArraySamples) else paired(data)
     parts = [*X.values()] if isinstance(X, Mapping) else [*X] if isinstance(X, tuple) else [X]
-    sizes = {len(each) if hasattr(each, "__len__") else None for each in (*parts, *([] if y is None else [y]))}
+    sizes = {_length(each) for each in (*parts, *([] if y is None else [y]))}
     n = sizes.pop()
     # What is no data, or of several lengths, is refused where data are read.
     if sizes or n is None or isinstance(X, str) or n <= samples:
@@ -58,7 +58,17 @@ def _numbers(n: int, samples: int, seed: int) -> list[int]:
     return found
 
 
+def _length(values: Any) -> int | None:
+    if is_sparse(values):
+        return int(values.shape[0])
+    return len(values) if hasattr(values, "__len__") else None
+
+
 def _taken(values: Any, numbers: list[int]) -> Any:
+    if is_sparse(values):
+        if isinstance(values, Tensor):
+            return values.to_sparse_coo().index_select(0, torch.tensor(numbers))
+        return values.tocsr()[numbers]
     if hasattr(values, "iloc"):
         return values.iloc[numbers]
     if isinstance(values, (Tensor, np.ndarray)):

@@ -32,6 +32,8 @@ def in_words(data: Any) -> str:
         return inputs if y is None else f"{inputs} with targets"
     if hasattr(data, "columns"):
         return "a data frame"
+    if is_sparse(data):
+        return "sparse rows"
     kinds: list[tuple[Any, str]] = [
         (Tensor, "a tensor"),
         (np.ndarray, "an array"),
@@ -39,6 +41,15 @@ def in_words(data: Any) -> str:
         (Mapping, "several inputs"),
     ]
     return next((words for kind, words in kinds if isinstance(data, kind)), type(data).__name__)
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether X is a sparse matrix of scipy's, or a sparse tensor.
+
+    >>> is_sparse(torch.eye(2).to_sparse()), is_sparse(torch.eye(2))
+    (True, False)
+    """
+    return X.layout is not torch.strided if isinstance(X, Tensor) else hasattr(X, "tocsr")
 
 
 def map_inputs(f: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:

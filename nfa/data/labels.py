@@ -1,7 +1,7 @@
 """One rule for labels: which targets are classes, which output each label is, where a single output divides two."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.common.shown import few
-from nfa.data.targets import as_numbers, column_of, label_name, target_array
+from nfa.data.targets import IGNORED, are_tokens, as_numbers, column_of, label_name, target_array
 
 SHOWN_CLASSES = 20
 """A sentence names at most this many classes."""
@@ -25,12 +25,14 @@ class Answers:
         ending: "softmax" or "sigmoid" where that was taken off the network.
         names: The labels in the order of the outputs, where they are known.
         numbers: Whether a single output was trained on numbers, by squared error.
+        positions: At which the network answers for each sample, each with c outputs.
     """
 
     n_outputs: int
     ending: str | None = None
     names: tuple[str, ...] | None = None
     numbers: bool = False
+    positions: int = 1
 
     @property
     def n_classes(self) -> int:
@@ -45,8 +47,9 @@ class Targets:
     Args:
         values: Labels (n,), or numbers (n,) or (n, c).
         order: The labels that the outputs stand for; None for numbers.
-        codes: The output of each label, int64 (n,); None for numbers, and for labels that no output can be found for.
-        refusal: Why no output can be found for them.
+        codes: The output of each label, int64 (n,), or (n, T) for labels of T positions; None for numbers, and for
+            labels that cannot be told to outputs.
+        refusal: Why they cannot be told.
         notes: Sentences on an order that was assumed.
     """
 
@@ -146,9 +149,11 @@ def read_targets(y: Any, answers: Answers) -> Targets:
     >>> read_targets([1, 2, 1], Answers(1)).are_classes
     False
     """
-    values = target_array(y)
+    values = target_array(y, answers.positions)
     if not values.size:
         raise InputError("y", "empty, expected a label or number for each row")
+    if are_tokens(values, answers.positions):
+        return _tokens(values, answers)
     if answers.numbers and answers.n_outputs == 1:
         return Targets(as_numbers(values))
     if answers.names is not None and (column := column_of(values)).ndim == 1:
@@ -278,6 +283,19 @@ def threshold_of(f: Tensor, codes: Tensor | None, ending: str | None) -> float:
 def decoded(f: Tensor, threshold: float = 0.0) -> Tensor:
     """Return the class numbers that outputs f (n x ... x c) answer with, n x ..."""
     return f.argmax(-1) if f.shape[-1] > 1 else (f[..., 0] > threshold).long()
+
+
+def _tokens(values: NDArray[Any], answers: Answers) -> Targets:
+    """Return labels of several positions (n x T), read as those of so many samples; `IGNORED` stays as it is."""
+    counted = values != IGNORED
+    if not counted.any():
+        raise InputError("y", f"every label is {IGNORED}, which counts for nothing")
+    found = read_targets(values[counted], replace(answers, positions=1))
+    if found.codes is None:
+        return found
+    codes = np.full(values.shape, IGNORED, dtype=np.int64)
+    codes[counted] = found.codes
+    return replace(found, values=values, codes=codes)
 
 
 def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:

@@ -8,13 +8,17 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 
+LABELS = "labels"
+"""What a dict of inputs calls its targets."""
+
 
 def paired(data: Any) -> tuple[Any, Any]:
     """Return data in memory as (inputs, targets); targets may be None.
 
     A tuple of two is (inputs, targets), whatever its parts are; one of a single part is inputs alone. Several
     inputs are a dict by name, or a tuple inside of a pair: ((A, B), y), or ((A, B), None) without targets. A list
-    holds rows, unless it is a pair that cannot be rows: [table of rows, targets].
+    holds rows, unless it is a pair that cannot be rows: [table of rows, targets]. What a dict of inputs without targets
+    calls "labels" are its targets.
 
     Raises:
         InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples.
@@ -39,7 +43,7 @@ def paired(data: Any) -> tuple[Any, Any]:
                 "for two inputs, torch.stack(list) for two samples",
             )
         return _two(data)
-    return data, None
+    return _labels_apart(data)
 
 
 def paired_batch(batch: Any) -> tuple[Any, Any]:
@@ -49,7 +53,7 @@ def paired_batch(batch: Any) -> tuple[Any, Any]:
         InputError: more than two things.
     """
     if not isinstance(batch, (tuple, list)):
-        return batch, None
+        return _labels_apart(batch)
     if len(batch) > 2 or not batch:
         raise InputError(
             "data",
@@ -60,7 +64,15 @@ def paired_batch(batch: Any) -> tuple[Any, Any]:
 
 
 def _two(parts: tuple[Any, ...] | list[Any]) -> tuple[Any, Any]:
-    return parts[0], parts[1] if len(parts) > 1 else None
+    y = parts[1] if len(parts) > 1 else None
+    return _labels_apart(parts[0]) if y is None else (parts[0], y)
+
+
+def _labels_apart(X: Any) -> tuple[Any, Any]:
+    """Return inputs, and the labels that a dict of them holds beside others, or None."""
+    if isinstance(X, Mapping) and LABELS in X and len(X) > 1:
+        return {name: value for name, value in X.items() if name != LABELS}, X[LABELS]
+    return X, None
 
 
 def _holds_rows(part: Any) -> bool:

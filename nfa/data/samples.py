@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.checks import check_finite
-from nfa.common.errors import InputError
+from nfa.common.errors import InputError, Place
 from nfa.data.dataset import Dataset
-from nfa.data.inputs import Inputs, as_inputs, count, joined, leaves, map_inputs, taken
+from nfa.data.inputs import Inputs, as_inputs, count, is_sparse, joined, leaves, map_inputs, taken
 from nfa.data.loaders import items, loader_of
 from nfa.data.pairs import paired
 from nfa.data.targets import target_array, target_tensor
@@ -74,8 +74,15 @@ class ArraySamples:
         self.X = X
         self.y = None if y is None else target_tensor(y)
         self.n: int | None = count(X)
+        self._check_counts()
+
+    def _check_counts(self) -> None:
         if self.y is not None and len(self.y) != self.n:
             raise InputError("data", f"X has {self.n} rows, y has {len(self.y)}")
+
+    def _taken(self, samples: Tensor) -> Inputs:
+        """Return the inputs of the samples with these numbers."""
+        return taken(self.X, samples)
 
     def with_targets(self, y: Any) -> "ArraySamples":
         """Return the same samples with other targets, or none; the inputs are not checked again."""
@@ -85,17 +92,50 @@ class ArraySamples:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""
-        n = count(self.X)
+        n = self.n or 0
         order = torch.cat([torch.arange(g, n, GROUPS) for g in range(min(GROUPS, n))])
         parts = list(order.split(batch_size))
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
         for samples in parts:
-            yield Batch(taken(self.X, samples), None if self.y is None else self.y[samples], samples)
+            yield Batch(self._taken(samples), None if self.y is None else self.y[samples], samples)
 
     def first(self, count: int) -> Inputs:
         """Return the inputs of the first samples."""
-        return map_inputs(lambda x: x[:count].clone(), self.X)
+        return map_inputs(torch.clone, self._taken(torch.arange(min(count, self.n or 0))))
+
+
+class SparseSamples(ArraySamples):
+    """Sparse rows in memory, made dense batch by batch.
+
+    Args:
+        X: A sparse matrix of scipy's, or a sparse tensor, n x d.
+        y: Targets, or None.
+
+    >>> samples = SparseSamples(torch.eye(3).to_sparse(), None)
+    >>> samples.first(2)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+
+    def __init__(self, X: Any, y: Tensor | None) -> None:
+        """Check that there are samples and that every entry is finite."""
+        self._rows = X.detach().to_sparse_coo().coalesce() if isinstance(X, Tensor) else X.tocsr()
+        values = self._rows.values() if isinstance(X, Tensor) else _shared(np.asarray(self._rows.data))
+        if X.ndim != 2 or 0 in X.shape:
+            raise InputError("data", f"sparse rows of shape {tuple(X.shape)}, expected (samples, features)")
+        if values.is_complex():
+            raise InputError("data", f"{values.dtype}, expected real numbers")
+        check_finite(Place("data", "entries that are not 0"), values)
+        self.X = X
+        self.y = None if y is None else target_tensor(y)
+        self.n = int(X.shape[0])
+        self._check_counts()
+
+    def _taken(self, samples: Tensor) -> Inputs:
+        if isinstance(self._rows, Tensor):
+            return self._rows.index_select(0, samples.to(self._rows.device)).to_dense()
+        return _shared(np.asarray(self._rows[samples.numpy()].toarray()))
 
 
 class StreamSamples:
@@ -187,7 +227,8 @@ def as_samples(data: Any) -> Samples:
 
     Args:
         data: A tensor or array (n x d, further axes allowed), a pandas data frame, a list of rows, a dict of
-            tensors or arrays (several inputs); a pair (X, y), X any of these or a tuple of several inputs, y the
+            tensors or arrays (several inputs); sparse rows (scipy's, or a sparse tensor), which are made dense batch by
+            batch; a pair (X, y), X any of these or a tuple of several inputs, y the
             targets or None (see `nfa.data.pairs.paired`: a tuple of two is always such a pair); an
             `nfa.data.Dataset` (all its rows); a torch `Dataset` or `DataLoader`, which yields x, (x, y) or
             ((x1, x2, ...), y).
@@ -210,6 +251,8 @@ def as_samples(data: Any) -> Samples:
     if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
     X, y = paired(data)
+    if is_sparse(X):
+        return SparseSamples(X, None if y is None else _targets(y))
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
     inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
@@ -227,7 +270,7 @@ def _targets(y: Any) -> Tensor:
     """Return targets as a tensor; text counts in sorted order, as no network is known that could have another."""
     if isinstance(y, Tensor):
         return y.detach()
-    values = target_array(y)
+    values = target_array(y, None)
     if values.dtype.kind == "U":
         values = np.unique(values, return_inverse=True)[1]
     return _shared(values)
@@ -261,7 +304,9 @@ def _shared(array: np.ndarray[Any, Any]) -> Tensor:
     """
     kind, size = array.dtype.kind, array.dtype.itemsize
     dtype: np.dtype[Any] = np.dtype(np.float64)
-    if kind in "ib" or (kind == "u" and (size < 8 or array.max(initial=0) < 1 << 63)):
+    if kind == "b":
+        dtype = np.dtype(np.bool_)
+    elif kind == "i" or (kind == "u" and (size < 8 or array.max(initial=0) < 1 << 63)):
         dtype = np.dtype(np.int64)
     elif kind == "f" and size <= 8:
         dtype = array.dtype.newbyteorder("=")

@@ -12,11 +12,15 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.common.shown import few
 
+IGNORED = -100
+"""The label of a position that counts for nothing, as in torch's losses."""
 
-def target_array(y: Any) -> NDArray[Any]:
+
+def target_array(y: Any, positions: int | None = 1) -> NDArray[Any]:
     """Return targets as an array of truth values, whole numbers, real numbers or text, (n,) or (n, c).
 
-    Objects become what they hold, bytes text, half precision float32, and a column of labels (n,).
+    Objects are what they hold, bytes are text, half precision is float32, and a column of labels is (n,). Whole numbers
+    (n, T) are labels of T positions, where the network answers at as many; None stands for any number.
 
     Raises:
         InputError: a value is missing, they are of several kinds or of none of these; several columns of anything but
@@ -50,25 +54,39 @@ def target_array(y: Any) -> NDArray[Any]:
         raise InputError("y", f"holds {values.dtype}, expected labels or numbers")
     if values.dtype.kind == "f":
         return values
+    if are_tokens(values, positions):
+        return values
     values = column_of(values)
     _check_shape(values.dtype.kind, values.shape)
     return values
 
 
+def are_tokens(values: NDArray[Any] | Tensor, positions: int | None) -> bool:
+    """Return whether targets are labels (n, T) of a network that answers at T positions, or at any number (None).
+
+    >>> are_tokens(np.zeros((3, 4), dtype=int), 4), are_tokens(np.zeros((3, 4)), 4)
+    (True, False)
+    """
+    whole = not values.is_floating_point() if isinstance(values, Tensor) else values.dtype.kind in "iu"
+    return whole and values.ndim == 2 and values.shape[1] > 1 and positions in (None, values.shape[1])
+
+
 def target_tensor(y: Tensor, first_row: int = 0) -> Tensor:
     """Return a tensor of targets as class numbers (n,), int64, or real numbers (n,) or (n, c), on its device.
 
+    Whole numbers in several columns may be labels of several positions, which only the network's outputs tell.
     `first_row` is the number of its first row, for messages.
 
     Raises:
-        InputError: whole numbers in several columns, which are neither; an entry that is not finite.
+        InputError: whole numbers in more than two axes; an entry that is not finite.
     """
     if y.is_floating_point():
         check_finite("y", y, first_row)
         return y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    _check_shape("i", tuple(y.shape))
+    if y.ndim != 2:
+        _check_shape("i", tuple(y.shape))
     return y.long()
 
 
@@ -143,5 +161,7 @@ def _check_shape(kind: str, shape: tuple[int, ...]) -> None:
     if kind != "f" and len(shape) != 1:
         what = "text" if kind == "U" else "whole numbers"
         raise InputError(
-            "y", f"{what} of shape {shape}; give class numbers (n,), or one-hot rows and real targets as real numbers"
+            "y",
+            f"{what} of shape {shape}; give class numbers (n,), or one-hot rows and real targets as real numbers "
+            "((n, T) for outputs n x T x c)",
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.common.scale import unit_of
+from nfa.data.targets import IGNORED
 from nfa.features.similarity import cosine_of
 from nfa.probe import BATCH_SIZE, Probe, within_blocks
 from nfa.probe.gradients import gradients
@@ -74,11 +75,14 @@ def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> di
         if batch.y is None:
             raise InputError("loss", "the data have no targets")
         f, uses = probe.runner.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
-        total = loss(f, batch.y.to(f.device)) * len(f)
+        # Of labels at several positions, those that count.
+        terms = len(f) if batch.y.ndim < 2 or batch.y.is_floating_point() else int((batch.y != IGNORED).sum())
+        if not terms:
+            continue
+        total = loss(f, batch.y.to(f.device)) * terms
         for use, gradient in zip(uses, gradients(total, uses), strict=True):
-            if gradient is not None and use.h is not None:
-                wide = torch.promote_types(gradient.dtype, torch.float32)
-                g, h = (rows.reshape(-1, rows.shape[-1]).to(wide) for rows in (use.delta(gradient), use.h))
-                totals[use.name] += within_blocks(g.T @ h, use.groups)
-        count += len(f)
+            if gradient is not None and use.kept is not None:
+                delta = use.delta(gradient).to(torch.promote_types(gradient.dtype, torch.float32))
+                totals[use.name] += within_blocks(use.kept.outer(delta), use.groups)
+        count += terms
     return {name: total / count for name, total in totals.items()}

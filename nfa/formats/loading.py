@@ -1,7 +1,7 @@
 """One call for every way to name a network: a file, a scikit-learn object, or `package.module:factory`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from torch import nn
 from nfa.common.checks import LONGEST_PATH, existing_file
 from nfa.common.errors import InputError
 from nfa.formats.factory import from_factory
-from nfa.formats.readers import Refusal, format_of, refuse_given, suffixes
+from nfa.formats.nfa_file import written_by_nfa
+from nfa.formats.readers import Refusal, format_of, refuse_given, suffixes, takes
 from nfa.network.model import Model
 
 
@@ -19,6 +20,8 @@ def load(
     *,
     activation: str | None = None,
     model: str | nn.Module | None = None,
+    key: str | None = None,
+    prefix: str | None = None,
     classes: Iterable[Any] | None = None,
     argument: str = "model",
 ) -> Model:
@@ -28,10 +31,13 @@ def load(
         source: The path of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.pt2`, `.onnx`, `.skops`);
             `package.module:factory`, a function of the user's without arguments that returns a
             `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's
-            `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net.
-        activation: The activation between the linear layers, for a file that holds only the weights of a plain chain.
+            `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net; a state dict.
+        activation: What stands between the linear layers of a plain chain that a file of weights holds.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
             plain chain; a copy of it is filled.
+        key: Where in a file of torch.save the network's tensors lie, as in `{"net": net.state_dict()}`; with a point
+            between for a dict within a dict.
+        prefix: What the names of the network's tensors begin with, in a file that holds several networks.
         classes: The data's labels in the order of the network's outputs, where the source does not say it (for
             one output, the labels of its first and second side).
         argument: What messages call the source.
@@ -45,23 +51,52 @@ def load(
     >>> load(nn.Linear(3, 2), classes=["spam", "ham"]).classes
     ('spam', 'ham')
     """
-    found = _load(source, activation, model, argument)
+    found = _load(source, {"activation": activation, "model": model, "key": key, "prefix": prefix}, argument)
     return found if classes is None else found.with_classes(classes)
 
 
-def _load(source: Any, activation: str | None, model: str | nn.Module | None, argument: str) -> Model:
+def load_init(source: Any, net: Model, *, key: str | None = None, prefix: str | None = None) -> Model:
+    """Load a network as it was before training; of weights alone, a copy of the network that has these.
+
+    Args:
+        source: What `load` takes, or a state dict or file of weights that fit the network by name and shape.
+        net: The network.
+        key: As for `load`.
+        prefix: As for `load`.
+
+    Raises:
+        InputError: as `load`.
+
+    >>> W0, b0 = (each.detach().zero_() for each in nn.Linear(3, 2).parameters())
+    >>> load_init({"weight": W0, "bias": b0}, load(nn.Linear(3, 2))).net.weight.detach().max()
+    tensor(0.)
+    """
+    alone = isinstance(source, Mapping)
+    if isinstance(source, (str, os.PathLike)) and takes(os.fspath(source), "model"):
+        file = existing_file("init", os.fspath(source))
+        alone = file.suffix.lower() != ".safetensors" or not written_by_nfa(file, "init")
+    if not alone:
+        return load(source, argument="init")
+    return load(source, model=net.net, key=key, prefix=prefix, argument="init")
+
+
+def _load(source: Any, given: dict[str, Any], argument: str) -> Model:
+    if isinstance(source, Mapping):
+        from nfa.formats.weights.files import state_dict_weights
+
+        return state_dict_weights(source, argument, **given)
     if not isinstance(source, (str, os.PathLike)):
+        refuse_given(given, f"only for weights alone, not for {type(source).__name__}")
         return _from_object(source, argument)
     text = os.fspath(source)
     known = format_of(text)
     if isinstance(known, Refusal):
         raise known.error(text, argument)
-    given = {"activation": activation, "model": model}
-    if known is not None and known.takes:
-        return known.read(existing_file(argument, text), argument, **given)
-    refuse_given(given, f"only for files of weights ({suffixes('activation')}), not for {text}")
+    taken = {name: given.pop(name) for name in (known.takes if known else ())}
+    for name, value in given.items():
+        refuse_given({name: value}, f"only for files of weights ({suffixes(name)}), not for {text}")
     if known is not None:
-        return known.read(existing_file(argument, text), argument)
+        return known.read(existing_file(argument, text), argument, **taken)
     if ":" not in text or len(text) > LONGEST_PATH or Path(text).exists():
         existing_file(argument, text)
         raise InputError(argument, f"{text} is of no format that is read ({suffixes()}, or package.module:factory)")

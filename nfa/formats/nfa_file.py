@@ -75,6 +75,15 @@ def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor]
         raise InputError(argument, f"cannot read {file} as safetensors: it is truncated or of another kind") from error
 
 
+def written_by_nfa(file: Path, argument: str) -> bool:
+    """Return whether a safetensors file says all of its network itself, as those of `save_model` do.
+
+    Raises:
+        InputError: as `read_safetensors`.
+    """
+    return "nfa" in read_safetensors(file, argument)[1]
+
+
 def _once(pairs: Any) -> dict[str, Any]:
     """Return pairs as a dict in which no key stands twice.
 

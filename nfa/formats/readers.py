@@ -51,7 +51,8 @@ class Reader:
         suffixes: Of its files.
         function: The function that reads one, as "package.module:name"; imported when a file is there to be read. It
             takes the file, which exists, and what messages call it, and returns a `Model`.
-        takes: Which of "activation" and "model" it takes besides: what a file of weights alone does not say.
+        takes: What else it takes: "activation" and "model", which a file of weights alone does not say, "key" and
+            "prefix", which say where in the file the network is.
         requires: What must be installed for it.
     """
 
@@ -98,10 +99,10 @@ class Refusal:
         return InputError(argument, self.reason.format(suffix=Path(file).suffix.lower(), file=file))
 
 
-WEIGHTS_ALONE = ("activation", "model")
+WEIGHTS_ALONE = ("activation", "model", "prefix")
 
 FORMATS: tuple[Reader | Refusal, ...] = (
-    Reader((".pt", ".pth", ".ckpt"), "nfa.formats.weights.files:torch_weights", takes=WEIGHTS_ALONE),
+    Reader((".pt", ".pth", ".ckpt"), "nfa.formats.weights.files:torch_weights", takes=(*WEIGHTS_ALONE, "key")),
     Reader((".safetensors",), "nfa.formats.weights.files:safetensors_weights", takes=WEIGHTS_ALONE),
     Reader((".pt2",), "nfa.formats.exported.file:read_pt2"),
     Reader((".onnx",), "nfa.formats.onnx.file:read_onnx", requires=Requirement("onnx", "onnx")),
@@ -142,7 +143,7 @@ def format_of(file: str) -> Reader | Refusal | None:
 
 
 def takes(file: str, option: str) -> bool:
-    """Return whether a file's reader takes "activation" or "model", which a file of weights alone does not say.
+    """Return whether a file's reader takes "activation", "model", "key" or "prefix".
 
     >>> takes("net.pt", "activation"), takes("net.onnx", "activation")
     (True, False)

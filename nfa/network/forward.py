@@ -25,12 +25,27 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 """What a network raises at inputs that it cannot take."""
 
 
+DEQUANTISE = "quantized networks are not supported: give the network before quantization, or dequantized"
+REAL = "complex networks are not supported"
+"""What to do about weights that are no real numbers."""
+
+QUANTIZING = ("bitsandbytes", "torchao", "auto_gptq", "gptqmodel", "awq", "hqq", "quanto", "optimum")
+"""Packages whose layers and parameters keep weights as codes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Way:
-    """How a single input is handed over: as whole numbers or in the weights' dtype, flat or in the rows' own shape."""
+    """How a single input is handed over: as whole numbers or truth values, or in the weights' dtype; and in what shape.
+
+    Args:
+        whole: Whether as whole numbers.
+        shape: Of a row, where it is not the one it has.
+        truth: Whether as truth values.
+    """
 
     whole: bool
     shape: tuple[int, ...] | None = None
+    truth: bool = False
 
 
 class Forward:
@@ -45,7 +60,9 @@ class Forward:
             through: their network runs as it was written.
         forward_args: Makes the arguments of `forward` from a batch's inputs where the above does not fit.
         head: Which output, by key or position, where the network returns several.
-        row_shape: The shape in which the network may want a row whose entries come flat.
+        row_shape: The shape of a row whose entries come flat, for a network that wants it so.
+        outputs: Makes n rows of numbers of what the network returns, where that is no tensor and `head` does not say
+            which of several it is.
 
     Raises:
         InputError: no network, or one whose operations cannot be seen.
@@ -61,6 +78,7 @@ class Forward:
         forward_args: ForwardArgs | None = None,
         head: str | int | None = None,
         row_shape: tuple[int, ...] | None = None,
+        outputs: Callable[[Any], Any] | None = None,
     ) -> None:
         self.ending, self.classes = (net.ending, net.classes) if isinstance(net, Model) else (None, None)
         module = net.net if isinstance(net, Model) else net
@@ -78,10 +96,12 @@ class Forward:
                 raise InputError("net", f"{name} has no shape yet; run the network once on a batch of data")
             if parameter.is_meta:
                 raise InputError("net", f"{name} is on the meta device and has no values")
+        _check_real(self.net)
         if any(tensor.is_inference() for tensor in (*self.net.parameters(), *self.net.buffers())):
             with torch.inference_mode(mode=False):  # only a copy made outside can take part in gradients
                 self.net = copy.deepcopy(self.net)
-        self.forward_args, self.head, self.row_shape = forward_args, head, row_shape
+        self.forward_args, self.head, self.row_shape, self.outputs = forward_args, head, row_shape, outputs
+        self.outputs_made = False  # whether `outputs` has made them in the last call
         floating = [p for p in self.net.parameters() if p.is_floating_point()]
         if not floating:
             raise InputError("net", "it has no linear layer, and no floating-point weights at all")
@@ -97,7 +117,7 @@ class Forward:
         """
         n = count(inputs)
         try:
-            f = self._chosen(self._run(inputs))
+            f = self._chosen(self._run(inputs), n)
         except InputError:
             raise
         except _FAILURES as error:
@@ -106,7 +126,11 @@ class Forward:
             raise _refusal(inputs, error) from error
         if not isinstance(f, Tensor) or not f.is_floating_point():
             kind = f.dtype if isinstance(f, Tensor) else type(f).__name__
-            raise InputError("net", f"its output is {kind}, expected a floating-point tensor")
+            raise InputError(
+                "net",
+                f"its output is {kind}, expected a floating-point tensor; head= chooses one of several outputs, "
+                "outputs= takes a function of what it returns",
+            )
         if f.ndim == 0 and n == 1:
             return f.reshape(1)
         if f.ndim == 0 or len(f) != n:
@@ -114,7 +138,15 @@ class Forward:
         return f
 
     def width(self, inputs: Inputs) -> int:
-        """Return the number of outputs c, found out on a few samples; a sequence has c at each of its positions.
+        """Return the number of outputs c, as `extent` finds it out.
+
+        Raises:
+            InputError: as `adapt`.
+        """
+        return self.extent(inputs)[1]
+
+    def extent(self, inputs: Inputs) -> tuple[int, int]:
+        """Return at how many positions the network answers, and its outputs c at each, found out on a few samples.
 
         Raises:
             InputError: as `adapt`.
@@ -123,7 +155,7 @@ class Forward:
         with torch.inference_mode(mode=False), torch.no_grad():
             self.adapt(map_inputs(torch.clone, inputs))
             f = self(map_inputs(torch.clone, inputs))
-        return f.shape[-1] if f.ndim > 1 else 1
+        return (math.prod(f.shape[1:-1]), f.shape[-1]) if f.ndim > 1 else (1, 1)
 
     def of(self, net: nn.Module) -> "Forward":
         """Return a `Forward` that calls a copy of the network in the same way; the copy may be of another dtype."""
@@ -162,10 +194,17 @@ class Forward:
             kinds = [True, False]
         else:
             kinds = [False, True] if bool((inputs == inputs.round()).all()) else [False]
+        truth = [True, False] if inputs.dtype == torch.bool else [False]
         shapes: list[tuple[int, ...] | None] = [None]
         if self.row_shape is not None and inputs.ndim == 2 and math.prod(self.row_shape) == inputs.shape[1]:
             shapes.append(self.row_shape)
-        return [_Way(whole, shape) for whole in kinds for shape in shapes]
+        return [
+            _Way(whole, shape, as_truth)
+            for as_truth in truth
+            for whole in kinds
+            for shape in shapes
+            if whole or not as_truth
+        ]
 
     def _run(self, inputs: Inputs) -> Any:
         way = self._way
@@ -174,7 +213,8 @@ class Forward:
             if not isinstance(inputs, Tensor):
                 return x.to(self.device, self.dtype if x.is_floating_point() else x.dtype, non_blocking=True)
             # int64, so that no arithmetic of the network's wraps around.
-            x = x.to(self.device, torch.int64 if way.whole else self.dtype, non_blocking=True)
+            kind = torch.bool if way.truth else torch.int64 if way.whole else self.dtype
+            x = x.to(self.device, kind, non_blocking=True)
             return x if way.shape is None else x.reshape(len(x), *way.shape)
 
         here = map_inputs(moved, inputs)
@@ -186,8 +226,13 @@ class Forward:
                 return self.net(*arguments)
             return self.net(arguments)
 
-    def _chosen(self, output: Any) -> Any:
+    def _chosen(self, output: Any, n: int) -> Any:
         found = _named_outputs(output)
+        several = found is not None and len(found) != 1
+        self.outputs_made = self.outputs is not None and self.head is None and not isinstance(output, Tensor)
+        if self.outputs is not None and self.outputs_made and (found is None or several):
+            return made_by(self.outputs, output, n)
+        self.outputs_made = False
         if found is None:
             if self.head is not None:
                 raise InputError("head", f"the network has one output, so there is none called {self.head!r}")
@@ -196,13 +241,52 @@ class Forward:
             if len(found) == 1:
                 return next(iter(found.values()))
             choices = ", ".join(f"head={name!r}" for name in found)
-            raise InputError("net", f"its output is a {type(output).__name__} of {len(found)}; choose one: {choices}")
+            raise InputError(
+                "net",
+                f"its output is a {type(output).__name__} of {len(found)}; choose one: {choices}, or give outputs= a "
+                "function of it",
+            )
         head = self.head
         if head not in found and str(head).isdecimal() and isinstance(output, Sequence):
             head = list(found)[int(head)] if int(head) < len(found) else head
         if head not in found:
             raise InputError("head", f"no output {head!r}; the network has {', '.join(map(repr, found))}")
         return found[head]
+
+
+def _check_real(net: nn.Module) -> None:
+    """See that weights are real numbers.
+
+    Raises:
+        InputError: they are complex, or codes of quantized ones.
+    """
+    for name, module in net.named_modules():
+        home = type(module).__module__
+        if "quantized" in home.split(".") or home.partition(".")[0] in QUANTIZING:
+            raise InputError("net", f"{name or 'it'} is quantized ({type(module).__name__} of {home}); {DEQUANTISE}")
+    for name, tensor in (*net.named_parameters(), *net.named_buffers()):
+        if tensor.is_quantized or type(tensor).__module__.partition(".")[0] in QUANTIZING:
+            raise InputError("net", f"{name} is quantized; {DEQUANTISE}")
+    for name, parameter in net.named_parameters():
+        if parameter.is_complex():
+            raise InputError("net", f"{name} holds complex numbers; {REAL}")
+
+
+def made_by(function: Callable[[Any], Any], output: Any, n: int) -> Tensor:
+    """Return what a function of the user's makes of a network's output, once it is known to be n rows of numbers.
+
+    Raises:
+        InputError: the function fails, or returns something else.
+    """
+    given = f"outputs of shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    try:
+        made = function(output)
+    except _FAILURES as error:
+        raise InputError("outputs", f"the function cannot take {given}: {' '.join(str(error).split())}") from error
+    if not isinstance(made, Tensor) or not made.is_floating_point() or made.ndim == 0 or len(made) != n:
+        got = f"{made.dtype} of shape {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+        raise InputError("outputs", f"the function returned {got}, expected {n} rows of floating-point numbers")
+    return made
 
 
 def _refusal(inputs: Inputs, error: Exception) -> InputError:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset, Scaling
+from nfa.data.inputs import is_sparse
 from nfa.data.labels import not_told_apart, order_in_words, read_targets
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, StreamSamples
@@ -59,13 +60,14 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
     return (X if y is None and not isinstance(X, tuple) else (X, y)), said
 
 
-def encoded(model: Model, data: Any, n_outputs: int) -> tuple[Any, list[str]]:
+def encoded(model: Model, data: Any, n_outputs: int, positions: int = 1) -> tuple[Any, list[str]]:
     """Return prepared data with their targets as class numbers (int64) or numbers; see `nfa.data.labels.read_targets`.
 
     Args:
         model: The network and what is known of its outputs.
         data: What `prepare` returned.
-        n_outputs: Of the network.
+        n_outputs: Of the network, at each of its positions.
+        positions: At which it answers for each sample.
 
     Returns:
         The data, and a sentence where an order of the labels was assumed.
@@ -77,7 +79,7 @@ def encoded(model: Model, data: Any, n_outputs: int) -> tuple[Any, list[str]]:
     >>> y.tolist()
     [1, 0]
     """
-    answers = model.answers(n_outputs)
+    answers = replace(model.answers(n_outputs), positions=positions)
     if isinstance(data, Dataset):
         if data.y is None:
             return data, []
@@ -142,13 +144,21 @@ def _inputs(model: Model, X: Any) -> tuple[Any, list[str]]:
     """Return inputs transformed and scaled, and a sentence for each of the two that was done."""
     said = []
     if model.transform is not None:
-        X = np.asarray(model.transform(X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X))
+        if isinstance(X, torch.Tensor):
+            X = (X.to_dense() if is_sparse(X) else X).detach().cpu().numpy()
+        X = np.asarray(model.transform(X))
         said.append("The pipeline's earlier steps were applied to the inputs.")
     scaling = _scaling(model)
     if scaling is not None:
-        X = scaling.apply(_array(X))
+        X = scaling.apply(_array(_dense(X)))
         said.append(f"Inputs scaled as in training ({scaling.kind}).")
     return X, said
+
+
+def _dense(X: Any) -> Any:
+    if not is_sparse(X):
+        return X
+    return X.to_dense() if isinstance(X, torch.Tensor) else X.toarray()
 
 
 def _array(X: Any) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
 from nfa.data.labels import class_labels, decoded, out_of_range, several_positions, thresholds
 from nfa.data.samples import as_samples
-from nfa.data.targets import target_array
+from nfa.data.targets import IGNORED, are_tokens, target_array
 from nfa.network.forward import Forward
 from nfa.network.model import Model, with_ending
 from nfa.network.preparing import encoded, prepare
@@ -99,7 +99,8 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
         if isinstance(net, Model):
             data = prepare(model, data)[0]
         net = Forward(model)
-        data = encoded(model, data, net.width(as_samples(data).first(2)))[0]
+        positions, width = net.extent(as_samples(data).first(2))
+        data = encoded(model, data, width, positions)[0]
     forward = net
     tally: _Tally | None = None
     with torch.no_grad():
@@ -154,6 +155,12 @@ class _Tally:
     def add(self, f: Tensor, y: Tensor) -> None:
         """Take in a batch of outputs (n x ...) and targets."""
         positions = f[0].numel() // f.shape[-1] if f.ndim > 1 else 1
+        if are_tokens(y, positions):
+            # Each position is a row of its own.
+            counted = y.flatten() != IGNORED
+            f, y, positions = f.reshape(-1, f.shape[-1])[counted], y.flatten()[counted], 1
+            if not len(f):
+                return
         answers = with_ending(f, self.ending).reshape(len(f), -1).double()
         f = f.reshape(len(f), -1)
         if self.n == 0:

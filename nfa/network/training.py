@@ -22,6 +22,7 @@ from nfa.common.progress import progress
 from nfa.common.writing import alone
 from nfa.data.dataset import Dataset
 from nfa.data.labels import Answers, read_targets
+from nfa.data.targets import IGNORED
 from nfa.network.checkpoint import read_checkpoint, write_checkpoint
 from nfa.network.forward import Forward
 from nfa.network.scoring import Score, score
@@ -60,6 +61,10 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
     one_of("loss", loss, LOSSES)
 
     def value(f: Tensor, y: Tensor) -> Tensor:
+        if y.ndim == 2 and not y.is_floating_point() and f.shape[1] % y.shape[1] == 0:
+            # Labels n x T of outputs n x T x c, which come as one row for each sample.
+            f, y = f.reshape(y.numel(), -1), y.flatten()
+            f, y = f[y != IGNORED], y[y != IGNORED]
         binary = loss == "cross_entropy" and f.shape[1] == 1
         most = Answers(f.shape[1]).n_classes if binary else f.shape[1]
         if loss != "mse" and (y.is_floating_point() or int(y.max()) >= most):

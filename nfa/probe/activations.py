@@ -69,7 +69,8 @@ def activations(
             outputs.append(f.detach())
             for name in layers:
                 # A weight used several times has the rows of all its uses.
-                found = [probe.by_sample(use, use.h, len(f)) for use in uses if use.name == name and use.h is not None]
+                kept = [(use, use.kept.h()) for use in uses if use.name == name and use.kept is not None]
+                found = [probe.by_sample(use, h, len(f)) for use, h in kept]
                 if not found:
                     raise InputError("layers", f"{name} sees no rows in the batch of sample {int(batch.samples.min())}")
                 rows[name].append(torch.cat(found, 1))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
-from nfa.probe.maps import LinearMap, Reader, exchanged
+from nfa.probe.maps import LinearMap, Reader
 
 OUTSIDE = 1e-6
 """The most that a weight may have outside of its diagonal blocks, as a share of its norm: rounding of an SVD."""
@@ -101,10 +101,10 @@ class Convolution(LinearMap):
         matrix = weight.reshape(len(weight), -1)
         return matrix if self.parts == 1 else block_diagonal(matrix.unflatten(0, (self.parts, -1)))
 
-    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
-        """Return the arguments with another W as the kernel."""
-        new = _blocks_of(name, W, self.parts).flatten(0, 1).reshape(self.weight.shape)
-        return exchanged(arguments, self.weight, new.to(self.weight.device, self.weight.dtype))
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return another W as a kernel."""
+        new = _blocks_of(name, W, self.parts).flatten(0, 1).reshape(weight.shape)
+        return new.to(weight.device, weight.dtype)
 
     def h(self) -> Tensor:
         """Return the patches."""
@@ -144,10 +144,10 @@ class TransposedConvolution(Convolution):
         matrix = weight.reshape(len(weight), -1)
         return matrix.T if self.parts == 1 else block_diagonal(matrix.unflatten(0, (self.parts, -1)).mT)
 
-    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
-        """Return the arguments with another W as the kernel."""
-        new = _blocks_of(name, W, self.parts).mT.flatten(0, 1).reshape(self.weight.shape)
-        return exchanged(arguments, self.weight, new.to(self.weight.device, self.weight.dtype))
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return another W as a kernel."""
+        new = _blocks_of(name, W, self.parts).mT.flatten(0, 1).reshape(weight.shape)
+        return new.to(weight.device, weight.dtype)
 
     def h(self) -> Tensor:
         """Return the channels at every input position."""

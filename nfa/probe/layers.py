@@ -65,8 +65,8 @@ class Layers:
         self._unseen: set[str] = set()  # layers that no gradient has reached so far
         self.unclear: set[str] = set()  # layers whose samples do not come first, and of which one sample shows no row
         by_name = {use.name: use for use in uses}
-        found = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
-        self._layers = [replace(layer, to_output=len(found) - i) for i, layer in enumerate(found)]
+        self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
+        self._operations = {name: use.operation for name, use in by_name.items()}
         for name in by_name:
             self._find_layout(name, uses, reaching, n)
         for use in uses:
@@ -77,7 +77,9 @@ class Layers:
     def measurable(self) -> list[Layer]:
         """Return the layers that are not dropped, in forward order; `to_output` counts these alone."""
         left = [layer for layer in self._layers if layer.name not in self.dropped]
-        return [replace(layer, to_output=len(left) - i) for i, layer in enumerate(left)]
+        # Layers side by side are equally far from the output.
+        steps = list(dict.fromkeys(self._operations[layer.name] for layer in left))
+        return [replace(layer, to_output=len(steps) - steps.index(self._operations[layer.name])) for layer in left]
 
     def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""
@@ -227,5 +229,7 @@ def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:
     eps = torch.finfo(f.dtype).eps
     if not torch.allclose(alone[0], f[0].detach(), rtol=1e3 * eps, atol=1e3 * eps * float(f.detach().abs().max())):
         raise InputError(
-            "net", "its answer to a sample changes with the other samples of the batch, or from call to call"
+            "net",
+            "its answer to a sample changes with the other samples of the batch, or from call to call; where it is "
+            "drawn, outputs= may take what is not, such as a distribution's mean",
         )

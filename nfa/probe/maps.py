@@ -1,7 +1,7 @@
 """A layer: an operation that applies one linear map, z = W h, to every row h."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,20 @@ class LinearMap(ABC):
 
     rows: Tensor
     weight: Tensor
+
+    def maps(self) -> Sequence["LinearMap"]:
+        """Return the maps that it is made of, each of which is a layer: itself, where it is one."""
+        return [self]
+
+    @property
+    def label(self) -> str:
+        """Which of several maps of one weight it is; empty for the only one."""
+        return ""
+
+    @property
+    def of_data(self) -> bool:
+        """Whether its rows must be known to come from data."""
+        return False
 
     @property
     def groups(self) -> int:
@@ -40,13 +54,13 @@ class LinearMap(ABC):
         """Return W, k x d, detached."""
 
     @abstractmethod
-    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
-        """Return an operation's arguments with another W (k x d) in the weight's place.
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return a weight with another W (k x d) in the place of this map's own.
 
         Args:
             name: What messages call the layer.
             W: Shape (k, d).
-            arguments: The operation's, among which `weight` is.
+            weight: Of the shape of `weight`; it is left as it is.
 
         Raises:
             InputError: the operation cannot apply this W.
@@ -55,6 +69,16 @@ class LinearMap(ABC):
     @abstractmethod
     def h(self) -> Tensor:
         """Return the rows, detached, with their d entries last."""
+
+    def outer(self, delta: Tensor) -> Tensor:
+        """Return the sum over rows of delta'h (k x d).
+
+        Args:
+            delta: Shape (..., k), in the order of the rows; of the dtype of the sum.
+        """
+        h = self.h().to(delta.dtype)
+        total: Tensor = delta.reshape(-1, delta.shape[-1]).T @ h.reshape(-1, h.shape[-1])
+        return total
 
     @property
     @abstractmethod

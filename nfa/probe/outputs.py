@@ -6,6 +6,7 @@ from torch import Tensor
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.network.forward import made_by
 from nfa.network.model import with_ending
 
 CHOICES = ("logits", "output:K", "predicted", "margin", "probabilities")
@@ -24,7 +25,7 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
         outputs: "logits" (the output f itself, every position and entry), "output:K" (column K of these,
             0-based), "predicted" (the largest entry), "margin" (largest minus second largest),
             "probabilities" (softmax of f; for c = 1 the sigmoid); or a function of the output (n x ...), which
-            returns n rows of floating-point numbers.
+            returns n rows of floating-point numbers. Where the network returns no tensor, `Forward` has called it.
         ending: The ending that was taken off the network, for "probabilities".
 
     Raises:
@@ -54,18 +55,7 @@ def select_outputs(outputs: str | Select, ending: str | None = None) -> Select:
 
 def _checked(function: Select) -> Select:
     def select(f: Tensor) -> Tensor:
-        try:
-            g = function(f)
-        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                "outputs", f"the function cannot take outputs of shape {tuple(f.shape)}: {reason}"
-            ) from error
-        if not isinstance(g, Tensor) or not g.is_floating_point() or g.ndim == 0 or len(g) != len(f):
-            got = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
-            raise InputError(
-                "outputs", f"the function returned {got}, expected {len(f)} rows of floating-point numbers"
-            )
+        g = made_by(function, f, len(f))
         if f.requires_grad and not g.requires_grad:
             raise InputError("outputs", "the function's result has no gradient with respect to the network's output")
         return _flat(g)

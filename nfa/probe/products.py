@@ -1,67 +1,143 @@
 """Read matrix products, however they are written: which operand may be rows, which a weight, and on which axes."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product as index_products
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfa.probe.maps import LinearMap, Reader, exchanged
+from nfa.probe.maps import LinearMap, Reader
+
+SLICES = 1024
+"""Matrices that one weight may hold side by side; of more, no layers are made."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """An axis along which a weight holds matrices side by side, each of which is a map of its own.
+
+    Args:
+        weight: The axis of the weight.
+        rows: That of the rows; None where all matrices have the same rows.
+        z: That of the result.
+    """
+
+    weight: int
+    rows: int | None
+    z: int
 
 
 @dataclass(frozen=True)
 class Product(LinearMap):
-    """A matrix product as z = W h.
+    """A product as z = W h, where W and h may lie in several axes of their tensors.
 
     Args:
         rows: The tensor whose slices are h.
-        weight: The two-dimensional tensor that is W, or W'.
-        transposed: Whether it is W' (d x k).
-        h_axis: The axis of `rows` along which the d entries of an h lie.
-        z_axis: The axis of the result along which the k entries of a z lie.
+        weight: The tensor that holds W, or several of them side by side.
+        d: The axes of the weight along which the d entries of W's rows lie.
+        k: Those along which the k entries of its columns lie.
+        h: The axes of `rows` along which the d entries of an h lie.
+        z: The axes of the result along which the k entries of a z lie.
+        stacks: Axes along which maps lie side by side.
+        index: Which of these maps it is, by axis; empty before `maps` has told them apart.
         scale: What W is multiplied by.
     """
 
-    transposed: bool
-    h_axis: int = -1
-    z_axis: int = -1
+    d: tuple[int, ...]
+    k: tuple[int, ...]
+    h_axes: tuple[int, ...] = (-1,)
+    z_axes: tuple[int, ...] = (-1,)
+    stacks: tuple[Stack, ...] = ()
+    index: tuple[int, ...] = ()
     scale: float = 1.0
+
+    def maps(self) -> list[LinearMap]:
+        """Return the maps of the matrices that lie side by side."""
+        if not self.stacks:
+            return [self]
+        sizes = [range(self.weight.shape[each.weight]) for each in self.stacks]
+        return [replace(self, index=index) for index in index_products(*sizes)]
+
+    @property
+    def label(self) -> str:
+        """Which of several matrices it is, counted from 0."""
+        return ".".join(map(str, self.index))
 
     @property
     def width(self) -> int:
         """Entries of a row."""
-        return int(self.rows.shape[self.h_axis])
+        return math.prod(self.rows.shape[axis] for axis in self.h_axes)
 
     def matrix(self) -> Tensor:
         """Return W, k x d, detached."""
         weight = self.weight.detach()
         if self.scale != 1:
             weight = weight * self.scale
-        return weight.T if self.transposed else weight
+        return self._own(weight)
 
-    def with_weight(self, name: str, W: Tensor, arguments: Any) -> Any:
-        """Return the arguments with another W (k x d) in the weight's place."""
-        W = W.to(self.weight.device, self.weight.dtype)
-        if self.scale != 1:
-            W = W / self.scale
-        return exchanged(arguments, self.weight, W.T if self.transposed else W)
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return a weight with another W (k x d) in the place of this map's own."""
+        new = weight.detach().clone()
+        W = W.to(new.device, new.dtype)
+        own, axes = self._own_axes(new)
+        own.copy_((W / self.scale if self.scale != 1 else W).reshape([own.shape[axis] for axis in range(axes)]))
+        return new
 
     def h(self) -> Tensor:
         """Return the rows with their d entries last."""
-        return self.rows.detach().movedim(self.h_axis, -1)
+        rows = self.rows.detach()
+        picked = {
+            each.rows: min(number, rows.shape[each.rows] - 1)
+            for each, number in zip(self.stacks, self.index, strict=False)
+            if each.rows is not None
+        }
+        return _arranged(rows, self.h_axes, picked)
 
     @property
     def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta is the gradient with its k entries last."""
-        return partial(torch.movedim, source=self.z_axis, destination=-1)
+        picked = {each.z: number for each, number in zip(self.stacks, self.index, strict=False)}
+        return partial(_arranged, last=self.z_axes, picked=picked)
+
+    def _own(self, weight: Tensor) -> Tensor:
+        own, _ = self._own_axes(weight)
+        if len(self.k) > 1:
+            own = own.flatten(0, len(self.k) - 1)
+        return own.flatten(1) if len(self.d) > 1 else own
+
+    def _own_axes(self, weight: Tensor) -> tuple[Tensor, int]:
+        """Return this map's part of a weight as a view of its k and then its d axes, and how many these are."""
+        n = weight.ndim
+        kept = [axis % n for axis in (*self.k, *self.d)]
+        stacked = [each.weight % n for each in self.stacks]
+        rest = [axis for axis in range(n) if axis not in kept and axis not in stacked]
+        own = weight.permute(*stacked, *rest, *kept)
+        return own[(*self.index, *[0] * (len(stacked) - len(self.index) + len(rest)))], len(kept)
+
+
+def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int]) -> Tensor:
+    """Return x at an index of some axes, with others moved to the end and made one.
+
+    >>> _arranged(torch.arange(8).reshape(2, 2, 2), (0,), {1: 1}).tolist()
+    [[2, 6], [3, 7]]
+    """
+    n = x.ndim
+    index = {axis % n: number for axis, number in picked.items()}
+    ends = [axis % n for axis in last]
+    order = [axis for axis in range(n) if axis not in index and axis not in ends]
+    x = x.permute(*index, *order, *ends)[tuple(index.values())]
+    return x.flatten(len(order)) if len(ends) > 1 else x
 
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
     h, W = _pair(args, kwargs, (0, ("input",)), (1, ("weight",)))
-    yield from _product(h, W, transposed=False)
+    if _are_rows(h) and isinstance(W, Tensor) and W.ndim == 2:
+        yield Product(h, W, d=(1,), k=(0,))
 
 
 def _matmul(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
@@ -70,13 +146,31 @@ def _matmul(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
 
 
 def _addmm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
-    left, right = _pair(args, kwargs, (1, ("mat1",)), (2, ("mat2",)))
+    left, right = _pair(args, kwargs, (1, ("mat1", "batch1")), (2, ("mat2", "batch2")))
     for found in _either_side(left, right):
         yield replace(found, scale=float(kwargs.get("alpha", 1)))
 
 
+def _tensordot(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
+    left, right, dims = _pair(args, kwargs, (0, ("a", "self")), (1, ("b", "other")), (2, ("dims",)))
+    if not isinstance(left, Tensor) or not isinstance(right, Tensor) or isinstance(dims, Tensor):
+        return
+    count = 2 if dims is None else dims
+    if isinstance(count, int):
+        dims = (range(left.ndim - count, left.ndim), range(count))
+    ours, theirs = ([axis % x.ndim for axis in axes] for x, axes in zip((left, right), dims, strict=True))
+    free = [[a for a in range(x.ndim) if a not in axes] for x, axes in ((left, ours), (right, theirs))]
+    first, second = range(len(free[0])), range(len(free[0]), len(free[0]) + len(free[1]))
+    for rows, weight, h, d, k, z in (
+        (left, right, ours, theirs, free[1], second),
+        (right, left, theirs, ours, free[0], first),
+    ):
+        if k and d and len(h) < rows.ndim:
+            yield Product(rows, weight, tuple(d), tuple(k), tuple(h), tuple(z))
+
+
 def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
-    """Products of two operands that sum over one axis of a two-dimensional weight and keep all others."""
+    """Products of two operands that sum over axes of both, and keep all others."""
     equation = args[0]
     operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
     if not isinstance(equation, str) or len(operands) != 2:
@@ -87,16 +181,26 @@ def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
         letters = inputs.replace(",", "").replace("...", "")
         output = "..." * ("..." in inputs) + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
     for row_number, weight_number in ((0, 1), (1, 0)):
+        rows, weight = operands[row_number], operands[weight_number]
         of_rows, of_weight = terms[row_number], terms[weight_number]
-        shared = [x for x in of_weight if x in of_rows]
-        kept = [x for x in of_weight if x not in of_rows]
-        rest = of_rows.replace("...", "").replace(shared[0], "") if len(shared) == 1 else ""
-        if len(of_weight) != 2 or len(shared) != 1 or shared[0] in output or kept[0] not in output:
+        bare = of_rows.replace("...", "")
+        if "." in of_weight or any(len(set(term)) < len(term) for term in (bare, of_weight)):
             continue
-        if sorted(rest) != sorted(output.replace("...", "").replace(kept[0], "")) or len(set(rest)) != len(rest):
+        d = [x for x in of_weight if x in bare and x not in output]
+        both = [x for x in of_weight if x in bare and x in output]
+        k = [x for x in of_weight if x not in bare and x in output]
+        # Nothing else is summed over: neither along rows, nor along the weight alone.
+        if not d or not k or not set(bare) <= {*d, *output} or not set(of_weight) <= {*d, *both, *k}:
             continue
-        for found in _product(operands[row_number], operands[weight_number], of_weight[0] == shared[0]):
-            yield Product(found.rows, found.weight, found.transposed, _axis(of_rows, shared[0]), _axis(output, kept[0]))
+        # In front of a matrix that is summed over later, other axes count matrices.
+        while len(k) > 1 and of_weight.index(k[0]) < min(map(of_weight.index, (*d, *k[1:]))):
+            both.append(k.pop(0))
+        stacks = tuple(
+            Stack(of_weight.index(x), _axis(of_rows, x) if x in bare else None, _axis(output, x)) for x in both
+        )
+        h, z = (tuple(_axis(term, x) for x in names) for term, names in ((of_rows, d), (output, k)))
+        found = Product(rows, weight, tuple(map(of_weight.index, d)), tuple(map(of_weight.index, k)), h, z)
+        yield from _with_stacks(found, stacks)
 
 
 PRODUCTS: dict[Callable[..., Any], Reader] = {
@@ -106,42 +210,63 @@ PRODUCTS: dict[Callable[..., Any], Reader] = {
     torch.linalg.matmul: _matmul,
     torch.matmul: _matmul,
     torch.mm: _matmul,
+    torch.bmm: _matmul,
     Tensor.matmul: _matmul,
     Tensor.mm: _matmul,
+    Tensor.bmm: _matmul,
     Tensor.__matmul__: _matmul,
     Tensor.__rmatmul__: lambda args, kwargs: _matmul(args[::-1], kwargs),
     torch.ops.aten.matmul.default: _matmul,
     torch.ops.aten.mm.default: _matmul,
+    torch.ops.aten.bmm.default: _matmul,
     torch.addmm: _addmm,
+    torch.baddbmm: _addmm,
     Tensor.addmm: _addmm,
+    Tensor.baddbmm: _addmm,
     torch.ops.aten.addmm.default: _addmm,
+    torch.ops.aten.baddbmm.default: _addmm,
+    torch.tensordot: _tensordot,
     torch.einsum: _einsum,
     torch.ops.aten.einsum.default: _einsum,
 }
 """By operation.
 
 >>> x, W = torch.ones(3, 2), torch.ones(2, 5)
->>> [found.transposed for found in PRODUCTS[torch.matmul]((x, W), {})]
-[True, False]
->>> [(found.h_axis, found.z_axis) for found in PRODUCTS[torch.einsum](("nd,dk->kn", x, W), {})]
-[(1, 0), (0, 1)]
+>>> [found.matrix().shape for found in PRODUCTS[torch.matmul]((x, W), {})]
+[torch.Size([5, 2]), torch.Size([3, 2])]
+>>> [len(found.maps()) for found in PRODUCTS[torch.einsum](("nd,mdk->nmk", x, torch.ones(4, 2, 5)), {})]
+[4]
 """
 
 
 def _either_side(left: Any, right: Any) -> Iterator[Product]:
-    yield from _product(left, right, transposed=True)
-    # With W on the left, the columns of the other operand are the rows.
-    for found in _product(right, left, transposed=False):
-        yield replace(found, h_axis=-2, z_axis=-2)
+    if not _are_rows(left) or not _are_rows(right):
+        return
+    yield from _batched(Product(left, right, d=(-2,), k=(-1,)))
+    # W on the left: the columns of what it multiplies are the rows.
+    yield from _batched(Product(right, left, d=(-1,), k=(-2,), h_axes=(-2,), z_axes=(-2,)))
 
 
-def _product(rows: Any, weight: Any, transposed: bool) -> Iterator[Product]:
-    if isinstance(rows, Tensor) and isinstance(weight, Tensor) and rows.ndim >= 2 and weight.ndim == 2:
-        yield Product(rows, weight, transposed)
+def _batched(found: Product) -> Iterator[Product]:
+    """Yield a product whose weight may hold matrices side by side, in all axes but its last two."""
+    places = range(-found.weight.ndim, -2)
+    yield from _with_stacks(
+        found, tuple(Stack(place, place if found.rows.ndim >= -place else None, place) for place in places)
+    )
+
+
+def _with_stacks(found: Product, stacks: tuple[Stack, ...]) -> Iterator[Product]:
+    several = tuple(each for each in stacks if found.weight.shape[each.weight] > 1)
+    if math.prod(found.weight.shape[each.weight] for each in several) <= SLICES:
+        yield replace(found, stacks=several)
+
+
+def _are_rows(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.ndim >= 2
 
 
 def _pair(args: tuple[Any, ...], kwargs: dict[str, Any], *places: tuple[int, tuple[str, ...]]) -> list[Any]:
-    """Return two arguments, given by place or by one of their names; None where one is not given."""
+    """Return arguments, given by place or by one of their names; None where one is not given."""
     return [
         args[place] if len(args) > place else next((kwargs[name] for name in names if name in kwargs), None)
         for place, names in places

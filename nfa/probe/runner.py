@@ -98,7 +98,7 @@ class Runner:
         recorder.forget()
         if self._counts_all and output.ndim > 2:
             self.positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
-        f = self._select(output)
+        f = output.reshape(len(output), -1) if self.forward.outputs_made else self._select(output)
         if self.n_outputs not in (0, f.shape[1]):
             raise InputError("net", f"{f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
         if not bool(torch.isfinite(f).all()):

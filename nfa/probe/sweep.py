@@ -78,7 +78,7 @@ class Probe:
     """
 
     def __init__(self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits") -> None:
-        self.forward = net if isinstance(net, Forward) else Forward(net)
+        self.forward = net if isinstance(net, Forward) else Forward(net, outputs=outputs if callable(outputs) else None)
         self.net = self.forward.net
         self.outputs = outputs
         self.samples: Samples = as_samples(data)

@@ -6,7 +6,7 @@ no part.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,12 +18,14 @@ from torch.overrides import TorchFunctionMode
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
 from nfa.probe.convolutions import CONVOLUTIONS
-from nfa.probe.maps import LinearMap
+from nfa.probe.embeddings import EMBEDDINGS
+from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS
+from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.weights import DATA, Origin, Weights
 
-MAPS = PRODUCTS | CONVOLUTIONS
+MAPS = PRODUCTS | CONVOLUTIONS | EMBEDDINGS
 """How to read each operation that applies a weight to rows."""
 
 
@@ -39,7 +41,8 @@ class Use:
         delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
-        h: The rows, their d entries last, where the recorder keeps them.
+        operation: The number of the operation that applies it, perhaps beside other weights.
+        kept: The map with a copy of its rows, where the recorder keeps them.
     """
 
     name: str
@@ -49,7 +52,8 @@ class Use:
     delta: Callable[[Tensor], Tensor]
     groups: int
     row_shape: tuple[int, ...]
-    h: Tensor | None
+    operation: int
+    kept: LinearMap | None
 
 
 class UseRecorder(TorchFunctionMode):
@@ -87,6 +91,7 @@ class UseRecorder(TorchFunctionMode):
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
         self._part = ""  # of attention's packed weight
+        self._operations = 0  # that applied weights so far
         self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
@@ -98,6 +103,12 @@ class UseRecorder(TorchFunctionMode):
         if func is ATTENTION:
             with self:
                 return unpacked(self._projected)(*args, **kwargs)
+        if in_sight(func, args, kwargs):
+            # A first state that the network has learned, or made in passing, is a row like those after it.
+            state = first_state(args)
+            self._follow(state, DATA)
+            with self:
+                return computed(func, args, state)
         out = kwargs.get("out")
         if isinstance(out, Tensor) and torch.is_grad_enabled():
             # torch computes no gradients with out=; the result is written there afterwards.
@@ -149,34 +160,49 @@ class UseRecorder(TorchFunctionMode):
 
     def _is_layer(self, product: LinearMap) -> bool:
         rows, weight = self._origin(product.rows), self._origin(product.weight)
-        return bool(weight and weight.parameters) and (rows is None or rows is DATA or not rows.sure)
+        if not weight or not weight.parameters:
+            return False
+        return rows is DATA or (not product.of_data and (rows is None or not rows.sure))
 
     def _apply(
         self, product: LinearMap, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         origin = self._origin(product.weight)
         assert origin is not None
-        weight = product.matrix()
-        name = self._weights.layer(origin.parameters, weight, self._part)
-        if name is not None and name in self._replaced:
-            weight = self._replaced[name]
-            args, kwargs = product.with_weight(name, weight, (args, kwargs))
-        if name is None or (self.wanted is not None and name not in self.wanted):
+        found: list[tuple[str, Tensor, LinearMap]] = []
+        patched = product.weight
+        for part in product.maps():
+            weight = part.matrix()
+            name = self._weights.layer(origin.parameters, weight, part.label or self._part)
+            if name is not None and name in self._replaced:
+                weight = self._replaced[name]
+                patched = part.patched(name, weight, patched)
+            if name is None or (self.wanted is not None and name not in self.wanted):
+                continue
+            if part.width != weight.shape[1]:
+                raise InputError("data", f"{part.width} features reach layer {name}, which takes {weight.shape[1]}")
+            found.append((name, weight, part))
+        if patched is not product.weight:
+            args, kwargs = exchanged((args, kwargs), product.weight, patched)
+        if not found:
             return func(*args, **kwargs)
-        if product.width != weight.shape[1]:
-            raise InputError("data", f"{product.width} features reach layer {name}, which takes {weight.shape[1]}")
         # A copy, since the network may write to its rows later on.
-        kept = product.h().clone() if self._keep_rows else None
+        rows = product.rows.detach().clone() if self._keep_rows else None
         z = self._in_graph(func(*args, **kwargs))
         if not z.requires_grad:
             # What the network computes under no_grad has no gradient to measure.
             self._weights.use_otherwise(origin.parameters, "no_grad")
             return z
         self._weights.use(origin.parameters)
-        shape = tuple(product.to_delta(z.detach().to("meta")).shape)
         edge = get_gradient_edge(z)
-        self.uses.append(Use(name, weight, shape, edge, product.to_delta, product.groups, product.row_shape, kept))
-        return z + _nudge(z) if len(self.uses) - 1 in self._nudged else z
+        self._operations += 1
+        numbers = range(len(self.uses), len(self.uses) + len(found))
+        for name, weight, part in found:
+            shape = tuple(part.to_delta(z.detach().to("meta")).shape)
+            kept = None if rows is None else replace(part, rows=rows)
+            use = Use(name, weight, shape, edge, part.to_delta, part.groups, part.row_shape, self._operations, kept)
+            self.uses.append(use)
+        return z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))

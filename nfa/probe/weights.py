@@ -132,7 +132,7 @@ class Weights:
         Args:
             parameters: Their names.
             weight: W.
-            part: Which part of attention's packed weight it is: "q", "k" or "v".
+            part: Which part it is: "q", "k" or "v" of attention's packed weight, the number of a matrix among several.
 
         Returns:
             The name; None for a layer that the first pass did not go through.
@@ -141,7 +141,9 @@ class Weights:
             InputError: W was another matrix in the first pass.
         """
         base = self._base(parameters)
-        if part:
+        if part.isdecimal() or "." in part:
+            base = f"{base}.{part}"
+        elif part:
             base = base.removesuffix("in_proj_weight") + part
         known = self._layers.get(base, {})
         for name, seen in known.items():

@@ -23,7 +23,7 @@ from nfa.common.shown import few
 from nfa.data.labels import Answers, Targets, read_targets
 from nfa.data.samples import as_samples
 from nfa.data.targets import label_name
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.preparing import prepare
@@ -121,7 +121,7 @@ class Network:
         """
         with self.probe(inputs):  # checks the network
             pass
-        before = None if init is None else load(init, argument="init")
+        before = None if init is None else load_init(init, self.model)
         with bars(self.bars):
             return audit(self.model.bare(), inputs, before, outputs, layers=layers, seed=seed, name=self.model.name)
 
@@ -230,7 +230,8 @@ def check_chain(probe: Probe) -> None:
         wanted = frozenset() if after is None else frozenset([after])
         zero = {layer.name: torch.zeros_like(layer.weight)}
         f, uses = probe.runner.run(x, wanted, keep_rows=True, replaced=zero)
-        rows = f.detach() if after is None else uses[0].h if len(uses) == 1 else None
+        kept = uses[0].kept if len(uses) == 1 else None
+        rows = f.detach() if after is None else None if kept is None else kept.h()
         what = "the output" if after is None else f"layer {after}"
         if rows is None or rows.ndim != 2:
             raise InputError("net", f"{what} has several rows for each sample; transport='random' takes one")

@@ -18,7 +18,7 @@ from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.data.samples import in_order
 from nfa.features.polar import Polar, Spectral
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import ForwardArgs
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Probe, activations
@@ -91,7 +91,7 @@ def substitute(
     settings = Settings(forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
     rows = with_targets(model, _rows(model, data, "train" if audit is None else audit.about.split), settings)
     if audit is None:
-        audit = audit_rows(model, rows, None if init is None else load(init, argument="init"), settings)
+        audit = audit_rows(model, rows, None if init is None else load_init(init, model), settings)
     with Probe(settings.forward(model, rows), in_order(rows.scored)) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
         reference = Reference.of(probe, model, rows.scored_split, batch_size)

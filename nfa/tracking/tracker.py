@@ -18,7 +18,7 @@ from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.randomness import undisturbed
 from nfa.features.columns import chosen
-from nfa.formats.loading import load
+from nfa.formats.loading import load, load_init
 from nfa.network.forward import ForwardArgs
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Select
@@ -109,7 +109,7 @@ class Tracker:
             self._model = load(net, classes=classes, argument="net")
             rows = rows_of(self._model, data, split, samples, seed)
             self._rows = with_targets(self._model, rows, self._settings)
-            before = self._model if init is None else load(init, argument="init")
+            before = self._model if init is None else load_init(init, self._model)
             unwrapped = self._settings.forward(before, self._rows).net
             self._init = replace(before, net=_copied(unwrapped, "net" if init is None else "init"))
         self.history = History(

@@ -44,7 +44,7 @@ def trivial(net, data, outputs="logits", probes=None, batch_size=7):
 def test_the_linear_head_of_a_sequence_is_trivial(probes):
     torch.manual_seed(0)
     tokens = torch.randint(0, 11, (20, 4))
-    assert trivial(Language(), tokens, probes=probes) == {"mixing": False, "head": True}
+    assert trivial(Language(), tokens, probes=probes) == {"embedding": False, "mixing": False, "head": True}
     # Of probabilities, the head's gradient hangs on the sample.
     assert not any(trivial(Language(), tokens, "probabilities", probes).values())
     assert not any(trivial(Language(), tokens, "margin", probes).values())

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.network.forward import Forward
+from nfa.probe import Probe, activations
 
 
 class Pair(nn.Module):
@@ -172,3 +173,110 @@ def test_a_later_batch_that_the_network_cannot_take_is_one_line():
     with pytest.raises(nfa.InputError, match=r"cannot take rows of shape \(2,\): index out of range") as caught:
         nfa.audit(net, tokens, batch_size=2)
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f, self.mu, self.s = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.f(x))
+        return self.mu(h), self.s(h).exp()
+
+
+class Policy(Heads):
+    def forward(self, x):
+        return torch.distributions.Normal(*super().forward(x))
+
+
+class AsDict(Heads):
+    def forward(self, x):
+        mean, scale = super().forward(x)
+        return {"mean": mean, "scale": scale}
+
+
+class Both(Heads):
+    def forward(self, x):
+        return torch.cat(super().forward(x), 1)
+
+
+OF_ANYTHING = {
+    "tuple": (Heads, lambda output: torch.cat(output, 1)),
+    "distribution": (Policy, lambda d: torch.cat([d.mean, d.stddev], 1)),
+    "dict": (AsDict, lambda output: torch.cat([output["mean"], output["scale"]], 1)),
+}
+
+
+@pytest.mark.parametrize("kind", OF_ANYTHING)
+def test_outputs_may_be_a_function_of_whatever_the_network_returns(kind):
+    torch.manual_seed(0)
+    made, function = OF_ANYTHING[kind]
+    net, both, X = made(), Both(), gaussian(20, 4, dtype=torch.float32)
+    both.load_state_dict(net.state_dict())
+    y = gaussian(20, 6, seed=2, dtype=torch.float32)
+    audit, expected = nfa.audit(net, (X, y), outputs=function), nfa.audit(both, (X, y))
+    assert_same_table(audit, expected)
+    assert audit.score.value == pytest.approx(expected.score.value)
+    with pytest.raises(nfa.InputError, match=r"^outputs: the function cannot take a \w+: "):
+        nfa.audit(net, X, outputs=lambda output: output.no_such_thing)
+    with pytest.raises(nfa.InputError, match=r"^outputs: the function returned int, expected 2 rows of floating-point"):
+        nfa.audit(net, X, outputs=lambda output: 3)
+
+
+def test_what_is_no_tensor_hints_at_head_and_outputs():
+    X = gaussian(20, 4, dtype=torch.float32)
+    hint = r"expected a floating-point tensor; head= chooses one of several outputs, outputs= takes a function of what"
+    with pytest.raises(nfa.InputError, match=f"^net: its output is Normal, {hint}"):
+        nfa.audit(Policy(), X)
+    with pytest.raises(nfa.InputError, match="choose one: head=0, head=1, or give outputs= a function of it"):
+        nfa.audit(Heads(), X)
+    with pytest.raises(nfa.InputError, match="outputs= may take what is not, such as a distribution's mean"):
+        nfa.audit(Policy(), X, outputs=lambda d: d.rsample())
+
+
+def test_truth_values_reach_a_network_as_such():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.layer(torch.where(x, 1.0, -1.0))
+
+    net, X = Masked(), gaussian(20, 4) > 0
+    for data in (X, X.numpy(), X.tolist()):
+        with Probe(net, data) as probe:
+            rows = activations(probe, ["layer"]).rows["layer"]
+        torch.testing.assert_close(rows[:, 0], torch.where(X, 1.0, -1.0))
+    # Any other network takes them as numbers.
+    assert_same_table(nfa.audit(net.layer, X), nfa.audit(net.layer, X.float()), 1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("kind", ["dynamic", "static", "someone else's"])
+def test_quantized_networks_are_told_from_networks_without_layers(kind):
+    X, net = gaussian(20, 4, dtype=torch.float32), nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    if kind == "dynamic":
+        net = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    elif kind == "static":
+        net = nn.Sequential(torch.ao.quantization.QuantStub(), net, torch.ao.quantization.DeQuantStub()).eval()
+        net.qconfig = torch.ao.quantization.get_default_qconfig("fbgemm")
+        prepared = torch.ao.quantization.prepare(net)
+        prepared(X)
+        net = torch.ao.quantization.convert(prepared)
+    else:
+        net[0] = type("Linear4bit", (nn.Linear,), {"__module__": "bitsandbytes.nn.modules"})(4, 8)
+    message = (
+        r"^net: 0 is quantized \(\w+ of .*\); quantized networks are not supported: give the network before quanti"
+    )
+    with pytest.raises(nfa.InputError, match=message):
+        nfa.audit(net, X)
+
+
+def test_complex_networks_are_named():
+    net = nn.Linear(4, 2, dtype=torch.complex64)
+    with pytest.raises(
+        nfa.InputError, match=r"^net: weight holds complex numbers; complex networks are not supported$"
+    ):
+        nfa.audit(net, gaussian(20, 4))

@@ -13,11 +13,12 @@ from nfa.formats.onnx.document import Document
 from nfa.formats.onnx.fold import Folded
 from nfa.formats.onnx.names import is_name, weight_name
 from nfa.formats.onnx.node import Node
+from nfa.formats.onnx.one_row import RowByRow
 from nfa.formats.onnx.running import run_node
 from nfa.formats.onnx.tied import owners, users, with_one_of_each
 
-HOLDERS = ("Conv", "Gather", "Einsum")
-"""Operators whose names a module gets, so that an audit can name what it skips."""
+HOLDERS = ("Conv", "ConvTranspose", "Gather", "Einsum")
+"""Operators after which a part is called, so that an audit says what it passes over."""
 
 
 def build(document: Document, folded: Folded, output: str) -> GraphNet[Node]:
@@ -37,8 +38,11 @@ def build(document: Document, folded: Folded, output: str) -> GraphNet[Node]:
         raise document.error("its output does not depend on its input")
     folded, entry = with_one_of_each(folded), document.entry
     places = users(folded)
-    nodes = tuple(_for_any_batch(node, folded, entry.batch or 1) for node in folded.nodes)
-    net = GraphNet(Graph(document.where, entry.name, entry.shape, entry.dtype, nodes, output), run_node)
+    nodes = tuple(folded.nodes)
+    if not entry.single:
+        nodes = tuple(_for_any_batch(node, folded, entry.batch or 1) for node in nodes)
+    run = RowByRow.of(entry.name, nodes) if entry.single else run_node
+    net = GraphNet(Graph(document.where, entry.name, entry.shape, entry.dtype, nodes, output), run)
     modules = {name[:end] for name in folded.constants if is_name(name) for end in range(len(name)) if name[end] == "."}
     made = {entry.name, *(name for node in nodes for name in node.outputs)}
     wanted = {name: None for node in nodes for name in node.inputs if name and name not in made}

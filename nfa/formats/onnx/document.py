@@ -24,12 +24,16 @@ from nfa.formats.onnx.tensors import DTYPES, read_tensor
 
 @dataclass(frozen=True)
 class GraphInput:
-    """The graph's input: a value's name and dtype, the batch that it is fixed to, and the shape of one row."""
+    """What the graph takes: a value's name and dtype, the batch it is fixed to, and the shape of one row.
+
+    One axis of a stated size is a `single` row, without an axis of samples.
+    """
 
     name: str
     dtype: torch.dtype
     batch: int | None
     shape: tuple[int | None, ...]
+    single: bool = False
 
 
 class Document:
@@ -166,6 +170,8 @@ class Document:
             raise self.error(f"input {shown(inputs[0].name)!r} is a single number, expected rows")
         if math.prod(filter(None, sizes)) > ELEMENTS:
             raise self.error(f"input {shown(inputs[0].name)!r} is larger than {ELEMENTS} entries")
+        if len(sizes) == 1 and sizes[0] is not None:
+            return GraphInput(inputs[0].name, DTYPES[kind.elem_type], None, tuple(sizes), single=True)
         return GraphInput(inputs[0].name, DTYPES[kind.elem_type], sizes[0], tuple(sizes[1:]))
 
     def _needed(self, output: str) -> list[NodeProto]:

@@ -1,6 +1,7 @@
 """ONNX files: a graph of operators, run with torch functions; nothing in the file is executed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -36,7 +37,7 @@ def read_onnx(file: Path, argument: str) -> Model:
         argument: What messages call it.
 
     Returns:
-        The network, which takes batches of any size, whatever size the file was written for.
+        The network, which takes batches of any size, whatever size the file was written for, or a single row.
 
     Raises:
         InputError: the file is damaged, needs operators that are not supported, has several inputs or several
@@ -53,6 +54,8 @@ def read_onnx(file: Path, argument: str) -> Model:
     whole = choose_output(document)
     chosen = without_ending(document, whole)
     net, answers = _network(document, chosen.value)
+    if document.entry.single and chosen.axis >= 0:
+        chosen = replace(chosen, axis=chosen.axis + 1)  # the answers have an axis of samples, which the file has not
     if not _is_over_classes(chosen, answers):
         chosen = Output(whole, classes=chosen.classes)
         net, answers = _network(document, whole)
@@ -86,6 +89,8 @@ def _any_batch(net: GraphNet[Node], rows: Tensor, document: Document) -> Tensor:
     try:
         return check_rows(net, rows, document.where)
     except NodeError as error:
+        if document.entry.single:
+            raise
         raise _fixed(document, error.reason) from error
 
 

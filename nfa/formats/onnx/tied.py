@@ -12,8 +12,15 @@ from nfa.formats.onnx.fold import Folded
 from nfa.formats.onnx.names import is_made_up
 from nfa.formats.onnx.node import Node
 
-WEIGHTS = {"MatMul": (0, 1), "Gemm": (0, 1), "Conv": (1,), "Gather": (0,), "Einsum": (0, 1, 2, 3)}
-"""Positions of an operator's inputs that are weights where they are constant."""
+WEIGHTS = {
+    "MatMul": (0, 1),
+    "Gemm": (0, 1),
+    "Conv": (1,),
+    "ConvTranspose": (1,),
+    "Gather": (0,),
+    "Einsum": (0, 1, 2, 3),
+}
+"""Which inputs of an operator are weights where they are constant."""
 
 
 def users(folded: Folded) -> dict[str, list[int]]:

@@ -1,21 +1,31 @@
-"""Files of weights alone, as networks: the one that the caller gives, or a chain of linear layers."""
+"""Weights alone, as networks: the one that the caller gives, or a chain of linear layers."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from nfa.common.errors import Place
 from nfa.formats.factory import from_factory
-from nfa.formats.names import check_depth
+from nfa.formats.names import check_depth, without_prefixes
 from nfa.formats.nfa_file import from_nfa, read_safetensors
 from nfa.formats.readers import refuse_given
-from nfa.formats.weights.state_dict import build
+from nfa.formats.weights.places import state_dict_of, under
+from nfa.formats.weights.state_dict import build, check_kinds
 from nfa.formats.weights.torch_file import read_state_dict
 from nfa.network.model import Model
 
 
-def torch_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
+def torch_weights(
+    file: Path,
+    argument: str,
+    activation: str | None,
+    model: str | nn.Module | None,
+    key: str | None,
+    prefix: str | None,
+) -> Model:
     """Read a file of torch.save.
 
     Args:
@@ -23,15 +33,21 @@ def torch_weights(file: Path, argument: str, activation: str | None, model: str 
         argument: What messages call it.
         activation: The activation between the linear layers of a chain.
         model: The network that the weights belong to, or the factory that makes it.
+        key: Where in the file they lie.
+        prefix: What their names begin with, of those under the key.
 
     Raises:
         InputError: the file cannot be used safely or at all, or its weights do not make a network.
     """
-    return _network(file, read_state_dict(file, argument), argument, activation, model, ordered=True)
+    net = _given(model)
+    tensors = read_state_dict(file, argument, key, None if net is None else net.state_dict())
+    return _network(Place(argument, str(file)), file.name, tensors, activation, net, prefix, ordered=True)
 
 
-def safetensors_weights(file: Path, argument: str, activation: str | None, model: str | nn.Module | None) -> Model:
-    """Read a safetensors file, as `torch_weights` does; one that nfa wrote describes its network itself.
+def safetensors_weights(
+    file: Path, argument: str, activation: str | None, model: str | nn.Module | None, prefix: str | None
+) -> Model:
+    """Read a file of safetensors, as `torch_weights` does; one that nfa wrote says all of its network itself.
 
     Raises:
         InputError: as `torch_weights`, or an option is given for a file that nfa wrote.
@@ -39,23 +55,50 @@ def safetensors_weights(file: Path, argument: str, activation: str | None, model
     tensors, header = read_safetensors(file, argument)
     if "nfa" in header:
         refuse_given(
-            {"activation": activation, "model": model}, f"{file} was written by nfa and says all of its network itself"
+            {"activation": activation, "model": model, "prefix": prefix},
+            f"{file} was written by nfa and says all of its network itself",
         )
         return from_nfa(file, tensors, header["nfa"], argument)
     # The format sorts its tensors by dtype and name.
-    return _network(file, tensors, argument, activation, model, ordered=False)
+    return _network(Place(argument, str(file)), file.name, tensors, activation, _given(model), prefix, ordered=False)
 
 
-def _network(
-    file: Path,
-    tensors: dict[str, Tensor],
+def state_dict_weights(
+    content: Mapping[Any, Any],
     argument: str,
     activation: str | None,
     model: str | nn.Module | None,
+    key: str | None,
+    prefix: str | None,
+) -> Model:
+    """Make a network of a state dict, or of a checkpoint that holds one, as `torch_weights` does of a file.
+
+    Raises:
+        InputError: its weights do not make a network.
+    """
+    net, where = _given(model), Place(argument, "the state dict")
+    tensors = state_dict_of(content, where, key, None if net is None else net.state_dict())[1]
+    check_kinds(tensors, where)
+    return _network(where, "a state dict", without_prefixes(tensors), activation, net, prefix, ordered=True)
+
+
+def _given(model: str | nn.Module | None) -> nn.Module | None:
+    # A copy: the same object may be named for a network's file and for that of its initialisation.
+    return from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
+
+
+def _network(
+    where: Place,
+    name: str,
+    tensors: dict[str, Tensor],
+    activation: str | None,
+    net: nn.Module | None,
+    prefix: str | None,
     ordered: bool,
 ) -> Model:
-    check_depth(tensors, Place(argument, str(file)))
-    # A copy: the same object may be given for the network's file and for that of its initialisation.
-    net = from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
-    built, notes = build(tensors, Place(argument, str(file)), activation, net, ordered)
-    return Model(built.eval(), file.name, notes=notes)
+    check_depth(tensors, where)
+    notes: tuple[str, ...] = ()
+    if prefix is not None:
+        tensors, notes = under(tensors, prefix, where)
+    built, said = build(tensors, where, activation, net, ordered)
+    return Model(built.eval(), name, notes=(*notes, *said))

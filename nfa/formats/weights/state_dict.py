@@ -10,6 +10,8 @@ from nfa.formats.names import without_prefixes
 from nfa.formats.weights.chain import Chain, Link, dotted
 from nfa.formats.weights.guesses import activation_first, check_room, told
 from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
+from nfa.formats.weights.places import check_one_chain, fitting, left_out, under
+from nfa.network.forward import DEQUANTISE, REAL
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -17,6 +19,21 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 """The names that linear layers and norms give their tensors."""
+
+
+def check_kinds(tensors: dict[str, Tensor], where: Place) -> None:
+    """See that tensors are such as layers can be made of.
+
+    Raises:
+        InputError: one is quantized, complex, sparse or without values.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_quantized:
+            raise where.because(f"{shown(name)} is quantized; {DEQUANTISE}")
+        if tensor.is_complex():
+            raise where.because(f"{shown(name)} holds complex numbers; {REAL}")
+        if tensor.layout != torch.strided or tensor.is_meta:
+            raise where.because(f"{shown(name)} is no dense tensor of real numbers")
 
 
 def build(
@@ -63,6 +80,7 @@ def build(
         return net, _fill(net, tensors, where)
     tensors = without_prefixes(tensors)
     groups = _groups(tensors, where)
+    check_one_chain(groups, where, ordered)
     found = chained(groups, where) if ordered else in_some_order(groups, where)
     if activation is None and sum(group.kind == "linear" for group in found) > 1:
         raise InputError(
@@ -88,14 +106,12 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], where: Place) -> tuple[str
             if names.keys() == given.keys():
                 _load(net, dict(zip(names, own, strict=True)), own, given, where)
                 return ()
-    # Beside the network a checkpoint may hold parts of its training: a loss with weights, a counter.
-    for prefix in dict.fromkeys(name.partition(".")[0] for name in tensors):
-        inside = {name.removeprefix(f"{prefix}."): name for name in tensors if name.startswith(f"{prefix}.")}
-        if inside.keys() == own.keys():
-            given = {name: tensors[full] for name, full in inside.items()}
-            _load(net, {name: name for name in own}, own, given, where)
-            rest = [name for name in tensors if name not in inside.values()]
-            return (f"The network is what the file has under {shown(prefix)}; not used: {few(rest)}.",)
+    # Beside the network a checkpoint may hold what trained or averaged it: a loss with weights, a counter.
+    prefix = fitting(tensors, own, where)
+    if prefix is not None:
+        given, _ = under(tensors, prefix, where)
+        _load(net, {name: name for name in own}, own, given, where)
+        return (left_out(prefix, [name for name in tensors if not name.startswith(f"{prefix}.")]),)
     problems = []
     for what, odd in (
         ("are missing", [name for name in own if name not in tensors]),

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,9 +14,9 @@ from nfa.common.shown import few, shown
 from nfa.formats.archive import content_of, is_zip, open_archive, root_of
 from nfa.formats.names import without_prefixes
 from nfa.formats.weights.pickled import Findings, scan
-
-PLACES = ("state_dict", "model_state_dict", "model")
-"""Where checkpoints keep the network's tensors."""
+from nfa.formats.weights.places import PLACES, state_dict_of
+from nfa.formats.weights.state_dict import check_kinds
+from nfa.network.forward import DEQUANTISE
 
 LIGHTNING = ("model", "net", "network")
 """The usual names for the network inside a LightningModule."""
@@ -24,31 +25,34 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The number with which files from before torch 1.6 begin."""
 
 
-def read_state_dict(file: Path, argument: str) -> dict[str, Tensor]:
+def read_state_dict(
+    file: Path, argument: str, key: str | None = None, own: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """Read the tensors of a `.pt`, `.pth` or `.ckpt` file, in the file's order.
 
-    A state dict may be the file's whole content or lie under `state_dict`, `model_state_dict` or `model`;
-    anything in it that is no tensor is ignored. The prefixes of `DataParallel` ("module."), `torch.compile`
+    A state dict may be the file's whole content or lie in it (see `places.state_dict_of`);
+    whatever in it is no tensor is left aside. The prefixes of `DataParallel` ("module."), `torch.compile`
     ("_orig_mod.") and, in Lightning's checkpoints, of the network inside ("model.", "net.", "network.")
     are removed where all names have them. Nothing in the file is executed.
 
     Args:
         file: An existing file.
-        argument: What messages begin with.
+        argument: How messages begin.
+        key: Where in the file the state dict lies.
+        own: The tensors of the network that they belong to, where it is known.
 
     Returns:
         Dense tensors on the CPU, by name.
 
     Raises:
-        InputError: the file is damaged, needs code to be opened, is TorchScript, or holds no tensors.
+        InputError: the file is damaged, needs code to be opened, is TorchScript, or holds no tensors, or several
+            state dicts.
     """
     where = Place(argument, str(file))
     whole = content_of(file, where)
     content = load_pickled(io.BytesIO(whole), len(whole), where)
-    place, tensors = _tensors(content, where)
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
-            raise where.because(f"{shown(name)} is no dense tensor of real numbers")
+    place, tensors = state_dict_of(content, where, key, own)
+    check_kinds(tensors, where)
     lightning = place == "state_dict" and (file.suffix.lower() == ".ckpt" or "pytorch-lightning_version" in content)
     return without_prefixes(tensors, LIGHTNING if lightning else ())
 
@@ -65,6 +69,8 @@ def load_pickled(stream: IO[bytes], size: int, where: Place) -> Any:
         InputError: it is damaged, needs code, or holds tensors of kinds that no layer can be made of.
     """
     findings = look_through(stream, size, where)
+    if "quantized" in findings.kinds or any("quantized" in name for name in findings.foreign):
+        raise where.error(f"holds quantized weights; {DEQUANTISE}")
     if findings.foreign:
         raise where.error(_conversion(findings))
     if findings.kinds:
@@ -121,24 +127,3 @@ def _conversion(findings: Findings) -> str:
             weights = "" if isinstance(findings.value[place], dict) else ".state_dict()"
             keep = f"torch.save(torch.load(file, weights_only=False)['{place}']{weights}, 'weights.pt')"
     return f"needs code to be opened ({names}), and none is run; where it was made, {keep} keeps the weights"
-
-
-def _tensors(content: Any, where: Place) -> tuple[str | None, dict[str, Tensor]]:
-    """Return the tensors of a checkpoint, and where in it they lie."""
-    if not isinstance(content, dict):
-        raise where.error(f"holds a {type(content).__name__}, expected a state dict: tensors by name")
-    for place in (*PLACES, None):
-        part = content if place is None else content.get(place)
-        if isinstance(part, dict):
-            odd = [name for name, value in part.items() if isinstance(value, Tensor) and not isinstance(name, str)]
-            if odd and any(isinstance(name, str) and isinstance(value, Tensor) for name, value in part.items()):
-                raise where.error(f"names a tensor {shown(repr(odd[0]))}, expected text as every tensor's name")
-            tensors = {
-                name: value.detach()
-                for name, value in part.items()
-                if isinstance(name, str) and isinstance(value, Tensor)
-            }
-            if tensors:
-                return place, tensors
-    keys = few([str(key) for key in content]) or "nothing"
-    raise where.error(f"holds no tensors, neither by themselves nor under {', '.join(PLACES)}; it holds {keys}")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import assert_same_table, gaussian
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 from onnx_files import TWO_LAYERS, TWO_WEIGHTS, Nested, draw, exported, node, same_tables, two_layers, written
 from torch import nn
 
@@ -358,3 +359,60 @@ def test_dense_layers_written_as_convolutions(tmp_path):
     for number, W in ((0, W1), (2, W2)):
         dense[number].weight.data = torch.from_numpy(W)
     assert_same_table(audit, nfa.audit(dense, rows), names=False)
+
+
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "legacy"])
+def test_transposed_convolutions_in_groups(dynamo, tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2), nn.Tanh(),
+        nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2), nn.Tanh(),
+        nn.Flatten(), nn.Linear(6 * 6 * 4, 3),
+    )  # fmt: skip
+    model = nfa.load(exported(net, (1, 7, 7), tmp_path / "net.onnx", dynamo))
+    rows = gaussian(12, 49, dtype=torch.float32).reshape(12, 1, 7, 7)
+    torch.testing.assert_close(model.net(rows), net(rows), rtol=1e-4, atol=1e-5)
+    same_tables(net, model, rows, ["0", "2", "5"])
+
+
+COLUMNS = [
+    node("MatMul", "V1 x", "a"), node("Add", "a b1", "b"), node("Relu", "b", "c"),
+    node("MatMul", "V2 c", "d"), node("Add", "d b2", "y"),
+]  # fmt: skip
+SINGLE = {
+    "columns": [*COLUMNS, node("Softmax", "y", "p", axis=0)],
+    "rows": [node("MatMul", "x V1T", "a"), node("Add", "a b1", "b"), node("Relu", "b", "c"),
+             node("MatMul", "c V2T", "d"), node("Sum", "d b2", "p")],
+    "a batch of one": [node("Unsqueeze", "x zero", "r"), node("Gemm", "r V1 b1", "b", transB=1), node("Relu", "b", "c"),
+                       node("Shape", "c", "s"), node("Reshape", "c s", "t"), node("Gemm", "t V2T b2", "y"),
+                       node("Squeeze", "y zero", "p")],
+    "a convolution": [node("Reshape", "x line", "r"), node("Conv", "r C1 b1", "b"), node("Relu", "b", "c"),
+                      node("Conv", "c C2 b2", "y"), node("Reshape", "y flat", "p")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_network_for_one_row_without_a_batch_axis(kind, tmp_path):
+    W1, W2 = gaussian(8, 5, seed=2, dtype=torch.float32).numpy(), gaussian(3, 8, seed=3, dtype=torch.float32).numpy()
+    constants = {
+        "V1": W1, "V2": W2, "b1": draw(8), "b2": draw(3), "V1T": W1.T.copy(), "V2T": W2.T.copy(),
+        "C1": W1[:, None], "C2": W2[:, :, None], "line": np.array([1, 1, 5]), "flat": np.array([3]),
+        "zero": np.array([0]),
+    }  # fmt: skip
+    path = written(tmp_path / "a.onnx", SINGLE[kind], constants, [5], "p")
+    model = nfa.load(path)
+    assert model.ending == ("softmax" if kind == "columns" else None)
+    dense = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    for layer, W, b in ((dense[0], W1, draw(8)), (dense[2], W2, draw(3))):
+        layer.weight.data, layer.bias.data = torch.from_numpy(W), torch.from_numpy(b)
+    rows = gaussian(40, 5, dtype=torch.float32)
+    torch.testing.assert_close(model.net(rows).reshape(40, 3), dense(rows), rtol=1e-5, atol=1e-6)
+    if kind == "columns":
+        one = ReferenceEvaluator(str(path)).run(["p"], {"x": rows[7].numpy()})[0]
+        torch.testing.assert_close(model.net(rows)[7].softmax(0), torch.from_numpy(one))
+    assert_same_table(nfa.audit(model, rows), nfa.audit(dense, rows), names=False)
+
+
+def test_what_is_not_read_for_one_row_is_named(tmp_path):
+    path = written(tmp_path / "a.onnx", [node("Einsum", "x W", "y", equation="d,dk->k")], {"W": draw(5, 3)}, [5])
+    with pytest.raises(InputError, match="Einsum '0': it is not read in a network for one row without an axis of sam"):
+        nfa.load(path)

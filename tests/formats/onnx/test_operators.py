@@ -33,7 +33,9 @@ def model_of(operator, opset, inputs, attributes, outputs=1, domain=""):
     node = helper.make_node(
         operator, [name or "" for name in names], [f"out{i}" for i in range(outputs)], domain=domain, **attributes
     )
-    first = helper.make_tensor_value_info("in0", helper.np_dtype_to_tensor_dtype(inputs[0].dtype), inputs[0].shape)
+    first = helper.make_tensor_value_info(
+        "in0", helper.np_dtype_to_tensor_dtype(inputs[0].dtype), ["n", *inputs[0].shape[1:]]
+    )
     constants = [numpy_helper.from_array(v, n) for v, n in zip(inputs[1:], names[1:], strict=True) if v is not None]
     last = helper.make_tensor_value_info(f"out{outputs - 1}", TensorProto.UNDEFINED, None)
     graph = helper.make_graph([node], "g", [first], [last], constants)
@@ -161,6 +163,12 @@ CASES = [
     ("Conv", 11, [PICTURE, draw(4, 3, 3, 2)], {"dilations": [2, 1], "pads": [1, 1, 1, 1]}),
     ("Conv", 11, [PICTURE, draw(3, 1, 3, 3)], {"group": 3, "auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     ("Conv", 11, [PICTURE, draw(2, 3, 2, 2)], {"auto_pad": "VALID"}),
+    ("ConvTranspose", 11, [LINE, draw(3, 4, 2), draw(4)], {"strides": [2], "pads": [1, 0], "dilations": [2]}),
+    ("ConvTranspose", 11, [PICTURE, draw(3, 2, 3, 2)], {"strides": [3, 2], "pads": [0, 1, 2, 1],
+                                                        "output_padding": [1, 1]}),
+    ("ConvTranspose", 11, [PICTURE, draw(3, 2, 3, 3)], {"auto_pad": "SAME_UPPER", "strides": [2, 1]}),
+    ("ConvTranspose", 11, [PICTURE, draw(3, 2, 3, 4)], {"auto_pad": "SAME_LOWER", "strides": [2, 1]}),
+    ("ConvTranspose", 11, [PICTURE, draw(3, 2, 2, 2)], {"auto_pad": "VALID", "strides": [2, 3]}),
     ("MaxPool", 12, [PICTURE], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     ("MaxPool", 12, [PICTURE], {"kernel_shape": [2, 2], "pads": [0, 1, 1, 0]}),
     ("MaxPool", 12, [LINE], {"kernel_shape": [2], "strides": [2], "ceil_mode": 1}),
@@ -208,6 +216,17 @@ def test_batch_normalisation_with_one_output_uses_the_files_mean_and_variance(op
     column = (slice(None), None)
     expected = (LINE - mean[column]) / np.sqrt(variance[column] + 0.1) * scale[column] + shift[column]
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "left"), [(18, 1), (17, 2), (20, 0), (21, 0)])
+def test_a_transposed_convolution_of_a_stated_size(size, left):
+    """What is too much is cut off at both ends, the odd one in front; what lacks is added behind."""
+    W = draw(3, 4, 4)
+    model = model_of("ConvTranspose", 11, [LINE, W], {"strides": [2], "output_shape": [size]})
+    whole = torch.nn.functional.conv_transpose1d(torch.from_numpy(LINE), torch.from_numpy(W), stride=2)
+    expected = torch.nn.functional.pad(whole, (0, max(0, size - whole.shape[2])))[:, :, left:][:, :, :size]
+    assert expected.shape[2] == size
+    torch.testing.assert_close(answer(model, LINE), expected)
 
 
 def test_every_operator_is_looked_at():
@@ -262,6 +281,8 @@ def test_scaler():
         ("AveragePool", 19, [PICTURE], {"kernel_shape": [2, 2], "dilations": [2, 2]}, "dilations"),
         ("Conv", 11, [LINE, draw(4, 3, 2)], {"strides": [0]}, "strides"),
         ("Conv", 11, [LINE, draw(4, 3, 2)], {"auto_pad": "SOME"}, "auto_pad"),
+        ("ConvTranspose", 11, [LINE, draw(3, 4, 2)], {"kernel_shape": [3]}, "kernel_shape"),
+        ("ConvTranspose", 11, [LINE, draw(3, 4, 2)], {"output_padding": [-1]}, "output_padding"),
         ("Dropout", 13, [X, np.array(0.5, F32), np.array(True)], {}, "training_mode"),
     ],
 )
@@ -283,6 +304,7 @@ HUGE = 2**40
         ("Pad", [X, ints(0, 0, HUGE, 0)], {}),
         ("Add", [draw(3, 1, 1), np.zeros((1, ELEMENTS // 1024, 1), F32)], {}),
         ("Conv", [LINE, draw(4, 3, 2)], {"pads": [HUGE, 0]}),
+        ("ConvTranspose", [LINE, draw(3, 4, 2)], {"strides": [HUGE]}),
         ("Gather", [draw(3, 1), np.zeros(ELEMENTS // 1024, np.int64)], {"axis": 1}),
         ("Einsum", [draw(3, 2), np.zeros(ELEMENTS // 1024, F32)], {"equation": "ab,c->abc"}),
         ("MatMul", [draw(3, 1), np.zeros((1, ELEMENTS // 1024), F32)], {}),

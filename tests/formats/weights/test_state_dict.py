@@ -116,7 +116,7 @@ def weights(names, norms=()):
         (["layers.0", "layers.1", "layers.2"], "layers.0, layers.1, layers.2, with relu after each but the last."),
         (["0", "3", "7"], "0, 3, 7, with relu after each but the last."),
         (["0"], "Rebuilt as a chain: 0."),
-        (["encoder.0", "encoder.2", "decoder.0", "decoder.2"],
+        (["encoder.0", "encoder.2", "decoder.0"],
          "after each but the last; between encoder.2 and decoder.0 it is an assumption."),
         (["blocks.0.fc1", "blocks.0.fc2", "blocks.1.fc1"], "with relu after each but the last."),
         (["blocks.0.0", "blocks.0.2", "head"], "; between blocks.0.2 and head it is an assumption."),

@@ -194,10 +194,14 @@ def test_torchscript_is_told_how_to_be_converted(tmp_path):
     [
         ({}, "no tensors"),
         ({"epoch": 3, "optimizer": {}}, "it holds epoch, optimizer"),
+        (
+            {"ema": {"w": torch.ones(2, 2)}, "net": {"w": torch.ones(2, 2)}},
+            "holds several state dicts (ema, net); choose one with --key ema (key='ema')",
+        ),
         (torch.ones(3), "holds a Tensor"),
         ([torch.ones(3)], "holds a list"),
         ({"w": torch.eye(3).to_sparse()}, "sparse"),
-        ({"w": torch.ones(2, 2, dtype=torch.complex64)}, "w is no dense tensor of real numbers"),
+        ({"w": torch.ones(2, 2, dtype=torch.complex64)}, "w holds complex numbers; complex networks are not supported"),
         ({"w": torch.ones(2, 2, device="meta")}, "meta"),
         ({"w": torch.ones(2, 2, dtype=torch.uint16)}, "unsigned"),
         ({"0.weight": torch.tensor([[1.0, float("nan")]])}, "0.weight: nan at row 0, column 1"),
@@ -211,7 +215,11 @@ def test_what_no_network_can_be_made_of(tmp_path, content, words):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantized_tensors(tmp_path):
     torch.save({"w": torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)}, tmp_path / "net.pt")
-    assert "quantized" in refusal(tmp_path / "net.pt")
+    expected = "holds quantized weights; quantized networks are not supported: give the network before quantization"
+    assert expected in refusal(tmp_path / "net.pt")
+    net = torch.ao.quantization.quantize_dynamic(plain(), {nn.Linear}, dtype=torch.qint8)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    assert expected in refusal(tmp_path / "net.pt")
 
 
 def test_names_with_line_breaks_stay_on_one_line(tmp_path):

@@ -1,8 +1,8 @@
-"""Windows that slide along axes: convolutions and pooling."""
+"""Windows that slide along axes: convolutions, transposed ones and pooling."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -78,6 +78,57 @@ def _conv_work(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None
     return _padded_size(node, x, weight.shape[2:], weight.shape[0]) * math.prod(weight.shape[1:])
 
 
+def _conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    window, extra = _transposed_window(node, x, weight)
+    # torch cuts off the same at both ends; the rest is cut off here.
+    padding = [min(pair) for pair in zip(window.before, window.after, strict=True)]
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.ndim - 3]
+    z: Tensor = run(x, weight, bias, window.strides, padding, extra, node.attributes["group"], window.dilations)
+    for axis, (least, before, after) in enumerate(zip(padding, window.before, window.after, strict=True)):
+        if before != after:
+            z = z.narrow(axis + 2, before - least, z.shape[axis + 2] - before - after + 2 * least)
+    return z
+
+
+def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[_Window, list[int]]:
+    """Return the window, what is cut off of its output among it, and what is added behind the output."""
+    kernel = list(weight.shape[2:])
+    if node.attributes.get("kernel_shape", kernel) != kernel:
+        raise ValueError(f"attribute kernel_shape = {node.attributes['kernel_shape']} for a weight of {kernel}")
+    upper = node.attributes["auto_pad"] == "SAME_UPPER"
+    same = upper or node.attributes["auto_pad"] == "SAME_LOWER"
+    window = _window(replace(node, attributes={**node.attributes, "auto_pad": "NOTSET"}) if same else node, x, kernel)
+    axes = len(kernel)
+    extra = list(node.attributes.get("output_padding") or [0] * axes)
+    sizes = list(node.attributes.get("output_shape") or [])[-axes:]
+    if same and not sizes:
+        sizes = [size * stride for size, stride in zip(x.shape[2:], window.strides, strict=True)]
+    if len(extra) != axes or len(sizes) not in (0, axes) or min(*extra, *sizes, 0) < 0:
+        raise ValueError(f"attributes output_padding and output_shape must be sizes along {axes} axes")
+    for axis, size in enumerate(sizes):
+        reach = (kernel[axis] - 1) * window.dilations[axis] + 1
+        total = window.strides[axis] * (x.shape[axis + 2] - 1) + extra[axis] + reach - size
+        extra[axis] += max(0, -total)
+        less, more = max(0, total) // 2, max(0, total) - max(0, total) // 2
+        window.before[axis], window.after[axis] = (less, more) if upper else (more, less)
+    return window, extra
+
+
+def _transposed_size(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> int:
+    window, extra = _transposed_window(node, x, weight)
+    sizes = (
+        (size - 1) * stride + (q - 1) * step + 1 + more
+        for size, stride, q, step, more in zip(
+            x.shape[2:], window.strides, window.kernel, window.dilations, extra, strict=True
+        )
+    )
+    return int(x.shape[0]) * int(weight.shape[1]) * int(node.attributes["group"]) * math.prod(sizes)
+
+
+def _transposed_work(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> int:
+    return x.numel() * math.prod(weight.shape[1:])
+
+
 def _max_pool(node: Node, x: Tensor) -> Tensor:
     window = _window(node, x, node.attributes["kernel_shape"])
     padding, ceil = window.before, bool(node.attributes.get("ceil_mode", 0))
@@ -121,6 +172,7 @@ def _padded_size(node: Node, x: Tensor, kernel: Sequence[int], channels: int) ->
 
 WINDOWS: dict[str, Operator] = {
     "Conv": Operator(_conv, size=_conv_size, work=_conv_work),
+    "ConvTranspose": Operator(_conv_transpose, size=_transposed_size, work=_transposed_work),
     "MaxPool": Operator(_max_pool, size=_pool_size, work=_pool_work),
     "AveragePool": Operator(_average_pool, size=_pool_size, work=_pool_work),
     "GlobalAveragePool": Operator(lambda node, x: x.mean(list(range(2, x.ndim)), keepdim=True)),

@@ -1,0 +1,102 @@
+"""Read a look-up in a table as a linear map: the row is one-hot, and W (k x V) has a column for each entry."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nfa.probe.maps import LinearMap, Reader
+
+
+@dataclass(frozen=True)
+class Lookup(LinearMap):
+    """An embedding as z = W h with h one-hot.
+
+    Args:
+        rows: The entries that are looked up, whole numbers.
+        weight: The table, V x k.
+    """
+
+    @property
+    def of_data(self) -> bool:
+        """A look-up of places that are the same for every sample, such as positions, is a constant."""
+        return True
+
+    @property
+    def width(self) -> int:
+        """Entries of the table."""
+        return len(self.weight)
+
+    def matrix(self) -> Tensor:
+        """Return W, k x V."""
+        return self.weight.detach().T
+
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return another table."""
+        return W.T.to(weight.device, weight.dtype)
+
+    def h(self) -> Tensor:
+        """Return the rows, one-hot."""
+        return F.one_hot(self._entries(), self.width).to(self.weight.dtype)
+
+    def outer(self, delta: Tensor) -> Tensor:
+        """Return the sum over rows of delta'h, without the rows."""
+        flat = delta.reshape(-1, delta.shape[-1])
+        return flat.new_zeros(flat.shape[1], self.width).index_add_(1, self._entries().flatten(), flat.T)
+
+    @property
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
+        """Delta has its k entries last already."""
+        return _same
+
+    def _entries(self) -> Tensor:
+        entries = self.rows.detach().long()
+        return torch.where(entries < 0, entries + self.width, entries)
+
+
+def _same(delta: Tensor) -> Tensor:
+    return delta
+
+
+def _embedding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
+    given = {**dict(zip(("input", "weight", "padding_idx", "max_norm"), args, strict=False)), **kwargs}
+    if given.get("max_norm") is None:  # which rescales the table on the way
+        yield from _lookup(given.get("input"), given.get("weight"))
+
+
+def _table_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
+    """The operators' own order of arguments."""
+    given = {**dict(zip(("weight", "indices"), args, strict=False)), **kwargs}
+    yield from _lookup(given.get("indices"), given.get("weight"))
+
+
+def _index_select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
+    given = {**dict(zip(("input", "dim", "index"), args, strict=False)), **kwargs}
+    if given.get("dim") == 0:
+        yield from _lookup(given.get("index"), given.get("input"))
+
+
+def _getitem(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
+    index = args[1][0] if isinstance(args[1], tuple) and len(args[1]) == 1 else args[1]
+    yield from _lookup(index, args[0])
+
+
+def _lookup(entries: Any, table: Any) -> Iterator[Lookup]:
+    if not isinstance(entries, Tensor) or not isinstance(table, Tensor):
+        return
+    whole = not entries.is_floating_point() and entries.dtype != torch.bool
+    if whole and entries.ndim > 0 and table.ndim == 2 and table.is_floating_point():
+        yield Lookup(entries, table)
+
+
+_aten = torch.ops.aten
+EMBEDDINGS: dict[Callable[..., Any], Reader] = {
+    F.embedding: _embedding,
+    **dict.fromkeys((torch.embedding, _aten.embedding.default), _table_first),
+    **dict.fromkeys((torch.index_select, Tensor.index_select, _aten.index_select.default), _index_select),
+    Tensor.__getitem__: _getitem,
+}
+"""By operation."""
