@@ -10,7 +10,7 @@ from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import interval, probe_error
 from nfa.features.layer_measures import LayerMeasures
-from nfa.features.notes import undefined_agop, note
+from nfa.features.notes import note, undefined_agop
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
