@@ -32,7 +32,7 @@ _PUBLIC = {
 }
 
 _ROOMS = ("data", "formats", "network", "plots", "report", "rfm", "tracking")
-"""What is reached as `nfa.ROOM.NAME`."""
+"""Rooms whose names are reached as `nfa.ROOM.NAME`."""
 
 __all__ = [
     "MLP",

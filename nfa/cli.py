@@ -25,7 +25,7 @@ app.command("demo")(demo_command)
 app.command("seed")(seed_command)
 
 INTERRUPTED = 130
-"""What typer returns after Ctrl-C."""
+"""The status that typer returns after Ctrl-C."""
 
 
 def main() -> None:

@@ -147,7 +147,7 @@ class Audit:
         return html_table(found.reason, list(cells), rows, [self._head() + "."])
 
     def _head(self) -> str:
-        """Say what was audited, how it scores, and what was left out."""
+        """Return what was audited, its score, and what was left out."""
         head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
         if self.score is not None:
             score = self.score

@@ -56,52 +56,7 @@ def methods(about: About, with_init: bool) -> str:
 
 
 def _sentences(about: About, with_init: bool) -> list[str]:
-    gradients = f"by exact backward passes, one for each of the {about.n_outputs} outputs ({about.outputs})"
-    if about.probes is not None:
-        gradients = (
-            f"from {about.probes} random probes for each row (seed {about.seed}) of the {about.n_outputs} outputs "
-            f"({about.outputs})"
-        )
-    found = [
-        f"We measured the network {about.model} with nfa {about.nfa_version} (torch {about.torch_version}) on "
-        f"{about.rows} of {about.data}.",
-        "For each weight matrix $W$ ($k \\times d$) the neural feature matrix is $W^\\top W$ and the average gradient "
-        "outer product (AGOP) $W^\\top S W$ \\cite{radhakrishnan2022mechanism}, $S$ being the mean of "
-        "$\\delta^\\top \\delta$ over rows, $\\delta$ the gradient of the outputs with respect to $W h$, taken "
-        f"{gradients}.",
-        "Alignment is the cosine of $W W^\\top$ and $S$ \\cite{beaglehole2024alignment}.",
-        "Its null, and that of the cosine of the two feature matrices, is $S$ turned at random, $O S O^\\top$ with $O$ "
-        "Haar-distributed on $O(k)$: mean and standard deviation of the alignment are exact and the null of the cosine "
-        "a ratio of exact moments; nothing is drawn.",
-        f"Intervals over rows ({100 * LEVEL:.0f} \\%) are from a jackknife over ten groups of samples "
-        "\\cite{busing1999jackknife}.",
-    ]
-    if with_init:
-        found.append(
-            "The network before training was measured on the same rows; $W^\\top W$ is compared with that of the "
-            "initialisation beside $k/(k+d)$, the value for independent weights, and \\emph{moved} is one minus the "
-            "first over one minus the second."
-        )
-    thresholds = about.thresholds
-    found.append(
-        f"A layer counts as aligned at $z \\ge {thresholds.z:g}$ with an excess (alignment less its null, over one "
-        f"less the null) of at least {thresholds.excess:g} and an interval above the null"
-        + (
-            " and with more excess than the untrained network's alignment, and as having learned features where "
-            f"moreover moved is at least {thresholds.moved:g}"
-            if with_init
-            else ""
-        )
-        + f" in a network whose score is better than a constant answer's{' and the untrained network' * with_init} by "
-        f"{ERRORS:g} standard errors"
-        + (
-            ""
-            if with_init
-            else f" and by {100 * (clear_skill(about.score) if about.score else CLEAR_SKILL):.0f} \\% of the way from "
-            "there to a perfect score, which hardly any untrained network makes by luck"
-        )
-        + "; these thresholds are conventions."
-    )
+    found = [*_measurement(about), *([_BESIDE_INIT] if with_init else []), _verdict(about, with_init)]
     if about.score is not None:
         score = about.score
         called = "accuracy" if score.metric == "accuracy" else "$R^2$"
@@ -121,3 +76,56 @@ def _sentences(about: About, with_init: bool) -> list[str]:
             f"gradient of the training loss ({about.loss})."
         )
     return found
+
+
+def _measurement(about: About) -> list[str]:
+    """Return sentences on what was measured, and how."""
+    gradients = f"by exact backward passes, one for each of the {about.n_outputs} outputs ({about.outputs})"
+    if about.probes is not None:
+        gradients = (
+            f"from {about.probes} random probes for each row (seed {about.seed}) of the {about.n_outputs} outputs "
+            f"({about.outputs})"
+        )
+    return [
+        f"We measured the network {about.model} with nfa {about.nfa_version} (torch {about.torch_version}) on "
+        f"{about.rows} of {about.data}.",
+        "For each weight matrix $W$ ($k \\times d$) the neural feature matrix is $W^\\top W$ and the average gradient "
+        "outer product (AGOP) $W^\\top S W$ \\cite{radhakrishnan2022mechanism}, $S$ being the mean of "
+        "$\\delta^\\top \\delta$ over rows, $\\delta$ the gradient of the outputs with respect to $W h$, taken "
+        f"{gradients}.",
+        "Alignment is the cosine of $W W^\\top$ and $S$ \\cite{beaglehole2024alignment}.",
+        "Its null, and that of the cosine of the two feature matrices, is $S$ turned at random, $O S O^\\top$ with $O$ "
+        "Haar-distributed on $O(k)$: mean and standard deviation of the alignment are exact and the null of the cosine "
+        "a ratio of exact moments; nothing is drawn.",
+        f"Intervals over rows ({100 * LEVEL:.0f} \\%) are from a jackknife over ten groups of samples "
+        "\\cite{busing1999jackknife}.",
+    ]
+
+
+_BESIDE_INIT = (
+    "The network before training was measured on the same rows; $W^\\top W$ is compared with that of the "
+    "initialisation beside $k/(k+d)$, the value for independent weights, and \\emph{moved} is one minus the "
+    "first over one minus the second."
+)
+
+
+def _verdict(about: About, with_init: bool) -> str:
+    """Return the sentence on when a layer counts as aligned, and as having learned features."""
+    thresholds = about.thresholds
+    aligned = (
+        f"A layer counts as aligned at $z \\ge {thresholds.z:g}$ with an excess (alignment less its null, over one "
+        f"less the null) of at least {thresholds.excess:g} and an interval above the null"
+    )
+    better = f"a network whose score is better than a constant answer's{' and the untrained network' * with_init} by "
+    better += f"{ERRORS:g} standard errors"
+    if with_init:
+        aligned += (
+            " and with more excess than the untrained network's alignment, and as having learned features where "
+            f"moreover moved is at least {thresholds.moved:g}"
+        )
+    else:
+        better += (
+            f" and by {100 * (clear_skill(about.score) if about.score else CLEAR_SKILL):.0f} \\% of the way from there "
+            "to a perfect score, which hardly any untrained network makes by luck"
+        )
+    return f"{aligned} in {better}; these thresholds are conventions."

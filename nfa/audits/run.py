@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -147,47 +148,66 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
 def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
     forward = settings.forward(model, rows)
-    init = None if before is None else settings.forward(before, rows)
-    fact = settings.loss is not None and settings.needs(names(["fact"]))
-    gradients = {} if not fact or settings.loss is None else _loss_gradients(forward, rows, settings.loss)
+    gradients = _loss_gradients(forward, rows, settings)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
     with Probe(forward, rows.measured, settings.outputs) as probe:
         chosen = probe.choose(settings.layers)
         found_score = _score(model, forward, rows)
-        init_score: Score | None = None
-        initial: dict[str, Layer] = {}
-        untrained: dict[str, Measured] = {}
-        if init is not None:
-            with _blamed(init, forward), Probe(init, rows.measured, settings.outputs) as probe_of_init:
-                initial = _layers_of_init(probe_of_init, chosen)
-                # Most columns need its weights alone; it runs where one needs its gradients or its score.
-                if settings.needs({*OF_UNTRAINED, "verdict"}):
-                    init_score = _score(model, init, rows)
-                    measured_init = settings.measure(
-                        probe_of_init, list(initial.values()), whole=False, label="measuring init"
-                    )
-                    untrained = {each.layer.name: each for each in measured_init}
-                    initial = {name: each.layer for name, each in untrained.items()}
+        init = _Init(None, {}, {})
+        if before is not None:
+            init = _measured_init(before, model, forward, rows, chosen, settings)
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-        learned = network_verdict(found_score, init_score, bool(model.classes)).learned
+        learned = network_verdict(found_score, init.score, bool(model.classes)).learned
         found = []
         for measured in settings.measure(probe, chosen, whole=True, label="measuring"):
             name = measured.layer.name
-            before_it = initial.pop(name, None)
-            if init is not None and before_it is None:
+            initial = init.layers.pop(name, None)
+            if before is not None and initial is None:
                 raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
             in_print = None
-            if settings.needs(PUBLISHED) and before_it is not None:
-                in_print = settings.published_columns(probe, measured.layer, before_it)
+            if settings.needs(PUBLISHED) and initial is not None:
+                in_print = settings.published_columns(probe, measured.layer, initial)
             layer = LayerMeasures(
-                numbers[name], measured, before_it, untrained.pop(name, None), gradients.get(name), decay, in_print
+                numbers[name], measured, initial, init.sums.pop(name, None), gradients.get(name), decay, in_print
             )
             columns = row(layer, settings.computed)
             if "verdict" in settings.columns:
                 columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
             found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
-        skipped = probe.skipped()  # after the pass over the data, which may show more
-    about = About(
+        # After the pass over the data, which may show more layers that cannot be measured.
+        about = _about(model, rows, settings, probe, found_score, init.score)
+    return Audit(about, tuple(found))
+
+
+@dataclass(frozen=True)
+class _Init:
+    """The network before training: its score, and by name the chosen layers, and their sums if they were measured."""
+
+    score: Score | None
+    layers: dict[str, Layer]
+    sums: dict[str, Measured]
+
+
+def _measured_init(
+    before: Model, model: Model, forward: Forward, rows: Rows, chosen: list[Layer], settings: Settings
+) -> _Init:
+    """Measure the network before training on the network's rows, as far as columns need it."""
+    init = settings.forward(before, rows)
+    with _blamed(init, forward), Probe(init, rows.measured, settings.outputs) as probe:
+        layers = _layers_of_init(probe, chosen)
+        # Most columns need its weights alone; it runs where one needs its gradients or its score.
+        if not settings.needs({*OF_UNTRAINED, "verdict"}):
+            return _Init(None, layers, {})
+        score_of_init = _score(model, init, rows)
+        measured = settings.measure(probe, list(layers.values()), whole=False, label="measuring init")
+        sums = {each.layer.name: each for each in measured}
+        return _Init(score_of_init, {name: each.layer for name, each in sums.items()}, sums)
+
+
+def _about(
+    model: Model, rows: Rows, settings: Settings, probe: Probe, found_score: Score | None, init_score: Score | None
+) -> About:
+    return About(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
@@ -201,7 +221,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         outputs=settings.outputs_name,
         probes=settings.probes,
         seed=settings.seed,
-        skipped=tuple(skipped),
+        skipped=tuple(probe.skipped()),
         score=found_score,
         init_score=init_score,
         n_samples=probe.samples.n or 0,
@@ -209,7 +229,6 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         loss=settings.loss,
         thresholds=settings.thresholds,
     )
-    return Audit(about, tuple(found))
 
 
 @contextmanager
@@ -250,9 +269,12 @@ def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
         return score(forward, rows.scored, rows.scored_split)
 
 
-def _loss_gradients(forward: Forward, rows: Rows, loss: str) -> dict[str, Tensor]:
+def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[str, Tensor]:
+    """Return dL/dW by layer, where columns need it."""
+    if settings.loss is None or not settings.needs(names(["fact"])):
+        return {}
     with Probe(forward, rows.measured) as probe:
-        return loss_gradients(probe, mean_loss(loss))
+        return loss_gradients(probe, mean_loss(settings.loss))
 
 
 def _known_decay(model: Model) -> float | None:

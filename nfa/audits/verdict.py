@@ -70,7 +70,7 @@ moved: 0.05 or more'
             number(f"thresholds.{name}", value)
 
     def in_words(self) -> str:
-        """Say what aligned and moved mean."""
+        """Return what aligned and moved mean."""
         return (
             f"aligned: z of {self.z:g} or more, excess of {self.excess:g} or more, interval further above chance than "
             f"the untrained network; moved: {self.moved:g} or more"

@@ -130,7 +130,7 @@ class Dataset:
             object.__setattr__(self, "y", as_floats(self.y))
 
     def __repr__(self) -> str:
-        """Say name, size and division in one line."""
+        """Show name, size and division in one line."""
         parts = ", ".join(f"{k} {len(v)}" for k, v in self.split.items()) or "not divided"
         return f"Dataset({self.name!r}, n={self.n}, d={self.d}, outputs={self.n_outputs}, rows: {parts})"
 

@@ -22,14 +22,14 @@ from nfa.data.text import decoded
 MISSING = frozenset(
     ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "NaT")
 )
-"""What stands for no value."""
+"""Texts that stand for a missing value."""
 TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
 """A number with a decimal comma."""
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
-"""What is a number with a decimal comma, and also one with a comma between thousands."""
+"""A number that could have a decimal comma, or a comma between thousands."""
 DIGITS = 19
 """A whole number of fewer characters fits 64 bits; a longer one is a label."""
 ADVICE = "write all numbers with a decimal point and nothing between thousands"

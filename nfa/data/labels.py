@@ -18,7 +18,7 @@ SHOWN_CLASSES = 20
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of a network's outputs when its targets are read.
+    """The facts about a network's outputs by which its targets are read.
 
     Args:
         n_outputs: Outputs c; a single one tells two classes apart.
@@ -246,7 +246,7 @@ def several_positions(positions: int) -> InputError:
 
 
 def order_in_words(names: Iterable[Any]) -> str:
-    """Say which label was taken for which output, where nobody said their order.
+    """Return a sentence on the assumed order of the labels.
 
     >>> order_in_words(["ham", "spam"])
     'Classes in sorted order are outputs 0 to 1: ham, spam; classes= (--classes) says another order.'

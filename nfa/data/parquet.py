@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls an index without a name; a file that others wrote anew says no more that it is one."""
+"""pandas's name for an index without one; once another library has rewritten the file, nothing marks it as one."""
 
 
 def read_parquet(file: Path, target: str | None = None, max_memory: float | None = None) -> Table:

@@ -10,7 +10,7 @@ from typing import Any
 from nfa.common.errors import Place
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-"""What may stand between fields, beside blanks."""
+"""Separators of fields, besides blanks."""
 LINES = 20
 """At most this many lines are looked at."""
 CHARACTERS = 1 << 20

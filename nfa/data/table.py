@@ -14,7 +14,7 @@ from nfa.common.shown import shown
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What a file of named columns holds.
+    """The content of a file of named columns.
 
     Args:
         names: The d features' names.

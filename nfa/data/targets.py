@@ -1,4 +1,4 @@
-"""What people hand over as targets, as arrays of labels or numbers."""
+"""Targets of any type as arrays of labels or numbers."""
 
 from numbers import Integral, Real
 from typing import Any

@@ -60,7 +60,7 @@ class UciSet:
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return int(self.y.max()) + 1
 
 
@@ -211,7 +211,7 @@ def _row_numbers(file: Path, expected: int) -> list[Rows]:
 def _checked(
     file: str, name: str, X: NDArray[np.float64], y: Rows, parts: dict[str, Rows], classes: int | None
 ) -> UciSet:
-    """Make the set, once everything in it is known to fit together."""
+    """Return the set, after checking that everything in it fits together."""
     n = len(X)
     if X.size == 0:
         raise InputError("data", f"X of {file} has shape {X.shape}, expected at least one row and one column")

@@ -46,7 +46,7 @@ class FactoredMatrix:
         self.scale = self.weight.unit * unit * self.weight.unit
 
     def __repr__(self) -> str:
-        """Say size and factor."""
+        """Show size and factor."""
         factors = "W'W" if self.S is None else "W'SW"
         return f"FactoredMatrix({factors}, d={self.d}, k={self.weight.k})"
 

@@ -28,7 +28,7 @@ def note(layer: LayerMeasures) -> str:
     return "; ".join(each for notes in about for each in notes)
 
 
-def drowned(layer: LayerMeasures) -> str:
+def undefined_agop(layer: LayerMeasures) -> str:
     """Return why nothing is known of the AGOP, in words; "" where it is known."""
     size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
     if size == 0 or layer.nfm.norm() == 0:

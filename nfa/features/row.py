@@ -10,7 +10,7 @@ from nfa.features.fact import fact_columns
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import interval, probe_error
 from nfa.features.layer_measures import LayerMeasures
-from nfa.features.notes import drowned, note
+from nfa.features.notes import note, undefined_agop
 from nfa.features.powers import PowerScan
 from nfa.features.similarity import cosine, cosine_and_pearson
 from nfa.features.subspace import subspace_overlap
@@ -233,6 +233,6 @@ def row(layer: LayerMeasures, wanted: Collection[str]) -> Columns:
     for measure, given in MEASURES.items():
         if not set(given).isdisjoint(wanted):
             found |= measure(layer)
-    if reason := drowned(layer):
+    if reason := undefined_agop(layer):
         found |= dict.fromkeys(ABOUT_AGOP, math.nan) | {"note": reason}
     return {name: found.get(name, math.nan) for name in COLUMNS if name in wanted}

@@ -11,7 +11,7 @@ from nfa.common.errors import InputError
 from nfa.common.writing import replacing
 
 START = b"nfa checkpoint 1\n"
-"""What a checkpoint begins with. The sha256 of what torch.save wrote follows in hexadecimal, then what it wrote."""
+"""The beginning of a checkpoint. The sha256 of torch.save's bytes follows in hexadecimal, then these bytes."""
 
 HASH_DIGITS = 64
 """Length of a sha256 in hexadecimal."""

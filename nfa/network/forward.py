@@ -22,7 +22,7 @@ ForwardArgs = Callable[[Any], Any]
 """Maps a batch's inputs to the arguments of `forward`: a tuple of them, a dict of named ones, or a single one."""
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What a network raises at inputs that it cannot take."""
+"""Exceptions of networks at inputs that they cannot take."""
 
 
 DEQUANTISE = "quantized networks are not supported: give the network before quantization, or dequantized"

@@ -56,7 +56,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
             raise InputError("data", f"no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
     X, said = _inputs(model, X)
-    # Several inputs in a tuple are told from a pair by being part of one.
+    # Several inputs in a tuple differ from a pair by being part of one.
     return (X if y is None and not isinstance(X, tuple) else (X, y)), said
 
 

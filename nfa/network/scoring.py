@@ -34,7 +34,7 @@ def binomial_error(share: float, n: int) -> float:
 
 
 def rows_in_words(n: int, rows: str) -> str:
-    """Say how many rows of which part were used.
+    """Return in words how many rows of which part were used.
 
     >>> rows_in_words(12, "test"), rows_in_words(12, "all")
     ('12 test rows', 'all 12 rows')

@@ -127,7 +127,7 @@ def train(
         seed: The order of the rows in epoch e is a function of this number and e.
         keep: "last" weights, or those that were "best" on the val rows (the first epoch of the best score).
         checkpoint: A file written after every epoch; when it exists and was made by the same call, training
-            goes on from there, and ends in the same weights as if it had never stopped. A larger
+            continues from there, and ends in the same weights as if it had never stopped. A larger
             `epochs` is the same call.
         after_epoch: Called with each epoch's row of the history, before the checkpoint is written.
 
@@ -195,7 +195,7 @@ def train(
 
 
 def _targets(rows: Dataset, loss: str, net: nn.Module, example: Tensor) -> Tensor:
-    """Return the targets as `mean_loss` takes them, once they are known to fit it and the outputs."""
+    """Return the targets as `mean_loss` takes them, after checking that they fit it and the outputs."""
     if rows.y is None:
         raise InputError("data", f"{rows.name} has no targets to train on; name the target column")
     net.eval()

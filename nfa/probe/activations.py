@@ -15,7 +15,7 @@ from nfa.probe.sweep import BATCH_SIZE, Probe
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """What a network makes of its samples, in their order.
+    """A network's outputs and rows for its samples, in their order.
 
     Args:
         outputs: The chosen outputs, n x c.

@@ -15,12 +15,12 @@ Parameters = tuple[str, ...]
 """The names of the parameters that a tensor is made of; empty for a constant of the network."""
 
 _PARTS = ("_orig", "_g", "_v")
-"""How names of parameters end from which pruning, spectral norm and weight norm make a weight."""
+"""Endings of the names of parameters that pruning, spectral norm and weight norm turn into a weight."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a tensor in a running network is made of.
+    """The origin of a tensor in a running network.
 
     Args:
         parameters: The parameters it is computed from; none for a constant.

@@ -16,7 +16,7 @@ NULLS = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """How a column is drawn.
+    """The drawing of a column.
 
     Args:
         label: What it compares, for the legend.

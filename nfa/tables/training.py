@@ -1,4 +1,4 @@
-"""What audits during training found, of one training or of several of one network, over epochs or steps."""
+"""The audits of one training, or of several trainings of one network, over epochs or steps."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from nfa.tracking.tracker import Tracker
 
 Training = Tracker | History | Folder
 Trainings = Training | Sequence[Training]
-"""What figures of trainings take: a tracker, its history, its folder or one of several, or a list of these."""
+"""The trainings that figures take: a tracker, its history, its folder, a folder of several, or a list of these."""
 
 COLUMNS = (
     *("run", "unit", "time", "layer", "number", "column", "series", "role", "value"),

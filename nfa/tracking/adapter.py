@@ -29,7 +29,7 @@ class Watch:
     """The tracker of one training, which an adapter holds.
 
     Args:
-        folder: Where the tracker is saved after every audit, and read when a training goes on; None for nowhere.
+        folder: Where the tracker is saved after every audit, and read when a training is resumed; None for nowhere.
         options: Parameters of `Tracker` by name, without the network and the data.
     """
 

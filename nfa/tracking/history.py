@@ -108,7 +108,7 @@ class History:
 
     @property
     def cost(self) -> Cost:
-        """How many audits there were, and what they took."""
+        """The number of audits, and their time."""
         return Cost(len(self.moments), sum(each.seconds for each in self.moments))
 
     def to_frame(self) -> "pd.DataFrame":

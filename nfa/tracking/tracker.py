@@ -161,7 +161,7 @@ class Tracker:
 
     @property
     def cost(self) -> Cost:
-        """How many audits there were, and what they took."""
+        """The number of audits, and their time."""
         return self.history.cost
 
     def to_frame(self) -> "pd.DataFrame":

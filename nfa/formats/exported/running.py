@@ -1,4 +1,4 @@
-"""How a step of an exported program is run, and what it costs."""
+"""Run a step of an exported program, and charge its cost."""
 
 import math
 from collections.abc import Mapping, Sequence

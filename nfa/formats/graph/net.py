@@ -41,7 +41,7 @@ class GraphNet(nn.Module, Generic[N]):
         ]
 
     def bind(self, value: str, name: str) -> None:
-        """Say under which name of a parameter or buffer a value of the graph is registered."""
+        """Set the name of the parameter or buffer that a value of the graph is."""
         self._registered[value] = name
 
     def fix(self, value: str, numbers: Tensor) -> None:
@@ -49,7 +49,7 @@ class GraphNet(nn.Module, Generic[N]):
         self._numbers[value] = numbers
 
     def run_within(self, place: int, part: str) -> None:
-        """Say in which module a node runs; without a module of that name it runs in the network itself."""
+        """Set the module in which a node runs; without a module of that name it runs in the network itself."""
         self._within[place] = part
 
     def own_values(self) -> dict[str, Tensor]:

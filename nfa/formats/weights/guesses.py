@@ -46,10 +46,10 @@ give the network that it belongs to with --model package.module:factory
             )
 
 
-def told(groups: list[Group], activation: str | None) -> str:
+def chain_note(groups: list[Group], activation: str | None) -> str:
     """Return a sentence on the chain that was made, and on what was guessed.
 
-    >>> told([Group("linear", "encoder.0", 4, 4), Group("linear", "decoder.0", 4, 4)], "relu")
+    >>> chain_note([Group("linear", "encoder.0", 4, 4), Group("linear", "decoder.0", 4, 4)], "relu")
     'Rebuilt as a chain: encoder.0, decoder.0, with relu after each but the last; between encoder.0 and decoder.0 it \
 is an assumption.'
     """

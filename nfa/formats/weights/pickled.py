@@ -101,7 +101,7 @@ class _Storage:
 
 
 class InertTensor:
-    """Stands for a tensor whose storage is known to hold all its entries."""
+    """Stands for a tensor, after a check that its storage holds all its entries."""
 
 
 _STEPS: Mapping[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
@@ -206,7 +206,7 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
 
 
 class _Counted(dict[int, Any]):
-    """What a pickle keeps to come back to, under numbers that count up, as every pickler gives them."""
+    """The memo of a pickle: objects that it refers to again, under numbers that count up, as every pickler writes."""
 
     def __setitem__(self, number: int, value: Any) -> None:
         if number > len(self):

@@ -8,7 +8,7 @@ from nfa.common.errors import InputError, Place
 from nfa.common.shown import few, shown
 from nfa.formats.names import without_prefixes
 from nfa.formats.weights.chain import Chain, Link, dotted
-from nfa.formats.weights.guesses import activation_first, check_room, told
+from nfa.formats.weights.guesses import activation_first, chain_note, check_room
 from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
 from nfa.formats.weights.places import check_one_chain, fitting, left_out, under
 from nfa.network.forward import DEQUANTISE, REAL
@@ -90,7 +90,7 @@ def build(
         )
     check_room(found, where)
     links, notes = _links(found, activation)
-    notes = (told(found, activation), *notes)
+    notes = (chain_note(found, activation), *notes)
     try:
         return Chain(_one_dtype(tensors), links), notes
     except KeyError as error:

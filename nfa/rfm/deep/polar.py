@@ -92,7 +92,7 @@ class PolarRFM(DeepRFM):
         self.layers_, self.head_, self.collapse_, self.notes_ = layers, head, collapse, notes
 
     def __repr__(self) -> str:
-        """Say of what it is made."""
+        """Show the network's name, the number of layers and the head."""
         head = "its own" if isinstance(self.head_, NetworkHead) else type(self.head_).__name__
         return f"PolarRFM({self._network.model.name}, {len(self.layers_)} layers, head: {head})"
 

@@ -22,7 +22,7 @@ from nfa.rfm.start import first_matrix
 
 @dataclass(frozen=True, eq=False)
 class FitSettings:
-    """How a machine is fitted; see `RFMRegressor` for the meaning of each.
+    """The settings of a fit; see `RFMRegressor` for the meaning of each.
 
     Args:
         recipe: What happens in an iteration.

@@ -29,7 +29,7 @@ class Plan:
     dense: bool
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return the plan in words."""
         whole = f"{self.n:,} x {self.n:,}"
         budget = f"a budget of {self.budget / GIB:.3g} GiB"
         if self.dense:

@@ -12,7 +12,7 @@ from nfa.formats.onnx.node import Node
 
 @dataclass(frozen=True)
 class Operator:
-    """How an operator is run.
+    """The functions and sizes of an operator.
 
     Args:
         run: Takes the node and its inputs (None for one left out), returns a tensor or several.
