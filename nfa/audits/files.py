@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from nfa.audits.about import About, null_for_nan
@@ -61,11 +61,12 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         if not rows:
             raise KeyError("layers")
         # Audits of 0.1.0 do not know the hash of their matrices.
-        if whole.get("features_sha256", "") not in ("", _sha256(matrices_file)):
+        content = matrices_file.read_bytes()  # once, since another audit may take its place at any time
+        if whole.get("features_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
             raise InputError(
                 "audit", f"{folder} does not hold a whole audit: {TABLE} and {MATRICES} are of different audits"
             )
-        tensors = load_file(str(matrices_file))
+        tensors = load(content)
         matrices = [_matrices(row, tensors) for row in rows]
     except InputError as error:
         if error.argument == "audit":

@@ -129,9 +129,12 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
             # A network that keeps weights as plain attributes may still compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
             again = _deltas(twin, frozenset(names), x)
+            cut_off = twin.cut_off & {layer.name for layer in layers}
     except InputError as error:
         return _none(layers, f"the network does not run in {called} ({error})")
-    own = _deltas(probe, frozenset(names), x)
+    own = _deltas(probe, frozenset(names) | cut_off, x)
+    # In half precision, rounding may hide that outputs depend on a layer that no gradient reaches.
+    probe.drop_cut_off(name for name in cut_off if name in own and not bool(own[name][0].any()))
     found: dict[str, Rounding | Unchecked] = {}
     for layer in layers:
         name = layer.name

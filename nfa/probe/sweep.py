@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +26,7 @@ from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
 from nfa.probe.gradients import OverwrittenError, gradients
 from nfa.probe.guard import untouched
-from nfa.probe.layers import Layer, find_layers
+from nfa.probe.layers import CUT_OFF, Layer, find_layers
 from nfa.probe.outputs import Select
 from nfa.probe.runner import Runner
 from nfa.probe.signs import Along, Signs
@@ -168,6 +168,15 @@ class Probe:
     def dropped(self) -> frozenset[str]:
         """Names of the layers that turned out, so far, not to be measurable."""
         return frozenset(self._found.dropped)
+
+    @property
+    def cut_off(self) -> frozenset[str]:
+        """Names of the layers that no gradient reaches although outputs depend on them."""
+        return frozenset(name for name, kind in self._found.dropped.items() if kind == CUT_OFF)
+
+    def drop_cut_off(self, names: Iterable[str]) -> None:
+        """Drop layers of which a copy of the network has shown that outputs depend on them without a gradient."""
+        self._found.drop_cut_off(names)
 
     def sweeps(
         self,

@@ -1,5 +1,6 @@
 """What an audit's files must hold, and what they say of the inputs."""
 
+import hashlib
 import json
 import math
 
@@ -98,6 +99,23 @@ def test_keys_of_a_later_version_are_left_aside(saved):
     found = nfa.Audit.load(folder).about
     assert found.thresholds == expected.thresholds
     assert (found.score.value, found.score.n) == (0.5, 3)
+
+
+def test_an_audit_that_another_replaces_while_it_is_read(saved, small, monkeypatch):
+    """What was hashed is what is loaded."""
+    folder, _ = saved
+    before = nfa.Audit.load(folder)
+    small[0].layers[0].weight.data *= 2
+    sha256, other = hashlib.sha256, nfa.audit(*small)
+
+    def replaced(content):
+        other.save(folder)
+        return sha256(content)
+
+    monkeypatch.setattr(hashlib, "sha256", replaced)
+    after = nfa.Audit.load(folder)
+    assert all(torch.equal(one.weight, two.weight) for one, two in zip(before, after, strict=True))
+    assert not torch.equal(nfa.Audit.load(folder)["layers.0"].weight, before["layers.0"].weight)
 
 
 def test_matrices_that_are_not_finite_are_no_audit(saved):

@@ -152,6 +152,19 @@ def test_no_gradient_is_no_zero_where_the_outputs_depend_on_a_layer(forward):
     assert skipped(audit)["a"] == "no gradient"
 
 
+def test_that_outputs_depend_on_a_layer_may_be_hidden_by_rounding():
+    """In bfloat16 no output changes with z; in float64 they do."""
+
+    def faint(net, x):
+        return net.b(torch.cat([x, x], 1)[:, :6]) + 1e-5 * net.a(x).detach()[:, :3]
+
+    net = Net(faint)
+    net.b = nn.Linear(6, 3)
+    audit = nfa.audit(net.bfloat16(), gaussian(12, 4).bfloat16())
+    assert names(audit) == ["b"]
+    assert skipped(audit)["a"] == "no gradient"
+
+
 def test_no_gradient_is_zero_where_the_outputs_depend_on_nothing_but_a_decision():
     def decided(net, x):
         choice = net.a(x).argmax(1)

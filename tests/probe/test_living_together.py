@@ -1,5 +1,6 @@
 """An audit beside other things: other threads, hooks, settings of torch, a memory that is full."""
 
+import copy
 import threading
 
 import pytest
@@ -274,3 +275,18 @@ def test_memory_that_runs_out_is_one_line(error):
 
     with pytest.raises(nfa.InputError, match="batch_size: memory ran out; measure fewer samples at a time"):
         nfa.audit(Greedy(), X, outputs=lambda f: f)
+
+
+def test_a_network_that_is_copied_while_it_is_watched():
+    """Its hooks, which tell modules with one weight apart, are those of the watch; the copy has them too."""
+    net = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    net[2].weight = net[0].weight
+    with Probe(net, X) as probe:
+        expected = [delta for sweep in probe.sweeps() for _, delta in sweep.deltas]
+        copied = copy.deepcopy(net)
+        torch.testing.assert_close(copied(X), net(X))
+        again = [(name, delta) for sweep in probe.sweeps() for name, delta in sweep.deltas]
+    assert [name for name, _ in again[:3]] == ["0", "2", "4"]
+    assert all(torch.equal(delta, other) for (_, delta), other in zip(again, expected, strict=True))
+    # An audit copies it to measure a few rows again in float64.
+    assert not any("does not run in float64" in layer["note"] for layer in nfa.audit(net, X))

@@ -205,6 +205,7 @@ def _number(name: str) -> int:
 def _by_reference(content: bytes) -> Answers | None:
     """Run a graph with ONNX's own reference implementation, as many rows at a time as it takes."""
     model = onnx.load_from_string(content)
+    _without_unused(model.graph)
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or None
 
     def answers(rows: Tensor) -> Tensor | None:
@@ -222,6 +223,20 @@ def _by_reference(content: bytes) -> Answers | None:
             return None
 
     return answers
+
+
+def _without_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and constants that no output needs: what they say of themselves plays no part."""
+    wanted = {each.name for each in graph.output}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if wanted & {name for name in node.output if name}:
+            wanted |= set(node.input)
+            kept.append(node)
+    constants = [each for each in graph.initializer if each.name in wanted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)
 
 
 def _by_export(content: bytes, batch: int | None) -> Answers | None:

@@ -80,10 +80,14 @@ def one_row(folded: Folded, batch: int) -> Folded:
         batch: Samples that the file is fixed to.
     """
     constants = dict(folded.constants)
+    readers: dict[str, list[Node]] = {}
+    for node in folded.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
     for name, value in folded.constants.items():
         if value.ndim < 2 or len(value) != batch or not bool((value == value[:1]).all()):
             continue
-        if all(_broadcasts(node) for node in folded.nodes if name in node.inputs):
+        if all(_broadcasts(node) for node in readers.get(name, [])):
             constants[name] = value[:1].clone()
     return replace(folded, constants=constants)
 

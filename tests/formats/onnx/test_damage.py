@@ -108,6 +108,35 @@ def test_a_small_file_takes_no_time(nodes, tmp_path):
         nfa.load(tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("n", [500, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["layers", "tied", "shared by modules", "transposed", "for a batch"])
+def test_a_long_chain(kind, n, tmp_path):
+    """20,000 nodes take seconds, where reading is linear in them, and minutes where it is not."""
+    W = np.linalg.qr(draw(6, 6))[0].astype(np.float32)
+    constants, nodes, shape = {"w.weight": W}, [node("MatMul", "x w.weight", "v0")], ["n", 6]
+    for i in range(n):
+        before, after = f"v{i}", f"v{i + 1}"
+        if kind == "layers":
+            constants[f"layer{i}.weight"] = W
+            nodes.append(node("MatMul", f"{before} layer{i}.weight", after))
+        elif kind == "for a batch":
+            shape, constants[f"shift{i}"] = [4, 6], np.ones((4, 6), np.float32)
+            nodes.append(node("Add", f"{before} shift{i}", after))
+        elif kind == "transposed":
+            nodes += [node("Transpose", "w.weight", f"t{i}", perm=[1, 0]), node("MatMul", f"{before} t{i}", after)]
+        else:
+            module = f"/module{i}/MatMul" if kind == "shared by modules" else ""
+            nodes.append(node("MatMul", f"{before} w.weight", after, name=module))
+    nodes.append(node("Identity", f"v{n}", "y"))
+    model = nfa.load(written(tmp_path / "a.onnx", nodes, constants, shape))
+    X = torch.ones(4, 6, dtype=torch.float64)
+    power = torch.from_numpy(np.linalg.matrix_power(W.astype(float), 1 if kind == "for a batch" else n + 1))
+    if kind == "transposed":
+        power = torch.from_numpy(np.linalg.matrix_power(W.astype(float).T, n - 1))
+    expected = X @ power + (n if kind == "for a batch" else 0)
+    torch.testing.assert_close(model.net(X.float()).double(), expected, rtol=2e-2, atol=2e-2)
+
+
 def test_nor_do_its_rows(tmp_path):
     nodes = [
         node("ReduceMean", "x", "mean", axes=[1], keepdims=1),

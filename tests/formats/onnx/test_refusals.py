@@ -26,6 +26,34 @@ def test_unsupported_operators_are_all_named_at_once(tmp_path):
     assert str(caught.value).endswith("operators that are not supported: LSTM, com.strange.Twist, QuantizeLinear")
 
 
+@pytest.mark.parametrize("operator", ["If", "Loop", "Scan"])
+@pytest.mark.parametrize("depth", [1, 20])
+def test_graphs_within_graphs_are_not_run(tmp_path, operator, depth):
+    body = helper.make_graph([node("Relu", "x", "y")], "body", [], [])
+    for _ in range(depth):
+        inner = helper.make_node(operator, ["x"], ["y"], body=body)
+        body = helper.make_graph([inner], "body", [], [])
+    path = written(tmp_path / "a.onnx", [node("MatMul", "x w1", "a"), inner], TWO_WEIGHTS, ["n", 6])
+    refused(path, f"operators that are not supported: {operator}$")
+
+
+@pytest.mark.parametrize("depth", [200, 20_000])
+def test_graphs_within_graphs_without_end(tmp_path, depth):
+    """More than protobuf reads."""
+
+    def field(number, content):
+        length, size = b"", len(content)
+        while size > 127:
+            length, size = length + bytes([size % 128 + 128]), size // 128
+        return bytes([8 * number + 2]) + length + bytes([size]) + content
+
+    graph = b""
+    for _ in range(depth):
+        graph = field(1, field(4, b"If") + field(5, field(6, graph)))  # graph.node.attribute.g
+    (tmp_path / "a.onnx").write_bytes(field(7, graph))
+    refused(tmp_path / "a.onnx", "cannot read .*a.onnx as ONNX: it is truncated or of another kind")
+
+
 def refused(path, words):
     with pytest.raises(InputError, match=words) as caught:
         nfa.load(path)

@@ -1,5 +1,7 @@
 """Safetensors files that others wrote: weights alone, in no order."""
 
+import json
+
 import pytest
 import torch
 from damage import assert_survives
@@ -41,6 +43,45 @@ def test_eight_bits_are_not_enough(tmp_path):
     save_file({"0.weight": torch.ones(2, 2, dtype=torch.float8_e4m3fn)}, tmp_path / "net.safetensors")
     with pytest.raises(nfa.InputError, match=r"0\.weight \(2, 2\)"):
         nfa.load(tmp_path / "net.safetensors")
+
+
+ENTRY = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"a.weight": {"data_offsets": [8, 32]}, "b.weight": {"data_offsets": [0, 24]}},  # both hold bytes 8 to 24
+        {"b.weight": {"data_offsets": [0, 24]}},
+        {"b.weight": {"data_offsets": [32, 56]}},  # bytes that belong to none
+        {"b.weight": {"data_offsets": [24, 2**40]}},
+        {"b.weight": {"data_offsets": [2**64 - 24, 2**64]}},
+        {"b.weight": {"data_offsets": [24, 2**64]}},
+        {"b.weight": {"data_offsets": [-24, 0]}},
+        {"b.weight": {"data_offsets": [48, 24]}},
+        {"b.weight": {"shape": [2**62, 2**62]}},
+        {"b.weight": {"shape": [2**40, 0], "data_offsets": [24, 24]}},
+        {"b.weight": {"shape": [2]}},
+        {"b.weight": {"dtype": "F31"}},
+        {"b.weight": {"shape": "[" * 1000}},
+    ],
+)
+def test_headers_that_do_not_fit_the_file(tmp_path, changes):
+    entries = {"a.weight": ENTRY, "b.weight": ENTRY | {"data_offsets": [24, 48]}}
+    header = json.dumps({name: entry | changes.get(name, {}) for name, entry in entries.items()}).encode()
+    for nested in (header, b"[" * 10_000 + header):
+        (tmp_path / "net.safetensors").write_bytes(len(nested).to_bytes(8, "little") + nested + bytes(48))
+        with pytest.raises(nfa.InputError, match=r"cannot read .*net\.safetensors as safetensors: it is truncated or"):
+            nfa.load(tmp_path / "net.safetensors", activation="relu")
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 10**6, 2**40, 2**63, 2**64 - 1])
+def test_a_header_of_another_length_than_it_has(tmp_path, length):
+    save_file(network().state_dict(), tmp_path / "net.safetensors")
+    content = (tmp_path / "net.safetensors").read_bytes()
+    (tmp_path / "net.safetensors").write_bytes(length.to_bytes(8, "little") + content[8:])
+    with pytest.raises(nfa.InputError, match="as safetensors: it is truncated or"):
+        nfa.load(tmp_path / "net.safetensors", activation="relu")
 
 
 def fuzz(tmp_path, count, seed):
