@@ -102,6 +102,7 @@ class Iteration:
         machine: The fitted machine.
         ridge: The ridge on the kernel matrix's diagonal, (n,).
         pairs: The pairs of its centers, if the solver holds them; overwritten by the next iteration.
+        singular: What was done about a system that is singular to rounding; empty if it is not.
     """
 
     iteration: int
@@ -109,6 +110,7 @@ class Iteration:
     machine: KernelMachine
     ridge: Tensor
     pairs: Pairs | None
+    singular: str
 
     def train_mse(self) -> float:
         """Return the mean squared error on the rows fitted, over all targets.
@@ -205,17 +207,18 @@ def fitted(
         # An infinite ridge would be NaN in the solvers; one so large leaves nothing of a row, too.
         digits = torch.finfo(ridge.dtype)
         ridge = (ridge / problem.weights).clamp(max=digits.max * digits.eps)
-    pairs = None
+    pairs, singular = None, list[str]()
     if space is not None:
         distances, K, factor = space
         pairs = replace(recipe.kernel.pairs(points, out=distances), kernel=K, space=factor)
-        a = solve_dense(recipe.kernel.value(pairs.values, L, out=K), ridge, problem.Y, factor, problem.weights)
+        values = recipe.kernel.value(pairs.values, L, out=K)
+        a = solve_dense(values, ridge, problem.Y, factor, problem.weights, singular.append)
     else:
-        a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator)
+        a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator, singular.append)
     if not bool(torch.isfinite(a).all()):
         raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
     machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit)
-    return Iteration(iteration, problem, machine, ridge, pairs)
+    return Iteration(iteration, problem, machine, ridge, pairs, " ".join(singular))
 
 
 def updated(problem: Problem, step: Iteration, recipe: Recipe, generator: torch.Generator) -> Tensor:

@@ -21,6 +21,7 @@ from nfa.rfm.estimators.parameters import (
     checked,
     not_negative,
     optional,
+    truth,
     whole,
 )
 from nfa.rfm.estimators.tables import as_host, as_tensor, column_encoder, computing_dtype, device_of, encoded_from
@@ -48,13 +49,13 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "n_iters": whole(0),
         "M_init": anything,
         "M_scale": optional(among(["max", "trace"])),
-        "diag": anything,
-        "center_grads": anything,
+        "diag": truth,
+        "center_grads": truth,
         "agop_power": above_zero,
         "agop_samples": optional(whole(1)),
         "memory_budget": above_zero,
         "random_state": anything,
-        "progress": anything,
+        "progress": truth,
     }
     _y_checks: ClassVar[dict[str, bool]] = {}
 

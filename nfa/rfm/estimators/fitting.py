@@ -17,6 +17,7 @@ from nfa.common.progress import progress
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
+from nfa.rfm.solving.dense import warn_singular
 from nfa.rfm.start import first_matrix
 
 
@@ -85,13 +86,18 @@ def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) 
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
     M = first_matrix(settings.M_init, X.shape[1], recipe.diag).to(X.device)
     generator = torch.Generator().manual_seed(int(check_random_state(settings.random_state).randint(2**31)))
-    rows, n_iters = [], settings.n_iters
+    rows, singular, n_iters = [], list[str](), settings.n_iters
     with progress("fitting", n_iters + 1) if settings.progress else nullcontext(lambda steps: None) as advance:
         for step in recursion(problem, M, recipe, solver, n_iters, generator):
             rows.append(step.row(M))
             M = step.machine.metric.M
             advance(1)
-            yield Fitted(step.machine, pd.DataFrame(rows), str(solver), problem.weights)
+            if step.singular:
+                if not singular:
+                    warn_singular(step.singular)
+                singular.append(f"after {step.iteration} updates of M {step.singular}")
+            words = "; ".join([str(solver), *singular])
+            yield Fitted(step.machine, pd.DataFrame(rows), words, problem.weights)
 
 
 def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Fitted:

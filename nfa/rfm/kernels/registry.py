@@ -16,6 +16,8 @@ from nfa.rfm.kernels.radial import ExponentialPower, Gaussian, Laplace
 CLASSES: tuple[type[Kernel], ...] = (Laplace, Gaussian, ExponentialPower, Quadratic, ProductLaplace)
 KERNELS = tuple(kernel.name for kernel in CLASSES)
 """Names that `kernel_named` knows."""
+OTHER_NAMES = {"rbf": "'gaussian', exp(-r^2 / (2 L^2)); scikit-learn's gamma is 1 / (2 L^2)"}
+"""Names that a kernel has elsewhere, and what to write."""
 
 
 def kernel_named(name: str, exponent: float = 1.0) -> Kernel:
@@ -31,6 +33,8 @@ def kernel_named(name: str, exponent: float = 1.0) -> Kernel:
     >>> kernel_named("power", 0.7)
     ExponentialPower(q=0.7)
     """
+    if name in OTHER_NAMES:
+        raise InputError("kernel", f"{name!r} is called {OTHER_NAMES[name]}")
     found = CLASSES[KERNELS.index(one_of("kernel", name, KERNELS))]
     if found.has_exponent:
         return found(exponent)  # type: ignore[call-arg]

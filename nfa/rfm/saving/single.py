@@ -128,7 +128,7 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     else:
         expect(shape in ([c], []) and (shape or c == 1), f"target_shape: got {shown(shape)}, but there are {c} outputs")
         model._target_shape = tuple(shape)
-    solver = shown(typed(found, "solver", str), 200)
+    solver = shown(typed(found, "solver", str), 1000)
     model._device, model._dtype = place, machine.centers.dtype
     model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights)
     return model

@@ -12,7 +12,7 @@ from torch import Tensor
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import BLOCK_ROWS, SOLVER_MATRICES, Plan
-from nfa.rfm.solving.dense import SingularKernelWarning
+from nfa.rfm.solving.dense import Report, warn_singular
 
 TOGETHER = 1 << 21
 """The most entries of a block of the kernel matrix: it stays in the processor's cache from distances to product."""
@@ -90,6 +90,7 @@ def solve_in_blocks(
     Y: Tensor,
     plan: Plan,
     generator: torch.Generator,
+    report: Report = warn_singular,
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y, by conjugate gradients; K is computed anew, in blocks, for every product.
 
@@ -105,6 +106,7 @@ def solve_in_blocks(
         Y: Shape (n, c).
         plan: Has the memory budget.
         generator: Draws the preconditioner's rows.
+        report: Is told of a singular system, instead of a warning.
     """
     together = min(TOGETHER, plan.budget // (4 * SOLVER_MATRICES * plan.itemsize))
     matrix = Blocks(kernel, points, L, side=math.isqrt(together))
@@ -119,11 +121,9 @@ def solve_in_blocks(
     a, left = attempt(ridge)
     least, asked = FALLBACK[Y.dtype] * largest, float(ridge.min())
     if left > 1 and asked <= len(points) * torch.finfo(Y.dtype).eps * largest and asked < least:
-        warnings.warn(
+        report(
             f"the kernel matrix of {len(points):,} rows plus ridge is singular to conjugate gradients; took a ridge of "
-            f"{least:.1e}. A larger ridge avoids this.",
-            SingularKernelWarning,
-            stacklevel=2,
+            f"{least:.1e}"
         )
         a, left = attempt(ridge.clamp(min=least))
     if left > 1:

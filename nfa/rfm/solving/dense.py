@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,8 +17,22 @@ class SingularKernelWarning(UserWarning):
     """The kernel matrix plus ridge is singular to rounding; the message says what was done instead."""
 
 
+Report = Callable[[str], None]
+"""Is told that a system is singular, and what was done instead."""
+
+
+def warn_singular(message: str) -> None:
+    """Warn of a singular system, with what avoids it."""
+    warnings.warn(f"{message}. A larger ridge avoids this.", SingularKernelWarning, stacklevel=3)
+
+
 def solve_dense(
-    K: Tensor, ridge: Tensor, Y: Tensor, out: Tensor | None = None, weights: Tensor | None = None
+    K: Tensor,
+    ridge: Tensor,
+    Y: Tensor,
+    out: Tensor | None = None,
+    weights: Tensor | None = None,
+    report: Report = warn_singular,
 ) -> Tensor:
     """Return a with (K + diag(ridge)) a = Y.
 
@@ -34,6 +49,7 @@ def solve_dense(
         Y: Shape (n, c).
         out: Memory (n, n), not K's own, that may be used for the factor.
         weights: Of the rows, shape (n,), above 0; None for 1.
+        report: Is told of a singular system, instead of a warning.
 
     >>> solve_dense(torch.eye(2), torch.ones(2), torch.tensor([[2.0], [4.0]])).tolist()
     [[1.0], [2.0]]
@@ -66,10 +82,8 @@ def solve_dense(
     # Like the pivots, each is compared with the entries of the rows that it is made of.
     kept = values > torch.clamp(noise * (A.diagonal() @ V.square()), min=len(A) * torch.finfo(A.dtype).eps * values[-1])
     V, values = V[:, kept], values[kept]
-    warnings.warn(
+    report(
         f"the kernel matrix of {len(A):,} rows plus ridge is singular (rank {len(values):,}); "
-        "took the solution of least norm. A larger ridge avoids this.",
-        SingularKernelWarning,
-        stacklevel=2,
+        "took the solution of least norm"
     )
     return (root[:, None] * (V @ (V.T @ (root[:, None] * Y) / values[:, None]))).to(K.dtype)

@@ -239,6 +239,8 @@ def test_held_out_labels_that_are_unknown():
     [
         ({"kernels": "laplace"}, r"^kernels: got 'laplace', expected a list of at least one$"),
         ({"kernels": []}, r"^kernels: got \[\], expected a list"),
+        ({"kernels": ["rbf"]}, r"^kernel: 'rbf' is called 'gaussian'"),
+        ({"diag": "yes"}, r"^diag: got 'yes', expected True or False$"),
         ({"kernels": ["laplacian"]}, r"^kernel: 'laplacian' is unknown; did you mean 'laplace'"),
         ({"bandwidths": 1.0}, r"^bandwidths: got 1.0, expected a list"),
         ({"bandwidths": [0.0]}, r"^bandwidth: got 0.0, expected a number above 0$"),
