@@ -7,22 +7,25 @@ is kept, or gained. The features, not a lucky initialisation, make the ticket.
 Network: chosen by the AGOP of the trained network; a network of another seed is trained on what is kept. RFM: chosen
 by M after its updates; a kernel machine without updates is fitted, as in the paper. Adam divides each weight's gradient
 by its size, so that pixels that are almost always 0 get weights as large as any other's; so a network trained by SGD
-from a small first layer chooses, too, and on what it chose the network is trained by Adam as ever. Controls: as many
-coordinates at random, those with the largest variance over training rows, and those with the largest F score of an
-analysis of variance, which asks of each coordinate by itself how far apart the classes are. Tasks: all classes of a
-picture set, and two that look alike, so that few pixels tell them apart.
+from a small first layer chooses, too, and on what it chose the network is trained by Adam as ever. Which step suits SGD
+hangs on the task (the loss is a mean over outputs: a step of 1 for ten classes is one of 0.2 for two); it is the one of
+a few that is best on a fifth of the training rows, held out. Controls: as many coordinates at random, those with the
+largest variance over training rows, and those with the largest F score of an analysis of variance, which asks of each
+coordinate by itself how far apart the classes are. Tasks: all classes of a picture set, and two that look alike, so
+that few pixels tell them apart.
 
 Refuted where coordinates chosen by AGOP do no better than those of the largest variance or F score, or than random
 ones.
 
 Columns: the settings (task: "classes" or "pair"; bandwidth in median distances; choice: "all", "agop", "agop_sgd",
 "f_score", "variance" or "random"; fraction: of the coordinates that are kept; chooser_*: what the network that chose by
-SGD has in place of the other's settings), then `kept`, the number of coordinates, `d`, of how many, `n_train` and
-`n_tested`, the rows that there were, and `accuracy` on test rows: of "agop_sgd" at fraction 1 the chooser's own; of
-seed 0 also `places`, the numbers of the coordinates that are kept.
+SGD has in place of the other's settings, the steps among which it was chosen in one column), then `kept`, the number of
+coordinates, `d`, of how many, `n_train` and `n_tested`, the rows that there were, `step`, that of the network that
+chose by SGD, and `accuracy` on test rows: of "agop_sgd" at fraction 1 the chooser's own; of seed 0 also `places`, the
+numbers of the coordinates that are kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -37,14 +40,19 @@ from analyses.coordinates import NETWORK, RFM, learned
 from analyses.pairs import pair
 from analyses.setting import pictures, pictures_of
 from analyses.spread import spread
+from nfa.common import InputError
 from nfa.data import Dataset
 
 SEEDS = (0, 1, 2)
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 FEWEST = 4  # coordinates that are worth a training
 TASKS = {"classes": pictures, "pair": pair}
-SGD: dict[str, Any] = {"init": "first-normal:0.0001", "optimizer": "sgd", "lr": 1.0, "batch_size": 64, "epochs": 60}
-"""What a network that chooses by SGD has in place of `NETWORK`: steps as in `analyses.rfm_vs_network`."""
+SGD: dict[str, Any] = {
+    **{"init": "first-normal:0.0001", "optimizer": "sgd", "lr": "0.03 0.1 0.3 1", "batch_size": 64, "epochs": 60}
+}
+"""What a network that chooses by SGD has in place of `NETWORK`; its steps are those to choose from."""
+HELD_OUT = 5
+"""Every so-manieth training row is held out where the step is chosen."""
 CHOICES = ("agop", "agop_sgd", "f_score", "variance", "random")
 WHOLE = {"all": "all", "agop_sgd": "all, by SGD"}
 """Choices that a model on all coordinates is trained for, and what to call it."""
@@ -78,7 +86,7 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     about = {key: value for key, value in cell.items() if key not in ("choice", "fraction") and "chooser" not in key}
     if cell["choice"] == "agop_sgd":
         about |= {key: cell[f"chooser_{key}"] for key in SGD}
-    data, diagonal, all_accuracy = _on_all(tuple(about.items()), options)
+    data, diagonal, all_accuracy, step = _on_all(tuple(about.items()), options)
     kept = max(1, round(cell["fraction"] * data.d))
     places = None
     if cell["fraction"] == 1:
@@ -93,16 +101,42 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
         test = few.part("test")
         accuracy = learned(few, again).accuracy(test.X, test.y)
     counts = {"n_train": len(data.split["train"]), "n_tested": len(data.split["test"]), "places": places}
-    yield {"kept": kept, "d": data.d, **counts, "accuracy": accuracy}
+    yield {"kept": kept, "d": data.d, **counts, "step": step, "accuracy": accuracy}
 
 
 @lru_cache(maxsize=1)
-def _on_all(about: tuple[tuple[str, object], ...], options: Options) -> tuple[Dataset, NDArray[np.float64], float]:
+def _on_all(
+    about: tuple[tuple[str, Any], ...], options: Options
+) -> tuple[Dataset, NDArray[np.float64], float, float | None]:
     cell = dict(about)
     data = TASKS[cell["task"]](cell["dataset"], options, cell["n"], cell["n_test"], cell["seed"])
+    step = None
+    if isinstance(cell["lr"], str):
+        step = best_step(data, cell, [float(lr) for lr in cell["lr"].split()])
+        cell["lr"] = step
     test, model = data.part("test"), learned(data, cell)
     diagonal = model.diagonals["M" if cell["model"] == "rfm" else "agop"]
-    return data, diagonal, model.accuracy(test.X, test.y)
+    return data, diagonal, model.accuracy(test.X, test.y), step
+
+
+def best_step(data: Dataset, cell: Cell, steps: Sequence[float]) -> float:
+    """Return the step whose network is best on every fifth training row, trained without these; the smallest of equals.
+
+    Raises:
+        InputError: with every step the loss grows beyond all bounds.
+    """
+    train = data.split["train"]
+    held_out = np.arange(len(train)) % HELD_OUT == 0
+    divided = replace(data, split={"train": train[~held_out], "test": train[held_out]})
+    rows, found = divided.part("test"), {}
+    for step in sorted(steps):
+        try:
+            found[step] = learned(divided, {**cell, "lr": step}).accuracy(rows.X, rows.y)
+        except InputError as error:
+            # Too large a step: the network is as bad as can be. Others may be good.
+            if error.argument != "lr" or (step == max(steps) and not found):
+                raise
+    return max(found, key=lambda step: found[step])
 
 
 def chosen(choice: str, count: int, data: Dataset, diagonal: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
@@ -142,10 +176,12 @@ def findings(table: pd.DataFrame) -> list[str]:
     for (dataset, task, model), part in table.groupby(["dataset", "task", "model"], sort=False):
         name = f"{dataset}, {task}, {model}"
         for choice, words in WHOLE.items():
-            whole = part.loc[(part["choice"] == choice) & (part["fraction"] == 1), "accuracy"]
+            whole = part[(part["choice"] == choice) & (part["fraction"] == 1)]
             if len(whole):
+                steps = f"; steps of {spread(whole['step'])}" if choice == "agop_sgd" else ""
                 said.append(
-                    f"{name}: test accuracy {spread(100 * whole)} % on {words} ({part['d'].iloc[0]} coordinates)."
+                    f"{name}: test accuracy {spread(100 * whole['accuracy'])} % on {words} "
+                    f"({part['d'].iloc[0]} coordinates{steps})."
                 )
         for fraction, few in part[part["fraction"] < 1].groupby("fraction"):
             by = {choice: 100 * few.loc[few["choice"] == choice, "accuracy"] for choice in CHOICES}

@@ -72,16 +72,17 @@ def untrained(data: Dataset, cell: Cell) -> MLP:
     )
 
 
-def trained(data: Dataset, cell: Cell, checkpoint: Path | None = None) -> Training:
-    """Train `untrained` on the training rows: loss, optimizer, lr, epochs, batch_size, weight_decay, seed of the cell.
+def trained(data: Dataset, cell: Cell, net: MLP | None = None, checkpoint: Path | None = None) -> Training:
+    """Train on the training rows: loss, optimizer, lr, epochs, batch_size, weight_decay, seed of the cell.
 
     Args:
         data: Rows scaled as the network shall see them.
         cell: The settings.
+        net: What to train; by default `untrained`.
         checkpoint: A file to go on from, and to write (see `nfa.train`).
     """
     return train(
-        untrained(data, cell),
+        untrained(data, cell) if net is None else net,
         data,
         loss=cell["loss"],
         optimizer=cell["optimizer"],

@@ -1,27 +1,30 @@
-"""NFM against AGOP and against init, each beside its null: over settings, over epochs, and the best power."""
+"""Alignment, and NFM against AGOP and init, each beside its null: over settings, over epochs, and the best power."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analyses.ansatz_summary import LINEAR, measured
+from analyses.ansatz_summary import LINEAR, THEOREMS, measured
 from nfa.plots import DOUBLE, ROLES, figure
 from nfa.plots.theme import INK, MARKERS
 
 PANELS = ("layer 1", "layer 2", "layers 3 and up")
 SERIES = {
-    "cosine": ("agop", "NFM and AGOP"),
-    "cosine_null": ("null", "the same, untrained"),
-    "init_cosine": ("init", "NFM and init's NFM"),
+    "alignment": ("nfm", "alignment", "alignment_null"),
+    "cosine": ("agop", "NFM and AGOP", "rotated_cosine"),
+    "init_cosine": ("init", "NFM and init's NFM", "init_cosine_null"),
 }
+"""By column: its role, its label, and the column of its null."""
+LINE = 0.22
+"""Of a setting's height, from one column to the next."""
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a row of panels for each data set's settings, and a last one for epochs and powers."""
     layers = measured(table)
     datasets = list(dict.fromkeys(layers["dataset"]))
-    heights = [0.4 + 0.13 * layers.loc[layers["dataset"] == name, "level"].nunique() for name in datasets] + [1.6]
+    heights = [0.4 + 0.18 * layers.loc[layers["dataset"] == name, "level"].nunique() for name in datasets] + [1.6]
     settings = {"height_ratios": heights, "squeeze": False}
     fig, axes = figure(len(heights), 3, width=DOUBLE, height=sum(heights) + 0.7, **settings)
     for row, name in zip(axes, datasets, strict=False):
@@ -33,12 +36,12 @@ def draw(table: pd.DataFrame) -> Figure:
         ax.set_axis_off()
     _powers(table, layers, last[2])
     seeds = table["seed"].nunique()
-    looks = [(MARKERS[role], ROLES[role], label) for role, label in SERIES.values()]
+    looks = [(MARKERS[role], ROLES[role], label) for role, label, _ in SERIES.values()]
     handles = [Line2D([], [], marker=m, color=c, linestyle="", label=label) for m, c, label in looks]
+    handles.append(Line2D([], [], marker="|", color=INK, linestyle="", label="the same by chance"))
     handles.append(Line2D([], [], color=INK, linewidth=1, label=f"range of {seeds} seeds"))
-    handles.append(Line2D([], [], color=ROLES["init"], linestyle=":", label="independent weights, k/(k+d)"))
     handles.append(Line2D([], [], marker="o", color=INK, markerfacecolor="none", linestyle="", label="has not learned"))
-    handles.append(Line2D([], [], color=INK, linestyle="--", label="test accuracy"))
+    handles.append(Line2D([], [], color=INK, linestyle="--", label="test score"))
     fig.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.5, handletextpad=0.5)
     return fig
 
@@ -49,37 +52,24 @@ def _settings(layers: pd.DataFrame, axes: list[Axes], dataset: str) -> None:
     deeper = layers["layer"].clip(upper=len(PANELS) - 1)
     for number, (ax, panel) in enumerate(zip(axes, PANELS, strict=True)):
         rows = layers[deeper == number]
-        for column, (role, _) in SERIES.items():
-            for (level, learned), values in rows.groupby(["level", "learned"], sort=False)[column]:
-                y, colour, open_ = levels.index(level), ROLES[role], not learned and role != "null"
-                ax.hlines(y, values.min(), values.max(), color=colour, linewidth=1)
-                face = "white" if open_ else colour
-                ax.plot(
-                    values.mean(),
-                    y,
-                    MARKERS[role],
-                    color=colour,
-                    markerfacecolor=face,
-                    markersize=3.5,
-                    zorder=3 if role != "null" else 2,
-                )
-        _null_of_init(rows, levels, ax)
+        for line, (column, (role, _, null)) in enumerate(SERIES.items()):
+            known = rows[rows[column].notna()]
+            for (level, learned), values in known.groupby(["level", "task_learned"], sort=False):
+                y, colour = levels.index(level) + LINE * (line - 1), ROLES[role]
+                ax.hlines(y, values[column].min(), values[column].max(), color=colour, linewidth=1)
+                face = colour if learned else "white"
+                ax.plot(values[column].mean(), y, MARKERS[role], color=colour, markerfacecolor=face, markersize=3)
+                ax.plot(values[null].mean(), y, "|", color=colour, markersize=4)
         ax.set_yticks(range(len(levels)), levels if number == 0 else [])
-        ax.set(xlim=(-0.03, 1.03), ylim=(len(levels) - 0.5, -0.5), title=panel, xlabel="cosine")
+        ax.set(xlim=(-0.03, 1.03), ylim=(len(levels) - 0.5, -0.5), title=panel, xlabel="alignment, cosine")
         ax.tick_params(axis="y", length=0)
         ax.grid(alpha=0.25)
     axes[0].set_title(f"{dataset}, n = {n:,}, {PANELS[0]}")
 
 
-def _null_of_init(rows: pd.DataFrame, levels: list[str], ax: Axes) -> None:
-    for level, chance in rows.groupby("level")["init_cosine_null"].mean().items():
-        y = levels.index(str(level))
-        ax.vlines(chance, y - 0.35, y + 0.35, color=ROLES["init"], linewidth=0.8, linestyle=":")
-
-
 def _epochs(table: pd.DataFrame, ax: Axes, dataset: str) -> None:
     hidden = table[~table["trivial"].astype(bool)]
-    for column, role in (("cosine", "agop"), ("init_cosine", "init")):
+    for column, (role, _, _) in SERIES.items():
         for layer, rows in hidden.groupby("layer"):
             means = rows.groupby("epoch")[column].mean()
             shade = 0.4 + 0.6 * (float(layer) + 1) / (hidden["layer"].max() + 1)
@@ -98,7 +88,7 @@ def _epochs(table: pd.DataFrame, ax: Axes, dataset: str) -> None:
 def _powers(table: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> None:
     """Best powers over 1/(linear layers to the output)."""
     linear = table[(table["dataset"] == LINEAR) & (table["epoch"] == table["epochs"])]
-    learned = layers[layers["learned"]]
+    learned = layers[layers["task_learned"] & ~layers["factor"].isin(THEOREMS)]
     for rows, role, label in ((learned, "agop", "trained on pictures"), (linear, "nfm", "deep linear")):
         groups = rows.groupby("alpha_linear")["alpha_best"]
         low, middle, high = groups.quantile(0.25), groups.median(), groups.quantile(0.75)

@@ -7,7 +7,8 @@ import pytest
 from analyses import lottery_ticket
 from analyses.analysis import Options
 from analyses.coordinates import NETWORK, RFM, learned
-from analyses.lottery_ticket import SGD, cells, chosen, f_scores, findings, on_coordinates, rows
+from analyses.lottery_ticket import SGD, best_step, cells, chosen, f_scores, findings, on_coordinates, rows
+from nfa.common import InputError
 from nfa.data import Dataset
 
 
@@ -44,23 +45,51 @@ def test_a_network_by_sgd_chooses_for_one_by_adam(monkeypatch):
     seen = []
     monkeypatch.setattr(lottery_ticket, "learned", lambda data, cell: seen.append(cell) or learned(data, cell))
     cell = {"dataset": "made", "task": "loud", "n": 400, "n_test": 300, "seed": 0, **NETWORK, "epochs": 10, **CHOOSER}
-    cell |= {"choice": "agop_sgd", "chooser_lr": 0.1}
+    cell |= {"choice": "agop_sgd", "chooser_lr": "0.1 1e9"}
     (own,) = rows({**cell, "fraction": 1.0}, Options())
     (few,) = rows({**cell, "fraction": 2 / 32}, Options())
+    by_sgd = ("sgd", SGD["init"], SGD["epochs"])
     assert [(each["optimizer"], each["init"], each["epochs"]) for each in seen] == [
-        ("sgd", SGD["init"], SGD["epochs"]),
+        *[by_sgd] * 3,
         ("adam", "default", 10),
     ]
+    assert [each["lr"] for each in seen] == [0.1, 1e9, 0.1, NETWORK["lr"]]
+    assert own["step"] == few["step"] == 0.1
     assert (own["kept"], few["kept"]) == (32, 2)
     assert own["accuracy"] > 0.85
     assert few["accuracy"] > 0.93
+
+
+def test_the_step_is_chosen_on_held_out_training_rows(monkeypatch):
+    data = loud("made", Options(), 50, 10, 0)
+    accuracies = {0.1: 0.5, 0.3: 0.9, 1.0: 0.9}
+
+    class Stub:
+        def __init__(self, step):
+            self.step = step
+
+        def accuracy(self, X, y):
+            np.testing.assert_array_equal(X, data.X[0:50:5])
+            np.testing.assert_array_equal(y, data.y[0:50:5])
+            return accuracies[self.step]
+
+    def fitted(divided, cell):
+        assert not set(divided.split["train"]) & {*range(0, 50, 5), *data.split["test"]}
+        if cell["lr"] not in accuracies:
+            raise InputError("lr", "the loss is nan")
+        return Stub(cell["lr"])
+
+    monkeypatch.setattr(lottery_ticket, "learned", fitted)
+    assert best_step(data, {}, [3.0, 1.0, 0.3, 0.1]) == 0.3
+    with pytest.raises(InputError, match="lr: the loss is nan"):
+        best_step(data, {}, [3.0, 10.0])
 
 
 def test_only_networks_are_chosen_for_by_sgd():
     made = pd.DataFrame(cells(Options(quick=True)))
     by_sgd = made[made["choice"] == "agop_sgd"]
     assert set(by_sgd["model"]) == {"network"}
-    assert by_sgd["chooser_lr"].eq(1.0).all()
+    assert by_sgd["chooser_lr"].eq(SGD["lr"]).all()
     assert made.loc[made["choice"] != "agop_sgd", "chooser_lr"].isna().all()
     assert {"f_score", "all"} < set(made.loc[made["model"] == "rfm", "choice"])
 
@@ -114,11 +143,11 @@ def test_findings():
 def test_findings_say_how_good_the_network_is_that_chose():
     about = {"dataset": "made", "task": "pair", "model": "network", "d": 100, "choice": "agop_sgd"}
     records = [
-        {**about, "fraction": fraction, "kept": round(100 * fraction), "seed": seed, "accuracy": accuracy}
+        {**about, "fraction": fraction, "kept": round(100 * fraction), "seed": seed, "accuracy": accuracy, "step": 0.1}
         for fraction, accuracy in ((1.0, 0.9), (0.1, 0.7))
         for seed in (0, 1, 2)
     ]
     whole, few, missing = findings(pd.DataFrame(records))
-    assert whole == "made, pair, network: test accuracy 90 % on all, by SGD (100 coordinates)."
+    assert whole == "made, pair, network: test accuracy 90 % on all, by SGD (100 coordinates; steps of 0.1)."
     assert few.endswith("10 % kept (10): test accuracy, %, by agop_sgd 70.")
     assert "agop_sgd" not in missing
