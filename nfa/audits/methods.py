@@ -1,7 +1,7 @@
 """A methods paragraph for a paper: how an audit's numbers were measured, with the sources as BibTeX."""
 
 from nfa.audits.about import About
-from nfa.audits.verdict import CLEAR_SKILL
+from nfa.audits.verdict import CLEAR_SKILL, HELD_OUT, clear_skill
 from nfa.features.interval import LEVEL
 from nfa.features.published import PUBLISHED_DRAWS
 from nfa.network.scoring import ERRORS, rows_in_words
@@ -97,8 +97,8 @@ def _sentences(about: About, with_init: bool) -> list[str]:
         + (
             ""
             if with_init
-            else f" and by {100 * CLEAR_SKILL:.0f} \\% of the way from there to a perfect score, which no untrained "
-            "network makes by luck"
+            else f" and by {100 * (clear_skill(about.score) if about.score else CLEAR_SKILL):.0f} \\% of the way from "
+            "there to a perfect score, which hardly any untrained network makes by luck"
         )
         + "; these thresholds are conventions."
     )
@@ -108,6 +108,7 @@ def _sentences(about: About, with_init: bool) -> list[str]:
         found.append(
             f"The network has {called} {score.value:.3f} on {rows_in_words(score.n, score.rows)}, a constant answer "
             f"{score.baseline:.3f}."
+            + ("" if score.rows in HELD_OUT else " It is not known that these rows were held out from training.")
         )
     if "published" in about.groups:
         found.append(

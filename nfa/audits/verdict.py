@@ -33,6 +33,15 @@ DECIDING = frozenset(
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
 
+FEW_CLASSES, CLEAR_SKILL_OF_FEW = 0.3, 0.75
+"""Where a constant answer's accuracy is above the first, as of two or three classes, that share is the second.
+
+One lucky direction tells two classes apart: one in ten untrained networks makes a quarter of the way, one in 300 this.
+"""
+
+HELD_OUT = ("val", "test")
+"""Rows that a network is not trained on."""
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -115,13 +124,31 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
             "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "
             f"than {rival} ({says}).",
         )
-    if before is None and (score.value - score.baseline) < CLEAR_SKILL * (1 - score.baseline):
+    if before is None and (score.value - score.baseline) < clear_skill(score) * (1 - score.baseline):
         return NetworkVerdict(
             False,
             f"The network has learned nothing that its score shows: an untrained network may do as well ({says}); "
             "hand over the network before training to tell.",
         )
-    return NetworkVerdict(True, f"The network has learned its task: {says}.")
+    return NetworkVerdict(True, f"The network has learned its task: {says}.{_rows_doubted(score)}")
+
+
+def clear_skill(score: Score) -> float:
+    """Return the share of the way from a constant answer to perfection by which a score alone shows learning.
+
+    >>> [clear_skill(Score("accuracy", 0.8, baseline, 100, "test", constant=False)) for baseline in (0.1, 0.5)]
+    [0.25, 0.75]
+    """
+    few = score.metric == "accuracy" and score.baseline > FEW_CLASSES
+    return CLEAR_SKILL_OF_FEW if few else CLEAR_SKILL
+
+
+def _rows_doubted(score: Score) -> str:
+    """Say that a score may be one on training rows, unless they are held out."""
+    if score.rows in HELD_OUT:
+        return ""
+    known = "These are training rows" if score.rows == "train" else "Nothing says that these rows were held out"
+    return f" {known}: on rows that a network was trained on, a score shows what was fitted, not what holds for others."
 
 
 def is_trivial(row: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def _table(result: "Audit") -> None:
         title=cell(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}"),
         caption="alignment of W's left vectors with the output's gradients: null and z with the gradients turned at "
         "random; cosine of NFM and AGOP: rotated (the same turned) and untrained are its nulls; with init: NFM against "
-        f"init's, null k/(k+d). Verdict, by convention: {result.about.thresholds.in_words()}",
+        "init's, null k/(k+d). Verdicts are by the conventions below",
     )
     for heading, (first, *_) in cells.items():
         table.add_column(heading, justify="left" if first.kind in (str, bool) else "right")

@@ -183,7 +183,8 @@ _TABLE = (
     Column(
         "rotated_cosine",
         "similarity",
-        "Null of cosine: what it is with S turned at random, so that the shared W and both spectra are left.",
+        "Null of cosine: what it is with S turned at random, so that the shared W and both spectra are left. A ratio "
+        "of exact moments, it lies below the mean of draws.",
         main=True,
         printed=Printed("rotated", 10),
     ),

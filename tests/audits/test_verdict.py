@@ -9,11 +9,13 @@ from importlib.metadata import version
 import pytest
 import torch
 from helpers import gaussian, perturbed
+from torch import nn
 
 import nfa
 from nfa.audits import Thresholds
-from nfa.audits.verdict import VERDICTS, layer_verdict
+from nfa.audits.verdict import VERDICTS, layer_verdict, network_verdict
 from nfa.features.columns import names
+from nfa.network.scoring import Score
 from nfa.report import sentences
 from nfa.report.words import layer_sentence
 
@@ -172,15 +174,56 @@ def audited(small):
     return nfa.audit(net, (X, y), perturbed(net), thresholds=Thresholds(z=2.5))
 
 
+@pytest.mark.parametrize(
+    ("rows", "doubt"),
+    [
+        ("test", ""),
+        ("val", ""),
+        ("train", " These are training rows: "),
+        ("all", " Nothing says that these rows "),
+    ],
+)
+def test_a_score_on_training_rows_is_called_one(rows, doubt):
+    score = Score("accuracy", 0.9, 0.1, 1000, rows, constant=False)
+    found = network_verdict(score, Score("accuracy", 0.1, 0.1, 1000, rows, constant=False), order_known=True)
+    assert found.learned
+    said = found.reason.partition("the untrained network 0.100.")[2]
+    assert said.startswith(doubt)
+    assert bool(said) == bool(doubt)
+
+
+def test_without_init_few_untrained_networks_are_said_to_have_learned():
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.randn(2, 10, generator=generator)
+    y = torch.arange(400) % 2
+    X = ends[y] + torch.randn(400, 10, generator=generator)
+    learned = above = 0
+    for seed in range(150):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(10, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 1))
+        with torch.no_grad():
+            for _ in range(10):
+                net(X)  # in training mode: the norm's statistics become those of the data
+        score = nfa.network.score(net.eval(), (X, y))
+        above += score.value > 0.5 + 0.25 * 0.5
+        learned += network_verdict(score, None, order_known=True).learned
+    assert above > 8  # of two classes a quarter of the way is nothing
+    assert learned <= 3
+    assert not network_verdict(Score("accuracy", 0.87, 0.5, 10**5, "test", constant=False), None, True).learned
+    assert network_verdict(Score("accuracy", 0.88, 0.5, 10**5, "test", constant=False), None, True).learned
+    assert network_verdict(Score("accuracy", 0.35, 0.1, 10**5, "test", constant=False), None, True).learned
+    assert network_verdict(Score("r2", 0.35, 0.0, 10**5, "test", constant=False), None, True).learned
+
+
 def test_how_many_are_aligned_is_said_over_layers(audited):
-    narrow = {3.0: "one in 150 in narrow layers"}
+    narrow = {3.0: "one in 150 of narrow ones"}
     for z, rare in (
-        (3.0, "about one in 700"),
-        (2.0, "about one in 40"),
-        (4.0, "about one in 30000"),
-        (5.0, "fewer than one in 10^6"),
-        (38.0, "fewer than one in 10^300"),
-        (1e200, "fewer than one in 10^300"),
+        (3.0, "about one layer in 700"),
+        (2.0, "about one layer in 40"),
+        (4.0, "about one layer in 30000"),
+        (5.0, "fewer than one layer in 10^6"),
+        (38.0, "fewer than one layer in 10^300"),
+        (1e200, "fewer than one layer in 10^300"),
     ):
         changed = replace(audited, about=replace(audited.about, thresholds=Thresholds(z=z)))
         for layer in changed:
@@ -188,9 +231,10 @@ def test_how_many_are_aligned_is_said_over_layers(audited):
         audited[1].row.update(alignment_z=0.0)
         audited[2].row.update(verdict="trivial")
         first = sentences(changed)[0]
-        chance = f"{rare} is expected by chance, {narrow.get(z, 'more in narrow layers')}."
+        chance = f"{rare} is expected by chance, {narrow.get(z, 'more of narrow ones')}."
         assert f"1 of 2 layers aligned; at z of {z:g}, {chance}" in first
         assert f"Conventions: aligned: z of {z:g} or more, excess of 0.05 or more" in first
+        assert "is a ratio of exact moments: it lies below the mean of draws, by less than 0.01 where" in first
 
 
 def test_the_verdict_is_one_column_everywhere(audited, tmp_path):
@@ -246,7 +290,8 @@ def test_what_the_methods_say(small):
         assert plain.count(f"\\cite{{{key}}}") == plain.count(f"@article{{{key},") == 1
     assert "boixadsera" not in plain
     assert "initialisation" not in plain
-    luck = "by 25 \\% of the way from there to a perfect score"
+    luck = "by 75 \\% of the way from there to a perfect score"
+    assert "It is not known that these rows were held out from training." in plain
     assert luck in plain
     whole = nfa.audit(
         net, data, perturbed(net), probes=2, seed=4, loss="cross_entropy", published=True, thresholds=Thresholds(z=4)
