@@ -18,7 +18,7 @@ Columns: the cell's settings; then `quantity`, `a`, `b`, `index`, `value`:
 - `cosine`: of matrices `a` and `b` (rfm: M; nfm, agop: the network's first layer; init: the NFM untrained; covariance:
   of the training inputs; last, of cells without an optimizer: M after the last update, `a` being M after `index`);
   `correlation`: of their diagonals (Pearson); `overlap`: of their leading eigenvectors, |U'V|^2 / r, where `index` is
-  r; `b` = chance is r/d;
+  r; `b` = chance is r/d; `cosine_after`: of M after `index` updates and `b`;
 - of seed 0 only: entry number `index` of `a`'s `diagonal` and leading `eigenvector` (pictures), or of the whole
   matrix (`entry`, row by row; polynomials), over the largest; of pictures also a `sample`, the first training row.
 """
@@ -85,7 +85,11 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     if cell["optimizer"] is None:
         yield from _over_updates(cell, data)
         return
-    rfm, kernel = _machine(cell, data, cell["n_iters"]), _machine(cell, data, 0)
+    train, after = data.part("train"), {}
+    kernel = _unfitted(cell, data, 0).fit(train.X, train.y)
+    rfm = _unfitted(cell, data, cell["n_iters"])
+    for updates, _ in enumerate(rfm.staged_fit(train.X, train.y)):
+        after[updates] = rfm.M_
     training = trained(data, cell)
     first = nfa.audit(training.net, data, training.init, layers="layers.0")["layers.0"]
     assert first.init_nfm is not None
@@ -93,10 +97,13 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     for name, matrix in (("nfm", first.nfm), ("agop", first.agop), ("init", first.init_nfm)):
         matrices[name] = matrix.dense().double().numpy()
     matrices["covariance"] = np.cov(data.part("train").X.T.astype(np.float64))
-    yield _row("rows", None, None, None, data.part("train").n)
+    yield _row("rows", None, None, None, train.n)
     yield from _errors(data, rfm, kernel, training)
     r = TARGETS[task].directions if polynomial else LEADING
     yield from _similarities(matrices, r)
+    for updates in sorted({*UPDATES, cell["n_iters"]} - {0}):  # before the first, M is the identity
+        for name in ("nfm", "agop", "init"):
+            yield _row("cosine_after", "rfm", name, updates, _cosine(after[updates], matrices[name]))
     if seed == SEEDS[0]:
         yield from _entries(matrices) if polynomial else _pictures(matrices)
         if not polynomial:
@@ -109,11 +116,6 @@ def _unfitted(cell: Cell, data: Dataset, n_iters: int) -> Any:
     kind = RFMClassifier if data.is_classification else RFMRegressor
     settings = {key: cell[key] for key in RFM} | {"n_iters": n_iters, "random_state": cell["seed"], "progress": False}
     return kind(**settings)
-
-
-def _machine(cell: Cell, data: Dataset, n_iters: int) -> Any:
-    train = data.part("train")
-    return _unfitted(cell, data, n_iters).fit(train.X, train.y)
 
 
 def _over_updates(cell: Cell, data: Dataset) -> Iterator[Row]:

@@ -43,8 +43,24 @@ def findings(table: pd.DataFrame) -> list[str]:
             listed = ", ".join(f"{words} {spread(part)}" for words, part in values.items() if len(part))
             if listed:
                 found.append(f"{name}: {what}: {listed}.")
-        found += [f"{name}: {sentence}" for sentence in _verdict(rows)]
+        found += [f"{name}: {sentence}" for sentence in [*_after(rows), *_verdict(rows)]]
     return found
+
+
+def after_updates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the cosines of a network's matrices (`b`) and M after `index` updates, a row each."""
+    return rows[rows["quantity"] == "cosine_after"]
+
+
+def _after(rows: pd.DataFrame) -> list[str]:
+    found = after_updates(rows)
+    parts = []
+    for (_, name), words in PAIRS.items():
+        by_updates = found[found["b"] == name].groupby("index")["value"]
+        if len(by_updates):
+            listed = ", ".join(f"{updates:.0f}: {spread(values)}" for updates, values in by_updates)
+            parts.append(f"{words} {listed}")
+    return [f"cosine by updates of M: {'; '.join(parts)}."] if parts else []
 
 
 def _verdict(rows: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from analyses import rfm_vs_network
 from analyses.analysis import Options
-from analyses.rfm_vs_network_summary import errors, findings, over_updates, pair
+from analyses.rfm_vs_network_summary import after_updates, errors, findings, over_updates, pair
 from figures.rfm_vs_network import draw
 from nfa import InputError
 
@@ -63,6 +63,14 @@ def test_the_last_of_the_updates_is_the_rfm_that_networks_are_compared_with(prod
     assert path.iloc[-1] == pytest.approx(errors(product)["rfm"].item(), rel=1e-6)
 
 
+def test_cosines_over_the_updates_end_in_those_of_the_last(product):
+    found = after_updates(product).pivot_table(index="index", columns="b", values="value")
+    assert list(found.index) == [1, 2]
+    for name in ("nfm", "agop", "init"):
+        assert found[name][2] == pytest.approx(pair(product, "cosine", "rfm", name).item(), rel=1e-6)
+    assert found["nfm"][1] != found["nfm"][2]
+
+
 def test_pictures_of_one_seed_and_errors(digits):
     found = errors(digits)
     assert max(found["rfm"].item(), found["kernel"].item()) < 0.1
@@ -111,6 +119,8 @@ def hand_made(claim):
         [
             row(value=claim),
             row(b="init", value=0.2),
+            *(row(quantity="cosine_after", index=updates, value=updates / 10) for updates in (1, 4)),
+            row(quantity="cosine_after", index=4, b="init", value=0.2),
             row(b="covariance", value=0.5),
             row(quantity="overlap", value=0.4),
             row(quantity="overlap", b="chance", value=0.1),
@@ -127,6 +137,7 @@ def test_findings():
         "digits, sgd: test error (1 seeds): rfm 0.03.",
         "digits, sgd: cosine: M and NFM 0.9, M and untrained NFM 0.2, M and covariance of x 0.5.",
         "digits, sgd: overlap of leading eigenvectors (by chance 0.1): M and NFM 0.4.",
+        "digits, sgd: cosine by updates of M: M and NFM 1: 0.1, 4: 0.4; M and untrained NFM 4: 0.2.",
         "digits, sgd: in every seed M is more like the NFM than like untrained weights and the covariance of x.",
     ]
     assert findings(hand_made(0.4))[-1].startswith("digits, sgd: M is not in every seed more like")

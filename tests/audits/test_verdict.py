@@ -1,14 +1,17 @@
 """Verdicts by their rules, what is said of each, and the methods paragraph."""
 
+import itertools
 import json
 import math
 import re
 from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 import torch
 from helpers import gaussian, perturbed
+from sklearn import datasets
 from torch import nn
 
 import nfa
@@ -192,27 +195,65 @@ def test_a_score_on_training_rows_is_called_one(rows, doubt):
     assert bool(said) == bool(doubt)
 
 
+def untrained_score(X, y, outputs, depth, norm, seed):
+    """The score of a network that was not trained; with a norm whose statistics are fresh, or those of the data."""
+    torch.manual_seed(seed)
+    layers, d = [], X.shape[1]
+    for _ in range(depth):
+        layers += [nn.Linear(d, 128), *([nn.BatchNorm1d(128)] if norm else []), nn.ReLU()]
+        d = 128
+    net = nn.Sequential(*layers, nn.Linear(d, outputs))
+    with torch.no_grad():
+        for _ in range(10 if norm == "data's" else 0):
+            net(X)
+    return nfa.network.score(net.eval(), (X, y))
+
+
 def test_without_init_few_untrained_networks_are_said_to_have_learned():
     generator = torch.Generator().manual_seed(0)
-    ends = torch.randn(2, 10, generator=generator)
-    y = torch.arange(400) % 2
+    ends, y = torch.randn(2, 10, generator=generator), torch.arange(400) % 2
     X = ends[y] + torch.randn(400, 10, generator=generator)
-    learned = above = 0
-    for seed in range(150):
-        torch.manual_seed(seed)
-        net = nn.Sequential(nn.Linear(10, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 1))
-        with torch.no_grad():
-            for _ in range(10):
-                net(X)  # in training mode: the norm's statistics become those of the data
-        score = nfa.network.score(net.eval(), (X, y))
-        above += score.value > 0.5 + 0.25 * 0.5
-        learned += network_verdict(score, None, order_known=True).learned
-    assert above > 8  # of two classes a quarter of the way is nothing
-    assert learned <= 3
-    assert not network_verdict(Score("accuracy", 0.87, 0.5, 10**5, "test", constant=False), None, True).learned
-    assert network_verdict(Score("accuracy", 0.88, 0.5, 10**5, "test", constant=False), None, True).learned
-    assert network_verdict(Score("accuracy", 0.35, 0.1, 10**5, "test", constant=False), None, True).learned
-    assert network_verdict(Score("r2", 0.35, 0.0, 10**5, "test", constant=False), None, True).learned
+    scores = [untrained_score(X, y, 1, 1, "data's", seed) for seed in range(150)]
+    assert sum(score.value > 0.5 + 0.25 * 0.5 for score in scores) > 8  # of two classes a quarter of the way is nothing
+    assert sum(network_verdict(score, None, order_known=True).learned for score in scores) <= 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "baseline", "enough"), [("accuracy", 0.5, 0.875), ("accuracy", 0.1, 0.325), ("r2", 0.0, 0.25)]
+)
+def test_how_much_is_asked_of_a_score_without_init(metric, baseline, enough):
+    for value, learned in ((enough - 0.005, False), (enough + 0.005, True)):
+        score = Score(metric, value, baseline, 10**5, "test", constant=False)
+        assert network_verdict(score, None, order_known=True).learned is learned
+        assert network_verdict(score, replace(score, value=baseline), order_known=True).learned
+
+
+@pytest.mark.slow
+def test_how_often_untrained_networks_tell_classes_apart():
+    """The numbers of docs/auditing.md, "What a verdict means"."""
+    X, y = datasets.load_digits(return_X_y=True)
+    pairs = [np.isin(y, pair) for pair in ((0, 1), (3, 8), (8, 9), (2, 7), (4, 6))]
+    two = [(X[rows], y[rows] == y[rows].max()) for rows in pairs]
+    made = {"n_samples": 2000, "random_state": 0}
+    two += [datasets.load_breast_cancer(return_X_y=True), datasets.make_moons(600, noise=0.1, random_state=0)]
+    two.append(datasets.make_classification(n_informative=5, **made))
+    more = [(X, y), datasets.make_classification(n_informative=8, n_classes=5, **made)]
+    skill = {}
+    for name, sets in (("two", two), ("more", more)):
+        found = []
+        for X, y in sets:
+            X = torch.from_numpy((X - X.mean(0)) / X.std(0).clip(1e-9)).float()
+            y = torch.from_numpy(y.astype(np.int64))
+            for outputs in (1, 2) if name == "two" else (int(y.max()) + 1,):
+                for norm, depth, seed in itertools.product((None, "fresh", "data's"), (1, 3), range(20)):
+                    score = untrained_score(X, y, outputs, depth, norm, seed)
+                    found.append((score.value - score.baseline) / (1 - score.baseline))
+        skill[name] = np.array(found)
+    assert [len(found) for found in skill.values()] == [1920, 240]
+    assert 0.05 < (skill["two"] > 0.25).mean() < 0.15
+    assert (skill["two"] > 0.75).mean() < 0.006
+    assert skill["more"].max() < 0.25
+    print({name: [(found > share).mean() for share in (0.25, 0.5, 0.75)] for name, found in skill.items()})
 
 
 def test_how_many_are_aligned_is_said_over_layers(audited):
