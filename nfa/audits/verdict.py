@@ -36,7 +36,7 @@ CLEAR_SKILL = 0.25
 FEW_CLASSES, CLEAR_SKILL_OF_FEW = 0.3, 0.75
 """Where a constant answer's accuracy is above the first, as of two or three classes, that share is the second.
 
-One lucky direction tells two classes apart: one in ten untrained networks makes a quarter of the way, one in 300 this.
+One lucky direction tells two classes apart: one in ten untrained networks makes a quarter of the way, one in 480 this.
 """
 
 HELD_OUT = ("val", "test")
