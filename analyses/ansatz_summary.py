@@ -130,15 +130,18 @@ def _powers(dataset: str, rows: pd.DataFrame) -> list[str]:
 def _published(dataset: str, rows: pd.DataFrame) -> list[str]:
     if PUBLISHED[0] not in rows:
         return []
-    found = []
     trained = rows[rows["task_learned"] & rows[PUBLISHED[0]].notna()]
-    for level, group in trained.groupby("level", sort=False):
+    found = []
+    for (level, layer), group in trained.groupby(["level", "layer"], sort=False):
         numbers = ", ".join(
             f"{name} {spread(group[name], 2)} (turned: mean {spread(group[f'{name}_null'], 2)}, largest "
             f"{spread(group[f'{name}_null_high'], 2)})"
             for name in PUBLISHED
         )
-        found.append(f"{dataset}, {level}, published numbers over layers and seeds: {numbers}; {_alignment(group)}.")
+        found.append(
+            f"{dataset}, {level}, layer {layer}: {numbers}; {_cosine(group)}; {_alignment(group)}; with init's NFM "
+            f"{spread(group['init_cosine'], 2)}."
+        )
     return found
 
 

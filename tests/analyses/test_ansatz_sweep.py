@@ -157,7 +157,7 @@ def test_findings_say_where_it_holds_and_where_not():
     )
     assert f"digits, idle: networks that have not learned: 1 (score 0.2); {alignment}; {cosine} all the same." in text
     assert "nearer to 1/2 than to 1/(linear layers to the output) in 4 of 5 layers" in text
-    assert "digits, SGD, published numbers over layers and seeds: published_cosine 0.9 (turned: mean 0.8," in text
+    assert "digits, SGD, layer 0: published_cosine 0.9 (turned: mean 0.8, largest 0.8), published_pearson_sqrt" in text
     assert f"digits, layer 1 alone trained, from almost 0 (score 0.9): {alignment}; {cosine}; with the root" in text
     assert "verdicts: learned." in text
     assert "digits, decay: Features at Convergence Theorem (FACT)" in text
