@@ -21,8 +21,8 @@ def data(w, d):
     if kind == "words":
         m = w.fresh("e")
         w.make(f"self.{m} = nn.Embedding({WORDS}, {d})")
-        w.missing.add(m)  # an embedding multiplies no rows
-        w.line(f"h = self.{m}(x)", f"h = P['{m}.weight'][x]")
+        one_hot = f"F.one_hot(x, {WORDS}).double()"
+        w.line(f"h = self.{m}(x)", f"h = tap('{m}', P['{m}.weight'].T, {one_hot})")
         counts = f"torch.randint({WORDS}, {shape[:-1] if w.T else (ROWS, 2)})"
         if w.T is None:
             w.line("h = h.mean(1)")
