@@ -34,7 +34,7 @@ CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
 
 FEW_CLASSES, CLEAR_SKILL_OF_FEW = 0.3, 0.75
-"""Where a constant answer's accuracy is above the first, as of two or three classes, that share is the second.
+"""If a constant answer's accuracy is above the first, as with two or three classes, that share is the second.
 
 One lucky direction tells two classes apart: one in ten untrained networks makes a quarter of the way, one in 480 this.
 """
@@ -144,7 +144,7 @@ def clear_skill(score: Score) -> float:
 
 
 def _rows_doubted(score: Score) -> str:
-    """Say that a score may be one on training rows, unless they are held out."""
+    """Return a sentence that the score may be of training rows, unless the rows are held out."""
     if score.rows in HELD_OUT:
         return ""
     known = "These are training rows" if score.rows == "train" else "Nothing says that these rows were held out"

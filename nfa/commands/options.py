@@ -54,13 +54,13 @@ DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cu
 
 @dataclass(frozen=True)
 class Weights:
-    """What is said of files of weights alone.
+    """The options for files of weights alone.
 
     Args:
-        activation: What stands between the linear layers of a chain.
+        activation: The activation between the linear layers of a chain.
         architecture: package.module:factory, into which the weights go.
-        key: Where in the file they lie.
-        prefix: What their names begin with.
+        key: The key under which the file has them.
+        prefix: The beginning of their names.
     """
 
     activation: str | None = None
@@ -72,7 +72,7 @@ class Weights:
 def load_networks(
     source: str, init: str | None, said: Weights, classes: str | None = None
 ) -> "tuple[Model, Model | None]":
-    """Load a network, and the same before training; weights alone of the latter go into a copy of the network."""
+    """Load a network, and the same before training, whose weights alone go into a copy of the network."""
     from nfa.formats import load, load_init
 
     labels = None if classes is None else [label.strip() for label in classes.split(",")]

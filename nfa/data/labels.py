@@ -25,7 +25,7 @@ class Answers:
         ending: "softmax" or "sigmoid" where that was taken off the network.
         names: The labels in the order of the outputs, where they are known.
         numbers: Whether a single output was trained on numbers, by squared error.
-        positions: At which the network answers for each sample, each with c outputs.
+        positions: The number of positions at which the network answers for each sample, each with c outputs.
     """
 
     n_outputs: int

@@ -9,7 +9,7 @@ from torch import Tensor
 from nfa.common.errors import InputError
 
 LABELS = "labels"
-"""What a dict of inputs calls its targets."""
+"""The name of the targets in a dict of inputs."""
 
 
 def paired(data: Any) -> tuple[Any, Any]:

@@ -13,13 +13,13 @@ from nfa.common.errors import InputError
 from nfa.common.shown import few
 
 IGNORED = -100
-"""The label of a position that counts for nothing, as in torch's losses."""
+"""The label of a position that is ignored, as in torch's losses."""
 
 
 def target_array(y: Any, positions: int | None = 1) -> NDArray[Any]:
     """Return targets as an array of truth values, whole numbers, real numbers or text, (n,) or (n, c).
 
-    Objects are what they hold, bytes are text, half precision is float32, and a column of labels is (n,). Whole numbers
+    Objects become what they hold, bytes text, half precision float32, and a column of labels (n,). Whole numbers
     (n, T) are labels of T positions, where the network answers at as many; None stands for any number.
 
     Raises:
@@ -74,7 +74,7 @@ def are_tokens(values: NDArray[Any] | Tensor, positions: int | None) -> bool:
 def target_tensor(y: Tensor, first_row: int = 0) -> Tensor:
     """Return a tensor of targets as class numbers (n,), int64, or real numbers (n,) or (n, c), on its device.
 
-    Whole numbers in several columns may be labels of several positions, which only the network's outputs tell.
+    Whole numbers in several columns may be labels of several positions; the network's outputs decide.
     `first_row` is the number of its first row, for messages.
 
     Raises:

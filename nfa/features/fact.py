@@ -75,7 +75,7 @@ def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> di
         if batch.y is None:
             raise InputError("loss", "the data have no targets")
         f, uses = probe.runner.run(batch.x, frozenset(totals), int(batch.samples.min()), keep_rows=True)
-        # Of labels at several positions, those that count.
+        # Without labels at positions that are ignored.
         terms = len(f) if batch.y.ndim < 2 or batch.y.is_floating_point() else int((batch.y != IGNORED).sum())
         if not terms:
             continue

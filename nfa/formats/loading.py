@@ -32,12 +32,12 @@ def load(
             `package.module:factory`, a function of the user's without arguments that returns a
             `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's
             `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net; a state dict.
-        activation: What stands between the linear layers of a plain chain that a file of weights holds.
+        activation: The activation between the linear layers, for a file that holds only the weights of a plain chain.
         model: The network (or `package.module:factory`) that the weights of a file belong to, where it is no
             plain chain; a copy of it is filled.
         key: Where in a file of torch.save the network's tensors lie, as in `{"net": net.state_dict()}`; with a point
             between for a dict within a dict.
-        prefix: What the names of the network's tensors begin with, in a file that holds several networks.
+        prefix: The beginning of the names of the network's tensors, in a file that holds several networks.
         classes: The data's labels in the order of the network's outputs, where the source does not say it (for
             one output, the labels of its first and second side).
         argument: What messages call the source.

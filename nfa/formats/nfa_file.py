@@ -76,7 +76,7 @@ def read_safetensors(file: Path, argument: str) -> tuple[dict[str, torch.Tensor]
 
 
 def written_by_nfa(file: Path, argument: str) -> bool:
-    """Return whether a safetensors file says all of its network itself, as those of `save_model` do.
+    """Return whether a safetensors file describes its network itself, as those of `save_model` do.
 
     Raises:
         InputError: as `read_safetensors`.

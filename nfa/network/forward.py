@@ -35,11 +35,11 @@ QUANTIZING = ("bitsandbytes", "torchao", "auto_gptq", "gptqmodel", "awq", "hqq",
 
 @dataclasses.dataclass(frozen=True)
 class _Way:
-    """How a single input is handed over: as whole numbers or truth values, or in the weights' dtype; and in what shape.
+    """The dtype and shape of a single input: whole numbers, truth values or the weights' dtype.
 
     Args:
         whole: Whether as whole numbers.
-        shape: Of a row, where it is not the one it has.
+        shape: The shape of a row; None for its own.
         truth: Whether as truth values.
     """
 
@@ -60,9 +60,9 @@ class Forward:
             through: their network runs as it was written.
         forward_args: Makes the arguments of `forward` from a batch's inputs where the above does not fit.
         head: Which output, by key or position, where the network returns several.
-        row_shape: The shape of a row whose entries come flat, for a network that wants it so.
-        outputs: Makes n rows of numbers of what the network returns, where that is no tensor and `head` does not say
-            which of several it is.
+        row_shape: The shape in which the network may want a row whose entries come flat.
+        outputs: Makes n rows of numbers of what the network returns, if that is no tensor and `head` does not choose
+            one of several.
 
     Raises:
         InputError: no network, or one whose operations cannot be seen.
@@ -146,7 +146,7 @@ class Forward:
         return self.extent(inputs)[1]
 
     def extent(self, inputs: Inputs) -> tuple[int, int]:
-        """Return at how many positions the network answers, and its outputs c at each, found out on a few samples.
+        """Return the number of positions at which the network answers, and of outputs c at each, from a few samples.
 
         Raises:
             InputError: as `adapt`.

@@ -67,7 +67,7 @@ def encoded(model: Model, data: Any, n_outputs: int, positions: int = 1) -> tupl
         model: The network and what is known of its outputs.
         data: What `prepare` returned.
         n_outputs: Of the network, at each of its positions.
-        positions: At which it answers for each sample.
+        positions: The number of positions at which it answers for each sample.
 
     Returns:
         The data, and a sentence where an order of the labels was assumed.

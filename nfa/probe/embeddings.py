@@ -22,7 +22,7 @@ class Lookup(LinearMap):
 
     @property
     def of_data(self) -> bool:
-        """A look-up of places that are the same for every sample, such as positions, is a constant."""
+        """Whether rows must come from data: a look-up of entries that are the same for every sample is a constant."""
         return True
 
     @property
@@ -63,7 +63,7 @@ def _same(delta: Tensor) -> Tensor:
 
 def _embedding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
     given = {**dict(zip(("input", "weight", "padding_idx", "max_norm"), args, strict=False)), **kwargs}
-    if given.get("max_norm") is None:  # which rescales the table on the way
+    if given.get("max_norm") is None:  # it would rescale the table
         yield from _lookup(given.get("input"), given.get("weight"))
 
 

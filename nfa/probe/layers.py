@@ -16,10 +16,10 @@ from nfa.probe.runner import Runner
 from nfa.probe.uses import Use
 
 FEW = 2
-"""Samples that show, before anything is measured, which layers there are and how their rows come."""
+"""Samples on which the layers, and the order of their rows, are found before anything is measured."""
 
 MORE = 16
-"""Samples that are looked at if the gradients of only one of the few reach a layer whose samples do not come first."""
+"""Samples that are run if gradients of only one of the few reach a layer whose samples do not come first."""
 
 NOT_FIRST = "samples not first"
 CUT_OFF = "no gradient"
@@ -172,7 +172,7 @@ class Layers:
             self.unclear.add(name)
 
     def drop_unclear(self) -> None:
-        """Drop the layers of which too few samples show where they lie."""
+        """Drop the layers whose samples' places too few samples show."""
         for name in self.unclear:
             self._drop(name, NOT_FIRST)
 

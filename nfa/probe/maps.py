@@ -21,12 +21,12 @@ class LinearMap(ABC):
     weight: Tensor
 
     def maps(self) -> Sequence["LinearMap"]:
-        """Return the maps that it is made of, each of which is a layer: itself, where it is one."""
+        """Return the maps that it is made of, each of which is a layer; a single map is its own."""
         return [self]
 
     @property
     def label(self) -> str:
-        """Which of several maps of one weight it is; empty for the only one."""
+        """The name of this map among several of one weight; empty for the only one."""
         return ""
 
     @property

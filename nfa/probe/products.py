@@ -14,7 +14,7 @@ from torch import Tensor
 from nfa.probe.maps import LinearMap, Reader
 
 SLICES = 1024
-"""Matrices that one weight may hold side by side; of more, no layers are made."""
+"""A weight with more matrices side by side than this makes no layers."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Stack:
 
     Args:
         weight: The axis of the weight.
-        rows: That of the rows; None where all matrices have the same rows.
-        z: That of the result.
+        rows: The axis of the rows; None where all matrices have the same rows.
+        z: The axis of the result.
     """
 
     weight: int
@@ -40,11 +40,11 @@ class Product(LinearMap):
         rows: The tensor whose slices are h.
         weight: The tensor that holds W, or several of them side by side.
         d: The axes of the weight along which the d entries of W's rows lie.
-        k: Those along which the k entries of its columns lie.
+        k: The axes along which the k entries of its columns lie.
         h: The axes of `rows` along which the d entries of an h lie.
         z: The axes of the result along which the k entries of a z lie.
         stacks: Axes along which maps lie side by side.
-        index: Which of these maps it is, by axis; empty before `maps` has told them apart.
+        index: Which of these maps it is, by axis; empty for all of them together.
         scale: What W is multiplied by.
     """
 
@@ -65,7 +65,7 @@ class Product(LinearMap):
 
     @property
     def label(self) -> str:
-        """Which of several matrices it is, counted from 0."""
+        """The number of this matrix among several, from 0."""
         return ".".join(map(str, self.index))
 
     @property
@@ -111,7 +111,7 @@ class Product(LinearMap):
         return own.flatten(1) if len(self.d) > 1 else own
 
     def _own_axes(self, weight: Tensor) -> tuple[Tensor, int]:
-        """Return this map's part of a weight as a view of its k and then its d axes, and how many these are."""
+        """Return this map's part of a weight as a view, with its k axes before its d axes, and the number of each."""
         n = weight.ndim
         kept = [axis % n for axis in (*self.k, *self.d)]
         stacked = [each.weight % n for each in self.stacks]
@@ -121,7 +121,7 @@ class Product(LinearMap):
 
 
 def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int]) -> Tensor:
-    """Return x at an index of some axes, with others moved to the end and made one.
+    """Return x at an index of some axes, with some other axes moved to the end and joined.
 
     >>> _arranged(torch.arange(8).reshape(2, 2, 2), (0,), {1: 1}).tolist()
     [[2, 6], [3, 7]]
@@ -192,7 +192,7 @@ def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
         # Nothing else is summed over: neither along rows, nor along the weight alone.
         if not d or not k or not set(bare) <= {*d, *output} or not set(of_weight) <= {*d, *both, *k}:
             continue
-        # In front of a matrix that is summed over later, other axes count matrices.
+        # Axes in front of a matrix that is summed over count matrices.
         while len(k) > 1 and of_weight.index(k[0]) < min(map(of_weight.index, (*d, *k[1:]))):
             both.append(k.pop(0))
         stacks = tuple(
@@ -243,7 +243,7 @@ def _either_side(left: Any, right: Any) -> Iterator[Product]:
     if not _are_rows(left) or not _are_rows(right):
         return
     yield from _batched(Product(left, right, d=(-2,), k=(-1,)))
-    # W on the left: the columns of what it multiplies are the rows.
+    # With W on the left, the columns of the other operand are the rows.
     yield from _batched(Product(right, left, d=(-1,), k=(-2,), h_axes=(-2,), z_axes=(-2,)))
 
 

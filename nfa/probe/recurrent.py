@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 State = tuple[Tensor, ...]
-"""What a step hands on to the next: h, and for an LSTM c."""
+"""The state between steps: h, and for an LSTM c."""
 
 Step = Callable[[Tensor, Tensor, State], State]
 """Computes the state from the products of input and hidden weight with the biases added, and the state before."""
@@ -36,7 +36,7 @@ def _lstm(x: Tensor, h: Tensor, state: State) -> State:
 
 
 def _sequence(step: Step, args: Sequence[Any]) -> Any:
-    """Return what torch's operation returns for sequences of one length: outputs, and the last state.
+    """Return the result of torch's operation for sequences of one length: outputs, and the last state.
 
     Args:
         step: The layer's equations.
@@ -100,11 +100,11 @@ RECURRENT: dict[Callable[..., Any], partial[Any]] = {
     **{getattr(torch, name): partial(_sequence, step) for name, step in _STEPS.items()},
     **{getattr(torch, f"{name}_cell"): partial(_cell, step) for name, step in _STEPS.items()},
 }
-"""By operation, what computes it from its arguments."""
+"""The function that computes each operation from its arguments."""
 
 
 def in_sight(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    """Return whether an operation is a recurrent layer that `computed` computes.
+    """Return whether `computed` can compute an operation, a recurrent layer.
 
     Packed sequences, whose rows do not come sample by sample, are left to torch.
     """
@@ -119,7 +119,7 @@ def first_state(args: Sequence[Any]) -> State:
 
 
 def computed(func: Callable[..., Any], args: Sequence[Any], state: State) -> Any:
-    """Return what a recurrent layer gives, by its equations.
+    """Return the results of a recurrent layer, by its equations.
 
     Args:
         func: torch's operation.

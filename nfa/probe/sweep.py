@@ -175,7 +175,7 @@ class Probe:
         return frozenset(name for name, kind in self._found.dropped.items() if kind == CUT_OFF)
 
     def drop_cut_off(self, names: Iterable[str]) -> None:
-        """Drop layers of which a copy of the network has shown that outputs depend on them without a gradient."""
+        """Drop layers without a gradient on which outputs depend, as a copy of the network has shown."""
         self._found.drop_cut_off(names)
 
     def sweeps(

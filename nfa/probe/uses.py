@@ -41,8 +41,8 @@ class Use:
         delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
-        operation: The number of the operation that applies it, perhaps beside other weights.
-        kept: The map with a copy of its rows, where the recorder keeps them.
+        operation: The number of the operation that applies it; one operation may apply several weights.
+        kept: The map with a copy of its rows, if the recorder keeps them.
     """
 
     name: str
@@ -91,7 +91,7 @@ class UseRecorder(TorchFunctionMode):
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
         self._part = ""  # of attention's packed weight
-        self._operations = 0  # that applied weights so far
+        self._operations = 0  # number of operations that have applied weights
         self._drawn_in: list[Tensor] = []  # tensors that came into the graph by being written to
         self._follow(list(inputs), DATA)
 
@@ -104,7 +104,7 @@ class UseRecorder(TorchFunctionMode):
             with self:
                 return unpacked(self._projected)(*args, **kwargs)
         if in_sight(func, args, kwargs):
-            # A first state that the network has learned, or made in passing, is a row like those after it.
+            # A first state that is learned, or made in passing, is a row like the states after it.
             state = first_state(args)
             self._follow(state, DATA)
             with self:

@@ -132,7 +132,7 @@ class Weights:
         Args:
             parameters: Their names.
             weight: W.
-            part: Which part it is: "q", "k" or "v" of attention's packed weight, the number of a matrix among several.
+            part: The name of the part: "q", "k" or "v" of attention's packed weight, or the number of one of several.
 
         Returns:
             The name; None for a layer that the first pass did not go through.

@@ -102,7 +102,7 @@ class Iteration:
         machine: The fitted machine.
         ridge: The ridge on the kernel matrix's diagonal, (n,).
         pairs: The pairs of its centers, if the solver holds them; overwritten by the next iteration.
-        singular: What was done about a system that is singular to rounding; empty if it is not.
+        singular: What was done if the system was singular to rounding; empty if it was not.
     """
 
     iteration: int

@@ -18,7 +18,7 @@ from nfa.formats.onnx.running import run_node
 from nfa.formats.onnx.tied import owners, users, with_one_of_each
 
 HOLDERS = ("Conv", "ConvTranspose", "Gather", "Einsum")
-"""Operators after which a part is called, so that an audit says what it passes over."""
+"""Operators whose names a module gets, so that an audit can name what it skips."""
 
 
 def build(document: Document, folded: Folded, output: str) -> GraphNet[Node]:

@@ -24,7 +24,7 @@ from nfa.formats.onnx.tensors import DTYPES, read_tensor
 
 @dataclass(frozen=True)
 class GraphInput:
-    """What the graph takes: a value's name and dtype, the batch it is fixed to, and the shape of one row.
+    """The graph's input: a value's name and dtype, the batch that it is fixed to, and the shape of one row.
 
     One axis of a stated size is a `single` row, without an axis of samples.
     """

@@ -55,7 +55,7 @@ def read_onnx(file: Path, argument: str) -> Model:
     chosen = without_ending(document, whole)
     net, answers = _network(document, chosen.value)
     if document.entry.single and chosen.axis >= 0:
-        chosen = replace(chosen, axis=chosen.axis + 1)  # the answers have an axis of samples, which the file has not
+        chosen = replace(chosen, axis=chosen.axis + 1)  # unlike the file's, the answers have an axis of samples
     if not _is_over_classes(chosen, answers):
         chosen = Output(whole, classes=chosen.classes)
         net, answers = _network(document, whole)

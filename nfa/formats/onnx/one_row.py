@@ -18,7 +18,7 @@ OF_SHAPES = ("Shape", "Size")
 
 @dataclass(frozen=True)
 class RowByRow:
-    """Runs a node on values that have a row of their own for each sample, in front.
+    """Runs a node on values whose first axis is that of the samples.
 
     Products with a weight are run as one for all rows, so that whoever watches operations sees them as in any other
     network; everything else through `torch.vmap`.
@@ -31,7 +31,7 @@ class RowByRow:
 
     @classmethod
     def of(cls, entry: str, nodes: Iterable[Node]) -> "RowByRow":
-        """Return what runs the nodes of a graph whose rows are the value `entry`."""
+        """Return the runner of a graph whose rows are the value `entry`."""
         by_row = {entry}
         for node in nodes:
             if node.operator not in OF_SHAPES and not by_row.isdisjoint(node.inputs):

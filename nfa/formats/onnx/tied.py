@@ -20,7 +20,7 @@ WEIGHTS = {
     "Gather": (0,),
     "Einsum": (0, 1, 2, 3),
 }
-"""Which inputs of an operator are weights where they are constant."""
+"""Positions of an operator's inputs that are weights where they are constant."""
 
 
 def users(folded: Folded) -> dict[str, list[int]]:

@@ -34,7 +34,7 @@ def torch_weights(
         activation: The activation between the linear layers of a chain.
         model: The network that the weights belong to, or the factory that makes it.
         key: Where in the file they lie.
-        prefix: What their names begin with, of those under the key.
+        prefix: The beginning of their names, under the key.
 
     Raises:
         InputError: the file cannot be used safely or at all, or its weights do not make a network.
@@ -47,7 +47,7 @@ def torch_weights(
 def safetensors_weights(
     file: Path, argument: str, activation: str | None, model: str | nn.Module | None, prefix: str | None
 ) -> Model:
-    """Read a file of safetensors, as `torch_weights` does; one that nfa wrote says all of its network itself.
+    """Read a safetensors file, as `torch_weights` does; one that nfa wrote describes its network itself.
 
     Raises:
         InputError: as `torch_weights`, or an option is given for a file that nfa wrote.
@@ -83,7 +83,7 @@ def state_dict_weights(
 
 
 def _given(model: str | nn.Module | None) -> nn.Module | None:
-    # A copy: the same object may be named for a network's file and for that of its initialisation.
+    # A copy: the same object may be given for the network's file and for that of its initialisation.
     return from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
 
 

@@ -1,4 +1,4 @@
-"""Where in a checkpoint the network is: under which key of it, and under which prefix of its tensors' names."""
+"""The place of a network in a checkpoint: a key of it, and a prefix of its tensors' names."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from nfa.common.shown import few, shown
 from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
 
 PLACES = ("state_dict", "model_state_dict", "model")
-"""Where checkpoints keep the network's tensors, where nothing else is said."""
+"""The keys under which checkpoints keep the network's tensors by default."""
 
 DEPTH = 2
-"""Dicts within one another in which tensors are looked for."""
+"""Tensors are looked for in dicts nested this deeply."""
 
 NAMED = 6
-"""Candidates that a message names."""
+"""A message names at most this many candidates."""
 
 
 def state_dict_of(
@@ -30,9 +30,9 @@ def state_dict_of(
 
     Args:
         content: What a file holds.
-        where: How messages begin.
-        key: Where they lie; for a dict within a dict with a point between.
-        own: The tensors of the network that they belong to, where it is known.
+        where: What messages begin with.
+        key: The key of the tensors; for nested dicts, keys with points between.
+        own: The tensors of the network that they belong to, if it is known.
 
     Raises:
         InputError: there is no such key, there are no tensors, or several dicts of them.
@@ -85,12 +85,12 @@ def under(tensors: Mapping[str, Tensor], prefix: str, where: Place) -> tuple[dic
 
 
 def left_out(prefix: str, rest: list[str]) -> str:
-    """Return a sentence on what of a file is not the network's."""
+    """Return a sentence on the part of a file that is not the network's."""
     return f"The network is what the file has under {shown(prefix)}; not used: {few(rest)}."
 
 
 def fitting(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Place) -> str | None:
-    """Return the prefix under which a file has exactly a network's tensors; None where there is none.
+    """Return the prefix under which a file has exactly a network's tensors; None if no prefix has.
 
     Raises:
         InputError: there are several.
@@ -118,14 +118,14 @@ def fitting(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Pla
 
 
 def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
-    """See that the layers are not those of several networks side by side, as of actor and critic.
+    """Refuse layers that may be those of several networks side by side, such as actor and critic.
 
     Where all names have parts in common, what comes behind these counts. Names that are numbers are places in one
     network, unless the layers under each have the same sizes.
 
     Args:
         groups: The layers.
-        where: How messages begin.
+        where: What messages begin with.
         ordered: Whether they come in the network's order.
 
     Raises:
@@ -179,7 +179,7 @@ def _named(part: Mapping[Any, Any]) -> list[str]:
 
 
 def _tensors(part: Mapping[Any, Any], where: Place) -> dict[str, Tensor]:
-    """Return the tensors of a dict by name; whatever else it holds is left aside, but no tensor."""
+    """Return the tensors of a dict by name; other values are ignored, but tensors without a name are refused."""
     odd = [name for name, value in part.items() if isinstance(value, Tensor) and not isinstance(name, str)]
     if odd:
         raise where.error(f"names a tensor {shown(repr(odd[0]))}, expected text as every tensor's name")
@@ -187,7 +187,7 @@ def _tensors(part: Mapping[Any, Any], where: Place) -> dict[str, Tensor]:
 
 
 def _endings(part: Mapping[Any, Any]) -> set[tuple[str, torch.Size]]:
-    """Return names with shapes, and what is left of the names behind each point."""
+    """Return names with shapes, and the ends of the names behind each point."""
     return {
         (name.split(".", depth)[-1], part[name].shape) for name in _named(part) for depth in range(name.count(".") + 1)
     }

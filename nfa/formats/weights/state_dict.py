@@ -106,7 +106,7 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], where: Place) -> tuple[str
             if names.keys() == given.keys():
                 _load(net, dict(zip(names, own, strict=True)), own, given, where)
                 return ()
-    # Beside the network a checkpoint may hold what trained or averaged it: a loss with weights, a counter.
+    # Beside the network a checkpoint may hold parts of its training: a loss with weights, a counter.
     prefix = fitting(tensors, own, where)
     if prefix is not None:
         given, _ = under(tensors, prefix, where)

@@ -31,15 +31,15 @@ def read_state_dict(
     """Read the tensors of a `.pt`, `.pth` or `.ckpt` file, in the file's order.
 
     A state dict may be the file's whole content or lie in it (see `places.state_dict_of`);
-    whatever in it is no tensor is left aside. The prefixes of `DataParallel` ("module."), `torch.compile`
+    anything in it that is no tensor is ignored. The prefixes of `DataParallel` ("module."), `torch.compile`
     ("_orig_mod.") and, in Lightning's checkpoints, of the network inside ("model.", "net.", "network.")
     are removed where all names have them. Nothing in the file is executed.
 
     Args:
         file: An existing file.
-        argument: How messages begin.
-        key: Where in the file the state dict lies.
-        own: The tensors of the network that they belong to, where it is known.
+        argument: What messages begin with.
+        key: The key under which the file has the state dict.
+        own: The tensors of the network that they belong to, if it is known.
 
     Returns:
         Dense tensors on the CPU, by name.

@@ -23,7 +23,7 @@ def anything(name: str, value: Any) -> Any:
 
 
 def truth(name: str, value: Any) -> bool:
-    """Return the value if it is True or False: any text would count as true."""
+    """Return the value if it is True or False; any text would count as true."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(name, f"got {value!r}, expected True or False")
     return bool(value)

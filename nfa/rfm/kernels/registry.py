@@ -17,7 +17,7 @@ CLASSES: tuple[type[Kernel], ...] = (Laplace, Gaussian, ExponentialPower, Quadra
 KERNELS = tuple(kernel.name for kernel in CLASSES)
 """Names that `kernel_named` knows."""
 OTHER_NAMES = {"rbf": "'gaussian', exp(-r^2 / (2 L^2)); scikit-learn's gamma is 1 / (2 L^2)"}
-"""Names that a kernel has elsewhere, and what to write."""
+"""Names of kernels in other libraries, and what to write instead."""
 
 
 def kernel_named(name: str, exponent: float = 1.0) -> Kernel:

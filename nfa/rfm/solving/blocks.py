@@ -106,7 +106,7 @@ def solve_in_blocks(
         Y: Shape (n, c).
         plan: Has the memory budget.
         generator: Draws the preconditioner's rows.
-        report: Is told of a singular system, instead of a warning.
+        report: Called with a message about a singular system, instead of a warning.
     """
     together = min(TOGETHER, plan.budget // (4 * SOLVER_MATRICES * plan.itemsize))
     matrix = Blocks(kernel, points, L, side=math.isqrt(together))

@@ -18,7 +18,7 @@ class SingularKernelWarning(UserWarning):
 
 
 Report = Callable[[str], None]
-"""Is told that a system is singular, and what was done instead."""
+"""Called with a message that a system is singular, and what was done instead."""
 
 
 def warn_singular(message: str) -> None:
@@ -49,7 +49,7 @@ def solve_dense(
         Y: Shape (n, c).
         out: Memory (n, n), not K's own, that may be used for the factor.
         weights: Of the rows, shape (n,), above 0; None for 1.
-        report: Is told of a singular system, instead of a warning.
+        report: Called with a message about a singular system, instead of a warning.
 
     >>> solve_dense(torch.eye(2), torch.ones(2), torch.tensor([[2.0], [4.0]])).tolist()
     [[1.0], [2.0]]

@@ -91,7 +91,7 @@ def _conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None =
 
 
 def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[_Window, list[int]]:
-    """Return the window, what is cut off of its output among it, and what is added behind the output."""
+    """Return the window, with the part of its output that is cut off, and the padding behind the output."""
     kernel = list(weight.shape[2:])
     if node.attributes.get("kernel_shape", kernel) != kernel:
         raise ValueError(f"attribute kernel_shape = {node.attributes['kernel_shape']} for a weight of {kernel}")
