@@ -3,19 +3,16 @@
 import copy
 import dataclasses
 import math
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError, out_of_memory
-from nfa.common.process_wide import process_wide
 from nfa.data.inputs import Inputs, count, leaves, map_inputs
-from nfa.network.checkpointed import graphs_kept
+from nfa.network.as_written import as_written, running
+from nfa.network.examinable import examinable
 from nfa.network.model import Model
 
 ForwardArgs = Callable[[Any], Any]
@@ -23,14 +20,6 @@ ForwardArgs = Callable[[Any], Any]
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """Exceptions of networks at inputs that they cannot take."""
-
-
-DEQUANTISE = "quantized networks are not supported: give the network before quantization, or dequantized"
-REAL = "complex networks are not supported"
-"""What to do about weights that are no real numbers."""
-
-QUANTIZING = ("bitsandbytes", "torchao", "auto_gptq", "gptqmodel", "awq", "hqq", "quanto", "optimum")
-"""Packages whose layers and parameters keep weights as codes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,22 +73,7 @@ class Forward:
         module = net.net if isinstance(net, Model) else net
         if not isinstance(module, nn.Module):
             raise InputError("net", f"got {type(module).__name__}, expected a torch.nn.Module")
-        self.net = unwrapped(module)
-        if torch.get_default_device().type == "meta":
-            raise InputError("net", "inside torch.device('meta') nothing has values; leave that context first")
-        if torch._C._functorch.peek_interpreter_stack() is not None:
-            raise InputError("net", "inside a transform of torch.func gradients are the transform's; leave it first")
-        if isinstance(self.net, torch.jit.ScriptModule):
-            raise InputError("net", "TorchScript hides its operations; hand over the nn.Module that it was made from")
-        for name, parameter in self.net.named_parameters():
-            if isinstance(parameter, nn.parameter.UninitializedParameter):
-                raise InputError("net", f"{name} has no shape yet; run the network once on a batch of data")
-            if parameter.is_meta:
-                raise InputError("net", f"{name} is on the meta device and has no values")
-        _check_real(self.net)
-        if any(tensor.is_inference() for tensor in (*self.net.parameters(), *self.net.buffers())):
-            with torch.inference_mode(mode=False):  # only a copy made outside can take part in gradients
-                self.net = copy.deepcopy(self.net)
+        self.net = examinable(module)
         self.forward_args, self.head, self.row_shape, self.outputs = forward_args, head, row_shape, outputs
         self.outputs_made = False  # whether `outputs` has made them in the last call
         floating = [p for p in self.net.parameters() if p.is_floating_point()]
@@ -219,7 +193,7 @@ class Forward:
 
         here = map_inputs(moved, inputs)
         arguments = here if self.forward_args is None else self.forward_args(here)
-        with _as_written(), _running(self.net):
+        with as_written(), running(self.net):
             if isinstance(arguments, Mapping):
                 return self.net(**arguments)
             if isinstance(arguments, (tuple, list)):
@@ -252,24 +226,6 @@ class Forward:
         if head not in found:
             raise InputError("head", f"no output {head!r}; the network has {', '.join(map(repr, found))}")
         return found[head]
-
-
-def _check_real(net: nn.Module) -> None:
-    """See that weights are real numbers.
-
-    Raises:
-        InputError: they are complex, or codes of quantized ones.
-    """
-    for name, module in net.named_modules():
-        home = type(module).__module__
-        if "quantized" in home.split(".") or home.partition(".")[0] in QUANTIZING:
-            raise InputError("net", f"{name or 'it'} is quantized ({type(module).__name__} of {home}); {DEQUANTISE}")
-    for name, tensor in (*net.named_parameters(), *net.named_buffers()):
-        if tensor.is_quantized or type(tensor).__module__.partition(".")[0] in QUANTIZING:
-            raise InputError("net", f"{name} is quantized; {DEQUANTISE}")
-    for name, parameter in net.named_parameters():
-        if parameter.is_complex():
-            raise InputError("net", f"{name} holds complex numbers; {REAL}")
 
 
 def made_by(function: Callable[[Any], Any], output: Any, n: int) -> Tensor:
@@ -306,56 +262,3 @@ def _named_outputs(output: Any) -> dict[Any, Any] | None:
     if isinstance(output, Sequence) and not isinstance(output, str):
         return dict(enumerate(output))
     return None
-
-
-def unwrapped(net: nn.Module) -> nn.Module:
-    """Return the network inside `torch.compile`, `DataParallel` and `DistributedDataParallel`.
-
-    >>> unwrapped(nn.DataParallel(nn.Linear(2, 1)))
-    Linear(in_features=2, out_features=1, bias=True)
-    """
-    while True:
-        if isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            net = net.module
-        elif isinstance(inner := getattr(net, "_orig_mod", None), nn.Module):
-            net = inner
-        else:
-            return net
-
-
-@contextmanager
-def _as_written() -> Iterator[None]:
-    """Run compiled parts of a network as they were written, operation by operation."""
-    with ExitStack() as stack:
-        # Nothing can be compiled where the compiler was never imported, and importing it takes seconds.
-        if "torch._dynamo" in sys.modules:
-            stack.enter_context(_never_compiled())
-        if "torch.utils.checkpoint" in sys.modules:
-            stack.enter_context(graphs_kept())
-        yield
-
-
-@process_wide
-def _never_compiled() -> Iterator[None]:
-    with torch.compiler.set_stance("force_eager"):
-        yield
-
-
-_here = threading.local()
-
-
-@contextmanager
-def _running(net: nn.Module) -> Iterator[None]:
-    """Refuse to run a network from inside its own forward pass.
-
-    Raises:
-        InputError: it is running already, which would never end; a hook may do that.
-    """
-    nets: list[nn.Module] = _here.__dict__.setdefault("nets", [])
-    if any(each is net for each in nets):
-        raise InputError("net", "it is examined from inside its own forward pass (a hook?); do it after the pass")
-    nets.append(net)
-    try:
-        yield
-    finally:
-        nets.pop()

@@ -11,7 +11,7 @@ from nfa.formats.weights.chain import Chain, Link, dotted
 from nfa.formats.weights.guesses import activation_first, chain_note, check_room
 from nfa.formats.weights.ordering import ADVICE, Group, chained, in_some_order
 from nfa.formats.weights.places import check_one_chain, fitting, left_out, under
-from nfa.network.forward import DEQUANTISE, REAL
+from nfa.network.examinable import DEQUANTISE, REAL
 from nfa.network.mlp import ACTIVATIONS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

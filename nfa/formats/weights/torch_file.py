@@ -16,7 +16,7 @@ from nfa.formats.names import without_prefixes
 from nfa.formats.weights.pickled import Findings, scan
 from nfa.formats.weights.places import PLACES, state_dict_of
 from nfa.formats.weights.state_dict import check_kinds
-from nfa.network.forward import DEQUANTISE
+from nfa.network.examinable import DEQUANTISE
 
 LIGHTNING = ("model", "net", "network")
 """The usual names for the network inside a LightningModule."""
