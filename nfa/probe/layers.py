@@ -97,6 +97,12 @@ class Layers:
         """
         deltas = []
         for use, gradient in zip(uses, found, strict=True):
+            each, left = divmod(math.prod(use.shape[:-1]), len(f))
+            zero = use.name in self._unseen and (gradient is None or not bool(gradient.any()))
+            if zero and each and not left:
+                # Zeros are the same wherever the samples lie.
+                deltas.append((use.name, f.new_zeros(len(f), each, use.shape[-1])))
+                continue
             if self._layouts[use.name].rows_along(use.shape, len(f)) not in self._leading[use.name]:
                 self._drop(use.name, NOT_FIRST)
             if use.name in self.dropped:
@@ -159,6 +165,8 @@ class Layers:
         axes = min(len(uses[i].shape) for i in own)
         if n > 1 and not marked:
             self._unseen.add(name)
+            self._layouts[name] = SAMPLES_FIRST
+            return
         for layout in (SAMPLES_FIRST, *(others(axes) if known else ())):
             if all(layout.rows_along(uses[i].shape, n) for i in own) and not any(
                 strays(layout, rows, n, sample) for sample, rows in marked

@@ -68,7 +68,7 @@ class Weights:
         self._kept: list[Tensor] = []
         self._memories = Memories()
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
-        self._layers: dict[str, dict[str, _Seen]] = {}
+        self._layers: dict[str, _Known] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
         self._made: dict[str, tuple[Parameters, str]] = {}  # matrices made of these that no layer has used
         self._frozen = False
@@ -145,24 +145,23 @@ class Weights:
             base = f"{base}.{part}"
         elif part:
             base = base.removesuffix("in_proj_weight") + part
-        known = self._layers.get(base, {})
-        for name, seen in known.items():
-            if seen.is_(weight):
-                return name
+        known = self._layers.setdefault(base, _Known())
+        if (found := known.find(weight)) is not None:
+            return found
         if self._frozen:
-            if not known:
+            if not known.count:
                 self.use_otherwise(parameters, "samples after the first")
                 return None
             raise InputError(
                 "net", f"the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
             )
-        if not known:
+        if not known.count:
             name = base
-        elif any(seen.is_(weight.T) for seen in known.values()):
+        elif known.find(weight.T) is not None:
             name = f"{base}.T"  # tied: once as it is, once transposed
         else:
-            name = f"{base}#{len(known) + 1}"
-        self._layers.setdefault(base, {})[name] = _Seen.of(weight, weight in self._memories)
+            name = f"{base}#{known.count + 1}"
+        known.add(name, _Seen.of(weight, weight in self._memories))
         return name
 
     def use(self, parameters: Parameters) -> None:
@@ -264,3 +263,31 @@ class _Seen:
             return region(weight) == region(self.weight) and self.version in (None, weight._version)
         W = self.weight if self.values is None else self.values
         return W.shape == weight.shape and W.dtype == weight.dtype and torch.equal(W, weight)
+
+
+class _Known:
+    """The matrices made of the same parameters; one is found without a look at all others."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._alike: dict[Any, list[tuple[str, _Seen]]] = {}  # by region, and by the first entries
+
+    def add(self, name: str, seen: _Seen) -> None:
+        """Take in a matrix under its name."""
+        self.count += 1
+        W = seen.weight if seen.values is None else seen.values
+        for key in (region(seen.weight), _start(W)):
+            self._alike.setdefault(key, []).append((name, seen))
+
+    def find(self, weight: Tensor) -> str | None:
+        """Return the name of a matrix, None where it is none of these."""
+        for key in (region, _start):
+            for name, seen in self._alike.get(key(weight), ()):
+                if seen.is_(weight):
+                    return name
+        return None
+
+
+def _start(W: Tensor) -> tuple[Any, ...]:
+    """Return what equal matrices have in common, and few others."""
+    return (W.dtype, *W.shape, *W[:1].flatten()[:16].tolist())

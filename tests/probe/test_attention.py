@@ -147,3 +147,26 @@ def test_time_first_is_seen_though_no_gradient_reaches_the_first_sample():
         assert_same_table(audit, nfa.audit(other, X), 1e-10)
     # Two samples, of which one shows nothing, are not enough.
     assert nfa.audit(net, X[:2]).skipped == [{"name": "a", "kind": "samples not first"}]
+
+
+@pytest.mark.parametrize("positions", [3, 4])
+def test_queries_on_which_no_output_depends_are_dead(positions):
+    """The first position of causal attention sees itself alone, whatever its query; here its samples come second."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.head = nn.MultiheadAttention(6, 2), nn.Linear(6, 3)
+
+        def forward(self, x):
+            x = x.transpose(0, 1)
+            mask = torch.ones(positions, positions, dtype=torch.bool).triu(1)
+            return self.head(torch.tanh(self.attention(x, x, x, attn_mask=mask)[0][0]))
+
+    audit = nfa.audit(randomised(Net()), gaussian(12 * positions, 6).reshape(12, positions, 6), batch_size=5)
+    assert not audit.skipped
+    assert [layer["rows"] for layer in audit] == [12 * positions] * 4 + [12]
+    for name in ("attention.q", "attention.k"):
+        assert audit[name]["agop_trace"] == 0
+        assert "dead" in audit[name]["note"]
+    assert audit["attention.v"]["agop_trace"] > 0

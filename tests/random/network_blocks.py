@@ -4,11 +4,13 @@ from network_attention import attention
 from network_changes import change
 from network_convolutions import convolution
 from network_layers import layer
+from network_recurrent import recurrent, side_by_side
 
 
 def block(w, h, d):
     """Write one block of some kind, from a variable of width d."""
-    kinds = [*BLOCKS, *[_plain] * 3, *ALONE] if w.T is None else [*BLOCKS, *[_plain] * 3, attention, attention]
+    kinds = [*BLOCKS, *[_plain] * 3, *(ALONE if w.T is None else [attention, attention])]
+    kinds += [] if w.T is None or w.half else [recurrent]
     kinds += [_joined] * 6 if w.more else []
     return w.r.choice(kinds)(w, h, d)
 
@@ -134,6 +136,7 @@ def _joined(w, h, d):
 
 BLOCKS = (
     _plain, _residual, _dense, _gate, _reuse, _tied, _shared, _checkpointed, _loose, _detached, *[convolution] * 3,
+    side_by_side,
 )  # fmt: skip
 ALONE = (_experts,)
 """For rows without positions."""

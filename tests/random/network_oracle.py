@@ -54,6 +54,27 @@ def attend(q, k, v, heads, mask=None):
     return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
 
+def one_way(x, tap, P, name, end, kind):
+    """The states (n x T x k) of a recurrent layer in one direction, step by step from zeros."""
+    W, U = P[f"{name}.weight_ih{end}"], P[f"{name}.weight_hh{end}"]
+    b, c = (P.get(f"{name}.bias_{part}{end}", 0.0) for part in ("ih", "hh"))
+    h = cell = x.new_zeros(len(x), U.shape[1])
+    states = []
+    for t in range(x.shape[1])[:: -1 if end.endswith("reverse") else 1]:
+        z, y = tap(f"{name}.weight_ih{end}", W, x[:, t]) + b, tap(f"{name}.weight_hh{end}", U, h) + c
+        if kind == "RNN":
+            h = torch.tanh(z + y)
+        elif kind == "GRU":
+            reset, update = (torch.sigmoid(p + q) for p, q in list(zip(z.chunk(3, 1), y.chunk(3, 1)))[:2])
+            h = (1 - update) * torch.tanh(z.chunk(3, 1)[2] + reset * y.chunk(3, 1)[2]) + update * h
+        else:
+            i, f, g, o = (z + y).chunk(4, 1)
+            cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * cell.tanh()
+        states.append(h)
+    return torch.stack(states[:: -1 if end.endswith("reverse") else 1], 1)
+
+
 def earlier(T):
     """What attention may not see that only looks back."""
     return torch.ones(T, T, dtype=torch.bool).triu(1)
@@ -114,8 +135,10 @@ def measured_by_hand():
 def compare():
     audit = nfa.audit(net, data, outputs=outputs, **options)
     by_hand = measured_by_hand()
-    # Where all that comes behind is dead, a layer without a gradient is dead too.
-    missing.difference_update([name for name in missing & set(by_hand) if not matters(name)])
+    # If all that comes behind a layer without a gradient is dead, or nothing comes, it is dead as well.
+    dead = {name for name in missing & set(by_hand) if not matters(name)}
+    missing.difference_update(dead)
+    routed.update(dead)
     skipped = {each["name"] for each in audit.skipped}
     table = {layer["name"] for layer in audit}
     # An expert that all rows go to is a layer like any other.

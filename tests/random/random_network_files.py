@@ -131,6 +131,10 @@ REASONS = {
     "sizes do not fit": ("shape", "bytes", "entries", "cut short", "larger than", "fit", "rows of", "size"),
     "names": ("reads", "computed twice", "nothing computes", "same name", "twice", "missing", "no values", "unknown"),
     "budget": ("too long", "grow too large", "MiB"),
+    "no state dict": ("expected a state dict", "holds no tensors", "names a tensor", "cannot be rebuilt"),
+    "versions": ("in version", "big-endian"),
+    "types": ("dtype", "no tensor of numbers", "more than tensors"),
+    "arguments": ("axis", "Dimension out of range", "cannot be run on", "refuses these rows", "expected one"),
     "other use": ("inputs", "outputs", "mixes samples", "does not depend", "fixed to a batch", "changes its own"),
 }
 
