@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import Inputs, map_inputs, taken
+from nfa.probe.blocks import within_blocks
 from nfa.probe.gradients import cut_off, gradients, reached, strays
 from nfa.probe.layout import SAMPLES_FIRST, Layout, others
 from nfa.probe.runner import Runner
@@ -209,11 +210,11 @@ def find_layers(runner: Runner, first: Callable[[int], Inputs]) -> Layers:
         raise InputError(
             "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
         )
-    layers, found = _shown(f, uses)
+    layers, found = _shown(runner, x, f, uses)
     if layers.unclear:
         x = first(MORE)
         f, uses = runner.run(map_inputs(torch.clone, x), None)
-        layers, found = _shown(f, uses)
+        layers, found = _shown(runner, x, f, uses)
         layers.drop_unclear()
     if len(f) > 1:
         _check_alone(runner, x, f)
@@ -221,10 +222,29 @@ def find_layers(runner: Runner, first: Callable[[int], Inputs]) -> Layers:
     return layers
 
 
-def _shown(f: Tensor, uses: Sequence[Use]) -> tuple[Layers, tuple[Tensor | None, ...]]:
+def _shown(runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use]) -> tuple[Layers, tuple[Tensor | None, ...]]:
     """Return the layers of a run, and the gradients at every use."""
-    reaching = [reached(f, uses, sample) for sample in range(len(f))] if len(f) > 1 else []
-    return Layers(uses, len(f), reaching), gradients(f, uses, torch.ones_like(f))
+    found = gradients(f, uses, torch.ones_like(f), retain=True)
+    return Layers(uses, len(f), _reaching(runner, x, f, uses) if len(f) > 1 else []), found
+
+
+def _reaching(runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use]) -> list[list[Tensor | None]]:
+    """Return, by sample and use, the rows that a gradient of this sample's outputs reaches.
+
+    A weight of zeros, such as many a head's before training, lets no gradient through: for once it is another one.
+    """
+    draw = torch.Generator().manual_seed(0)
+    other = {
+        use.name: within_blocks(torch.randn(use.weight.shape, generator=draw, device="cpu"), use.groups)
+        for use in uses
+        if not bool(use.weight.any())
+    }
+    if other:
+        f, uses = runner.run(map_inputs(torch.clone, x), None, replaced=other)
+    found = [reached(f, uses, sample) for sample in range(len(f))]
+    if other:
+        runner.run(map_inputs(torch.clone, x), None)  # what a network keeps of its runs is its own again
+    return found
 
 
 def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:
