@@ -125,7 +125,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
         return _none(layers, f"the network cannot be copied to {called} ({why})")
     x = probe.samples.first(max(2, REMEASURED_ROWS // probe.rows_per_sample))
     try:
-        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
+        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
             # A network that keeps weights as plain attributes may still compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
             again = _deltas(twin, frozenset(names), x)

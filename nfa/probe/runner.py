@@ -22,10 +22,11 @@ class Runner:
     Args:
         forward: The network, and how to call it.
         outputs: Which outputs (see `select_outputs`).
+        groups: Whether each group of a convolution is a layer of its own.
     """
 
-    def __init__(self, forward: Forward, outputs: str | Select) -> None:
-        self.forward = forward
+    def __init__(self, forward: Forward, outputs: str | Select, groups: bool = False) -> None:
+        self.forward, self._groups = forward, groups
         self.n_outputs = 0  # not known before the first run
         self.positions = ""  # of a sequence's outputs, where every one of them counts, in words
         self._select = select_outputs(outputs, forward.ending)
@@ -59,7 +60,7 @@ class Runner:
 
     def first_run(self, x: Inputs) -> tuple[Tensor, list[Use]]:
         """Run a few samples, which show how the network takes its inputs and which layers it has."""
-        self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)))
+        self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)), groups=self._groups)
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
@@ -91,7 +92,9 @@ class Runner:
         self._release()
         self.weights.begin()
         replaced = {**self._replaced, **(replaced or {})}
-        recorder = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced, nudged)
+        recorder = UseRecorder(
+            self.weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced, nudged, self._groups
+        )
         self._last = recorder
         with recorder:
             output = self.forward(x)

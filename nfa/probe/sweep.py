@@ -64,6 +64,7 @@ class Probe:
             how to call it.
         data: Anything `as_samples` takes.
         outputs: Which outputs (see `select_outputs`).
+        groups: Whether each group of a convolution is a layer of its own.
 
     Raises:
         InputError: no linear layer, weights that are not finite, data the network cannot take, outputs
@@ -77,13 +78,15 @@ class Probe:
     [('0', (5, 1, 4)), ('2', (5, 1, 2))]
     """
 
-    def __init__(self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits") -> None:
+    def __init__(
+        self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits", groups: bool = False
+    ) -> None:
         self.forward = net if isinstance(net, Forward) else Forward(net, outputs=outputs if callable(outputs) else None)
         self.net = self.forward.net
-        self.outputs = outputs
+        self.outputs, self.groups = outputs, groups
         self.samples: Samples = as_samples(data)
         self.layers: list[Layer] = []
-        self.runner = Runner(self.forward, outputs)
+        self.runner = Runner(self.forward, outputs, groups)
         self._stack = ExitStack()
         for name, parameter in self.net.named_parameters():
             check_finite(Place("net", f"weights {name}"), parameter)

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
-from nfa.probe.convolutions import CONVOLUTIONS
+from nfa.probe.convolutions import CONVOLUTIONS, Convolution
 from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
@@ -68,6 +68,7 @@ class UseRecorder(TorchFunctionMode):
         keep_rows: Whether to keep a copy of the rows.
         replaced: Weights (k x d) to compute with instead of the network's own, by name.
         nudged: Uses, by their number, whose z is moved by a few units of rounding.
+        groups: Whether each group of a convolution is a layer of its own.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class UseRecorder(TorchFunctionMode):
         keep_rows: bool = False,
         replaced: Mapping[str, Tensor] | None = None,
         nudged: frozenset[int] = frozenset(),
+        groups: bool = False,
     ) -> None:
         super().__init__()
+        self._groups = groups
         self.uses: list[Use] = []
         self.wanted = wanted
         self._replaced = replaced or {}
@@ -210,7 +213,7 @@ class UseRecorder(TorchFunctionMode):
         W = product.matrix() if fused else None
         if isinstance(product, Product) and W is not None and len(W) == 3 * W.shape[1]:
             return product.in_thirds()
-        return product.maps()
+        return product.by_group() if self._groups and isinstance(product, Convolution) else product.maps()
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))
