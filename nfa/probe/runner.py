@@ -1,6 +1,6 @@
 """Run a network batch by batch, and record every use of its weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -58,16 +58,34 @@ class Runner:
         finally:
             self._replaced = before
 
-    def first_run(self, x: Inputs) -> tuple[Tensor, list[Use]]:
-        """Run a few samples, which show how the network takes its inputs and which layers it has."""
+    def first_run(self, x: Inputs, more: Callable[[], Inputs]) -> tuple[Tensor, list[Use], list[Use]]:
+        """Run a few samples, which show how the network takes its inputs and which layers it has.
+
+        Args:
+            x: The few samples.
+            more: More of them, which are run where the few do not go through every weight.
+
+        Returns:
+            The outputs and uses of the few, and the uses of more.
+        """
+        late: list[Use] = []
         self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)), groups=self._groups)
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
+        if self.weights.unmeasured(self.forward.net):
+            self._release()
+            self.weights.begin()
+            others = more()
+            self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(others)), groups=self._groups)
+            with self._last:
+                self.forward(map_inputs(torch.clone, others))
+            self._last.forget()
+            late = self._last.uses
         self.weights.freeze()
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
-        return f, uses
+        return f, uses, late
 
     def run(
         self,
