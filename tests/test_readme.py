@@ -93,3 +93,17 @@ def test_what_the_readme_shows_runs_as_written(number, tmp_path):
     verdicts = "assert [layer['verdict'] for layer in audit] == ['learned', 'learned', 'learned', 'trivial']"
     script = BLOCKS[number] + (verdicts if number == 1 else "")
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, check=True)
+
+
+TESTS = re.findall(r"^\|.*\| `([a-z0-9_/]+\.py)` \|$", GUIDE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", sorted(set(TESTS)))
+def test_every_kind_and_format_of_the_guide_names_tests_that_exist(file):
+    assert "\ndef test_" in (Path(__file__).parent / file).read_text()
+
+
+def test_no_kind_or_format_is_without_its_test():
+    tables = re.findall(r"^\|[^\n]*\| test \|\n\| --- .*\|\n((?:\|.*\n)+)", GUIDE, re.MULTILINE)
+    assert len(tables) == 2
+    assert sum(len(table.splitlines()) for table in tables) == len(TESTS) > 40

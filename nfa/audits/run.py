@@ -215,7 +215,7 @@ def _about(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
-        notes=(*model.notes, *rows.notes),
+        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe)),
         data=rows.name,
         split=rows.split,
         feature_names=rows.feature_names,
@@ -279,6 +279,16 @@ def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[st
         return {}
     with Probe(forward, rows.measured, groups=settings.groups) as probe:
         return loss_gradients(probe, mean_loss(settings.loss))
+
+
+def _of_probabilities(model: Model, probe: Probe) -> tuple[str, ...]:
+    """Return a sentence where the outputs called logits are probabilities."""
+    if probe.outputs != "logits" or model.ending is not None or not probe.probabilities:
+        return ()
+    return (
+        "The network's outputs look like probabilities, and gradients are of these; for those of logits, give the part "
+        "of the network before its softmax or sigmoid.",
+    )
 
 
 def _known_decay(model: Model) -> float | None:

@@ -20,6 +20,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine
 from nfa.features.weight import Weight
 from nfa.probe import Layer, Probe, within_blocks
+from nfa.probe.layers import CUT_OFF
 from nfa.probe.signs import Signs
 
 REMEASURED_ROWS = 32
@@ -134,7 +135,9 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
         return _none(layers, f"the network does not run in {called} ({error})")
     own = _deltas(probe, frozenset(names) | cut_off, x)
     # In half precision, rounding may hide that outputs depend on a layer that no gradient reaches.
-    probe.drop_cut_off(name for name in cut_off if name in own and not bool(own[name][0].any()))
+    for name in cut_off:
+        if name in own and not bool(own[name][0].any()):
+            probe.leave_out(name, CUT_OFF)
     found: dict[str, Rounding | Unchecked] = {}
     for layer in layers:
         name = layer.name

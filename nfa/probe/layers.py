@@ -1,7 +1,7 @@
 """Find the layers of a network on a few samples, and see that their rows come sample by sample."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -221,11 +221,6 @@ class Layers:
         for number in cut_off(f.detach(), missing, nudged):
             self.drop(uses[number].name, CUT_OFF)
         return bool(missing)
-
-    def drop_cut_off(self, names: Iterable[str]) -> None:
-        """Drop layers that no gradient reaches although outputs depend on them."""
-        for name in names:
-            self.drop(name, CUT_OFF)
 
     def _find_layout(
         self,

@@ -28,6 +28,7 @@ class Runner:
     def __init__(self, forward: Forward, outputs: str | Select, groups: bool = False) -> None:
         self.forward, self._groups = forward, groups
         self.n_outputs = 0  # not known before the first run
+        self.probabilities = False  # whether the network's outputs look like such
         self.positions = ""  # of a sequence's outputs, where every one of them counts, in words
         self._select = select_outputs(outputs, forward.ending)
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
@@ -87,6 +88,13 @@ class Runner:
         self.n_outputs = f.shape[1]
         return f, uses, late
 
+    def _look_at(self, output: Tensor) -> None:
+        """See whether a network's outputs are probabilities: each row sums to 1, or a sigmoid stands at the end."""
+        values, last = output.detach(), type(output.grad_fn).__name__
+        several = values.ndim > 1 and values.shape[-1] > 1
+        sums = several and bool((values >= 0).all()) and bool(((values.sum(-1) - 1).abs() < 1e-3).all())
+        self.probabilities = sums or last == "SigmoidBackward0"
+
     def run(
         self,
         x: Inputs,
@@ -120,6 +128,8 @@ class Runner:
         if self._counts_all and output.ndim > 2:
             self.positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
         f = output.reshape(len(output), -1) if self.forward.outputs_made else self._select(output)
+        if self.n_outputs == 0:
+            self._look_at(output)
         if self.n_outputs not in (0, f.shape[1]):
             raise InputError("net", f"{f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
         if not bool(torch.isfinite(f).all()):

@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -147,6 +147,11 @@ class Probe:
         return self.runner.n_outputs
 
     @property
+    def probabilities(self) -> bool:
+        """Whether the network's own outputs look like probabilities."""
+        return self.runner.probabilities
+
+    @property
     def rows_per_sample(self) -> int:
         """Rows that a sample has at the layer with the most."""
         return self._found.rows_per_sample
@@ -199,10 +204,6 @@ class Probe:
     def cut_off(self) -> frozenset[str]:
         """Names of the layers that no gradient reaches although outputs depend on them."""
         return frozenset(name for name, kind in self._found.dropped.items() if kind == CUT_OFF)
-
-    def drop_cut_off(self, names: Iterable[str]) -> None:
-        """Drop layers of which a copy of the network has shown that outputs depend on them without a gradient."""
-        self._found.drop_cut_off(names)
 
     def sweeps(
         self,
