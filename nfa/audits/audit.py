@@ -36,6 +36,7 @@ class LayerAudit:
         S: Mean of delta'delta, k x k, float64.
         S_centered: The same for delta minus its mean over rows, output by output.
         init_weight: W before training, or None.
+        row_shape: The shape in which the d entries of a row lie in the network: (c, q, q) under a convolution's kernel.
     """
 
     row: dict[str, Any]
@@ -43,6 +44,7 @@ class LayerAudit:
     S: Tensor
     S_centered: Tensor
     init_weight: Tensor | None
+    row_shape: tuple[int, ...]
 
     def __getitem__(self, column: str) -> Any:
         """Return a column of the row."""
@@ -215,7 +217,8 @@ class Audit:
             InputError: the folder cannot be written; what was in it stays as it was.
         """
         matrices = [{part: getattr(layer, part) for part in PARTS} for layer in self.layers]
-        save_audit(self.about, [layer.row for layer in self.layers], matrices, folder)
+        shapes = [layer.row_shape for layer in self.layers]
+        save_audit(self.about, [layer.row for layer in self.layers], shapes, matrices, folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Audit":
@@ -224,5 +227,6 @@ class Audit:
         Raises:
             InputError: a file is missing, damaged, of another schema, or not of the same audit as the other one.
         """
-        about, rows, matrices = load_audit(folder)
-        return cls(about, tuple(LayerAudit(row, **each) for row, each in zip(rows, matrices, strict=True)))
+        about, rows, shapes, matrices = load_audit(folder)
+        layers = zip(rows, shapes, matrices, strict=True)
+        return cls(about, tuple(LayerAudit(row, **each, row_shape=shape) for row, shape, each in layers))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ PARTS = ("weight", "S", "S_centered", "init_weight")
 
 
 Row = dict[str, Any]
+Shape = tuple[int, ...]
 Matrices = dict[str, Any]
 """A layer's matrices (tensors) by part; None where the network before training is not known."""
 
 
-def save_audit(about: About, rows: list[Row], matrices: list[Matrices], folder: str | os.PathLike[str]) -> None:
+def save_audit(
+    about: About, rows: list[Row], shapes: list[Shape], matrices: list[Matrices], folder: str | os.PathLike[str]
+) -> None:
     """Write both files; see `Audit.save`."""
     out = output_folder("out", folder)
     tensors = {
@@ -43,11 +47,14 @@ def save_audit(about: About, rows: list[Row], matrices: list[Matrices], folder: 
         write_tensors(new_matrices, tensors)
         whole = {"schema": SCHEMA} | about.to_json()
         whole["features_sha256"] = _sha256(new_matrices)
-        whole["layers"] = [{column: null_for_nan(value) for column, value in row.items()} for row in rows]
+        whole["layers"] = [
+            {column: null_for_nan(value) for column, value in row.items()} | {"row_shape": shape}
+            for row, shape in zip(rows, shapes, strict=True)
+        ]
         new_table.write_text(json.dumps(whole, indent=1, allow_nan=False))
 
 
-def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Matrices]]:
+def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Shape], list[Matrices]]:
     """Read both files; see `Audit.load`."""
     table = existing_file("audit", Path(folder) / TABLE)
     matrices_file = existing_file("audit", Path(folder) / MATRICES)
@@ -60,6 +67,7 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         rows = [_row(saved, about, earlier="groups" not in whole) for saved in whole["layers"]]
         if not rows:
             raise KeyError("layers")
+        shapes = [_shape(saved, row) for saved, row in zip(whole["layers"], rows, strict=True)]
         # Audits of 0.1.0 do not know the hash of their matrices.
         content = matrices_file.read_bytes()  # once, since another audit may take its place at any time
         if whole.get("features_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
@@ -83,7 +91,7 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[M
         AttributeError,
     ) as error:
         raise InputError("audit", f"{folder} does not hold a whole audit") from error
-    return about, rows, matrices
+    return about, rows, shapes, matrices
 
 
 def _sha256(file: Path) -> str:
@@ -98,6 +106,14 @@ def _row(saved: dict[str, Any], about: About, earlier: bool) -> Row:
         value = saved.get(column.name) if earlier and column.kind is float else saved[column.name]
         found[column.name] = column.from_json(value)
     return found
+
+
+def _shape(saved: dict[str, Any], row: Row) -> Shape:
+    """Return the shape of a layer's row; earlier files know only how many entries it has."""
+    shape = saved.get("row_shape", [row["d_in"]])
+    if not all(type(size) is int and size > 0 for size in shape) or math.prod(shape) != row["d_in"]:
+        raise ValueError(f"row_shape of {row['name']}")
+    return tuple(shape)
 
 
 def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:

@@ -49,6 +49,7 @@ def audit(
     loss: str | None = None,
     weight_decay: float | None = None,
     published: bool = False,
+    groups: bool = False,
     columns: Iterable[str] | None = None,
     thresholds: Thresholds = CONVENTIONS,
     feature_shape: Sequence[int] | None = None,
@@ -80,6 +81,8 @@ def audit(
         weight_decay: That of SGD or Adam (AdamW comes to rest elsewhere); by default what the network's file says.
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
+        groups: Whether each group of a convolution in groups is a layer of its own, NAME.0, NAME.1, ...; otherwise one
+            layer stands for all of them.
         columns: Names of columns, or of groups of them (see `features/columns.py`; where both have a name, it means the
             column). What is left out is not computed; sizes, `trivial` and notes are always there. All by default.
         thresholds: The conventions by which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`).
@@ -117,6 +120,7 @@ def audit(
         loss=loss,
         weight_decay=weight_decay,
         published=published,
+        groups=groups,
         asked=None if columns is None else chosen(columns),
         thresholds=thresholds,
         name=name,
@@ -150,7 +154,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     forward = settings.forward(model, rows)
     gradients = _loss_gradients(forward, rows, settings)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
-    with Probe(forward, rows.measured, settings.outputs) as probe:
+    with Probe(forward, rows.measured, settings.outputs, settings.groups) as probe:
         chosen = probe.choose(settings.layers)
         found_score = _score(model, forward, rows)
         init = _Init(None, {}, {})
@@ -193,7 +197,7 @@ def _measured_init(
 ) -> _Init:
     """Measure the network before training on the network's rows, as far as columns need it."""
     init = settings.forward(before, rows)
-    with _blamed(init, forward), Probe(init, rows.measured, settings.outputs) as probe:
+    with _blamed(init, forward), Probe(init, rows.measured, settings.outputs, settings.groups) as probe:
         layers = _layers_of_init(probe, chosen)
         # Most columns need its weights alone; it runs where one needs its gradients or its score.
         if not settings.needs({*OF_UNTRAINED, "verdict"}):
@@ -211,7 +215,7 @@ def _about(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
-        notes=(*model.notes, *rows.notes),
+        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe)),
         data=rows.name,
         split=rows.split,
         feature_names=rows.feature_names,
@@ -273,8 +277,18 @@ def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[st
     """Return dL/dW by layer, where columns need it."""
     if settings.loss is None or not settings.needs(names(["fact"])):
         return {}
-    with Probe(forward, rows.measured) as probe:
+    with Probe(forward, rows.measured, groups=settings.groups) as probe:
         return loss_gradients(probe, mean_loss(settings.loss))
+
+
+def _of_probabilities(model: Model, probe: Probe) -> tuple[str, ...]:
+    """Return a sentence where the outputs called logits are probabilities."""
+    if probe.outputs != "logits" or model.ending is not None or not probe.probabilities:
+        return ()
+    return (
+        "The network's outputs look like probabilities, and gradients are of these; for those of logits, give the part "
+        "of the network before its softmax or sigmoid.",
+    )
 
 
 def _known_decay(model: Model) -> float | None:
@@ -287,7 +301,9 @@ def _known_decay(model: Model) -> float | None:
 def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.weight)
-    return LayerAudit(columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight)
+    return LayerAudit(
+        columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight, measured.layer.row_shape
+    )
 
 
 def _copy(weight: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Settings:
     loss: str | None = None
     weight_decay: float | None = None
     published: bool = False
+    groups: bool = False
     asked: tuple[str, ...] | None = None
     thresholds: Thresholds = CONVENTIONS
     name: str | None = None

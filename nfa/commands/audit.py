@@ -30,7 +30,8 @@ def audit_command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A network: a .safetensors, .pt, .pth, .ckpt, .pt2, .onnx or .skops file, or package.module:factory.",
+            help="A network: a .safetensors, .pt, .pth, .ckpt, .pt2, .onnx, .skops, .keras, .h5 or .zip file, a folder "
+            "of Hugging Face, or package.module:factory.",
         ),
     ],
     data: DataOption,

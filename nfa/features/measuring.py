@@ -1,5 +1,6 @@
 """The AGOP of every layer, streamed over the data."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,19 +98,21 @@ def measure(
     while waiting:
         taken = _fitting(waiting, groups)
         waiting = waiting[len(taken) :]
-        several: set[str] = set()  # layers to which a sample brings several rows
+        several: set[str] = set()  # layers to which a sample brings several rows, or none
         running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
-            for name, delta in sweep.deltas:
-                running[name].add(sweep.samples, sweep.column, sweep.signs, delta)
-                if delta.shape[1] > 1:
+            for (name, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
+                running[name].add(part.samples, sweep.column, part.signs, delta)
+                if delta.shape[1] > 1 or part.samples is not sweep.samples:
                     several.add(name)
                 if sweep.column == 0:
-                    running[name].count(sweep.samples, delta.shape[1])
+                    running[name].count(part.samples, delta.shape[1])
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
             done = running.pop(layer.name)
+            if layer.name not in probe.dropped and not bool(done.rows.any()):
+                probe.leave_out(layer.name, "no rows")
             if layer.name in probe.dropped:
                 continue
             done.finish()
@@ -130,8 +133,10 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
     left = {layer.name for layer in layers}
     seen: dict[tuple[str, int], Tensor] = {}
     for sweep in probe.along(direction, layers, batch_size):
-        for use, (name, delta) in enumerate(sweep.deltas):
-            first = seen.setdefault((name, use), delta[0])
+        uses: Counter[str] = Counter()
+        for name, delta in sweep.deltas:
+            uses[name] += 1
+            first = seen.setdefault((name, uses[name]), delta[0])
             tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
             if delta.shape[1:] != first.shape or tolerance == 0 or float((delta - first).abs().amax()) > tolerance:
                 left.discard(name)

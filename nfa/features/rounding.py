@@ -20,6 +20,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine
 from nfa.features.weight import Weight
 from nfa.probe import Layer, Probe, within_blocks
+from nfa.probe.layers import CUT_OFF
 from nfa.probe.signs import Signs
 
 REMEASURED_ROWS = 32
@@ -125,7 +126,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
         return _none(layers, f"the network cannot be copied to {called} ({why})")
     x = probe.samples.first(max(2, REMEASURED_ROWS // probe.rows_per_sample))
     try:
-        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs) as twin:
+        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
             # A network that keeps weights as plain attributes may still compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
             again = _deltas(twin, frozenset(names), x)
@@ -134,7 +135,9 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
         return _none(layers, f"the network does not run in {called} ({error})")
     own = _deltas(probe, frozenset(names) | cut_off, x)
     # In half precision, rounding may hide that outputs depend on a layer that no gradient reaches.
-    probe.drop_cut_off(name for name in cut_off if name in own and not bool(own[name][0].any()))
+    for name in cut_off:
+        if name in own and not bool(own[name][0].any()):
+            probe.leave_out(name, CUT_OFF)
     found: dict[str, Rounding | Unchecked] = {}
     for layer in layers:
         name = layer.name

@@ -29,6 +29,7 @@ def load(
 
     Args:
         source: The path of a file (`.safetensors`, `.pt`, `.pth`, `.ckpt`, `.pt2`, `.onnx`, `.skops`);
+            `.zip` of Stable-Baselines3; a folder of Hugging Face;
             `package.module:factory`, a function of the user's without arguments that returns a
             `torch.nn.Module`; a `torch.nn.Module`; what `torch.export.export` returns; scikit-learn's
             `MLPClassifier` or `MLPRegressor`, also at the end of a `Pipeline`; a skorch net; a state dict.
@@ -89,6 +90,11 @@ def _load(source: Any, given: dict[str, Any], argument: str) -> Model:
         refuse_given(given, f"only for weights alone, not for {type(source).__name__}")
         return _from_object(source, argument)
     text = os.fspath(source)
+    if len(text) <= LONGEST_PATH and Path(text).is_dir():
+        from nfa.formats.huggingface import read_folder
+
+        refuse_given(given, f"only for files of weights ({suffixes('activation')}), not for a folder")
+        return read_folder(Path(text), argument)
     known = format_of(text)
     if isinstance(known, Refusal):
         raise known.error(text, argument)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nfa.common.errors import InputError
+from nfa.network.examinable import DEQUANTISE
 from nfa.network.model import Model
 
 
@@ -88,7 +89,7 @@ class Refusal:
 
     Args:
         suffixes: Of its files.
-        reason: Why, and what to do instead, with {suffix} and {file} in the places of these.
+        reason: Why, and what to do instead, with <suffix> and <file> in the places of these.
     """
 
     suffixes: tuple[str, ...]
@@ -96,10 +97,17 @@ class Refusal:
 
     def error(self, file: str, argument: str) -> InputError:
         """Return the error for a file of this format."""
-        return InputError(argument, self.reason.format(suffix=Path(file).suffix.lower(), file=file))
+        return InputError(argument, self.reason.replace("<suffix>", Path(file).suffix.lower()).replace("<file>", file))
 
 
 WEIGHTS_ALONE = ("activation", "model", "prefix")
+
+ONNX = "Give the .onnx file"
+STATE_DICT = (
+    "make a state dict of the arrays, torch.save({name: torch.from_numpy(array), ...}, 'weights.pt'), and say what it "
+    "belongs to with --model package.module:factory, or --activation for a plain chain"
+)
+"""The ways round a format that is not read."""
 
 FORMATS: tuple[Reader | Refusal, ...] = (
     Reader((".pt", ".pth", ".ckpt"), "nfa.formats.weights.files:torch_weights", takes=(*WEIGHTS_ALONE, "key")),
@@ -112,9 +120,18 @@ FORMATS: tuple[Reader | Refusal, ...] = (
         # What skops builds before it asks was checked in 0.16; earlier versions are known to ask for less.
         requires=Requirement("skops.io", "skops", (0, 16)),
     ),
+    Reader((".keras", ".h5"), "nfa.formats.keras.file:read_keras", requires=Requirement("h5py", "keras")),
+    Reader((".zip",), "nfa.formats.sb3:read_agent", takes=WEIGHTS_ALONE),
+    Refusal((".npz", ".npy"), f"<suffix> files hold arrays without a network; {STATE_DICT}"),
+    Refusal((".mat",), f"MATLAB's files are not read; in MATLAB, exportONNXNetwork(net, 'net.onnx'). {ONNX}"),
+    Refusal((".tflite",), f"TensorFlow Lite's files are not read; tf2onnx --tflite <file> converts them. {ONNX}"),
+    Refusal((".pb", ".savedmodel"), f"TensorFlow's files are not read; tf2onnx converts them. {ONNX}"),
+    Refusal((".nnet",), f"<suffix> files are not read; NNet's own nnet2onnx converts them. {ONNX}"),
+    Refusal((".msgpack", ".orbax"), f"Flax's files are not read; {STATE_DICT}"),
+    Refusal((".gguf", ".ggml"), f"<suffix> files hold quantized weights; {DEQUANTISE}"),
     Refusal(
         (".joblib", ".pkl", ".pickle"),
-        "{suffix} files run code when they are opened, so {file} is not read; in Python, hand over the object itself, "
+        "<suffix> files run code when they are opened, so <file> is not read; in Python, hand over the object itself, "
         "or keep it with skops.io.dump(estimator, 'network.skops')",
     ),
 )

@@ -9,8 +9,8 @@ added up. So a row is the channels at an input position, W is (k q q) x c, and d
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -85,6 +85,12 @@ class Convolution(LinearMap):
         """Diagonal blocks of W."""
         return self.parts
 
+    def by_group(self) -> Sequence[LinearMap]:
+        """Return the map of each group; itself, where there is one."""
+        return (
+            [self] if self.parts == 1 else [Group(self.rows, self.weight, self, number) for number in range(self.parts)]
+        )
+
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Channels, and the kernel's extent."""
@@ -157,6 +163,61 @@ class TransposedConvolution(Convolution):
     def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta at an input position is the output's gradient over the patch that it reaches."""
         return partial(self.window.patches, counts=tuple(self.rows.shape[-self.window.axes :]))
+
+
+@dataclass(frozen=True)
+class Group(LinearMap):
+    """One group of a convolution: a map of a part of the channels to a part of the result's.
+
+    Args:
+        rows: The input.
+        weight: The kernel of all groups.
+        whole: The convolution.
+        number: Which group.
+    """
+
+    whole: Convolution
+    number: int
+
+    @property
+    def label(self) -> str:
+        """Its number."""
+        return str(self.number)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """A group's share of the channels, and what else a row has."""
+        channels, *kernel = self.whole.row_shape
+        return (channels // self.whole.parts, *kernel)
+
+    @property
+    def width(self) -> int:
+        """Entries of a row."""
+        return math.prod(self.row_shape)
+
+    def matrix(self) -> Tensor:
+        """Return the block of W."""
+        return diagonal_blocks(self.whole.matrix(), self.whole.parts)[self.number]
+
+    def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
+        """Return the kernels with this group's as given."""
+        now = replace(self.whole, weight=weight)
+        blocks = diagonal_blocks(now.matrix(), self.whole.parts).clone()
+        blocks[self.number] = W.to(blocks.device, blocks.dtype)
+        return now.patched(name, block_diagonal(blocks), weight)
+
+    def h(self) -> Tensor:
+        """Return the group's channels of each row."""
+        return replace(self.whole, rows=self.rows).h().chunk(self.whole.parts, -1)[self.number]
+
+    @property
+    def to_delta(self) -> Callable[[Tensor], Tensor]:
+        """Delta of a group is its part of the convolution's."""
+        return partial(_part_of, gather=self.whole.to_delta, parts=self.whole.parts, number=self.number)
+
+
+def _part_of(gradient: Tensor, gather: Callable[[Tensor], Tensor], parts: int, number: int) -> Tensor:
+    return gather(gradient).chunk(parts, -1)[number]
 
 
 def _blocks_of(name: str, W: Tensor, groups: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Gradients of the chosen outputs at every use of a weight, and checks of what torch's graph does not show."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,7 +24,7 @@ def gradients(
         OverwrittenError: the network has written to what torch needs for them.
         InputError: torch cannot compute them for another reason.
     """
-    if not f.requires_grad:
+    if not f.requires_grad or not uses:
         return (None,) * len(uses)
     try:
         return torch.autograd.grad(f, [use.edge for use in uses], directions, retain_graph=retain, allow_unused=True)
@@ -70,6 +71,51 @@ def reached(f: Tensor, uses: Sequence[Use], sample: int) -> list[Tensor | None]:
         None if gradient is None else use.delta(gradient).nan_to_num().any(-1, keepdim=True)
         for use, gradient in zip(uses, found, strict=True)
     ]
+
+
+def sources(f: Tensor, uses: Sequence[Use]) -> list[Tensor | None]:
+    """Return for each use which sample's outputs each row reaches; None where a row reaches those of several.
+
+    Gradients of all samples' outputs are taken twice, the second time each sample's multiplied by a number of its own:
+    a row of one sample alone has the same gradient times this number.
+
+    Args:
+        f: The chosen outputs, n x c.
+        uses: The uses.
+
+    Returns:
+        Places in the batch, one for each row in order; -1 for a row that reaches no output.
+    """
+    draw = torch.Generator().manual_seed(0)
+    n, c = f.shape
+    direction = torch.linspace(1, 2, c, dtype=f.dtype, device=f.device).square()  # any numbers that do not cancel
+    # Rounded as the outputs are, so that the numbers looked for are those that were used.
+    own = (1 + (torch.randperm(n, generator=draw) + torch.rand(1, generator=draw)) / n).to(f.device, f.dtype)
+    once = gradients(f, uses, direction.expand(n, c), retain=True)
+    again = gradients(f, uses, own[:, None] * direction, retain=True)
+    tolerance = min(0.2 / n, 1e4 * torch.finfo(f.dtype).eps)
+    return [
+        torch.full((math.prod(use.shape[:-1]),), -1, device=f.device)
+        if a is None or b is None
+        else _places(use.delta(a), use.delta(b), own, tolerance)
+        for use, a, b in zip(uses, once, again, strict=True)
+    ]
+
+
+def _places(once: Tensor, again: Tensor, own: Tensor, tolerance: float) -> Tensor | None:
+    """Return by which of some numbers each row was multiplied; -1 for rows of zeros, None where by none of them."""
+    a, b = (rows.reshape(-1, rows.shape[-1]).double() for rows in (once, again))
+    square = a.square().sum(1)
+    zero = square == 0
+    ratio = (a * b).sum(1) / square.masked_fill(zero, 1.0)
+    known, order = own.double().sort()
+    right = torch.searchsorted(known, ratio).clamp(1, max(1, len(known) - 1)).clamp(max=len(known) - 1)
+    left = (right - 1).clamp(min=0)
+    nearest = torch.where((ratio - known[left]).abs() < (known[right] - ratio).abs(), left, right)
+    off = (b - known[nearest][:, None] * a).square().sum(1)
+    if bool((off > tolerance**2 * b.square().sum(1)).any()):
+        return None
+    return order[nearest].masked_fill(zero, -1)
 
 
 def strays(layout: Layout, rows: Tensor, n: int, sample: int) -> bool:

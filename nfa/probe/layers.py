@@ -1,7 +1,7 @@
 """Find the layers of a network on a few samples, and see that their rows come sample by sample."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,13 +10,17 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import Inputs, map_inputs, taken
-from nfa.probe.gradients import cut_off, gradients, reached, strays
+from nfa.probe.blocks import within_blocks
+from nfa.probe.gradients import cut_off, gradients, reached, sources, strays
 from nfa.probe.layout import SAMPLES_FIRST, Layout, others
 from nfa.probe.runner import Runner
 from nfa.probe.uses import Use
 
 FEW = 2
 """Samples on which the layers, and the order of their rows, are found before anything is measured."""
+
+DISCOVER = 256
+"""Samples that are run if the few do not go through every weight, such as those of experts."""
 
 MORE = 16
 """Samples that are run if gradients of only one of the few reach a layer whose samples do not come first."""
@@ -45,6 +49,19 @@ class Layer:
     row_shape: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Route:
+    """Whose the rows of one use are, where samples have different numbers of them, as at experts that rows go to.
+
+    Args:
+        order: The rows of the use in the order of the samples.
+        places: For each of these, its sample's place in the batch.
+    """
+
+    order: Tensor
+    places: Tensor
+
+
 class Layers:
     """The layers of a network, where samples lie among their rows, and which layers cannot be measured.
 
@@ -52,23 +69,39 @@ class Layers:
         uses: Every use of a weight in a run of a few samples.
         n: The samples.
         reaching: By sample and use, the rows that a gradient of the sample's outputs reaches; empty for one sample.
+        traced: For each use, which sample's each row is (see `gradients.sources`); empty for one sample.
+        late: Uses in a run of more samples, if the few do not go through every layer.
 
     Raises:
         InputError: the rows of no layer come sample by sample.
     """
 
-    def __init__(self, uses: Sequence[Use], n: int, reaching: Sequence[Sequence[Tensor | None]]) -> None:
+    def __init__(
+        self,
+        uses: Sequence[Use],
+        n: int,
+        reaching: Sequence[Sequence[Tensor | None]],
+        traced: Sequence[Tensor | None],
+        late: Sequence[Use] = (),
+    ) -> None:
         self.dropped: dict[str, str] = {}  # layers that cannot be measured, and why
+        self.routed: set[str] = set()  # layers whose rows are told apart in each batch anew
+        self._traceable: set[str] = set()  # layers each of whose rows reaches the outputs of one sample alone
         self.rows_per_sample = 1  # at the layer with the most
         self._layouts: dict[str, Layout] = {}
         self._leading: dict[str, set[int]] = {}  # by name, rows of one sample along the axis of z on which samples lie
         self._unseen: set[str] = set()  # layers that no gradient has reached so far
         self.unclear: set[str] = set()  # layers whose samples do not come first, and of which one sample shows no row
         by_name = {use.name: use for use in uses}
-        self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in by_name.values()]
-        self._operations = {name: use.operation for name, use in by_name.items()}
-        for name in by_name:
-            self._find_layout(name, uses, reaching, n)
+        every = {use.name: use for use in late} | by_name
+        self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in every.values()]
+        self._operations = {use.name: use.operation for use in (*uses, *late)}
+        for name in every:
+            if name in by_name:
+                self._find_layout(name, uses, reaching, traced, n)
+            else:
+                self.routed.add(name)
+                self._layouts[name] = SAMPLES_FIRST
         for use in uses:
             along = self._layouts[use.name].rows_along(use.shape, n)
             self._leading.setdefault(use.name, set()).add(along or 1)
@@ -82,50 +115,89 @@ class Layers:
         return [replace(layer, to_output=len(steps) - steps.index(self._operations[layer.name])) for layer in left]
 
     def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
-        """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""
+        """Return values of a use's rows (... x k) as n x (rows of a sample) x k.
+
+        Raises:
+            InputError: samples have different numbers of rows.
+        """
+        if not self._is_regular(use, n):
+            raise InputError("layers", f"{use.name} sees rows of some samples alone, or of one more than of another")
         return self._layouts[use.name].arranged(values, n)
 
-    def deltas(self, f: Tensor, uses: Sequence[Use], found: Sequence[Tensor | None]) -> list[tuple[str, Tensor]]:
-        """Return each use's name and delta (n x rows of a sample x k), from the gradients with respect to z.
+    def routes(self, f: Tensor, uses: Sequence[Use]) -> list[Route | None]:
+        """Return whose rows are whose, for each use where that is not told by their order; None for the others.
 
-        A layer whose rows come in another number than in the first run is dropped.
+        A layer whose rows come in another number than before is looked at so from then on, and dropped where rows are
+        of several samples.
+
+        Args:
+            f: The chosen outputs, n x c.
+            uses: The uses.
+        """
+        n = len(f)
+        odd = [i for i, use in enumerate(uses) if use.name not in self.dropped and not self._is_regular(use, n)]
+        found: list[Route | None] = [None] * len(uses)
+        for i, places in zip(odd, sources(f, [uses[i] for i in odd]) if odd else (), strict=True):
+            name, rows = uses[i].name, math.prod(uses[i].shape[:-1])
+            self.routed.add(name)
+            if places is None:
+                self.drop(name, NOT_FIRST)
+                continue
+            # Rows that reach no output add nothing; they count for whichever sample.
+            spread = torch.arange(rows, device=places.device) * n // max(1, rows)
+            places = torch.where(places < 0, spread, places)
+            order = places.argsort(stable=True)
+            found[i] = Route(order, places[order].cpu())
+        return found
+
+    def deltas(
+        self, f: Tensor, uses: Sequence[Use], found: Sequence[Tensor | None], routes: Sequence[Route | None]
+    ) -> list[tuple[str, Tensor, Route | None]]:
+        """Return name, delta and route for each use, of the gradients with respect to z.
+
+        Delta has shape n x rows of a sample x k; with a route, rows x 1 x k in its order.
 
         Args:
             f: The chosen outputs, n x c.
             uses: The uses.
             found: The gradient at each; None where there is none, which is a zero.
+            routes: Whose rows are whose.
         """
-        deltas = []
-        for use, gradient in zip(uses, found, strict=True):
-            each, left = divmod(math.prod(use.shape[:-1]), len(f))
-            zero = use.name in self._unseen and (gradient is None or not bool(gradient.any()))
-            if zero and each and not left:
-                # Zeros are the same wherever the samples lie.
-                deltas.append((use.name, f.new_zeros(len(f), each, use.shape[-1])))
-                continue
-            if self._layouts[use.name].rows_along(use.shape, len(f)) not in self._leading[use.name]:
-                self._drop(use.name, NOT_FIRST)
+        deltas: list[tuple[str, Tensor, Route | None]] = []
+        for use, gradient, route in zip(uses, found, routes, strict=True):
             if use.name in self.dropped:
                 continue
             delta = f.new_zeros(use.shape) if gradient is None else use.delta(gradient)
-            deltas.append((use.name, self.by_sample(use, delta, len(f))))
-        # A layer may have been dropped at its second use.
-        return [(name, delta) for name, delta in deltas if name not in self.dropped]
+            if route is None:
+                deltas.append((use.name, self.by_sample(use, delta, len(f)), None))
+            elif len(route.order):
+                deltas.append((use.name, delta.reshape(-1, delta.shape[-1])[route.order][:, None], route))
+        return deltas
+
+    def regular(self, uses: Sequence[Use], n: int) -> list[Use]:
+        """Return the uses whose rows come sample by sample."""
+        return [use for use in uses if use.name not in self.dropped and self._is_regular(use, n)]
+
+    def _is_regular(self, use: Use, n: int) -> bool:
+        along = self._layouts[use.name].rows_along(use.shape, n)
+        return use.name not in self.routed and along in self._leading[use.name]
 
     def has_unseen(self, wanted: frozenset[str]) -> bool:
         """Return whether no gradient has reached one of these layers so far."""
         return bool(self._unseen & wanted)
 
-    def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor]]) -> None:
+    def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor, Route | None]]) -> None:
         """Drop layers that a gradient reaches for the first time if their rows do not come sample by sample."""
-        for name, delta in deltas:
+        for name, delta, route in deltas:
+            if route is not None:
+                continue
             reaching = delta.flatten(1).nan_to_num().any(1)
             if name in self._unseen and bool(reaching.any()):
                 sample, own = int(reaching.nonzero()[0]), [use for use in uses if use.name == name]
                 marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
                 self._unseen.discard(name)
                 if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
-                    self._drop(name, NOT_FIRST)
+                    self.drop(name, NOT_FIRST)
 
     def check_cut_off(
         self,
@@ -147,15 +219,17 @@ class Layers:
         """
         missing = [number for number, gradient in enumerate(found) if gradient is None]
         for number in cut_off(f.detach(), missing, nudged):
-            self._drop(uses[number].name, CUT_OFF)
+            self.drop(uses[number].name, CUT_OFF)
         return bool(missing)
 
-    def drop_cut_off(self, names: Iterable[str]) -> None:
-        """Drop layers that no gradient reaches although outputs depend on them."""
-        for name in names:
-            self._drop(name, CUT_OFF)
-
-    def _find_layout(self, name: str, uses: Sequence[Use], reaching: Sequence[Sequence[Tensor | None]], n: int) -> None:
+    def _find_layout(
+        self,
+        name: str,
+        uses: Sequence[Use],
+        reaching: Sequence[Sequence[Tensor | None]],
+        traced: Sequence[Tensor | None],
+        n: int,
+    ) -> None:
         """Find where samples lie among a layer's rows: first, or else where the gradients of each sample show it."""
         own = [number for number, use in enumerate(uses) if use.name == name]
         marks = [(sample, rows[i]) for sample, rows in enumerate(reaching) for i in own if rows[i] is not None]
@@ -174,17 +248,26 @@ class Layers:
                 self._layouts[name] = layout
                 return
         self._layouts[name] = SAMPLES_FIRST
+        told = [traced[i] for i in own] if traced else [None]
+        if all(places is not None and (not len(places) or bool((places >= 0).any())) for places in told):
+            self._traceable.add(name)
         if known:
-            self._drop(name, NOT_FIRST)
+            self._trace_or_drop(name)
         else:
             self.unclear.add(name)
 
-    def drop_unclear(self) -> None:
-        """Drop the layers whose samples' places too few samples show."""
+    def settle_unclear(self) -> None:
+        """Trace the rows of the layers of which too few samples show where they lie, batch by batch, or drop them."""
         for name in self.unclear:
-            self._drop(name, NOT_FIRST)
+            self._trace_or_drop(name)
 
-    def _drop(self, name: str, kind: str) -> None:
+    def _trace_or_drop(self, name: str) -> None:
+        if name in self._traceable:
+            self.routed.add(name)
+        else:
+            self.drop(name, NOT_FIRST)
+
+    def drop(self, name: str, kind: str) -> None:
         """Leave out a layer from now on.
 
         Raises:
@@ -212,27 +295,51 @@ def find_layers(runner: Runner, first: Callable[[int], Inputs]) -> Layers:
         InputError: there are none, or one sample's outputs depend on the others.
     """
     x = first(FEW)
-    f, uses = runner.first_run(x)
+    f, uses, late = runner.first_run(x, partial(first, DISCOVER))
     if not uses:
         raise InputError(
             "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
         )
-    layers, found = _shown(f, uses)
+    layers, found = _shown(runner, x, f, uses, late)
     if layers.unclear:
         x = first(MORE)
         f, uses = runner.run(map_inputs(torch.clone, x), None)
-        layers, found = _shown(f, uses)
-        layers.drop_unclear()
+        layers, found = _shown(runner, x, f, uses, late)
+        layers.settle_unclear()
     if len(f) > 1:
         _check_alone(runner, x, f)
     layers.check_cut_off(f, uses, found, partial(runner.nudged, x, None, 0))
     return layers
 
 
-def _shown(f: Tensor, uses: Sequence[Use]) -> tuple[Layers, tuple[Tensor | None, ...]]:
+def _shown(
+    runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use], late: Sequence[Use]
+) -> tuple[Layers, tuple[Tensor | None, ...]]:
     """Return the layers of a run, and the gradients at every use."""
-    reaching = [reached(f, uses, sample) for sample in range(len(f))] if len(f) > 1 else []
-    return Layers(uses, len(f), reaching), gradients(f, uses, torch.ones_like(f))
+    found = gradients(f, uses, torch.ones_like(f), retain=True)
+    reaching, traced = _reaching(runner, x, f, uses) if len(f) > 1 else ([], [])
+    return Layers(uses, len(f), reaching, traced, late), found
+
+
+def _reaching(
+    runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use]
+) -> tuple[list[list[Tensor | None]], list[Tensor | None]]:
+    """Return, by sample and use, the rows that a gradient of this sample's outputs reaches; and by use, whose they are.
+
+    A weight of zeros, such as many a head's before training, lets no gradient through: for once it is another one.
+    """
+    draw = torch.Generator().manual_seed(0)
+    other = {
+        use.name: within_blocks(torch.randn(use.weight.shape, generator=draw, device="cpu"), use.groups)
+        for use in uses
+        if not bool(use.weight.any())
+    }
+    if other:
+        f, uses = runner.run(map_inputs(torch.clone, x), None, replaced=other)
+    found, traced = [reached(f, uses, sample) for sample in range(len(f))], sources(f, uses)
+    if other:
+        runner.run(map_inputs(torch.clone, x), None)  # what a network keeps of its runs is its own again
+    return found, traced
 
 
 def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:

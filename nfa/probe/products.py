@@ -46,6 +46,7 @@ class Product(LinearMap):
         stacks: Axes along which maps lie side by side.
         index: Which of these maps it is, by axis; empty for all of them together.
         scale: What W is multiplied by.
+        third: Which third of the result's entries it is, of queries, keys and values in one product.
     """
 
     d: tuple[int, ...]
@@ -55,6 +56,11 @@ class Product(LinearMap):
     stacks: tuple[Stack, ...] = ()
     index: tuple[int, ...] = ()
     scale: float = 1.0
+    third: int | None = None
+
+    def in_thirds(self) -> list[LinearMap]:
+        """Return the maps to queries, keys and values, where the k entries are these one after the other."""
+        return [replace(self, third=third) for third in range(3)]
 
     def maps(self) -> list[LinearMap]:
         """Return the maps of the matrices that lie side by side."""
@@ -65,8 +71,8 @@ class Product(LinearMap):
 
     @property
     def label(self) -> str:
-        """The number of this matrix among several, from 0."""
-        return ".".join(map(str, self.index))
+        """Which of several matrices it is, counted from 0; "q", "k" or "v"."""
+        return ".".join(map(str, self.index)) if self.third is None else "qkv"[self.third]
 
     @property
     def width(self) -> int:
@@ -78,13 +84,16 @@ class Product(LinearMap):
         weight = self.weight.detach()
         if self.scale != 1:
             weight = weight * self.scale
-        return self._own(weight)
+        W = self._own(weight)
+        return W if self.third is None else W.chunk(3)[self.third]
 
     def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
         """Return a weight with another W (k x d) in the place of this map's own."""
         new = weight.detach().clone()
         W = W.to(new.device, new.dtype)
         own, axes = self._own_axes(new)
+        if self.third is not None:
+            own = own.chunk(3)[self.third]
         own.copy_((W / self.scale if self.scale != 1 else W).reshape([own.shape[axis] for axis in range(axes)]))
         return new
 
@@ -102,7 +111,7 @@ class Product(LinearMap):
     def to_delta(self) -> Callable[[Tensor], Tensor]:
         """Delta is the gradient with its k entries last."""
         picked = {each.z: number for each, number in zip(self.stacks, self.index, strict=False)}
-        return partial(_arranged, last=self.z_axes, picked=picked)
+        return partial(_arranged, last=self.z_axes, picked=picked, third=self.third)
 
     def _own(self, weight: Tensor) -> Tensor:
         own, _ = self._own_axes(weight)
@@ -120,8 +129,8 @@ class Product(LinearMap):
         return own[(*self.index, *[0] * (len(stacked) - len(self.index) + len(rest)))], len(kept)
 
 
-def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int]) -> Tensor:
-    """Return x at an index of some axes, with some other axes moved to the end and joined.
+def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int], third: int | None = None) -> Tensor:
+    """Return x at an index of some axes, with others moved to the end and made one, or a third of it.
 
     >>> _arranged(torch.arange(8).reshape(2, 2, 2), (0,), {1: 1}).tolist()
     [[2, 6], [3, 7]]
@@ -131,7 +140,8 @@ def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int]) -> Tenso
     ends = [axis % n for axis in last]
     order = [axis for axis in range(n) if axis not in index and axis not in ends]
     x = x.permute(*index, *order, *ends)[tuple(index.values())]
-    return x.flatten(len(order)) if len(ends) > 1 else x
+    x = x.flatten(len(order)) if len(ends) > 1 else x
+    return x if third is None else x.chunk(3, -1)[third]
 
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:

@@ -1,6 +1,6 @@
 """Run a network batch by batch, and record every use of its weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -22,11 +22,13 @@ class Runner:
     Args:
         forward: The network, and how to call it.
         outputs: Which outputs (see `select_outputs`).
+        groups: Whether each group of a convolution is a layer of its own.
     """
 
-    def __init__(self, forward: Forward, outputs: str | Select) -> None:
-        self.forward = forward
+    def __init__(self, forward: Forward, outputs: str | Select, groups: bool = False) -> None:
+        self.forward, self._groups = forward, groups
         self.n_outputs = 0  # not known before the first run
+        self.probabilities = False  # whether the network's outputs look like such
         self.positions = ""  # of a sequence's outputs, where every one of them counts, in words
         self._select = select_outputs(outputs, forward.ending)
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
@@ -57,16 +59,41 @@ class Runner:
         finally:
             self._replaced = before
 
-    def first_run(self, x: Inputs) -> tuple[Tensor, list[Use]]:
-        """Run a few samples, which show how the network takes its inputs and which layers it has."""
-        self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)))
+    def first_run(self, x: Inputs, more: Callable[[], Inputs]) -> tuple[Tensor, list[Use], list[Use]]:
+        """Run a few samples, which show how the network takes its inputs and which layers it has.
+
+        Args:
+            x: The few samples.
+            more: More of them, which are run where the few do not go through every weight.
+
+        Returns:
+            The outputs and uses of the few, and the uses of more.
+        """
+        late: list[Use] = []
+        self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)), groups=self._groups)
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
+        if self.weights.unmeasured(self.forward.net):
+            self._release()
+            self.weights.begin()
+            others = more()
+            self._last = UseRecorder(self.weights, (leaf for _, leaf in leaves(others)), groups=self._groups)
+            with self._last:
+                self.forward(map_inputs(torch.clone, others))
+            self._last.forget()
+            late = self._last.uses
         self.weights.freeze()
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
-        return f, uses
+        return f, uses, late
+
+    def _look_at(self, output: Tensor) -> None:
+        """See whether a network's outputs are probabilities: each row sums to 1, or a sigmoid stands at the end."""
+        values, last = output.detach(), type(output.grad_fn).__name__
+        several = values.ndim > 1 and values.shape[-1] > 1
+        sums = several and bool((values >= 0).all()) and bool(((values.sum(-1) - 1).abs() < 1e-3).all())
+        self.probabilities = sums or last == "SigmoidBackward0"
 
     def run(
         self,
@@ -91,7 +118,9 @@ class Runner:
         self._release()
         self.weights.begin()
         replaced = {**self._replaced, **(replaced or {})}
-        recorder = UseRecorder(self.weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced, nudged)
+        recorder = UseRecorder(
+            self.weights, (leaf for _, leaf in leaves(x)), wanted, keep_rows, replaced, nudged, self._groups
+        )
         self._last = recorder
         with recorder:
             output = self.forward(x)
@@ -99,6 +128,8 @@ class Runner:
         if self._counts_all and output.ndim > 2:
             self.positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
         f = output.reshape(len(output), -1) if self.forward.outputs_made else self._select(output)
+        if self.n_outputs == 0:
+            self._look_at(output)
         if self.n_outputs not in (0, f.shape[1]):
             raise InputError("net", f"{f.shape[1]} outputs in the batch of sample {first}, {self.n_outputs} before")
         if not bool(torch.isfinite(f).all()):

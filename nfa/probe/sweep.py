@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,19 @@ SWEEPS = 64
 
 
 @dataclass(frozen=True)
+class Part:
+    """Whose the rows of one delta are.
+
+    Args:
+        samples: Sample numbers along delta's first axis, sorted by group; for experts, a number for each row.
+        signs: The probe's signs along it, or None for exact sweeps.
+    """
+
+    samples: Tensor
+    signs: Tensor | None
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What one backward pass found for one batch.
 
@@ -48,12 +61,14 @@ class Sweep:
         column: Which chosen output, or which probe.
         signs: The probe's signs (batch x c), or None for exact sweeps.
         deltas: (layer's name, delta of shape batch x rows per sample x k), once for each use.
+        parts: For each of these, whose its rows are.
     """
 
     samples: Tensor
     column: int
     signs: Tensor | None
     deltas: list[tuple[str, Tensor]]
+    parts: list[Part]
 
 
 class Probe:
@@ -64,6 +79,7 @@ class Probe:
             how to call it.
         data: Anything `as_samples` takes.
         outputs: Which outputs (see `select_outputs`).
+        groups: Whether each group of a convolution is a layer of its own.
 
     Raises:
         InputError: no linear layer, weights that are not finite, data the network cannot take, outputs
@@ -77,13 +93,15 @@ class Probe:
     [('0', (5, 1, 4)), ('2', (5, 1, 2))]
     """
 
-    def __init__(self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits") -> None:
+    def __init__(
+        self, net: nn.Module | Forward, data: Any, outputs: str | Select = "logits", groups: bool = False
+    ) -> None:
         self.forward = net if isinstance(net, Forward) else Forward(net, outputs=outputs if callable(outputs) else None)
         self.net = self.forward.net
-        self.outputs = outputs
+        self.outputs, self.groups = outputs, groups
         self.samples: Samples = as_samples(data)
         self.layers: list[Layer] = []
-        self.runner = Runner(self.forward, outputs)
+        self.runner = Runner(self.forward, outputs, groups)
         self._stack = ExitStack()
         for name, parameter in self.net.named_parameters():
             check_finite(Place("net", f"weights {name}"), parameter)
@@ -129,6 +147,11 @@ class Probe:
         return self.runner.n_outputs
 
     @property
+    def probabilities(self) -> bool:
+        """Whether the network's own outputs look like probabilities."""
+        return self.runner.probabilities
+
+    @property
     def rows_per_sample(self) -> int:
         """Rows that a sample has at the layer with the most."""
         return self._found.rows_per_sample
@@ -164,6 +187,14 @@ class Probe:
             found.setdefault(name, kind)
         return [{"name": name, "kind": kind} for name, kind in found.items()]
 
+    def leave_out(self, name: str, kind: str) -> None:
+        """Name a layer in `skipped` from now on.
+
+        Raises:
+            InputError: it was the last one.
+        """
+        self._found.drop(name, kind)
+
     @property
     def dropped(self) -> frozenset[str]:
         """Names of the layers that turned out, so far, not to be measurable."""
@@ -173,10 +204,6 @@ class Probe:
     def cut_off(self) -> frozenset[str]:
         """Names of the layers that no gradient reaches although outputs depend on them."""
         return frozenset(name for name, kind in self._found.dropped.items() if kind == CUT_OFF)
-
-    def drop_cut_off(self, names: Iterable[str]) -> None:
-        """Drop layers without a gradient on which outputs depend, as a copy of the network has shown."""
-        self._found.drop_cut_off(names)
 
     def sweeps(
         self,
@@ -242,7 +269,9 @@ class Probe:
             f, uses = self.runner.run(copies, frozenset(found))
             directions = torch.zeros_like(f).scatter_(1, columns.repeat(n)[:, None], 1.0)
             seen = set()
-            for name, delta in self._found.deltas(f, uses, gradients(f, uses, directions)):
+            uses = self._found.regular(uses, len(f))
+            found_here = gradients(f, uses, directions)
+            for name, delta, _ in self._found.deltas(f, uses, found_here, [None] * len(uses)):
                 if name not in seen:
                     seen.add(name)
                     found[name].append(delta[:, 0].reshape(n, len(columns), -1))
@@ -258,8 +287,11 @@ class Probe:
         start = int(batch.samples.min())
         # A copy, since the network may write to its inputs, which may be asked for again.
         f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
-        if len(f) == 1 and (missing := wanted - self.dropped - {use.name for use in uses}):
+        regular = wanted - self.dropped - self._found.routed
+        if len(f) == 1 and (missing := regular - {use.name for use in uses}):
             raise InputError("net", f"layer {min(missing)} saw no rows in sample {start}, alone in its batch")
+        routes = self._found.routes(f, uses)
+        numbers = [None if route is None else batch.samples[route.places] for route in routes]
         nudged = partial(self.runner.nudged, batch.x, wanted, start)
         drawn = None if signs is None else signs.draw(batch.samples).to(f.device, f.dtype)
         columns = self.n_outputs if drawn is None else drawn.shape[1]
@@ -276,11 +308,24 @@ class Probe:
                 # The runs of the check have overwritten what the network keeps of a run.
                 f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
                 found = gradients(f, uses, directions, retain=unseen or not last)
-            deltas = self._found.deltas(f, uses, found)
+            deltas = self._found.deltas(f, uses, found, routes)
             if unseen:
                 self._found.check_unseen(f, uses, deltas)
-                deltas = [(name, delta) for name, delta in deltas if name not in self._found.dropped]
-            yield Sweep(batch.samples, column, None if drawn is None else directions, deltas)
+            signs_of_all = None if drawn is None else directions
+            whole = Part(batch.samples, signs_of_all)
+            parts = {
+                id(route): Part(own, None if signs_of_all is None else signs_of_all[route.places])
+                for route, own in zip(routes, numbers, strict=True)
+                if route is not None and own is not None
+            }
+            kept = [each for each in deltas if each[0] not in self._found.dropped]
+            yield Sweep(
+                batch.samples,
+                column,
+                signs_of_all,
+                [(name, delta) for name, delta, _ in kept],
+                [whole if route is None else parts[id(route)] for _, _, route in kept],
+            )
 
     def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""

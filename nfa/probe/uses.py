@@ -5,7 +5,7 @@ a matrix product from either side, `einsum`, a convolution, or the operators of 
 no part.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +17,11 @@ from torch.overrides import TorchFunctionMode
 
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
-from nfa.probe.convolutions import CONVOLUTIONS
+from nfa.probe.convolutions import CONVOLUTIONS, Convolution
 from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
-from nfa.probe.products import PRODUCTS
+from nfa.probe.products import PRODUCTS, Product
 from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.weights import DATA, Origin, Weights
 
@@ -68,6 +68,7 @@ class UseRecorder(TorchFunctionMode):
         keep_rows: Whether to keep a copy of the rows.
         replaced: Weights (k x d) to compute with instead of the network's own, by name.
         nudged: Uses, by their number, whose z is moved by a few units of rounding.
+        groups: Whether each group of a convolution is a layer of its own.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class UseRecorder(TorchFunctionMode):
         keep_rows: bool = False,
         replaced: Mapping[str, Tensor] | None = None,
         nudged: frozenset[int] = frozenset(),
+        groups: bool = False,
     ) -> None:
         super().__init__()
+        self._groups = groups
         self.uses: list[Use] = []
         self.wanted = wanted
         self._replaced = replaced or {}
@@ -171,7 +174,7 @@ class UseRecorder(TorchFunctionMode):
         assert origin is not None
         found: list[tuple[str, Tensor, LinearMap]] = []
         patched = product.weight
-        for part in product.maps():
+        for part in self._maps(product, origin):
             weight = part.matrix()
             name = self._weights.layer(origin.parameters, weight, part.label or self._part)
             if name is not None and name in self._replaced:
@@ -203,6 +206,14 @@ class UseRecorder(TorchFunctionMode):
             use = Use(name, weight, shape, edge, part.to_delta, part.groups, part.row_shape, self._operations, kept)
             self.uses.append(use)
         return z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
+
+    def _maps(self, product: LinearMap, origin: Origin) -> Sequence[LinearMap]:
+        """Return the maps of a product: those side by side, or queries, keys and values of a weight called so."""
+        fused = isinstance(product, Product) and not product.stacks and self._weights.is_fused(origin.parameters)
+        W = product.matrix() if fused else None
+        if isinstance(product, Product) and W is not None and len(W) == 3 * W.shape[1]:
+            return product.in_thirds()
+        return product.by_group() if self._groups and isinstance(product, Convolution) else product.maps()
 
     def _origin(self, tensor: Tensor) -> Origin | None:
         known = self._origins.get(id(tensor))

@@ -14,6 +14,12 @@ from nfa.probe.memory import Memories, Region, handle, region
 Parameters = tuple[str, ...]
 """The names of the parameters that a tensor is made of; empty for a constant of the network."""
 
+PACKED = "in_proj_weight"
+"""What torch's attention calls its queries, keys and values in one."""
+
+FUSED = ("c_attn",)
+"""What others call theirs, where these come one after the other: GPT-2."""
+
 _PARTS = ("_orig", "_g", "_v")
 """Endings of the names of parameters that pruning, spectral norm and weight norm turn into a weight."""
 
@@ -141,10 +147,8 @@ class Weights:
             InputError: W was another matrix in the first pass.
         """
         base = self._base(parameters)
-        if part.isdecimal() or "." in part:
-            base = f"{base}.{part}"
-        elif part:
-            base = base.removesuffix("in_proj_weight") + part
+        if part:
+            base = base.removesuffix(PACKED) + part if base.endswith(PACKED) else f"{base}.{part}"
         known = self._layers.setdefault(base, _Known())
         if (found := known.find(weight)) is not None:
             return found
@@ -163,6 +167,10 @@ class Weights:
             name = f"{base}#{known.count + 1}"
         known.add(name, _Seen.of(weight, weight in self._memories))
         return name
+
+    def is_fused(self, parameters: Parameters) -> bool:
+        """Return whether a weight is called as queries, keys and values in one are."""
+        return self._base(parameters).rpartition(".")[2] in FUSED
 
     def use(self, parameters: Parameters) -> None:
         """Note that a layer's weight is made of these parameters, under the names of the running module."""

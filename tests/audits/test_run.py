@@ -10,6 +10,7 @@ import pytest
 import torch
 from helpers import assert_rows_equal, gaussian, perturbed
 from reference import ACTIVATIONS, expected_rows
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
@@ -257,7 +258,7 @@ def test_json_has_the_contract_s_keys_and_null_for_nan(small, tmp_path):
     keys = {"schema", "nfa_version", "torch_version", "model", "data", "n_samples", "n_outputs", "outputs", "seed"}
     assert keys | {"score", "skipped", "layers"} <= set(saved)
     assert saved["schema"] == 1
-    assert set(saved["layers"][0]) == set(names())
+    assert set(saved["layers"][0]) == {*names(), "row_shape"}
     assert saved["layers"][0]["untrained_cosine"] is None
 
 
@@ -526,3 +527,12 @@ def test_a_loss_needs_targets_and_a_name(small):
         nfa.audit(*small, loss="mse")
     with pytest.raises(nfa.InputError, match="did you mean 'onehot_mse'"):
         nfa.audit(*small, loss="onehot")
+
+
+@pytest.mark.parametrize("ending", [nn.Softmax(1), nn.Sigmoid(), None])
+def test_a_note_says_that_outputs_are_probabilities(ending):
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3), *([] if ending is None else [ending]))
+    X = gaussian(20, 4, dtype=torch.float32)
+    notes = nfa.audit(net, X).about.notes
+    assert any("look like probabilities" in note for note in notes) == (ending is not None)
+    assert not any("look like" in note for note in nfa.audit(net, X, outputs="margin").about.notes)

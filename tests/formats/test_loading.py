@@ -57,14 +57,14 @@ def test_a_pickle_is_refused_with_what_to_do_instead(tmp_path, suffix):
 
 
 def test_what_cannot_be_loaded_is_one_line(tmp_path):
-    (tmp_path / "net.h5").write_bytes(b"something")
+    (tmp_path / "net.xyz").write_bytes(b"something")
     (tmp_path / "folder.onnx").mkdir()
     torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "net.pt")
     cases = [
         ("no such file", tmp_path / "missing.onnx", {}),
         ("no such file", "missing", {}),
-        ("folder.onnx is not a file", tmp_path / "folder.onnx", {}),
-        (r"net.h5 is of no format that is read \(.pt, .*onnx", tmp_path / "net.h5", {}),
+        ("folder.onnx is a folder without config.json; give a file", tmp_path / "folder.onnx", {}),
+        (r"net.xyz is of no format that is read \(.pt, .*onnx", tmp_path / "net.xyz", {}),
         ("activation: only for files of weights", tmp_path / "net.onnx", {"activation": "relu"}),
         ("model: only for files of weights", "some.module:factory", {"model": nn.Linear(3, 2)}),
         ("model: cannot import 'nowhere'", tmp_path / "net.pt", {"model": "nowhere:build"}),

@@ -145,8 +145,8 @@ def test_time_first_is_seen_though_no_gradient_reaches_the_first_sample():
         audit = nfa.audit(net, X)
         assert not audit.skipped
         assert_same_table(audit, nfa.audit(other, X), 1e-10)
-    # Two samples, of which one shows nothing, are not enough.
-    assert nfa.audit(net, X[:2]).skipped == [{"name": "a", "kind": "samples not first"}]
+        # Of two samples, one of which shows nothing, each row is traced to its sample.
+        assert_same_table(nfa.audit(net, X[:2]), nfa.audit(other, X[:2]), 1e-10)
 
 
 @pytest.mark.parametrize("positions", [3, 4])
@@ -170,3 +170,58 @@ def test_queries_on_which_no_output_depends_are_dead(positions):
         assert audit[name]["agop_trace"] == 0
         assert "dead" in audit[name]["note"]
     assert audit["attention.v"]["agop_trace"] > 0
+
+
+def test_layouts_are_found_behind_a_head_of_zeros():
+    torch.manual_seed(0)
+    net = randomised(Encoder(True, False))
+    net.head.weight.data.zero_()
+    audit = nfa.audit(net, torch.randn(12, 5, 6, dtype=torch.float64))
+    assert not audit.skipped
+    assert [layer["name"] for layer in audit][:3] == ["attention.q", "attention.k", "attention.v"]
+    assert audit["attention.q"]["rows"] == 60
+    assert audit["attention.q"]["agop_trace"] == 0
+
+
+class Fused(nn.Module):
+    """GPT-2's attention: one product for queries, keys and values, with the weight transposed."""
+
+    def __init__(self, one):
+        super().__init__()
+        self.one, self.head = one, nn.Linear(6, 3)
+        if one:
+            self.c_attn = nn.Module()
+            self.c_attn.weight, self.c_attn.bias = nn.Parameter(torch.randn(6, 18)), nn.Parameter(torch.randn(18))
+        else:
+            self.c_attn = nn.ModuleDict({name: nn.Linear(6, 6) for name in "qkv"})
+
+    def forward(self, x):
+        if self.one:
+            z = torch.addmm(self.c_attn.bias, x.flatten(0, 1), self.c_attn.weight).unflatten(0, x.shape[:2])
+            q, k, v = z.split(6, -1)
+        else:
+            q, k, v = (self.c_attn[name](x) for name in "qkv")
+        return self.head(torch.tanh((q @ k.mT / 6**0.5).softmax(-1) @ v).mean(1))
+
+
+def test_a_fused_projection_is_queries_keys_and_values():
+    torch.manual_seed(0)
+    net, plain = Fused(True).double(), Fused(False).double()
+    plain.head = net.head
+    thirds = zip(net.c_attn.weight.chunk(3, 1), net.c_attn.bias.chunk(3), strict=True)
+    for layer, (W, b) in zip(plain.c_attn.values(), thirds, strict=True):
+        layer.weight.data, layer.bias.data = W.detach().T.clone(), b.detach().clone()
+    X = torch.randn(12, 5, 6, dtype=torch.float64)
+    torch.testing.assert_close(net(X), plain(X))
+    audit, expected = nfa.audit(net, X), nfa.audit(plain, X)
+    assert [layer["name"] for layer in audit] == ["c_attn.q", "c_attn.k", "c_attn.v", "head"]
+    for layer, other in zip(audit, expected, strict=True):
+        torch.testing.assert_close(layer.weight, other.weight)
+        torch.testing.assert_close(layer.S, other.S, rtol=1e-10, atol=1e-14)
+    with Probe(net, X) as own, Probe(plain, X) as other:
+        names = ["c_attn.k", "c_attn.v"]
+        for name, rows in activations(other, names).rows.items():
+            torch.testing.assert_close(activations(own, names).rows[name], rows)
+        weights = {name: torch.randn(6, 6, dtype=torch.float64) for name in names}
+        changed, right = (activations(probe, weights=weights).outputs for probe in (own, other))
+        torch.testing.assert_close(changed, right)

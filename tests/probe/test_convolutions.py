@@ -1,5 +1,7 @@
 """Convolutions against the same network of unfolded patches and linear layers, and against dense gradients."""
 
+import copy
+import json
 import math
 
 import pytest
@@ -232,3 +234,50 @@ def test_substitution_and_published_numbers_of_convolutions():
     for matrix in ("nfm", "agop", "projector", "init"):
         assert found.loc[("0.0", matrix), "note"] == "no targets: no score"
     assert "0.0 is a convolution in 2 groups" in found.loc[("0.0", "random"), "note"]
+
+
+@pytest.mark.parametrize("kind", ["groups", "depthwise", "transposed groups", "2d"])
+def test_each_group_may_be_a_layer(kind):
+    net, plain, X = networks(kind)
+    groups, y = LAYERS[kind][1].groups, torch.randint(3, (12,))
+    init = copy.deepcopy(net)
+    for parameter in net.parameters():
+        parameter.data += 0.1
+    plain[2] = Unfolded(net[2])
+    options = {"loss": "cross_entropy"}
+    audit = nfa.audit(net, (X, y), init, groups=True, **options)
+    expected = nfa.audit(plain, (X, y), **options)
+    parts = [layer for layer in expected if layer["name"].startswith("2.")]
+    names = [layer["name"] for layer in audit]
+    assert names == ["0", *([f"2.{g}" for g in range(groups)] if groups > 1 else ["2"]), "5"]
+    for name, part in zip(names[1:-1], parts, strict=True):
+        torch.testing.assert_close(audit[name].weight, part.weight)
+        torch.testing.assert_close(audit[name].S, part.S, rtol=1e-10, atol=1e-14)
+        assert audit[name]["rows"] == part["rows"]
+        assert audit[name]["fact_cosine"] == pytest.approx(part["fact_cosine"], nan_ok=True)
+        assert 0 < audit[name]["init_cosine"] < 1
+        assert math.prod(audit[name].row_shape) == audit[name]["d_in"]
+    with Probe(net, X, groups=True) as own, Probe(plain, X) as other:
+        last = names[-2]
+        rows = activations(own, [last]).rows[last]
+        torch.testing.assert_close(rows, activations(other, [parts[-1]["name"]]).rows[parts[-1]["name"]])
+        W = torch.randn_like(parts[-1].weight)
+        changed = activations(own, weights={last: W}).outputs
+        torch.testing.assert_close(changed, activations(other, weights={parts[-1]["name"]: W}).outputs)
+
+
+def test_a_row_keeps_its_shape(tmp_path):
+    net, _, X = networks("groups")
+    audit = nfa.audit(net, X)
+    assert [layer.row_shape for layer in audit] == [(2, 1, 1), (4, 2, 2), (120,)]
+    audit.save(tmp_path)
+    assert [layer.row_shape for layer in nfa.Audit.load(tmp_path)] == [(2, 1, 1), (4, 2, 2), (120,)]
+    whole = json.loads((tmp_path / "audit.json").read_text())
+    whole["layers"][1]["row_shape"] = [4, 2, 3]
+    (tmp_path / "audit.json").write_text(json.dumps(whole))
+    with pytest.raises(nfa.InputError, match="does not hold a whole audit"):
+        nfa.Audit.load(tmp_path)
+    for layer in whole["layers"]:
+        del layer["row_shape"]
+    (tmp_path / "audit.json").write_text(json.dumps(whole))
+    assert [layer.row_shape for layer in nfa.Audit.load(tmp_path)] == [(2,), (16,), (120,)]

@@ -246,7 +246,7 @@ def test_checkpointed_layers_are_measured(reentrant, frozen):
 
 
 @pytest.mark.parametrize("second", [-1.0, 1.0])
-def test_routed_layers_are_named_whatever_the_first_rows(second):
+def test_routed_layers_are_measured_whatever_the_first_rows(second):
     def routed(net, x):
         chosen = x[:, 0] > 0
         out = x.new_zeros(len(x), 6)
@@ -255,9 +255,11 @@ def test_routed_layers_are_named_whatever_the_first_rows(second):
 
     X = gaussian(40, 4)
     X[:2, 0] = torch.tensor([1.0, second])
-    audit = nfa.audit(Net(routed), X)
-    assert names(audit) == ["b"]
-    assert skipped(audit)["a"] == "samples not first"
+    net = Net(routed)
+    audit = nfa.audit(net, X)
+    assert names(audit) == ["a", "b"]
+    assert audit["a"]["rows"] == int((X[:, 0] > 0).sum())
+    torch.testing.assert_close(audit["a"].S, net.b.weight.detach().T @ net.b.weight.detach())
 
 
 def test_rows_that_gradients_reach_late_are_checked_then():

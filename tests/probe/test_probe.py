@@ -331,7 +331,7 @@ def test_a_weight_may_see_different_rows_in_its_uses():
     assert nfa.audit(Twice(), gaussian(30, 4).reshape(10, 3, 4))["layer"]["rows"] == 40
 
 
-def test_samples_must_come_first():
+def test_rows_in_a_mixed_order_are_told_apart():
     class Turned(nn.Module):
         def __init__(self):
             super().__init__()
@@ -343,8 +343,23 @@ def test_samples_must_come_first():
             h = self.layer(rows)
             return h[: 4 * n].reshape(n, 4, -1).mean(1) + h[4 * n :].reshape(T - 4, n, -1).mean(0)
 
-    with pytest.raises(nfa.InputError, match="samples must come first"):
-        nfa.audit(Turned(), gaussian(16 * 8, 4).reshape(16, 8, 4), batch_size=4)
+    audit = nfa.audit(Turned(), gaussian(16 * 8, 4).reshape(16, 8, 4), batch_size=4)
+    assert audit["layer"]["rows"] == 128
+    torch.testing.assert_close(audit["layer"].S, torch.eye(4, dtype=torch.float64) / 16)
+
+
+def test_a_network_whose_only_layer_mixes_samples_is_refused():
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4).double()
+
+        def forward(self, x):  # neighbours share rows, too little to show in the outputs
+            z = self.layer(torch.cat([x, x]).unfold(0, 2, 1)[: len(x) + 1].mean(2))
+            return x + 1e-14 * (z[:-1] + z[1:])
+
+    with pytest.raises(nfa.InputError, match="in layer layer rows do not come sample by sample; samples must come fi"):
+        nfa.audit(Pooled(), gaussian(16, 4))
 
 
 def test_gradients_that_are_not_finite_are_named():

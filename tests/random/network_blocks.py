@@ -117,8 +117,9 @@ def _experts(w, h, d):
     w.line(f"{i} = {h}.detach()[:, 0] > 0")
     w.line(
         f"{z} = {h}.new_zeros(len({h}), {k}); {z}[{i}], {z}[~{i}] = self.{one}({h}[{i}]), self.{two}({h}[~{i}])",
-        f"{z} = torch.where({i}[:, None], *(tap(m, P[m + '.weight'], {h}) + P[m + '.bias']"
-        f" for m in ('{one}', '{two}')))",
+        f"{z} = torch.zeros(len({h}), {k}, dtype=torch.float64)"
+        f".index_put(({i},), tap('{one}', P['{one}.weight'], {h}[{i}]) + P['{one}.bias'])"
+        f".index_put((~{i},), tap('{two}', P['{two}.weight'], {h}[~{i}]) + P['{two}.bias'])",
     )
     return z, k
 

@@ -39,7 +39,7 @@ def torch_weights(
     Raises:
         InputError: the file cannot be used safely or at all, or its weights do not make a network.
     """
-    net = _given(model)
+    net = given_network(model)
     tensors = read_state_dict(file, argument, key, None if net is None else net.state_dict())
     return _network(Place(argument, str(file)), file.name, tensors, activation, net, prefix, ordered=True)
 
@@ -60,7 +60,9 @@ def safetensors_weights(
         )
         return from_nfa(file, tensors, header["nfa"], argument)
     # The format sorts its tensors by dtype and name.
-    return _network(Place(argument, str(file)), file.name, tensors, activation, _given(model), prefix, ordered=False)
+    return _network(
+        Place(argument, str(file)), file.name, tensors, activation, given_network(model), prefix, ordered=False
+    )
 
 
 def state_dict_weights(
@@ -76,14 +78,19 @@ def state_dict_weights(
     Raises:
         InputError: its weights do not make a network.
     """
-    net, where = _given(model), Place(argument, "the state dict")
+    net, where = given_network(model), Place(argument, "the state dict")
     tensors = state_dict_of(content, where, key, None if net is None else net.state_dict())[1]
     check_kinds(tensors, where)
     return _network(where, "a state dict", without_prefixes(tensors), activation, net, prefix, ordered=True)
 
 
-def _given(model: str | nn.Module | None) -> nn.Module | None:
-    # A copy: the same object may be given for the network's file and for that of its initialisation.
+def given_network(model: str | nn.Module | None) -> nn.Module | None:
+    """Return a copy of the network that weights belong to, or what its factory makes.
+
+    Raises:
+        InputError: as `from_factory`.
+    """
+    # A copy: the same object may be named for a network's file and for that of its initialisation.
     return from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
 
 
