@@ -89,7 +89,7 @@ def _powers(table: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> None:
     """Best powers over 1/(linear layers to the output)."""
     linear = table[(table["dataset"] == LINEAR) & (table["epoch"] == table["epochs"])]
     learned = layers[layers["task_learned"] & ~layers["factor"].isin(THEOREMS)]
-    for rows, role, label in ((learned, "agop", "trained on pictures"), (linear, "nfm", "deep linear")):
+    for rows, role, label in ((learned, "agop", "trained"), (linear, "nfm", "deep linear")):
         groups = rows.groupby("alpha_linear")["alpha_best"]
         low, middle, high = groups.quantile(0.25), groups.median(), groups.quantile(0.75)
         ax.vlines(middle.index, low, high, color=ROLES[role], linewidth=1.2)
