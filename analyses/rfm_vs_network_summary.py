@@ -55,8 +55,8 @@ def after_updates(rows: pd.DataFrame) -> pd.DataFrame:
 def _after(rows: pd.DataFrame) -> list[str]:
     found = after_updates(rows)
     parts = []
-    for (_, name), words in PAIRS.items():
-        by_updates = found[found["b"] == name].groupby("index")["value"]
+    for (first, second), words in PAIRS.items():
+        by_updates = found[(found["a"] == first) & (found["b"] == second)].groupby("index")["value"]
         if len(by_updates):
             listed = ", ".join(f"{updates:.0f}: {spread(values)}" for updates, values in by_updates)
             parts.append(f"{words} {listed}")
