@@ -59,6 +59,14 @@ class KernelMachine:
         # The unit may be beyond float32 where the product is not.
         return (outputs.double() * self.unit).to(outputs.dtype)
 
+    def gradients(self, X: Tensor) -> Tensor:
+        """Return df/dx of every output at rows x, float64, (m, c, d); where x is a center, that pair counts 0."""
+        a_unit = power_of_two(self.a)
+        f = Expansion(self.points, self.a / a_unit, self.L)
+        G, unit = self.kernel.gradients(f, self.metric.points(X))
+        # One at a time: no unit need be a number of the dtype, nor their product.
+        return self.metric.pulled(G.double()) * unit * a_unit * self.unit / self.metric.unit
+
     def agop(
         self,
         X: Tensor | None = None,

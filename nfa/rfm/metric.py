@@ -83,6 +83,12 @@ class Metric:
         """Return `rows`, with the sizes of the terms that they are sums of."""
         return Points(self.rows(X), self.terms)
 
+    def pulled(self, G: Tensor) -> Tensor:
+        """Return gradients with respect to x / unit from those with respect to z, (..., d), float64."""
+        if self.root is None:
+            return G
+        return G * self.root if self.root.ndim == 1 else G @ self.root
+
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
         """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""
         outer, sums, root = moments.outer.double(), moments.sums.double(), self.root

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.utils import Tags, check_array, check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -66,6 +67,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "progress": truth,
     }
     _y_checks: ClassVar[dict[str, bool]] = {}
+    encoder_: ColumnTransformer | None
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         center_grads: bool = False,
         agop_power: float = 1.0,
         agop_samples: int | None = None,
+        n_components: int | None = None,
         memory_budget: float = 4.0,
         device: Any = None,
         dtype: Any = None,
@@ -100,6 +103,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         self.center_grads = center_grads
         self.agop_power = agop_power
         self.agop_samples = agop_samples
+        self.n_components = n_components
         self.memory_budget = memory_budget
         self.device = device
         self.dtype = dtype
@@ -144,8 +148,20 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return targets as numbers, (n, c), float64; `learn` their kind, or else check that they are of it."""
 
     @abstractmethod
+    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return what is predicted, from outputs (m, c)."""
+
+    @abstractmethod
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
         """Fit the machines to rows, targets and weights."""
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions for rows X (m x d): labels, or numbers of y's shape in the dtype of the computation."""
+        return self._answered(self._outputs(X))
+
+    def _weighted(self, y: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return the rows' weights, those of classes among them."""
+        return weights
 
     @property
     @abstractmethod
@@ -202,12 +218,13 @@ class BaseRFM(SavedMixin, BaseEstimator):
             X = plain_frame(X, categories)
         if not categories:
             X, y = validate_data(self, X, y, dtype=numbers, **self._y_checks)
-            weights = weights_of(sample_weight, X)
+            weights = self._weighted(y, weights_of(sample_weight, X))
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
             validate_data(self, X, y, skip_check_array=True)
             weights = weights_of(sample_weight, X)
             _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=self, **self._y_checks)
+            weights = self._weighted(y, weights)
             X = check_array(self._encoded(X, y, weights, categories), dtype=numbers, estimator=self)
         self._dtype = computing_dtype(X, self.dtype)
         shares = None if weights is None else as_tensor(weights).to(self._device, self._dtype)

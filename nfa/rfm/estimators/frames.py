@@ -17,7 +17,7 @@ from nfa.common.shown import few
 from nfa.rfm.estimators.target_encoding import TargetEncoding
 
 MOST_CATEGORIES = 50
-"""A column of more categories is encoded by the targets. One column for each would cost d^3, and M would be mostly theirs."""
+"""A column of more categories is encoded by the targets: one column for each costs d^3, and makes up most of M."""
 NEARLY_UNIQUE = 10
 """So is one of more than this many categories, where there are not even two rows for each: it names rows."""
 SHOWN = 5
@@ -60,8 +60,8 @@ def plain_frame(frame: pd.DataFrame, categories: list[int]) -> pd.DataFrame:
     return found.set_axis(frame.columns, axis=1)
 
 
-def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> ColumnTransformer | None:
-    """Return the unfitted transformer for a frame as `plain_frame` makes it; None where there are no categories.
+def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> ColumnTransformer:
+    """Return the unfitted transformer for a frame as `plain_frame` makes it, which has categories.
 
     It is scikit-learn's `OneHotEncoder` (a category not seen in `fit` is all zeros) on most of them, its
     `TargetEncoder` on those of too many categories, of which a warning tells, with the numbers behind them as they are.
@@ -71,8 +71,6 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> Col
         categories: Numbers of the columns that hold categories.
         seed: Of the cross-fitting's folds.
     """
-    if not categories:
-        return None
     one_hot, by_target = [], []
     for position in categories:
         count, n = frame.iloc[:, position].nunique(dropna=False), len(frame)
@@ -114,7 +112,7 @@ def encoder_of(
 
 def encoded_columns(encoder: ColumnTransformer) -> dict[int, NDArray[Any]]:
     """Return the categories of each column that a fitted transformer encodes, by the column's number."""
-    found = {}
+    found: dict[int, NDArray[Any]] = {}
     for name, fitted, columns in encoder.transformers_:
         if name in ("categories", "targets"):
             found |= dict(zip(columns, fitted.categories_, strict=True))

@@ -119,5 +119,6 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
         model._target_shape = tuple(shape)
     solver = shown(typed(found, "solver", str), 1000)
     model._device, model._dtype = place, machine.centers.dtype
+    model._path = None
     model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights)
     return model

@@ -19,7 +19,7 @@ NUMBERS = RNG.normal(size=(N, 2))
 CITY = np.array([f"city {number % 60}" for number in RNG.permutation(N)])
 Y = NUMBERS[:, 0] + (CITY > "city 3")
 LABELS = np.array(["a", "b", "c"])[RNG.integers(3, size=N)]
-MANY = r"^column 'city' has \d+ categories in 90 rows: each becomes the mean of its targets \(TargetEncoder, cross-fitted\)"
+MANY = r"^column 'city' has 60 categories in 90 rows: each becomes the mean of its targets \(TargetEncoder, cross-fit"
 
 
 def table(**columns):
