@@ -11,10 +11,12 @@ from nfa.rfm.kernels import Expansion, Kernel, Sample
 from nfa.rfm.metric import Metric, semidefinite
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
+from nfa.rfm.plain import plain
 from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import BLOCK_ROWS
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class KernelMachine:
     """f_j(x) = unit sum_i a_ij k(x, z_i), with the kernel taken under a feature matrix M.

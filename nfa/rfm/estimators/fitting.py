@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nfa.common.progress import progress
 from nfa.rfm.machine import KernelMachine
+from nfa.rfm.plain import plain
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.dense import warn_singular
@@ -43,6 +44,7 @@ class FitSettings:
     progress: bool
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted machine, and the record of its fit.

@@ -16,9 +16,11 @@ from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.fitting import Fitted, stages
 from nfa.rfm.estimators.parameters import Constraint, optional, whole
 from nfa.rfm.machine import KernelMachine
+from nfa.rfm.plain import plain
 from nfa.rfm.recursion import Problem
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class Path:
     """The machines before the last update of M: what is needed to make them again.
@@ -49,7 +51,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
 
     _constraints: ClassVar[dict[str, Constraint]] = BaseRFM._constraints | {"n_components": optional(whole(1))}
     fitted_: Fitted
-    _path: Path | None
+    _path: Path | None = None
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
         """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
