@@ -6,13 +6,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.utils import Tags, check_array, check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from nfa.common.budget import GIB
 from nfa.common.checks import check_finite
+from nfa.common.errors import InputError
 from nfa.rfm.estimators.fitting import FitSettings, Fitted
 from nfa.rfm.estimators.frames import (
     categorical_columns,
@@ -119,7 +122,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Fit to rows X (n x d) and targets y.
 
         Args:
-            X: Array, tensor or data frame.
+            X: Array, tensor, data frame or sparse matrix.
             y: Numbers, (n,) or (n, c), for a regressor; labels that can be sorted, (n,), for a classifier.
             sample_weight: Shape (n,), at least 0. A row of weight 2 counts as two equal rows, one of weight 0 as none.
 
@@ -217,7 +220,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
             categories = categorical_columns(X)
             X = plain_frame(X, categories)
         if not categories:
-            X, y = validate_data(self, X, y, dtype=numbers, **self._y_checks)
+            X, y = validate_data(self, X, y, dtype=numbers, accept_sparse="csr", **self._y_checks)
+            X = self._dense(X)
             weights = self._weighted(y, weights_of(sample_weight, X))
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
@@ -243,7 +247,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
             return self._tensor(check_array(encoder.transform(frame), estimator=self))
         if isinstance(X, pd.DataFrame):
             X = plain_frame(X, [])
-        return self._tensor(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        found = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
+        return self._tensor(self._dense(found))
 
     def _encoded(self, X: pd.DataFrame, y: NDArray[Any], weights: NDArray[Any] | None, categories: list[int]) -> Any:
         """Return a frame's rows as numbers; learns the categories of the rows that count."""
@@ -263,6 +268,25 @@ class BaseRFM(SavedMixin, BaseEstimator):
         rows = encoder.transform(X)
         rows[counted] = found
         return rows
+
+    def _dense(self, X: Any) -> NDArray[Any]:
+        """Return rows as an array, also sparse ones; M has an entry for each two columns all the same.
+
+        Raises:
+            InputError: rows and M would take more than the memory budget.
+        """
+        if not sparse.issparse(X):
+            return np.asarray(X)
+        rows = sparse.csr_array(X)
+        (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
+        needed = (n * d * rows.dtype.itemsize + (0 if self.diag else d * d * 8)) / GIB
+        if needed > budget:
+            raise InputError(
+                "X",
+                f"sparse, of {d:,} columns: rows and M take {needed:.3g} GiB, beyond memory_budget={budget:g}; fewer "
+                "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
+            )
+        return np.asarray(rows.toarray())
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
         """Return an array's rows as a frame, for a machine that was fitted to one."""
@@ -287,7 +311,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         return np.asarray(diagonal / total if total > 0 else diagonal, dtype=np.float64)
 
     def __sklearn_tags__(self) -> Tags:
-        """Dense numbers only."""
+        """Numbers, also in sparse rows."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         return tags

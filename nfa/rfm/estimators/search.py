@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
@@ -154,7 +154,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         """Choose a machine, then fit it to all rows of X.
 
         Args:
-            X: Rows, n x d: array, tensor or data frame.
+            X: Rows, n x d: array, tensor, data frame or sparse matrix.
             y: Targets, as for the estimator searched over.
             sample_weight: Shape (n,), at least 0; they count in fits and in losses.
             groups: Shape (n,): rows of one group are never on both sides of a split.
@@ -213,6 +213,12 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Numbers, also in sparse rows."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _passed_on(self) -> dict[str, Any]:
         """Return the parameters that every machine of the search has."""
