@@ -277,7 +277,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """
         if not sparse.issparse(X):
             return np.asarray(X)
-        rows = sparse.csr_array(X)
+        rows: Any = X
         (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
         needed = (n * d * rows.dtype.itemsize + (0 if self.diag else d * d * 8)) / GIB
         if needed > budget:
