@@ -43,8 +43,8 @@ class ProductLaplace(Kernel):
     def _made(self, f: Expansion, sample: Sample) -> Iterator[tuple[slice, Tensor]]:
         """Yield g_jk(x) L = -sum_i a_ij K_xi sign(x_k - z_ik), (rows, c, d), for some points after the other.
 
-        No single matrix product serves all coordinates, so they are taken one by one. Each gradient is multiplied by the
-        root of its point's weight.
+        No single matrix product serves all coordinates, so they are taken one by one. Each gradient is multiplied by
+        the root of its point's weight.
         """
         X, Z, a = sample.points.rows, f.centers.rows, f.a
         (m, d), n, c = X.shape, len(Z), a.shape[1]
