@@ -11,10 +11,12 @@ from nfa.rfm.kernels import Expansion, Kernel, Sample
 from nfa.rfm.metric import Metric, semidefinite
 from nfa.rfm.moments import BLOCK, Moments
 from nfa.rfm.pairs import Pairs
+from nfa.rfm.plain import plain
 from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import BLOCK_ROWS
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class KernelMachine:
     """f_j(x) = unit sum_i a_ij k(x, z_i), with the kernel taken under a feature matrix M.
@@ -58,6 +60,14 @@ class KernelMachine:
             torch.mm(self.kernel.value(values, self.L, out=values), self.a, out=part)
         # The unit may be beyond float32 where the product is not.
         return (outputs.double() * self.unit).to(outputs.dtype)
+
+    def gradients(self, X: Tensor) -> Tensor:
+        """Return df/dx of every output at rows x, float64, (m, c, d); where x is a center, that pair counts 0."""
+        a_unit = power_of_two(self.a)
+        f = Expansion(self.points, self.a / a_unit, self.L)
+        G, unit = self.kernel.gradients(f, self.metric.points(X))
+        # One at a time: no unit need be a number of the dtype, nor their product.
+        return self.metric.pulled(G.double()) * unit * a_unit * self.unit / self.metric.unit
 
     def agop(
         self,

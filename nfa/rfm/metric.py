@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.rfm.moments import Moments
+from nfa.rfm.plain import plain
 from nfa.rfm.points import Points
 
 ROUNDED = 1e-4
@@ -17,6 +18,7 @@ NEGATIVE = 1e-13
 """Eigenvalues below minus this share of the largest are set to 0, in M and in a returned AGOP."""
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class Metric:
     """The distance r^2 = (x - z)'M(x - z), computed from rows F (x - center) / unit with F = (M / size)^(1/2).
@@ -82,6 +84,12 @@ class Metric:
     def points(self, X: Tensor) -> Points:
         """Return `rows`, with the sizes of the terms that they are sums of."""
         return Points(self.rows(X), self.terms)
+
+    def pulled(self, G: Tensor) -> Tensor:
+        """Return gradients with respect to x / unit from those with respect to z, (..., d), float64."""
+        if self.root is None:
+            return G
+        return G * self.root if self.root.ndim == 1 else G @ self.root
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
         """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""

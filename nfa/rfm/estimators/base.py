@@ -6,13 +6,25 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_array, check_X_y
+from scipy import sparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.utils import Tags, check_array, check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from nfa.common.budget import GIB
 from nfa.common.checks import check_finite
+from nfa.common.errors import InputError
 from nfa.rfm.estimators.fitting import FitSettings, Fitted
+from nfa.rfm.estimators.frames import (
+    categorical_columns,
+    column_encoder,
+    encoded_columns,
+    encoded_from,
+    plain_frame,
+    warn_of_unseen,
+)
 from nfa.rfm.estimators.parameters import (
     Constraint,
     above_zero,
@@ -24,7 +36,7 @@ from nfa.rfm.estimators.parameters import (
     truth,
     whole,
 )
-from nfa.rfm.estimators.tables import as_host, as_tensor, column_encoder, computing_dtype, device_of, encoded_from
+from nfa.rfm.estimators.tables import as_host, as_tensor, computing_dtype, device_of
 from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
@@ -58,6 +70,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "progress": truth,
     }
     _y_checks: ClassVar[dict[str, bool]] = {}
+    encoder_: ColumnTransformer | None
 
     def __init__(
         self,
@@ -74,6 +87,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         center_grads: bool = False,
         agop_power: float = 1.0,
         agop_samples: int | None = None,
+        n_components: int | None = None,
         memory_budget: float = 4.0,
         device: Any = None,
         dtype: Any = None,
@@ -92,6 +106,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         self.center_grads = center_grads
         self.agop_power = agop_power
         self.agop_samples = agop_samples
+        self.n_components = n_components
         self.memory_budget = memory_budget
         self.device = device
         self.dtype = dtype
@@ -107,7 +122,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Fit to rows X (n x d) and targets y.
 
         Args:
-            X: Array, tensor or data frame.
+            X: Array, tensor, data frame or sparse matrix.
             y: Numbers, (n,) or (n, c), for a regressor; labels that can be sorted, (n,), for a classifier.
             sample_weight: Shape (n,), at least 0. A row of weight 2 counts as two equal rows, one of weight 0 as none.
 
@@ -136,8 +151,20 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return targets as numbers, (n, c), float64; `learn` their kind, or else check that they are of it."""
 
     @abstractmethod
+    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return what is predicted, from outputs (m, c)."""
+
+    @abstractmethod
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
         """Fit the machines to rows, targets and weights."""
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return predictions for rows X (m x d): labels, or numbers of y's shape in the dtype of the computation."""
+        return self._answered(self._outputs(X))
+
+    def _weighted(self, y: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return the rows' weights, those of classes among them."""
+        return weights
 
     @property
     @abstractmethod
@@ -188,17 +215,21 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
         X, y, numbers = as_host(X), as_host(y), [np.float64, np.float32]
-        self.encoder_ = column_encoder(X)
-        if self.encoder_ is None:
-            X, y = validate_data(self, X, y, dtype=numbers, **self._y_checks)
-            weights = weights_of(sample_weight, X)
+        self.encoder_, categories = None, list[int]()
+        if isinstance(X, pd.DataFrame):
+            categories = categorical_columns(X)
+            X = plain_frame(X, categories)
+        if not categories:
+            X, y = validate_data(self, X, y, dtype=numbers, accept_sparse="csr", **self._y_checks)
+            X = self._dense(X)
+            weights = self._weighted(y, weights_of(sample_weight, X))
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
             validate_data(self, X, y, skip_check_array=True)
             weights = weights_of(sample_weight, X)
-            # Categories of rows of weight 0 are not learned.
-            self.encoder_.fit(X if weights is None else X[weights > 0])
-            X, y = check_X_y(self.encoder_.transform(X), y, dtype=numbers, estimator=self, **self._y_checks)
+            _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=self, **self._y_checks)
+            weights = self._weighted(y, weights)
+            X = check_array(self._encoded(X, y, weights, categories), dtype=numbers, estimator=self)
         self._dtype = computing_dtype(X, self.dtype)
         shares = None if weights is None else as_tensor(weights).to(self._device, self._dtype)
         return TrainingData(self._tensor(X), y, shares)
@@ -207,10 +238,59 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return new rows, checked against the columns that `fit` saw."""
         check_is_fitted(self)
         X = as_host(X)
-        if self.encoder_ is not None:
+        encoder = self.encoder_
+        if encoder is not None:
             validate_data(self, X, reset=False, skip_check_array=True)
-            return self._tensor(check_array(self.encoder_.transform(X), estimator=self))
-        return self._tensor(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+            frame = X if isinstance(X, pd.DataFrame) else self._as_frame(X)
+            frame = plain_frame(frame, list(encoded_columns(encoder)))
+            warn_of_unseen(encoder, frame)
+            return self._tensor(check_array(encoder.transform(frame), estimator=self))
+        if isinstance(X, pd.DataFrame):
+            X = plain_frame(X, [])
+        found = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
+        return self._tensor(self._dense(found))
+
+    def _encoded(self, X: pd.DataFrame, y: NDArray[Any], weights: NDArray[Any] | None, categories: list[int]) -> Any:
+        """Return a frame's rows as numbers; learns the categories of the rows that count."""
+        counted = np.ones(len(X), dtype=bool) if weights is None else weights > 0
+        some, seed = X[counted], int(check_random_state(self.random_state).randint(2**31))
+        encoder = self.encoder_ = column_encoder(some, categories, seed)
+        targets = self._targets(y[counted], learn=True)
+        if is_classifier(self):
+            targets = targets[:, -1:] if targets.shape[1] <= 2 else targets
+        else:  # in no units, as the other encoded columns are
+            deviations = targets.std(0, correction=0)
+            targets = (targets - targets.mean(0)) / deviations.where(deviations > 0, 1)
+        # What is made of targets is cross-fitted: a row is not told its own.
+        found = encoder.fit_transform(some, targets.numpy())
+        if counted.all():
+            return found
+        rows = encoder.transform(X)
+        rows[counted] = found
+        return rows
+
+    def _dense(self, X: Any) -> NDArray[Any]:
+        """Return rows as an array, also sparse ones; M has an entry for each two columns all the same.
+
+        Raises:
+            InputError: rows and M would take more than the memory budget.
+        """
+        if not sparse.issparse(X):
+            return np.asarray(X)
+        rows: Any = X
+        (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
+        needed = (n * d * rows.dtype.itemsize + (0 if self.diag else d * d * 8)) / GIB
+        if needed > budget:
+            raise InputError(
+                "X",
+                f"sparse, of {d:,} columns: rows and M take {needed:.3g} GiB, beyond memory_budget={budget:g}; fewer "
+                "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
+            )
+        return np.asarray(rows.toarray())
+
+    def _as_frame(self, X: Any) -> pd.DataFrame:
+        """Return an array's rows as a frame, for a machine that was fitted to one."""
+        return pd.DataFrame(np.asarray(X), columns=getattr(self, "feature_names_in_", None))
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return f(x) for each row, (m, c)."""
@@ -231,7 +311,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         return np.asarray(diagonal / total if total > 0 else diagonal, dtype=np.float64)
 
     def __sklearn_tags__(self) -> Tags:
-        """Dense numbers only."""
+        """Numbers, also in sparse rows."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         return tags

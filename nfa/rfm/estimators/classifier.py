@@ -13,6 +13,7 @@ from nfa.common.errors import InputError
 from nfa.data.labels import codes_of
 from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.single import SingleRFM
+from nfa.rfm.estimators.training import weighted_by_class
 from nfa.rfm.losses import log_probabilities
 from nfa.rfm.saving.registry import kept_in_files
 from nfa.rfm.saving.single import machine_parts, restored_machine
@@ -46,9 +47,8 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
         logarithms = log_probabilities(torch.from_numpy(outputs))
         return (logarithms[:, 1] - logarithms[:, 0]).numpy()
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return the label of the largest output for each row."""
-        outputs = self._outputs(X)
         return np.asarray(self.classes_[outputs.argmax(1)])
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
@@ -63,6 +63,10 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
 
     Parameters and attributes are those of `RFMRegressor`. Besides, `classes_` holds the sorted labels, of any type.
 
+    Args:
+        class_weight: What rows of each class weigh besides `sample_weight`: a dict from label to number (1 where it
+            has none), or "balanced", so that every class weighs the same; None for 1.
+
     Source: arXiv:2212.13881, Algorithm 1 and its tabular experiments.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 5))
@@ -70,3 +74,52 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
     >>> model.predict([[3, 0, 0, 0, 0], [-3, 0, 0, 0, 0]]).tolist()
     ['yes', 'no']
     """
+
+    def __init__(
+        self,
+        kernel: str = "laplace",
+        *,
+        exponent: float = 1.0,
+        bandwidth: float = 1.0,
+        bandwidth_scale: str | None = "median",
+        ridge: float = 1e-3,
+        n_iters: int = 3,
+        M_init: Any = None,
+        M_scale: str | None = "max",
+        diag: bool = False,
+        center_grads: bool = False,
+        agop_power: float = 1.0,
+        agop_samples: int | None = None,
+        n_components: int | None = None,
+        class_weight: Any = None,
+        memory_budget: float = 4.0,
+        device: Any = None,
+        dtype: Any = None,
+        random_state: int = 0,
+        progress: bool = True,
+    ) -> None:
+        super().__init__(
+            kernel,
+            exponent=exponent,
+            bandwidth=bandwidth,
+            bandwidth_scale=bandwidth_scale,
+            ridge=ridge,
+            n_iters=n_iters,
+            M_init=M_init,
+            M_scale=M_scale,
+            diag=diag,
+            center_grads=center_grads,
+            agop_power=agop_power,
+            agop_samples=agop_samples,
+            n_components=n_components,
+            memory_budget=memory_budget,
+            device=device,
+            dtype=dtype,
+            random_state=random_state,
+            progress=progress,
+        )
+        self.class_weight = class_weight
+
+    def _weighted(self, y: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return the rows' weights, each times that of its class."""
+        return weighted_by_class(self.class_weight, y, weights)

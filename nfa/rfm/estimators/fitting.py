@@ -1,5 +1,6 @@
 """One kernel machine, fitted by the recursion to rows and targets: its settings, and the result."""
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from nfa.common.progress import progress
 from nfa.rfm.machine import KernelMachine
+from nfa.rfm.plain import plain
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.dense import warn_singular
@@ -42,6 +44,7 @@ class FitSettings:
     progress: bool
 
 
+@plain
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted machine, and the record of its fit.
@@ -62,6 +65,29 @@ class Fitted:
     def M(self) -> NDArray[np.float64]:
         """The feature matrix, (d, d) or (d,)."""
         return self.machine.metric.M.cpu().numpy()
+
+    @cached_property
+    def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """M's eigenvalues, largest first, and eigenvectors as rows; the largest entry of each is positive."""
+        M = self.machine.metric.M.cpu()
+        if M.ndim == 1:
+            values, order = M.sort(descending=True, stable=True)
+            V = torch.eye(len(M), dtype=M.dtype)[order]
+        else:
+            values, V = (each.flip(-1) for each in torch.linalg.eigh(M))
+            V = V.T
+        signs = V.gather(1, V.abs().argmax(1, keepdim=True)).sign()
+        return values.numpy(), (V * signs).numpy()
+
+    def components(self, k: int | None) -> NDArray[np.float64]:
+        """Return the k top eigenvectors, (k, d); None for those that rounding does not turn.
+
+        By rounding an eigenvector turns by eps / share, its eigenvalue's share of the largest.
+        """
+        values, V = self.spectrum
+        if k is None:
+            k = max(1, int((values > math.sqrt(torch.finfo(self.machine.a.dtype).eps) * values[0]).sum()))
+        return V[:k]
 
     def agop(self, rows: Tensor | None, centered: bool) -> NDArray[np.float64]:
         """Return the AGOP over some rows, or (None) over the training rows, each by its weight; of M's shape."""

@@ -18,6 +18,7 @@ from nfa.rfm.saving.single import machine_parts, restored_machine
 class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
     """The base of machines for numbers: targets and predictions have y's shape, (n,) or (n, c)."""
 
+    _target_shape: tuple[int, ...]
     _y_checks: ClassVar = {"multi_output": True, "y_numeric": True}
 
     def _targets(self, y: NDArray[Any], learn: bool) -> Tensor:
@@ -28,9 +29,8 @@ class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
             raise InputError("validation", f"targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
         return as_tensor(y.reshape(len(y), -1).astype(np.float64))
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return predictions of y's shape, in the dtype of the computation."""
-        outputs = self._outputs(X)
+    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return predictions of y's shape."""
         return outputs.reshape(len(outputs), *self._target_shape)
 
 
@@ -61,6 +61,7 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         center_grads: Subtract the mean gradient, output by output, before the AGOP.
         agop_power: M is the AGOP to this power.
         agop_samples: Average gradients over this many training rows, drawn anew in each iteration; None for all.
+        n_components: Rows of `components_`, and columns that `transform` returns; None for all that M determines.
         memory_budget: GiB. If three n x n matrices fit, the kernel matrix is factored whole, by Cholesky; otherwise
             conjugate gradients work on blocks of it.
         device: Of the computation; None for X's.
@@ -70,13 +71,15 @@ class RFMRegressor(RegressorRFM, SingleRFM):
 
     Attributes:
         M_: The feature matrix of the fitted machine, float64, (d, d), or (d,) with `diag`.
+        components_: Its top eigenvectors, (n_components, d); `transform` returns X @ components_.T.
         feature_importances_: Its diagonal as shares of its trace, for each column of X.
         bandwidth_: L in the units of X.
         history_: A data frame, a row per iteration: bandwidth, train_mse, cosine of M to the one before, effective
             rank of M.
-        solver_: How the machine was fitted, in words.
-        encoder_: The scikit-learn transformer of a data frame's columns that are not numbers (one-hot; M's columns are
-            `encoder_.get_feature_names_out()`), or None.
+        solver_: How the machine was fitted, in words; also what was done where the system was singular.
+        encoder_: The scikit-learn transformer of a data frame's columns that are not numbers, or None. They are
+            one-hot. One of more than 50 categories, or nearly one for each row, is encoded by the targets, and a
+            warning says so (`TargetEncoder`, cross-fitted). M's columns are `encoder_.get_feature_names_out()`.
 
     Source: arXiv:2212.13881, Algorithm 1.
 
@@ -85,3 +88,7 @@ class RFMRegressor(RegressorRFM, SingleRFM):
     >>> int(model.feature_importances_.argmax())
     0
     """
+
+    def _by_output(self, J: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return gradients (m, c, d), of one target that is no column (m, d)."""
+        return J if self._target_shape else J[:, 0]

@@ -41,6 +41,7 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         center_grads: Center gradients before the AGOP.
         agop_power: M is the AGOP to this power.
         agop_samples: Average gradients over this many training rows.
+        n_components: Rows of `components_`, and columns that `transform` returns; None for all that M determines.
         memory_budget: GiB.
         device: Of the computation.
         dtype: "float32" or "float64".

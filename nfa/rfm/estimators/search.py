@@ -1,7 +1,7 @@
 """Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
@@ -37,7 +37,7 @@ DIAGONAL = ("l1", "power")
 
 
 PASSED_ON = (
-    *("M_init", "center_grads", "agop_power", "agop_samples", "memory_budget", "device", "dtype"),
+    *("M_init", "center_grads", "agop_power", "agop_samples", "n_components", "memory_budget", "device", "dtype"),
     *("random_state", "progress"),
 )
 """Parameters that every machine of a search gets as they are given."""
@@ -68,7 +68,7 @@ def of_best(name: str, meaning: str) -> Any:
     return property(get, doc=meaning)
 
 
-class BaseSearch(SavedMixin, BaseEstimator):
+class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, BaseEstimator):
     """A search over kernels, bandwidths, ridges and numbers of updates; see `RFMClassifierCV` and `RFMRegressorCV`.
 
     It has the estimator that it chose, `best_estimator_`; all attributes but the tables of the search are read from it.
@@ -77,6 +77,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
     searched: ClassVar[type[SingleRFM]]
     """The class of the machines that it chooses from."""
     _criterion: ClassVar[Criterion]
+    _passed: ClassVar[tuple[str, ...]] = PASSED_ON
     _constraints: ClassVar[Constraints] = {
         "kernels": list_of(anything),
         "exponent": not_negative,
@@ -88,6 +89,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
     best_estimator_: Any
 
     solver_ = of_best("solver_", "How the machine that was chosen was fitted, in words.")
+    components_ = of_best("components_", "The top eigenvectors of `M_`, (n_components, d).")
     M_ = of_best("M_", "The feature matrix of the machine that was chosen.")
     feature_importances_ = of_best("feature_importances_", "The diagonal of `M_` as shares of its trace, by column.")
     history_ = of_best("history_", "A row per iteration of the machine that was chosen.")
@@ -109,6 +111,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         center_grads: bool = False,
         agop_power: float = 1.0,
         agop_samples: int | None = None,
+        n_components: int | None = None,
         memory_budget: float = 4.0,
         device: Any = None,
         dtype: Any = None,
@@ -127,6 +130,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         self.center_grads = center_grads
         self.agop_power = agop_power
         self.agop_samples = agop_samples
+        self.n_components = n_components
         self.memory_budget = memory_budget
         self.device = device
         self.dtype = dtype
@@ -150,7 +154,7 @@ class BaseSearch(SavedMixin, BaseEstimator):
         """Choose a machine, then fit it to all rows of X.
 
         Args:
-            X: Rows, n x d: array, tensor or data frame.
+            X: Rows, n x d: array, tensor, data frame or sparse matrix.
             y: Targets, as for the estimator searched over.
             sample_weight: Shape (n,), at least 0; they count in fits and in losses.
             groups: Shape (n,): rows of one group are never on both sides of a split.
@@ -190,9 +194,35 @@ class BaseSearch(SavedMixin, BaseEstimator):
         check_is_fitted(self)
         return np.asarray(self.best_estimator_.predict(X))
 
+    def staged_predict(self, X: Any) -> Iterator[NDArray[Any]]:
+        """Yield predictions of the machine that was chosen after each update of M; see `RFMRegressor`."""
+        check_is_fitted(self)
+        found: Iterator[NDArray[Any]] = self.best_estimator_.staged_predict(X)
+        return found
+
+    def gradients(self, X: Any) -> NDArray[np.float64]:
+        """Return the gradients of the machine that was chosen; see `RFMRegressor`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.gradients(X))
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return X @ components_.T, (m, k); see `RFMRegressor`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.transform(X))
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Numbers, also in sparse rows."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def _passed_on(self) -> dict[str, Any]:
         """Return the parameters that every machine of the search has."""
-        return {name: getattr(self, name) for name in PASSED_ON}
+        return {name: getattr(self, name) for name in self._passed}
 
     def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
         """Return rows and targets with the held-out ones appended."""

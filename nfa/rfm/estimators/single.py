@@ -1,19 +1,57 @@
 """The base of estimators with one machine, a regressor and a classifier."""
 
 from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from nfa.common.errors import InputError
 from nfa.rfm.estimators.base import BaseRFM
-from nfa.rfm.estimators.fitting import Fitted, fitted, stages
+from nfa.rfm.estimators.fitting import Fitted, stages
+from nfa.rfm.estimators.parameters import Constraint, optional, whole
+from nfa.rfm.machine import KernelMachine
+from nfa.rfm.plain import plain
+from nfa.rfm.recursion import Problem
 
 
-class SingleRFM(BaseRFM):
+@plain
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The machines before the last update of M: what is needed to make them again.
+
+    Args:
+        rows: The training rows, n x d.
+        stages: M, bandwidth and coefficients of each machine.
+    """
+
+    rows: Tensor
+    stages: tuple[tuple[Tensor, float, Tensor], ...] = ()
+
+    def followed_by(self, machine: KernelMachine) -> "Path":
+        """Return the path with one more machine."""
+        return Path(self.rows, (*self.stages, (machine.metric.M, machine.bandwidth, machine.a)))
+
+    def machines(self, last: KernelMachine) -> Iterator[KernelMachine]:
+        """Yield the machines, the last of which is known."""
+        problem = Problem.of(self.rows, last.a, None, last.kernel)
+        for M, bandwidth, a in self.stages:
+            metric = problem.metric(M)
+            yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit)
+        yield last
+
+
+class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     """An estimator that has one machine, `fitted_`."""
 
+    _constraints: ClassVar[dict[str, Constraint]] = BaseRFM._constraints | {"n_components": optional(whole(1))}
     fitted_: Fitted
+    _path: Path | None = None
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
         """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
@@ -31,12 +69,91 @@ class SingleRFM(BaseRFM):
         """
         training = self._training(X, y, sample_weight).present()
         targets = self._targets(training.targets, learn=True)
-        for fitted_so_far in stages(training.rows, targets, training.weights, self._settings()):
-            self.fitted_ = fitted_so_far
-            yield self
+        yield from self._stages(training.rows, targets, training.weights)
+
+    def staged_predict(self, X: Any) -> Iterator[NDArray[Any]]:
+        """Yield the predictions after 0, 1, ..., n_iters updates of M; the last are those of `predict`.
+
+        Args:
+            X: Rows, m x d.
+
+        Raises:
+            InputError: the machine was read from a file, which keeps the last stage alone.
+
+        >>> import numpy as np
+        >>> from nfa.rfm import RFMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(30, 2))
+        >>> [len(each) for each in RFMRegressor(n_iters=1).fit(X, X[:, 1]).staged_predict(X[:5])]
+        [5, 5]
+        """
+        check_is_fitted(self)
+        if self._path is None:
+            raise InputError("staged_predict", "a machine from a file has its last stage alone; fit it again")
+        rows = self._rows(X)
+        return (self._answered(each.predict(rows).cpu().numpy()) for each in self._path.machines(self.machine_))
+
+    def gradients(self, X: Any) -> NDArray[np.float64]:
+        """Return the gradient of each output at each row of X, float64, (m, c, d); (m, d) where y is (n,) of numbers.
+
+        For d columns as M has them (the encoded ones of a data frame). The mean over rows and the sum over outputs of
+        their outer products is `agop(X)`; where a row is a training row, that pair counts 0.
+
+        Args:
+            X: Rows, m x d.
+
+        >>> import numpy as np
+        >>> from nfa.rfm import RFMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(30, 2))
+        >>> model = RFMRegressor(n_iters=1).fit(X, X[:, 1])
+        >>> J = model.gradients(X[:5])
+        >>> bool(np.allclose(J.T @ J / 5, model.agop(X[:5])))
+        True
+        """
+        machine = self.machine_
+        return self._by_output(machine.gradients(self._rows(X)).cpu().numpy())
+
+    @property
+    def components_(self) -> NDArray[np.float64]:
+        """The top `n_components` eigenvectors of M, (k, d), of norm 1; the largest entry of each is positive.
+
+        Without a number, those that rounding does not turn: eigenvalues above the root of a rounding of the largest.
+        """
+        return self._output_machine.components(self.n_components)
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return X @ components_.T, (m, k), in the dtype of the computation.
+
+        Args:
+            X: Rows, m x d.
+        """
+        components = self.components_
+        rows = self._rows(X)
+        found: NDArray[Any] = (rows.double().cpu() @ torch.from_numpy(components).T).to(rows.dtype).numpy()
+        return found
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
-        self.fitted_ = fitted(X, Y, weights, self._settings())
+        for _ in self._stages(X, Y, weights):
+            pass
+
+    def _stages(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Iterator[Self]:
+        """Fit, and yield the estimator after each update of M."""
+        settings = self._settings()
+        if self.n_components is not None and self.n_components > X.shape[1]:
+            raise InputError("n_components", f"got {self.n_components}, but M has {X.shape[1]} columns")
+        # A copy: what is fitted does not change with the array that it was fitted to.
+        path = Path(X.clone())
+        for number, found in enumerate(stages(X, Y, weights, settings)):
+            path = path if number == 0 else path.followed_by(self.fitted_.machine)
+            self.fitted_, self._path = found, path
+            yield self
+
+    def _by_output(self, J: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return gradients (m, c, d) in the shape of the targets."""
+        return J
 
     @property
     def _output_machine(self) -> Fitted:

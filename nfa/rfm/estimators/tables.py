@@ -6,9 +6,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype, is_string_dtype
-from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import OneHotEncoder
 from torch import Tensor
 
 from nfa.common.checks import one_of
@@ -40,50 +37,6 @@ def as_host(values: Any) -> Any:
 def as_tensor(values: NDArray[Any]) -> Tensor:
     """Return an array as a tensor; a read-only one is copied, since torch would warn of it."""
     return torch.from_numpy(np.ascontiguousarray(values) if values.flags.writeable else values.copy())
-
-
-def column_encoder(X: Any) -> ColumnTransformer | None:
-    """Return an unfitted transformer for the columns of a data frame that hold categories; None where there are none.
-
-    It is scikit-learn's `OneHotEncoder` on the columns of text, objects and categories (one not seen in `fit` is
-    all zeros), with the other columns behind them as they are.
-
-    Raises:
-        InputError: a column is neither numbers, truth values nor categories, as dates are.
-    """
-    if not isinstance(X, pd.DataFrame):
-        return None
-    # By position, since a column's name may be a number.
-    found = []
-    for position, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
-        if isinstance(dtype, pd.CategoricalDtype) or is_object_dtype(dtype) or is_string_dtype(dtype):
-            found.append(position)
-        elif not (is_numeric_dtype(dtype) or is_bool_dtype(dtype)):
-            raise InputError("X", f"column {name!r} is {dtype}, expected numbers, truth values or categories")
-    return encoder_of(found) if found else None
-
-
-def encoder_of(columns: list[int], categories: Any = "auto") -> ColumnTransformer:
-    """Return the unfitted transformer that one-hot encodes some columns, with given categories if any."""
-    # int8 leaves the dtype to the other columns.
-    one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False, dtype=np.int8)
-    return ColumnTransformer(
-        [("categories", one_hot, columns)], remainder="passthrough", verbose_feature_names_out=False
-    )
-
-
-def encoded_columns(encoder: ColumnTransformer) -> list[int]:
-    """Return the numbers of the frame's columns that a fitted transformer encodes."""
-    [(_, _, columns), *_] = encoder.transformers_
-    return list(columns)
-
-
-def encoded_from(encoder: ColumnTransformer) -> list[int]:
-    """Return for each encoded column the number of the frame's column that it comes from."""
-    encoded = encoded_columns(encoder)
-    counts = [len(found) for found in encoder.named_transformers_["categories"].categories_]
-    rest = [number for number in range(encoder.n_features_in_) if number not in encoded]
-    return [number for number, count in zip(encoded, counts, strict=True) for _ in range(count)] + rest
 
 
 def computing_dtype(X: NDArray[Any], dtype: Any) -> torch.dtype:

@@ -1,5 +1,6 @@
 """Checked rows, targets and weights to fit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
+from nfa.common.checks import number
 from nfa.common.errors import InputError
 from nfa.rfm.estimators.tables import as_host
 
@@ -56,4 +58,43 @@ def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
     found: NDArray[np.float64] = _check_sample_weight(
         as_host(sample_weight), X, dtype=np.float64, ensure_non_negative=True
     )
+    return found
+
+
+def weighted_by_class(
+    class_weight: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Return each row's weight times that of its class.
+
+    Args:
+        class_weight: A dict from label to number, 1 for the others; "balanced", so that every class weighs as much as
+            the mean of all; None for 1.
+        y: Labels, (n,).
+        weights: Of the rows, (n,); None for 1.
+
+    Raises:
+        InputError: neither, a label that y does not have, or a number below 0.
+
+    >>> weighted_by_class("balanced", np.array(["a", "a", "a", "b"]), None).tolist()
+    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
+    """
+    if class_weight is None:
+        return weights
+    rows = np.ones(len(y)) if weights is None else weights
+    totals: dict[Any, float] = {}
+    for label, weight in zip(y.tolist(), rows.tolist(), strict=True):
+        totals[label] = totals.get(label, 0.0) + weight
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        # A class whose rows all count nothing is none.
+        counted = {label: total for label, total in totals.items() if total > 0}
+        mean = sum(counted.values()) / len(counted)
+        factors = {label: mean / total for label, total in counted.items()}
+    elif isinstance(class_weight, Mapping):
+        unknown = [label for label in class_weight if label not in totals]
+        if unknown:
+            raise InputError("class_weight", f"has the label {unknown[0]!r}, which y does not")
+        factors = {label: number("class_weight", value) for label, value in class_weight.items()}
+    else:
+        raise InputError("class_weight", f"got {class_weight!r}, expected None, 'balanced' or a dict of labels")
+    found: NDArray[np.float64] = rows * np.array([factors.get(label, 1.0) for label in y.tolist()])
     return found

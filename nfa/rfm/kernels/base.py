@@ -96,6 +96,10 @@ class Kernel(ABC):
             diag: Only the diagonal of the outer products.
         """
 
+    @abstractmethod
+    def gradients(self, f: Expansion, points: Points) -> tuple[Tensor, float]:
+        """Return f's gradients at points, (m, c, d), over a unit, and the unit; as in `moments` for equal centers."""
+
 
 def inverse(L: float, dtype: torch.dtype) -> float:
     """Return 1 / L as a finite number of a dtype: infinity times a distance of 0 would be NaN.

@@ -1,5 +1,6 @@
 """The Laplace kernel of l1 distances: its values, and the moments of its gradients."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +28,23 @@ class ProductLaplace(Kernel):
         torch.mul(pairs, -inverse(L, pairs.dtype), out=out).exp_()
 
     def moments(self, f: Expansion, sample: Sample, diag: bool) -> Moments:
-        """Return the gradients' moments: g_jk(x) = -(1/L) sum_i a_ij K_xi sign(x_k - z_ik).
+        """Return the gradients' moments."""
+        X, c = sample.points.rows, f.a.shape[1]
+        d = X.shape[1]
+        found = Moments(X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d))
+        for rows, G in self._made(f, sample):
+            found += Moments.of_gradients(G, None if sample.root is None else sample.root[rows], diag)
+        return found.times(1 / f.L)
 
-        No single matrix product serves all coordinates, so they are taken one by one, in blocks of points.
+    def gradients(self, f: Expansion, points: Points) -> tuple[Tensor, float]:
+        """Return the gradients at points, (m, c, d), times L, and 1 / L."""
+        return torch.cat([G for _, G in self._made(f, Sample(points))]), 1 / f.L
+
+    def _made(self, f: Expansion, sample: Sample) -> Iterator[tuple[slice, Tensor]]:
+        """Yield g_jk(x) L = -sum_i a_ij K_xi sign(x_k - z_ik), (rows, c, d), for some points after the other.
+
+        No single matrix product serves all coordinates, so they are taken one by one. Each gradient is multiplied by
+        the root of its point's weight.
         """
         X, Z, a = sample.points.rows, f.centers.rows, f.a
         (m, d), n, c = X.shape, len(Z), a.shape[1]
@@ -38,17 +53,15 @@ class ProductLaplace(Kernel):
         rounding = f.centers.rounding
         equal = (near_zero if rounding is None else near_zero + rounding).tolist()
         rows = max(1, min(m, BLOCK // (4 * max(n, c * d))))
-        found = Moments(X.new_zeros(d if diag else (d, d)), X.new_zeros(c, d))
         for start in range(0, m, rows):
-            x = X[start : start + rows]
-            r = sample.pairs.values[start : start + rows] if sample.pairs else torch.cdist(x, Z, p=1)
+            some = slice(start, start + rows)
+            x = X[some]
+            r = sample.pairs.values[some] if sample.pairs else torch.cdist(x, Z, p=1)
             K = (r * -inverse(f.L, r.dtype)).exp_().neg_()
-            root = None if sample.root is None else sample.root[start : start + rows]
-            if root is not None:
-                K *= root[:, None]
+            if sample.root is not None:
+                K *= sample.root[some, None]
             G = X.new_empty(len(x), c, d)
             for k in range(d):
                 apart = torch.nn.functional.hardshrink(x[:, k, None] - Z[:, k], equal[k])
                 G[:, :, k] = apart.sign_().mul_(K) @ a
-            found += Moments.of_gradients(G, root, diag)
-        return found.times(1 / f.L)
+            yield some, G

@@ -53,3 +53,8 @@ class Quadratic(Kernel):
             outer += (G * G).sum(0) if diag else G.T @ G
             sums[j] = B @ first
         return Moments(outer, sums, 2 / f.L**4)
+
+    def gradients(self, f: Expansion, points: Points) -> tuple[Tensor, float]:
+        """Return B_j x for each output j and point x."""
+        X, Z = points.rows, f.centers.rows
+        return torch.stack([X @ ((Z * weights[:, None]).T @ Z) for weights in f.a.T], 1), 2 / f.L**4

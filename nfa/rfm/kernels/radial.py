@@ -12,6 +12,7 @@ from nfa.common.errors import InputError
 from nfa.rfm.kernels.base import Expansion, Kernel, Sample, inverse
 from nfa.rfm.moments import BLOCK, SAFE, Moments
 from nfa.rfm.pairs import GATHERED
+from nfa.rfm.points import Points
 
 TILES = 8
 """The symmetric n x n product of the expanded form is taken in the upper triangle of this many tiles a side."""
@@ -66,6 +67,15 @@ class Radial(Kernel):
         if mixed < direct_operations(m, n, d, c, diag):
             found = self._mixed(f, sample, close, diag)
         return (direct(self, f, sample, diag) if found is None else found).times(self.slope_unit(f.L))
+
+    def gradients(self, f: Expansion, points: Points) -> tuple[Tensor, float]:
+        """Return sum_i Q_xi a_ij (x - z_i) for each output j and point x."""
+        found = points.rows.new_empty(len(points), f.a.shape[1], points.rows.shape[1])
+        sample = Sample(points, None, self.pairs(points, f.centers))
+        for columns in _columns(f):
+            for rows, G in made(self, f, sample, columns):
+                found[rows, columns] = G
+        return found, self.slope_unit(f.L)
 
     def _mixed(self, f: Expansion, sample: Sample, close: Tensor, diag: bool) -> Moments | None:
         """Return the moments: direct at the `close` points, expanded at the others; None where these cancel."""
@@ -193,35 +203,48 @@ def _slopes(kernel: Radial, f: Expansion, sample: Sample, rows: slice) -> Tensor
 
 def direct(kernel: Radial, f: Expansion, sample: Sample, diag: bool) -> Moments:
     """Return the moments over `slope_unit` from the gradients themselves, in blocks of points and outputs."""
-    X, Z, a = sample.points.rows, f.centers.rows, f.a
-    (m, d), n, c = X.shape, len(Z), a.shape[1]
-    assert sample.pairs is not None
-    near_i, near_j = sample.pairs.near
-    columns = max(1, min(c, BLOCK // (n * d)))
-    rows = max(1, min(m, BLOCK // max(n, columns * d)))
+    X, d = sample.points.rows, sample.points.rows.shape[1]
     found = Moments(X.new_zeros(d if diag else (d, d)), X.new_empty(0, d))
-    for first in range(0, c, columns):
-        part = a[:, first : first + columns]
-        k = part.shape[1]
-        # Side by side, so that Q passes through the processor once.
-        aZ = torch.cat([(part[:, :, None] * -Z[:, None, :]).reshape(n, k * d), part], 1)
-        total = Moments(X.new_zeros(d if diag else (d, d)), X.new_zeros(k, d))
-        for start in range(0, m, rows):
-            stop = min(start + rows, m)
-            Q = _slopes(kernel, f, sample, slice(start, stop))
-            inside = (near_i >= start) & (near_i < stop)
-            i, j = near_i[inside] - start, near_j[inside]
-            q = Q[i, j]
-            Q[i, j] = 0
-            QZ, Qa = (Q @ aZ).split([k * d, k], 1)
-            G = torch.addcmul(QZ.reshape(-1, k, d), Qa[:, :, None], X[start:stop, None, :])
-            step = max(1, GATHERED // (k * d))
-            for i_, j_, q_ in zip(i.split(step), j.split(step), q.split(step), strict=True):
-                apart = X.index_select(0, start + i_).sub_(Z.index_select(0, j_))
-                G.index_add_(0, i_, (q_[:, None] * part[j_])[:, :, None] * apart[:, None, :])
-            total += Moments.of_gradients(G, None if sample.root is None else sample.root[start:stop], diag)
+    for columns in _columns(f):
+        total = Moments(X.new_zeros(d if diag else (d, d)), X.new_zeros(f.a[:, columns].shape[1], d))
+        for rows, G in made(kernel, f, sample, columns):
+            total += Moments.of_gradients(G, None if sample.root is None else sample.root[rows], diag)
         found = found.beside(total)
     return found
+
+
+def _columns(f: Expansion) -> list[slice]:
+    """Return the outputs in parts, so many at once that a row's products with all centers are no large matrix."""
+    c, step = f.a.shape[1], max(1, BLOCK // f.centers.rows.numel())
+    return [slice(first, min(first + step, c)) for first in range(0, c, step)]
+
+
+def made(kernel: Radial, f: Expansion, sample: Sample, columns: slice) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the gradients of some outputs over `slope_unit`, (rows, outputs, d), for some points after the other.
+
+    Each is multiplied by the root of its point's weight.
+    """
+    X, Z, part = sample.points.rows, f.centers.rows, f.a[:, columns]
+    (m, d), n, k = X.shape, len(Z), part.shape[1]
+    assert sample.pairs is not None
+    near_i, near_j = sample.pairs.near
+    rows = max(1, min(m, BLOCK // max(n, k * d)))
+    # Side by side, so that Q passes through the processor once.
+    aZ = torch.cat([(part[:, :, None] * -Z[:, None, :]).reshape(n, k * d), part], 1)
+    for start in range(0, m, rows):
+        stop = min(start + rows, m)
+        Q = _slopes(kernel, f, sample, slice(start, stop))
+        inside = (near_i >= start) & (near_i < stop)
+        i, j = near_i[inside] - start, near_j[inside]
+        q = Q[i, j]
+        Q[i, j] = 0
+        QZ, Qa = (Q @ aZ).split([k * d, k], 1)
+        G = torch.addcmul(QZ.reshape(-1, k, d), Qa[:, :, None], X[start:stop, None, :])
+        step = max(1, GATHERED // (k * d))
+        for i_, j_, q_ in zip(i.split(step), j.split(step), q.split(step), strict=True):
+            apart = X.index_select(0, start + i_).sub_(Z.index_select(0, j_))
+            G.index_add_(0, i_, (q_[:, None] * part[j_])[:, :, None] * apart[:, None, :])
+        yield slice(start, stop), G
 
 
 def expanded(kernel: Radial, f: Expansion, sample: Sample, diag: bool) -> Moments | None:

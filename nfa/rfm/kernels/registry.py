@@ -12,8 +12,11 @@ from nfa.rfm.kernels.base import Kernel
 from nfa.rfm.kernels.l1 import ProductLaplace
 from nfa.rfm.kernels.quadratic import Quadratic
 from nfa.rfm.kernels.radial import ExponentialPower, Gaussian, Laplace
+from nfa.rfm.plain import plain
 
 CLASSES: tuple[type[Kernel], ...] = (Laplace, Gaussian, ExponentialPower, Quadratic, ProductLaplace)
+for _kernel in CLASSES:
+    plain(_kernel)
 KERNELS = tuple(kernel.name for kernel in CLASSES)
 """Names that `kernel_named` knows."""
 OTHER_NAMES = {"rbf": "'gaussian', exp(-r^2 / (2 L^2)); scikit-learn's gamma is 1 / (2 L^2)"}

@@ -27,14 +27,16 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     The rows are in the coordinates of M, in the dtype of the computation. Parameters are kept if JSON can hold them,
     but for `M_init` and `device`; the others get their default values. An estimator that chose its parameters is kept
-    with its tables and the machine that it chose.
+    with its tables and the machine that it chose; a pipeline that ends in one, with its other steps.
 
     Args:
-        model: An `RFMClassifier`, `RFMRegressor`, `RFMClassifierCV` or `RFMRegressorCV`.
+        model: An `RFMClassifier`, `RFMRegressor`, `RFMClassifierCV` or `RFMRegressorCV`, or a scikit-learn `Pipeline`
+            of one behind scalers, encoders, imputers, PCA and the like (`nfa.rfm.saving.steps.STEPS`).
         path: The file.
 
     Raises:
-        InputError: another class, labels or categories of a type that is not kept, or the file cannot be written.
+        InputError: another class, also of a step; labels or categories of a type that is not kept; or the file cannot
+            be written.
     """
     name = type(model).__name__
     if name not in ENTRIES or ENTRIES[name].kind is not type(model):

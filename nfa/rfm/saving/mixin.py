@@ -3,6 +3,7 @@
 import os
 from typing import Any, Self
 
+from nfa.rfm.plain import put_together, taken_apart
 from nfa.rfm.saving.files import load, save
 
 
@@ -26,3 +27,12 @@ class SavedMixin:
         """
         found: Self = load(path, device, cls.__name__)
         return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without torch's types, for pickle, and for skops, which knows NumPy's alone."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {name: taken_apart(value) for name, value in state.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the state."""
+        super().__setstate__({name: put_together(value) for name, value in state.items()})  # type: ignore[misc]

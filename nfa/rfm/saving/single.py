@@ -3,15 +3,14 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import is_classifier
-from sklearn.compose import ColumnTransformer
 
 from nfa.common.checks import one_of
 from nfa.common.shown import shown
 from nfa.rfm.estimators.fitting import Fitted
-from nfa.rfm.estimators.tables import encoded_columns, encoder_of, name_of
+from nfa.rfm.estimators.tables import name_of
+from nfa.rfm.saving.encoders import encoder_header, restored_encoder
 from nfa.rfm.saving.header import (
     Header,
     array_from_json,
@@ -76,7 +75,7 @@ def unfitted(estimator: Any, header: Header, device: Any) -> Any:
 
 def fitted_header(model: Any) -> Header:
     """Return the part of a fitted estimator that is not in its tensors."""
-    machine, encoder = model.machine_, model.encoder_
+    machine = model.machine_
     names = getattr(model, "feature_names_in_", None)
     classes = getattr(model, "classes_", None)
     return {
@@ -88,19 +87,12 @@ def fitted_header(model: Any) -> Header:
         "x_unit": float(machine.metric.unit),
         "n_features": int(model.n_features_in_),
         "features": None if names is None else names.tolist(),
-        "encoder": None if encoder is None else _encoder(encoder),
+        **encoder_header(model.encoder_),
         "classes": None if classes is None else array_to_json("classes_", classes),
         "target_shape": None if classes is not None else list(model._target_shape),
         "history": table_to_json(model.history_),
         "solver": model.solver_,
     }
-
-
-def _encoder(encoder: ColumnTransformer) -> list[Header]:
-    """Return the numbers of the columns that are one-hot encoded, with their categories."""
-    categories = encoder.named_transformers_["categories"].categories_
-    pairs = zip(encoded_columns(encoder), categories, strict=True)
-    return [{"column": number} | array_to_json(f"categories of column {number}", values) for number, values in pairs]
 
 
 def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -> Any:
@@ -110,15 +102,12 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     d, c = machine.centers.shape[1], machine.a.shape[1]
     names = typed(found, "features", list, type(None))
     n_features = typed(found, "n_features", int)
-    encoder = typed(found, "encoder", list, type(None))
-    fits = 0 < n_features <= d and (encoder is not None or n_features == d)
-    expect(fits, f"n_features: got {n_features}, but M has {d}")
     model.n_features_in_ = n_features
     if names is not None:
         fits = all(isinstance(name, str) for name in names) and len(set(names)) == len(names) == n_features
         expect(fits, f"features: expected {n_features} different names")
         model.feature_names_in_ = np.array(names, dtype=object)
-    model.encoder_ = None if encoder is None else _encoder_restored(encoder, names, n_features, d)
+    model.encoder_ = restored_encoder(found, names, n_features, d)
     classes, shape = (typed(found, key, kind, type(None)) for key, kind in (("classes", dict), ("target_shape", list)))
     if is_classifier(model):
         expect(classes is not None, "classes: none, but it is a classifier")
@@ -130,21 +119,6 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
         model._target_shape = tuple(shape)
     solver = shown(typed(found, "solver", str), 1000)
     model._device, model._dtype = place, machine.centers.dtype
+    model._path = None
     model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights)
     return model
-
-
-def _encoder_restored(found: list[Any], names: list[str] | None, n_features: int, d: int) -> ColumnTransformer:
-    """Return the transformer of known categories, fitted on a frame of one row."""
-    columns = [typed(each, "column", int) for each in found]
-    categories = [array_from_json("categories", each) for each in found]
-    width = n_features - len(columns) + sum(len(values) for values in categories)
-    expect(width == d, f"encoder: makes {width} columns, but M has {d}")
-    expect(len(columns) == len(set(columns)) and all(len(each) for each in categories), "encoder: an empty column")
-    expect(all(0 <= column < n_features for column in columns), f"encoder: columns {shown(columns)} of {n_features}")
-    known = dict(zip(columns, categories, strict=True))
-    row = {number: known[number][:1] if number in known else np.zeros(1) for number in range(n_features)}
-    frame = pd.DataFrame(row)
-    if names is not None:
-        frame.columns = pd.Index(names)
-    return encoder_of(columns, categories).fit(frame)

@@ -169,7 +169,7 @@ def test_what_is_not_kept_is_said(tmp_path):
     class Mine(RFMRegressor):
         """Another class."""
 
-    with pytest.raises(InputError, match=r"^model: Mine is none of RFMClassifier, .*; pickle it$"):
+    with pytest.raises(InputError, match=r"^model: Mine is none of Pipeline, RFMClassifier, .*; pickle it$"):
         Mine().fit(X, Y).save(tmp_path / "m")
     labels = np.empty(50, dtype=object)
     labels[:] = [(0, label) for label in LABELS]
