@@ -90,8 +90,9 @@ def measure(
         label: What a progress bar calls the work.
         again: Whether to measure a few rows in another precision too.
     """
+    processes = probe.samples.processes
     roundings = remeasured(probe, layers) if again else {}
-    first = probe.first_deltas(layers, SHIFT_SAMPLES)
+    first = processes.first(probe.first_deltas(layers, SHIFT_SAMPLES))
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:
@@ -106,6 +107,7 @@ def measure(
                     several.add(name)
                 if sweep.column == 0:
                     running[name].count(sweep.samples, delta.shape[1])
+        _agree(probe, running, several)
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
@@ -113,10 +115,22 @@ def measure(
             if layer.name in probe.dropped:
                 continue
             done.finish()
+            done.pool(processes)
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
             yield Measured(layer, done, S_centered, mean, probes, layer.name in constant, roundings.get(layer.name))
+
+
+def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:
+    """Let all processes know what one of them has seen in its rows."""
+    processes = probe.samples.processes
+    if processes.size == 1:
+        return
+    probe.agree()
+    several |= processes.union(several)
+    for name in processes.union(name for name, sums in running.items() if not sums.trivial):
+        running[name].trivial = False
 
 
 def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
@@ -132,12 +146,25 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
     for sweep in probe.along(direction, layers, batch_size):
         for use, (name, delta) in enumerate(sweep.deltas):
             first = seen.setdefault((name, use), delta[0])
-            tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
-            if delta.shape[1:] != first.shape or tolerance == 0 or float((delta - first).abs().amax()) > tolerance:
+            if delta.shape[1:] != first.shape or not _same(delta, first):
                 left.discard(name)
         if not left:
             break
+    everyone = probe.samples.processes.gathered((left, {key: delta.cpu() for key, delta in seen.items()}))
+    first_of_all: dict[tuple[str, int], Tensor] = {}
+    for others, firsts in everyone:
+        left &= others
+        for (name, use), delta in firsts.items():
+            first = first_of_all.setdefault((name, use), delta)
+            if delta.shape != first.shape or not _same(delta, first):
+                left.discard(name)
     return left
+
+
+def _same(delta: Tensor, first: Tensor) -> bool:
+    """Return whether deltas differ by rounding alone; those that are all 0 show nothing."""
+    tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
+    return tolerance != 0 and float((delta - first).abs().amax()) <= tolerance
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:

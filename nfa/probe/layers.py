@@ -1,7 +1,7 @@
 """Find the layers of a network on a few samples, and see that their rows come sample by sample."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -175,6 +175,15 @@ class Layers:
         """Drop the layers of which too few samples show where they lie."""
         for name in self.unclear:
             self._drop(name, NOT_FIRST)
+
+    def drop(self, kinds: Mapping[str, str]) -> None:
+        """Leave out layers, by name with the reason.
+
+        Raises:
+            InputError: no layer is left.
+        """
+        for name, kind in kinds.items():
+            self._drop(name, kind)
 
     def _drop(self, name: str, kind: str) -> None:
         """Leave out a layer from now on.

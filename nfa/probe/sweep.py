@@ -164,6 +164,14 @@ class Probe:
             found.setdefault(name, kind)
         return [{"name": name, "kind": kind} for name, kind in found.items()]
 
+    def agree(self) -> None:
+        """Leave out what other processes that measure the same network have left out.
+
+        Raises:
+            InputError: no layer is left.
+        """
+        self._found.drop(self.samples.processes.merged(self._found.dropped))
+
     @property
     def dropped(self) -> frozenset[str]:
         """Names of the layers that turned out, so far, not to be measurable."""
