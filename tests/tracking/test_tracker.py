@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.common import InputError
-from nfa.tracking import History, tracker
+from nfa.tracking import History
 
 Y = torch.arange(40) % 3
 
