@@ -73,7 +73,7 @@ def measure(
     probes: int | None = None,
     seed: int = 0,
     label: str = "measuring",
-    again: bool = False,
+    again: int = 0,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
@@ -88,10 +88,10 @@ def measure(
         probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
         seed: The probes' seed.
         label: What a progress bar calls the work.
-        again: Whether to measure a few rows in another precision too.
+        again: Rows to measure in another precision too, about; 0 for none.
     """
     processes = probe.samples.processes
-    roundings = remeasured(probe, layers) if again else {}
+    roundings = remeasured(probe, layers, again) if again else {}
     first = processes.first(probe.first_deltas(layers, SHIFT_SAMPLES))
     groups = GROUPS if grouped else 1
     waiting = list(layers)

@@ -34,6 +34,10 @@ LIGHT = ("cosine", "rotated_cosine", "init_cosine", "init_cosine_null")
 """The columns of an audit that costs little more than its sweep."""
 
 
+AGAIN = 8
+"""Rows that each audit measures again in float64, to see rounding: fewer than `nfa.audit`, since audits are many."""
+
+
 class Tracker:
     """Audits a network while it is trained: call `record` in each epoch, or in each step.
 
@@ -108,6 +112,7 @@ class Tracker:
             seed=seed,
             batch_size=batch_size,
             asked=chosen(columns),
+            again=AGAIN,
         )
         with undisturbed(), stated_precision(), processes().together():
             self._model = load(net, classes=classes, argument="net")
