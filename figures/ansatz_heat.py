@@ -60,7 +60,7 @@ def _map(rows: pd.DataFrame, quantity: str, ax: Axes, named: bool) -> None:
             ax.text(
                 column,
                 line,
-                f"{value:.2f}".replace("-", "−"),
+                f"{round(value, 2) + 0.0:.2f}".replace("-", "−"),
                 ha="center",
                 va="center",
                 fontsize=7,

@@ -23,7 +23,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for ax, name in zip(bars, datasets, strict=True):
         rows = layers[(layers["dataset"] == name) & (layers["factor"] == "base")]
         draw_layers(as_layers(rows), "cosine", ax)
-        ax.set_xlabel(f"{literal(name)}, base setting, n = {int(rows['rows'].max()):,}")
+        ax.set_xlabel(f"{literal(name)}, base, n = {int(rows['rows'].max()):,}")
         ax.set_ylabel("cosine")
     legends = [ax.get_legend() for ax in bars]
     upper.legend(handles=legends[0].legend_handles, loc="outside upper center", ncols=5)
@@ -96,9 +96,9 @@ def _epochs(table: pd.DataFrame, ax: Axes, dataset: str) -> None:
     kept = [int(epoch) for epoch in score.index if epoch not in (2, 10)]
     ax.set_xticks(kept, [str(each) for each in kept])
     ax.minorticks_off()
-    ax.set(xlabel=f"{literal(dataset)}, epoch (0: untrained)", ylabel="mean over seeds", ylim=(-0.03, 1.03))
+    ax.set(xlabel="epoch (0: untrained)", ylabel="mean over seeds", ylim=(-0.03, 1.03))
     ax.grid(axis="y", alpha=0.25)
-    ax.set_title("darker: deeper layer;\ndashed: test accuracy", fontsize=7)
+    ax.set_title(f"{literal(dataset)}; dashed: score;\ndarker: deeper layer", fontsize=7)
 
 
 def _powers(table: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> None:
@@ -114,6 +114,6 @@ def _powers(table: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> None:
         handles.append(Line2D([], [], color=ROLES[role], marker=MARKERS[role], linestyle="", label=label))
     ax.plot([0, 1], [0, 1], color=ROLES["null"], linewidth=0.8, linestyle="--")
     ax.axhline(0.5, color=ROLES["null"], linewidth=0.8, linestyle=":")
-    ax.set(xlim=(0.1, 1.05), ylim=(0, 1.55), xlabel="1/(linear layers to the output)", ylabel="best α")
+    ax.set(xlim=(0.1, 1.05), ylim=(0, 1.55), xlabel="1/(layers to the output)", ylabel="best α")
     ax.set_title("medians and quartiles", fontsize=7)
     ax.legend(handles=handles, loc="upper left", handletextpad=0.3)
