@@ -16,7 +16,7 @@ TABLE = "ansatz_sweep"
 """The analysis whose table is drawn."""
 PANELS = {
     "cosine": ("NFM and AGOP", SEQUENTIAL, (0.0, 1.0)),
-    "excess": ("less by chance", DIVERGING, (-0.8, 0.8)),
+    "excess": ("{}, less by chance", DIVERGING, (-0.8, 0.8)),
     "init_cosine": ("NFM and init's NFM", SEQUENTIAL, (0.0, 1.0)),
 }
 """Quantity -> title, colours, range."""
@@ -24,7 +24,10 @@ PANELS = {
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a row for each data set: settings by layer, means over seeds; hatched where no seed has learned."""
-    layers = at_end(table).assign(excess=lambda rows: rows["cosine"] - rows["null"])
+    layers = at_end(table)
+    # Alignment is what a cosine says beyond the spectra; older tables do not have it.
+    similarity, null = ("alignment", "alignment_null") if "alignment" in layers else ("cosine", "null")
+    layers = layers.assign(excess=layers[similarity] - layers[null])
     datasets = list(dict.fromkeys(layers["dataset"]))
     heights = [0.75 + 0.145 * layers.loc[layers["dataset"] == name, "level"].nunique() for name in datasets]
     fig = Figure(figsize=(DOUBLE, sum(heights) + 0.3))
@@ -34,17 +37,17 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = layers[layers["dataset"] == name]
         axes = part.subplots(1, len(PANELS), squeeze=False)[0]
         for number, (ax, quantity) in enumerate(zip(axes, PANELS, strict=True)):
-            _map(rows, quantity, ax, named=number == 0)
+            _map(rows, quantity, ax, similarity, named=number == 0)
         axes[0].set_ylabel(literal(name))
         lettered.append(axes[0])
     letter(lettered)
-    null = "gradients turned at random" if "rotated_cosine" in table else "untrained network"
+    chance = "gradients turned at random" if "rotated_cosine" in table else "untrained network"
     hatched = Patch(facecolor="white", edgecolor=ROLES["null"], hatch=HATCH, label="no seed has learned the task")
-    fig.legend(handles=[hatched], loc="outside upper center", title=f"cosines, means over seeds; by chance: {null}")
+    fig.legend(handles=[hatched], loc="outside upper center", title=f"cosines, means over seeds; by chance: {chance}")
     return fig
 
 
-def _map(rows: pd.DataFrame, quantity: str, ax: Axes, named: bool) -> None:
+def _map(rows: pd.DataFrame, quantity: str, ax: Axes, similarity: str, named: bool) -> None:
     title, colours, (low, high) = PANELS[quantity]
     levels = list(dict.fromkeys(rows["level"]))
     names = list(rows.drop_duplicates("layer").sort_values("layer")["name"])
@@ -72,7 +75,7 @@ def _map(rows: pd.DataFrame, quantity: str, ax: Axes, named: bool) -> None:
         if not learned[level] and len(known):
             place, size = (known[0] - 0.5, line - 0.5), known[-1] - known[0] + 1
             ax.add_patch(Rectangle(place, size, 1, fill=False, hatch=HATCH, edgecolor=ROLES["null"], linewidth=0))
-    ax.set_title(title)
+    ax.set_title(title.format(similarity))
     ax.set_xticks(range(len(names)), [name.removeprefix("layers.") for name in names])
     ax.set_yticks(range(len(levels)), levels if named else [])
     ax.tick_params(length=0)

@@ -24,7 +24,7 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = layers[(layers["dataset"] == name) & (layers["factor"] == "base")]
         draw_layers(as_layers(rows), "cosine", ax)
         ax.set_xlabel(f"{literal(name)}, base, n = {int(rows['rows'].max()):,}")
-        ax.set_ylabel("cosine")
+        ax.set_ylabel("cosine, alignment" if "alignment" in rows else "cosine")
     legends = [ax.get_legend() for ax in bars]
     upper.legend(handles=legends[0].legend_handles, loc="outside upper center", ncols=5)
     for each in legends:
@@ -56,10 +56,12 @@ def at_end(table: pd.DataFrame) -> pd.DataFrame:
 
 def as_layers(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of `at_end` as a table of `nfa.tables.layers.layer_table`."""
-    series = {
+    series: dict[str, tuple[str, str, str, str | None]] = {
         "init_cosine": ("NFM and init's NFM", "init", "init_cosine_null", "independent"),
         "cosine": ("NFM and AGOP", "agop", "null", None),
     }
+    if "alignment" in rows and rows["alignment"].notna().any():
+        series["alignment"] = ("alignment", "nfm", "alignment_null", "rotated")
     parts = [
         pd.DataFrame(
             {

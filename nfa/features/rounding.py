@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
+from nfa.common.scale import unit_of
 from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import sum_of_products
 from nfa.features.similarity import cosine_of
-from nfa.features.weight import unit_of
 from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.signs import Signs
 
