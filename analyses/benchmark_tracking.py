@@ -2,9 +2,9 @@
 
     python -m analyses.benchmark_tracking [--probes]
 
-*Sweep*: one forward pass over the tracker's 512 rows and a backward pass for each output, with the sums of delta'delta
-of every layer: `nfa.features.measuring.measure` without groups, on an entered probe. *Audit*: `Tracker.record` of the
-default columns, with targets. Networks as in `nfa train`: hidden layers of one width, ReLU. Both are taken in turn;
+*Sweep*: everything from the network to S of all layers (`nfa.features.agop`): finding the layers, then one forward pass
+over the tracker's 512 rows and a backward pass for each output. *Audit*: `Tracker.record` of the default columns, with
+targets. Networks as in `nfa train`: hidden layers of one width, ReLU. Both are taken in turn;
 medians of the rounds' ratios.
 
 With `--probes`, no times: cosine and alignment of trained networks of 100 classes by random probes, less those by exact
@@ -22,9 +22,8 @@ from torch import Tensor
 
 import nfa
 from analyses.benchmark_audit import timed
-from nfa.features.measuring import measure
+from nfa.features import agop
 from nfa.network import MLP, train
-from nfa.probe import Probe
 
 ROWS, ROUNDS, SEEDS = 512, 9, 20
 SIZES = ((64, 128, 3, 10), (784, 256, 3, 10), (784, 1024, 3, 10), (3072, 1024, 5, 10))
@@ -49,17 +48,14 @@ def cost(d: int, width: int, depth: int, c: int) -> tuple[float, float, float]:
     epochs = iter(range(10**6))
 
     def sweep() -> None:
-        for _ in measure(probe, probe.layers, grouped=False):
-            pass
+        agop(net, X)
 
     def audit() -> None:
         tracker.record(epoch=next(epochs))
 
     rounds = []
     for _ in range(ROUNDS):
-        with Probe(net, X) as probe:
-            one = timed(sweep, "cpu")
-        rounds.append((one, timed(audit, "cpu")))
+        rounds.append((timed(sweep, "cpu"), timed(audit, "cpu")))
     sweeps, audits = zip(*rounds[1:], strict=True)  # the first one warms up
     return statistics.median(sweeps), statistics.median(audits), statistics.median(b / a for a, b in rounds[1:])
 
