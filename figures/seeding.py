@@ -73,7 +73,6 @@ def _over_updates(ax: Axes, rows: pd.DataFrame) -> None:
     rows = rows.assign(error=100 * rows["error"])
     for start in ("identity", "agop"):
         _points(ax, rows[rows["features"] == start], "n_iters", "error", start)
-    ax.axhline(100 * rows.drop_duplicates("seed")["network_error"].mean(), color=INK, linestyle="--", linewidth=0.8)
     ax.set(xlabel="updates of M on X", xticks=sorted(rows["n_iters"].unique()), ylim=(0, None))
 
 
