@@ -1,6 +1,7 @@
 """`python -m figures` lists the figures; `python -m figures NAME` draws one from its analysis's table.
 
-A module `figures.NAME` has `draw(table)`, which returns a matplotlib figure and computes nothing but means and spreads.
+A module `figures.NAME` has `draw(table)`, which returns a matplotlib figure and computes nothing but means and spreads;
+where the table is that of an analysis of another name, `TABLE` says which.
 """
 
 import argparse
@@ -32,9 +33,14 @@ def drawn(name: str, table: Path, out: Path) -> Path:
     Raises:
         InputError: an unknown name, a table that cannot be read, or a file that cannot be written.
     """
-    draw = importlib.import_module(f"figures.{one_of('figure', name, names())}").draw
+    module = importlib.import_module(f"figures.{one_of('figure', name, names())}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return save(draw(read(table)), out)
+    return save(module.draw(read(table)), out)
+
+
+def analysis_of(name: str) -> str:
+    """Return the analysis whose table a figure draws: that of its name, or its module's `TABLE`."""
+    return getattr(importlib.import_module(f"figures.{one_of('figure', name, names())}"), "TABLE", name)
 
 
 def main(given: list[str] | None = None) -> int:
@@ -51,7 +57,7 @@ def main(given: list[str] | None = None) -> int:
     try:
         for name in names() if call.name == "all" else [call.name]:
             out = call.out or (QUICK if call.quick else HERE) / f"{name}.png"
-            console.print(str(drawn(name, call.table or table_of(name, call.quick), out)), markup=False)
+            console.print(str(drawn(name, call.table or table_of(analysis_of(name), call.quick), out)), markup=False)
     except InputError as error:
         Console(stderr=True).print(str(error), markup=False, style="red")
         return 2

@@ -1,101 +1,121 @@
-"""Alignment, and NFM against AGOP and init, each beside its null: over settings, over epochs, and the best power."""
+"""NFM against AGOP and against init, layer by layer beside their nulls; over epochs; and the best power."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analyses.ansatz_summary import LINEAR, THEOREMS, measured
-from nfa.plots import DOUBLE, ROLES, figure
+from analyses.ansatz_summary import LINEAR, THEOREMS
+from figures.parts import letter
+from nfa.plots import DOUBLE, ROLES, literal
+from nfa.plots.conventions import shades
+from nfa.plots.layers import draw_layers
 from nfa.plots.theme import INK, MARKERS
-
-PANELS = ("layer 1", "layer 2", "layers 3 and up")
-SERIES = {
-    "alignment": ("nfm", "alignment", "alignment_null"),
-    "cosine": ("agop", "NFM and AGOP", "rotated_cosine"),
-    "init_cosine": ("init", "NFM and init's NFM", "init_cosine_null"),
-}
-"""By column: its role, its label, and the column of its null."""
-LINE = 0.22
-"""Of a setting's height, from one column to the next."""
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a row of panels for each data set's settings, and a last one for epochs and powers."""
-    layers = measured(table)
+    """Draw the base setting's layers as bars for each data set, below them its epochs, and last the best powers."""
+    layers = at_end(table)
     datasets = list(dict.fromkeys(layers["dataset"]))
-    heights = [0.4 + 0.18 * layers.loc[layers["dataset"] == name, "level"].nunique() for name in datasets] + [1.6]
-    settings = {"height_ratios": heights, "squeeze": False}
-    fig, axes = figure(len(heights), 3, width=DOUBLE, height=sum(heights) + 0.7, **settings)
-    for row, name in zip(axes, datasets, strict=False):
-        _settings(layers[layers["dataset"] == name], row, name)
-    last = axes[-1]
-    for ax, name in zip(last, datasets[:2], strict=False):
+    fig = Figure(figsize=(DOUBLE, 4.2))
+    upper, lower = fig.subfigures(2, 1, height_ratios=[1.15, 1])
+    bars = upper.subplots(1, len(datasets), squeeze=False)[0]
+    for ax, name in zip(bars, datasets, strict=True):
+        rows = layers[(layers["dataset"] == name) & (layers["factor"] == "base")]
+        draw_layers(as_layers(rows), "cosine", ax)
+        ax.set_xlabel(f"{literal(name)}, base, n = {int(rows['rows'].max()):,}")
+        ax.set_ylabel("cosine, alignment" if "alignment" in rows else "cosine")
+    legends = [ax.get_legend() for ax in bars]
+    upper.legend(handles=legends[0].legend_handles, loc="outside upper center", ncols=5)
+    for each in legends:
+        each.remove()
+    paths = lower.subplots(1, len(datasets) + 1, squeeze=False)[0]
+    for ax, name in zip(paths, datasets, strict=False):
         _epochs(table[(table["dataset"] == name) & (table["factor"] == "base")], ax, name)
-    for ax in last[len(datasets) : 2]:
-        ax.set_axis_off()
-    _powers(table, layers, last[2])
-    seeds = table["seed"].nunique()
-    looks = [(MARKERS[role], ROLES[role], label) for role, label, _ in SERIES.values()]
-    handles = [Line2D([], [], marker=m, color=c, linestyle="", label=label) for m, c, label in looks]
-    handles.append(Line2D([], [], marker="|", color=INK, linestyle="", label="the same by chance"))
-    handles.append(Line2D([], [], color=INK, linewidth=1, label=f"range of {seeds} seeds"))
-    handles.append(Line2D([], [], marker="o", color=INK, markerfacecolor="none", linestyle="", label="has not learned"))
-    handles.append(Line2D([], [], color=INK, linestyle="--", label="test score"))
-    fig.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.5, handletextpad=0.5)
+    _powers(table, layers, paths[-1])
+    letter([*bars, *paths], left=16)
     return fig
 
 
-def _settings(layers: pd.DataFrame, axes: list[Axes], dataset: str) -> None:
-    levels = list(dict.fromkeys(layers["level"]))
-    n = int(layers["rows"].max())
-    deeper = layers["layer"].clip(upper=len(PANELS) - 1)
-    for number, (ax, panel) in enumerate(zip(axes, PANELS, strict=True)):
-        rows = layers[deeper == number]
-        for line, (column, (role, _, null)) in enumerate(SERIES.items()):
-            known = rows[rows[column].notna()]
-            for (level, learned), values in known.groupby(["level", "task_learned"], sort=False):
-                y, colour = levels.index(level) + LINE * (line - 1), ROLES[role]
-                ax.hlines(y, values[column].min(), values[column].max(), color=colour, linewidth=1)
-                face = colour if learned else "white"
-                ax.plot(values[column].mean(), y, MARKERS[role], color=colour, markerfacecolor=face, markersize=3)
-                ax.plot(values[null].mean(), y, "|", color=colour, markersize=4)
-        ax.set_yticks(range(len(levels)), levels if number == 0 else [])
-        ax.set(xlim=(-0.03, 1.03), ylim=(len(levels) - 0.5, -0.5), title=panel, xlabel="alignment, cosine")
-        ax.tick_params(axis="y", length=0)
-        ax.grid(alpha=0.25)
-    axes[0].set_title(f"{dataset}, n = {n:,}, {PANELS[0]}")
+def at_end(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the hidden layers at the end of training, with `null` (of the cosine), `learned` and `name`.
+
+    The null is the cosine with the gradients turned at random, in tables that have it, else the untrained network's.
+    """
+    setting = ["dataset", "factor", "level", "seed", "layer"]
+    before = table[table["epoch"] == 0].set_index(setting)["cosine"].rename("before")
+    found = table[(table["epoch"] == table["epochs"]) & (table["dataset"] != LINEAR)].join(before, on=setting)
+    found = found[~found["trivial"].astype(bool)].copy()
+    turned = "rotated_cosine" in found
+    found["null"] = found["rotated_cosine"] if turned else found["before"]
+    found["null_kind"] = "rotated" if turned else "untrained"
+    known = found["task_learned"] if "task_learned" in found else found["score"] >= (1 + found["baseline"]) / 2
+    found["learned"] = known.astype(bool)
+    return found.assign(name=[f"layers.{number}" for number in found["layer"]])
+
+
+def as_layers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `at_end` as a table of `nfa.tables.layers.layer_table`."""
+    series: dict[str, tuple[str, str, str, str | None]] = {
+        "init_cosine": ("NFM and init's NFM", "init", "init_cosine_null", "independent"),
+        "cosine": ("NFM and AGOP", "agop", "null", None),
+    }
+    if "alignment" in rows and rows["alignment"].notna().any():
+        series["alignment"] = ("alignment", "nfm", "alignment_null", "rotated")
+    parts = [
+        pd.DataFrame(
+            {
+                "network": "base",
+                "run": rows["seed"].astype(str),
+                "layer": rows["name"],
+                "number": rows["layer"],
+                "series": label,
+                "column": column,
+                "role": role,
+                "value": rows[column],
+                "low": float("nan"),
+                "high": float("nan"),
+                "null": rows[null],
+                "null_kind": kind or rows["null_kind"],
+                "trivial": False,
+            }
+        )
+        for column, (label, role, null, kind) in series.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _epochs(table: pd.DataFrame, ax: Axes, dataset: str) -> None:
     hidden = table[~table["trivial"].astype(bool)]
-    for column, (role, _, _) in SERIES.items():
-        for layer, rows in hidden.groupby("layer"):
-            means = rows.groupby("epoch")[column].mean()
-            shade = 0.4 + 0.6 * (float(layer) + 1) / (hidden["layer"].max() + 1)
-            ax.plot(means.index, means, color=ROLES[role], alpha=shade, marker=MARKERS[role], markersize=3)
+    numbers = sorted(hidden["layer"].unique())
+    for column, role in (("cosine", "agop"), ("init_cosine", "init")):
+        for layer, colour in zip(numbers, shades(role, len(numbers)), strict=True):
+            means = hidden[hidden["layer"] == layer].groupby("epoch")[column].mean()
+            ax.plot(means.index, means, color=colour, marker=MARKERS[role], markersize=3)
     score = table.groupby("epoch")["score"].mean()
     ax.plot(score.index, score, color=INK, linestyle="--")
     ax.set_xscale("symlog", linthresh=1)
-    ticks = [int(epoch) for epoch in score.index if epoch != 10]
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    kept = [int(epoch) for epoch in score.index if epoch not in (2, 10)]
+    ax.set_xticks(kept, [str(each) for each in kept])
     ax.minorticks_off()
-    ax.set(xlabel="epoch (0: untrained)", ylabel="mean over seeds\n(darker: deeper layer)", ylim=(-0.03, 1.03))
-    ax.set_title(f"{dataset}, base")
+    ax.set(xlabel="epoch (0: untrained)", ylabel="mean over seeds", ylim=(-0.03, 1.03))
     ax.grid(axis="y", alpha=0.25)
+    ax.set_title(f"{literal(dataset)}; dashed: score;\ndarker: deeper layer", fontsize=7)
 
 
 def _powers(table: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> None:
-    """Best powers over 1/(linear layers to the output)."""
+    """Draw best powers over 1/(linear layers to the output)."""
     linear = table[(table["dataset"] == LINEAR) & (table["epoch"] == table["epochs"])]
-    learned = layers[layers["task_learned"] & ~layers["factor"].isin(THEOREMS)]
+    handles = []
+    learned = layers[layers["learned"] & ~layers["factor"].isin(THEOREMS)]
     for rows, role, label in ((learned, "agop", "trained"), (linear, "nfm", "deep linear")):
         groups = rows.groupby("alpha_linear")["alpha_best"]
         low, middle, high = groups.quantile(0.25), groups.median(), groups.quantile(0.75)
         ax.vlines(middle.index, low, high, color=ROLES[role], linewidth=1.2)
-        ax.plot(middle.index, middle, MARKERS[role], color=ROLES[role], label=label)
+        ax.plot(middle.index, middle, MARKERS[role], color=ROLES[role])
+        handles.append(Line2D([], [], color=ROLES[role], marker=MARKERS[role], linestyle="", label=label))
     ax.plot([0, 1], [0, 1], color=ROLES["null"], linewidth=0.8, linestyle="--")
     ax.axhline(0.5, color=ROLES["null"], linewidth=0.8, linestyle=":")
-    ax.set(xlim=(0.1, 1.05), ylim=(0, 1.55), xlabel="1/(linear layers to output)", ylabel=r"best $\alpha$")
-    ax.set_title("medians and quartiles")
-    ax.legend(loc="upper right", handletextpad=0.3)
+    ax.set(xlim=(0.1, 1.05), ylim=(0, 1.55), xlabel="1/(layers to the output)", ylabel="best α")
+    ax.set_title("medians and quartiles", fontsize=7)
+    ax.legend(handles=handles, loc="upper left", handletextpad=0.3)

@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.parts import letter
 from nfa.plots import DOUBLE, ROLES, figure
 from nfa.plots.parts.heat_map import heat_map
 from nfa.plots.theme import INK, MARKERS
@@ -28,6 +29,7 @@ def draw(table: pd.DataFrame) -> Figure:
     if len(circulant):
         middle.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
     _matrix(table[table["quantity"] == "M"], p, right)
+    letter([left, middle, right])
     return fig
 
 
@@ -41,7 +43,9 @@ def _paths(values: pd.DataFrame, ax: Axes, name: str, null: float) -> None:
                 rows, x="iteration", y="value", label=f"{kernel} kernel", legend=False, ax=ax, **look, **spread
             )
     ax.axhline(null, color=ROLES["null"], linestyle="--", linewidth=0.8)
-    ax.annotate(name, (1, null), (0, 2), ("axes fraction", "data"), "offset points", ha="right", color=ROLES["null"])
+    ax.annotate(
+        name, (1, null), (0, 2), ("axes fraction", "data"), "offset points", ha="right", color=ROLES["null"], fontsize=7
+    )
     ax.set(xlabel="updates of M", ylim=(-0.03, 1.03))
 
 

@@ -1,81 +1,88 @@
 """What an RFM gains from a network: errors by layer and start, over updates, and the score that AGOP^alpha keeps."""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from nfa.plots import DOUBLE, ROLES, figure
-from nfa.plots.theme import MARKERS
+from figures.parts import above, letter
+from nfa.plots import DOUBLE, ROLES, figure, literal
+from nfa.plots.theme import INK, MARKERS
 
 STARTS = {
     "identity": ("kernel", "identity"),
     "nfm": ("nfm", "NFM"),
-    "agop": ("agop", "AGOP"),
+    "agop": ("agop", "AGOP, AGOP^α"),
     "init_nfm": ("init", "NFM of init"),
     "random": ("null", "random, AGOP's spectrum"),
 }
-"""Start -> role of its colour, and label."""
-RANGE = ("pi", 100)
-"""Bars from the least seed to the greatest."""
+"""Start, or matrix in the NFM's place -> role of its colour, and label."""
+LEVELS = {"nfm": "nfm", "init": "init_nfm", "random": "random"}
+"""Matrices of a substitution that have no power, and the start of the same colour."""
+PROJECTOR = "projector (directions without sizes)"
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a column for each data set: errors by layer, errors over updates on X, scores kept by a substitution."""
     datasets = list(table["dataset"].unique())
-    fig, axes = figure(3, len(datasets), width=DOUBLE, height=6.4, squeeze=False)
+    fig, axes = figure(3, len(datasets), width=DOUBLE, height=5.6, squeeze=False)
     for column, (dataset, part) in enumerate(table.groupby("dataset", sort=False)):
         layers, timed, kept = (part[part["part"] == name] for name in ("layers", "time", "substitution"))
         _by_layer(axes[0, column], layers[layers["n_iters"] == 0])
         _over_updates(axes[1, column], timed)
         _substituted(axes[2, column], kept[kept["name"] == "all"])
-        axes[0, column].set_title(f"{dataset}\ntest rows: {layers['n'].max():.0f}, seeds: {part['seed'].nunique()}")
-    for row in axes:
-        for each in row[1:]:
-            each.set_ylabel("")
-        handles, labels = row[0].get_legend_handles_labels()
-        for each in row:
-            if (legend := each.get_legend()) is not None:
-                legend.remove()
-        # Above the row, in room that the titles leave.
-        place = {"loc": "lower left", "bbox_to_anchor": (-0.1, 0.98), "borderaxespad": 0.2, "columnspacing": 1.2}
-        row[0].legend(handles, labels, fontsize=6.5, ncols=len(labels), **place).set_in_layout(False)
-        for each in row:
-            each.set_title(f"{each.get_title()}\n")
-    fig.supxlabel("points: means over seeds; bars: from the least to the greatest", fontsize=7)
+        title = literal(str(dataset).removesuffix("-10clases"), 20)
+        axes[0, column].set_title(f"{title},\n{layers['n'].max():.0f} test rows")
+    for row, name in zip(
+        axes, ("test errors, %,\nno updates", "test errors, %,\nRFM on X", "test accuracy, %"), strict=True
+    ):
+        row[0].set_ylabel(name)
+    letter(list(axes[:, 0]))
+    handles = [_handle(role, label) for role, label in STARTS.values()]
+    handles.append(Line2D([], [], color=INK, linestyle=":", label=PROJECTOR))
+    handles.append(Line2D([], [], color=INK, linestyle="--", label="network"))
+    seeds = table["seed"].nunique()
+    handles.append(Line2D([], [], color=INK, linewidth=0.8, label=f"range of {seeds} seeds"))
+    above(fig, handles, columns=4)
     return fig
 
 
-def _points(axes: Axes, rows: pd.DataFrame, x: str, y: str, role: str, label: str, linestyle: str = "-") -> None:
-    sns.pointplot(
-        rows, x=x, y=y, errorbar=RANGE, color=ROLES[role], marker=MARKERS[role], label=label, ax=axes, linewidth=1,
-        markersize=4, linestyle=linestyle, err_kws={"linewidth": 0.8}, native_scale=True,
-    )  # fmt: skip
+def _handle(role: str, label: str) -> Line2D:
+    return Line2D([], [], color=ROLES[role], marker=MARKERS[role], markersize=4, label=label)
 
 
-def _by_layer(axes: Axes, rows: pd.DataFrame) -> None:
-    rows = rows.assign(error=100 * rows["error"], layer=rows["layer"] + 1)
-    for start, (role, label) in STARTS.items():
-        _points(axes, rows[rows["features"] == start], "layer", "error", role, label)
-    network = 100 * rows.drop_duplicates("seed")["network_error"].mean()
-    axes.axhline(network, color="black", linestyle="--", linewidth=0.8, label="network")
-    axes.set(xlabel="layer", ylabel="test errors, %\nno updates", xticks=sorted(rows["layer"].unique()))
+def _points(ax: Axes, rows: pd.DataFrame, x: str, y: str, start: str) -> None:
+    role, _ = STARTS[start]
+    groups = rows.groupby(x)[y]
+    means = groups.mean()
+    ax.vlines(means.index, groups.min(), groups.max(), color=ROLES[role], linewidth=0.8)
+    ax.plot(means.index, means, color=ROLES[role], marker=MARKERS[role], markersize=3.5, linewidth=1)
 
 
-def _over_updates(axes: Axes, rows: pd.DataFrame) -> None:
+def _by_layer(ax: Axes, rows: pd.DataFrame) -> None:
+    rows = rows.assign(error=100 * rows["error"])
+    for start in STARTS:
+        _points(ax, rows[rows["features"] == start], "layer", "error", start)
+    ax.axhline(100 * rows.drop_duplicates("seed")["network_error"].mean(), color=INK, linestyle="--", linewidth=0.8)
+    numbers = sorted(rows["layer"].unique())
+    ax.set_xticks(numbers, [f"{number:g}" for number in numbers])
+    ax.set(xlabel="inputs of layers.N", ylim=(0, None))
+
+
+def _over_updates(ax: Axes, rows: pd.DataFrame) -> None:
     rows = rows.assign(error=100 * rows["error"])
     for start in ("identity", "agop"):
-        role, label = STARTS[start]
-        _points(axes, rows[rows["features"] == start], "n_iters", "error", role, f"from {label}")
-    axes.set(xlabel="updates of M on X", ylabel="test errors, %\nRFM on X")
+        _points(ax, rows[rows["features"] == start], "n_iters", "error", start)
+    ax.set(xlabel="updates of M on X", xticks=sorted(rows["n_iters"].unique()), ylim=(0, None))
 
 
-def _substituted(axes: Axes, rows: pd.DataFrame) -> None:
+def _substituted(ax: Axes, rows: pd.DataFrame) -> None:
     rows = rows.assign(kept=100 * rows["score"])
-    _points(axes, rows[rows["matrix"] == "agop"], "alpha", "kept", "agop", "AGOP$^\\alpha$")
-    lines = {"projector": ("null", ":"), "init": ("init", ":"), "random": ("centered", ":")}
-    for matrix, (role, style) in lines.items():
-        score = rows[rows["matrix"] == matrix]["kept"].mean()
-        axes.axhline(score, color=ROLES[role], linestyle=style, label=matrix)
-    axes.axhline(100 * rows["score_before"].mean(), color="black", linestyle="--", linewidth=0.8, label="network")
-    axes.set(xlabel="alpha", ylabel="test accuracy, %\nAGOP$^\\alpha$ in all hidden layers", ylim=(0, 102))
+    for matrix, start in LEVELS.items():
+        own, (role, _) = rows.loc[rows["matrix"] == matrix, "kept"], STARTS[start]
+        ax.axhspan(own.min(), own.max(), color=ROLES[role], alpha=0.15, linewidth=0)
+        ax.axhline(own.mean(), color=ROLES[role], linewidth=1)
+    ax.axhline(rows.loc[rows["matrix"] == "projector", "kept"].mean(), color=INK, linestyle=":", linewidth=1)
+    _points(ax, rows[rows["matrix"] == "agop"], "alpha", "kept", "agop")
+    ax.axhline(100 * rows["score_before"].mean(), color=INK, linestyle="--", linewidth=0.8)
+    ax.set(xlabel="α, in all hidden layers", ylim=(0, 102))

@@ -13,10 +13,12 @@ from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.rows import Rows, rows_of
 from nfa.audits.settings import Settings
+from nfa.audits.sharing import shared
 from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
+from nfa.common.processes import processes
 from nfa.features.columns import chosen, names
 from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
@@ -24,6 +26,7 @@ from nfa.features.measuring import Measured
 from nfa.features.row import OF_UNTRAINED, PUBLISHED, row
 from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward, ForwardArgs
+from nfa.network.gathering import whole
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
@@ -90,6 +93,9 @@ def audit(
             default the data's own, or that of rows that come as n x c x h x w.
         name: What to call the network in the record; its class by default.
 
+    Where torch's default process group has several processes, all of them call it with the same network and samples:
+    each measures its share of them, and all get the same audit.
+
     Returns:
         The audit; its score is that of the test rows where the data have some, else of the rows measured.
 
@@ -125,14 +131,15 @@ def audit(
         thresholds=thresholds,
         name=name,
     )
-    model = load(net, classes=classes, argument="net")
-    before = None if init is None else load_init(init, model)
-    rows = rows_of(model, data, split, samples, seed, feature_shape)
-    if published and before is None:
-        raise InputError(
-            "published", "the published numbers are of the weights' change: give init=, the network before"
-        )
-    return audit_rows(model, with_targets(model, rows, settings), before, settings)
+    with processes().together():
+        model = whole(load(net, classes=classes, argument="net"))
+        before = None if init is None else whole(load_init(init, model))
+        rows = rows_of(model, data, split, samples, seed, feature_shape)
+        if published and before is None:
+            raise InputError(
+                "published", "the published numbers are of the weights' change: give init=, the network before"
+            )
+        return audit_rows(model, with_targets(model, rows, settings), before, settings)
 
 
 def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
@@ -151,6 +158,7 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
 
 def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
+    rows = shared(model.net, rows)
     forward = settings.forward(model, rows)
     gradients = _loss_gradients(forward, rows, settings)
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)

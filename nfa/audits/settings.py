@@ -10,6 +10,7 @@ from nfa.common.errors import InputError
 from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, names
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
+from nfa.features.rounding import REMEASURED_ROWS
 from nfa.features.row import BY_GROUP
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
@@ -20,7 +21,8 @@ from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 class Settings:
     """The parameters of `audit` that are neither networks nor data.
 
-    `asked` are the columns that are wanted; None stands for all.
+    `asked` are the columns that are wanted; None stands for all. About `again` rows are measured in another precision
+    too.
 
     Raises:
         InputError: a column is asked for without `loss` or `published`, which it needs.
@@ -40,6 +42,7 @@ class Settings:
     asked: tuple[str, ...] | None = None
     thresholds: Thresholds = CONVENTIONS
     name: str | None = None
+    again: int = REMEASURED_ROWS
 
     def __post_init__(self) -> None:
         """Check that every column that is asked for can be had."""
@@ -83,7 +86,7 @@ class Settings:
             probe,
             layers,
             grouped=whole and self.needs(BY_GROUP),
-            again=whole,
+            again=self.again if whole else 0,
             batch_size=self.batch_size,
             probes=self.probes,
             seed=self.seed,

@@ -9,7 +9,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
+from nfa.common.processes import ALONE, Processes
 from nfa.data.dataset import Dataset
 from nfa.data.inputs import Inputs, as_inputs, count, is_sparse, joined, leaves, map_inputs, taken
 from nfa.data.loaders import items, loader_of
@@ -38,10 +39,19 @@ class Batch:
     samples: Tensor
 
 
+@runtime_checkable
 class Samples(Protocol):
-    """Samples that can be read any number of times; `n` is None until a stream has been read once."""
+    """Samples that can be read any number of times.
 
-    n: int | None
+    `n` is None until a stream has been read once; `processes` are those that have a share of them each.
+    """
+
+    processes: Processes
+
+    @property
+    def n(self) -> int | None:
+        """How many there are, in all processes together."""
+        ...
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in batches of `batch_size`; of several samples, none comes alone in its batch."""
@@ -59,6 +69,8 @@ class ArraySamples:
     >>> [batch.samples.tolist() for batch in samples.batches(8)]
     [[0, 10, 1, 11, 2, 3, 4, 5], [6, 7, 8, 9]]
     """
+
+    processes = ALONE
 
     def __init__(self, X: Inputs, y: Tensor | None, columns: tuple[str, ...] | None = None) -> None:
         """Check that there are samples and that every entry is finite."""
@@ -140,6 +152,8 @@ class SparseSamples(ArraySamples):
 
 class StreamSamples:
     """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
+
+    processes = ALONE
 
     def __init__(
         self,
@@ -243,7 +257,7 @@ def as_samples(data: Any) -> Samples:
     >>> as_samples(({"left": torch.zeros(4, 2), "right": torch.zeros(4, 3)}, torch.zeros(4))).n
     4
     """
-    if isinstance(data, (ArraySamples, StreamSamples)):
+    if isinstance(data, (ArraySamples, StreamSamples)) or (isinstance(data, Samples) and data.processes != ALONE):
         return data
     if isinstance(data, Dataset):
         targets = None if data.y is None else _shared(data.y)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from nfa.common.processes import Processes
 from nfa.features.weight import working_dtype
 from nfa.probe import block_diagonal, within_blocks
 
@@ -58,6 +59,11 @@ class UpperSums:
         for start, strip in zip(self._starts, self._strips, strict=True):
             left, right = rows[:, start : start + strip.shape[1]].T, rows[:, start:]
             strip[number].addmm_(left, right, beta=beta, alpha=times)
+
+    def pool(self, processes: Processes) -> None:
+        """Add up the sums of all processes."""
+        self._zero_unwritten()
+        self._strips = [processes.sum(strip) for strip in self._strips]
 
     def full(self, number: int) -> Tensor:
         """Return one of the sums as a whole matrix (k x k)."""
@@ -158,6 +164,12 @@ class Accumulator:
         self.sums.cpu()
         self.B = self.B.cpu()
         self.shift = None if self.shift is None else self.shift.cpu()
+
+    def pool(self, processes: Processes) -> None:
+        """Add up what all processes have of their own rows, once it is finished; `first` is the same in all."""
+        self.sums.pool(processes)
+        self.B = processes.sum(self.B)
+        self.rows = processes.sum(self.rows)
 
     @property
     def draws(self) -> int:

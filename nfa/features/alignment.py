@@ -46,6 +46,35 @@ NO_ALIGNMENT = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
 """No alignment."""
 
 
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A symmetric matrix's diagonal blocks, each a multiple of the identity and the rest, float64 in a unit of its own.
+
+    Args:
+        levels: Each block's mean eigenvalue, shape (groups,).
+        traceless: The blocks less that multiple of the identity, shape (groups, k, k).
+        spreads: Their squared Frobenius norms, shape (groups,).
+        eps: The rounding of the matrix's dtype.
+    """
+
+    levels: Tensor
+    traceless: Tensor
+    spreads: Tensor
+    eps: float
+
+    @classmethod
+    def of(cls, M: "Tensor | Split", groups: int = 1) -> "Split":
+        """Return a matrix (k x k) split into its blocks; one that is split already comes back as it is."""
+        if isinstance(M, Split):
+            return M
+        traceless = diagonal_blocks(M.double() / unit_of(M), groups).clone()
+        diagonals = traceless.diagonal(dim1=1, dim2=2)
+        levels = diagonals.mean(1)
+        diagonals.sub_(levels[:, None])
+        spreads = torch.linalg.vecdot(traceless.flatten(1), traceless.flatten(1))
+        return cls(levels, traceless, spreads, torch.finfo(M.dtype).eps)
+
+
 def excess(value: float, null: float) -> float:
     """Return (value - null) / (1 - null): 0 is what the spectra give, 1 is C proportional to S; NaN for a null of 1.
 
@@ -55,7 +84,7 @@ def excess(value: float, null: float) -> float:
     return (value - null) / (1 - null) if null != 1 else math.nan
 
 
-def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -> Alignment:
+def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, groups: int = 1) -> Alignment:
     """Return the alignment of C = WW' and S with its exact mean and deviation under S -> OSO', O Haar on O(k).
 
     With C' = C - (tr C / k) I, S' likewise, and m = (k - 1)(k + 2) / 2 the dimension of symmetric matrices of
@@ -64,7 +93,7 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
     diagonal block within itself, independently: means and variances are sums over blocks of size k / groups.
 
     Args:
-        C: Shape (k, k), symmetric and positive semidefinite.
+        C: Shape (k, k), symmetric and positive semidefinite, or that matrix split.
         S: The same.
         eps: Rounding of the entries that C was made of; that of C's dtype by default.
         groups: Diagonal blocks of both, outside of which they are 0.
@@ -81,14 +110,15 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
     >>> round(found.value, 4), round(found.null, 4), round(found.z, 4)
     (0.9899, 0.8485, 1.4142)
     """
-    k = len(C) // groups
-    roundings = (torch.finfo(C.dtype).eps if eps is None else eps, torch.finfo(S.dtype).eps)
+    C, S = Split.of(C, groups), Split.of(S, groups)
+    k = C.traceless.shape[1]
+    roundings = (C.eps if eps is None else eps, S.eps)
     where = " in each group" if groups > 1 else ""
     if k == 1:
         return replace(NO_ALIGNMENT, undefined=f"one unit{where}: there is nothing to align")
     parts = []
     for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
-        levels, traceless, spreads = _split(M, groups)
+        levels, traceless, spreads = M.levels, M.traceless, M.spreads
         square = float((k * levels**2 + spreads).sum())
         if square == 0:
             return replace(NO_ALIGNMENT, undefined=f"{name} is 0: there is nothing to align")
@@ -100,7 +130,7 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
         parts.append((levels, traceless, square, spreads))
     (c, C_, C_square, C_spreads), (s, S_, S_square, S_spreads) = parts
     norms = math.sqrt(C_square) * math.sqrt(S_square)
-    beyond = float((C_ * S_).sum()) / norms
+    beyond = float(torch.linalg.vecdot(C_.flatten(1), S_.flatten(1)).sum()) / norms
     variance = float((C_spreads / C_square * (S_spreads / S_square)).sum()) / ((k - 1) * (k + 2) / 2)
     if variance == 0:
         return replace(
@@ -116,7 +146,7 @@ def alignment(C: Tensor, S: Tensor, eps: float | None = None, groups: int = 1) -
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 
 
-def rotated_cosine(C: Tensor, S: Tensor, groups: int = 1) -> float:
+def rotated_cosine(C: Tensor | Split, S: Tensor | Split, groups: int = 1) -> float:
     """Return cosine(NFM, AGOP) with S turned at random: E<N, A> / (|N| sqrt(E|A|^2)), A = W'OSO'W.
 
     With t1 = tr S, c1 = tr C, c2 = |C|^2, b = |S'|^2 / ((k - 1)(k + 2)) and a = (t1^2 - 2 b k) / k^2:
@@ -128,29 +158,17 @@ def rotated_cosine(C: Tensor, S: Tensor, groups: int = 1) -> float:
     blocks, each turned within itself, and every term is a sum over them.
 
     Args:
-        C: WW', shape (k, k).
-        S: Shape (k, k), symmetric and positive semidefinite.
+        C: WW', shape (k, k), or that matrix split.
+        S: Shape (k, k), symmetric and positive semidefinite, or that matrix split.
         groups: Diagonal blocks of both, outside of which they are 0.
 
     >>> round(rotated_cosine(torch.eye(4), torch.diag(torch.tensor([1.0, 0.0, 0.0, 0.0]))), 6)
     0.5
     """
-    k = len(C) // groups
-    (c, _, C_spreads), (s, _, S_spreads) = _split(C, groups), _split(S, groups)
+    C, S = Split.of(C, groups), Split.of(S, groups)
+    k, (c, C_spreads), (s, S_spreads) = C.traceless.shape[1], (C.levels, C.spreads), (S.levels, S.spreads)
     c1, c2 = k * c, k * c**2 + C_spreads
     b = S_spreads / ((k - 1) * (k + 2)) if k > 1 else torch.zeros_like(s)
     a = s**2 - 2 * b / k
     inner, square = float((s * c2).sum()), float(((a + b) * c2 + b * c1**2).sum())
     return min(1.0, inner / math.sqrt(float(c2.sum())) / math.sqrt(square)) if square > 0 else math.nan
-
-
-def _split(M: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each diagonal block's mean eigenvalue, the block minus that multiple of the identity, and its square.
-
-    Everything is float64, in a unit of M's own.
-    """
-    traceless = diagonal_blocks(M.double() / unit_of(M), groups).clone()
-    diagonals = traceless.diagonal(dim1=1, dim2=2)
-    levels = diagonals.mean(1)
-    diagonals.sub_(levels[:, None])
-    return levels, traceless, (traceless * traceless).sum((1, 2))

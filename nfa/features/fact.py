@@ -85,4 +85,6 @@ def loss_gradients(probe: Probe, loss: Callable[[Tensor, Tensor], Tensor]) -> di
                 delta = use.delta(gradient).to(torch.promote_types(gradient.dtype, torch.float32))
                 totals[use.name] += within_blocks(use.kept.outer(delta), use.groups)
         count += terms
-    return {name: total / count for name, total in totals.items()}
+    processes = probe.samples.processes
+    terms = sum(processes.gathered(count))
+    return {name: processes.sum(total) / terms for name, total in totals.items()}

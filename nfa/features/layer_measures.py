@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.features.alignment import Alignment, alignment
+from nfa.features.alignment import Alignment, Split, alignment
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces
 from nfa.features.measuring import Measured
@@ -93,12 +93,22 @@ class LayerMeasures:
     @cached_property
     def alignment(self) -> Alignment:
         """Alignment of C = WW' and S."""
-        return self.aligned(self.weight, self.measured.S)
+        return self.aligned(self.C_split, self.S_split)
 
-    def aligned(self, weight: Weight, S: Tensor) -> Alignment:
-        """Return the alignment of a weight of this layer and some S."""
+    @cached_property
+    def C_split(self) -> Split:
+        """C = WW' in blocks."""
+        return Split.of(self.weight.C, self.measured.layer.groups)
+
+    @cached_property
+    def S_split(self) -> Split:
+        """S in blocks."""
+        return Split.of(self.measured.S, self.measured.layer.groups)
+
+    def aligned(self, C: Tensor | Split, S: Tensor | Split) -> Alignment:
+        """Return the alignment of WW' for a weight of this layer, and some S."""
         layer = self.measured.layer
-        return alignment(weight.C, S, torch.finfo(layer.weight.dtype).eps, layer.groups)
+        return alignment(C, S, torch.finfo(layer.weight.dtype).eps, layer.groups)
 
     @property
     def varies(self) -> bool:

@@ -74,7 +74,7 @@ def measure(
     probes: int | None = None,
     seed: int = 0,
     label: str = "measuring",
-    again: bool = False,
+    again: int = 0,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
@@ -89,10 +89,11 @@ def measure(
         probes: Random probes instead of one sweep per output: S is unbiased, S_centered is not.
         seed: The probes' seed.
         label: What a progress bar calls the work.
-        again: Whether to measure a few rows in another precision too.
+        again: Rows to measure in another precision too, about; 0 for none.
     """
-    roundings = remeasured(probe, layers) if again else {}
-    first = probe.first_deltas(layers, SHIFT_SAMPLES)
+    processes = probe.samples.processes
+    roundings = remeasured(probe, layers, again) if again else {}
+    first = processes.first(probe.first_deltas(layers, SHIFT_SAMPLES))
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:
@@ -107,6 +108,7 @@ def measure(
                     several.add(name)
                 if sweep.column == 0:
                     running[name].count(part.samples, delta.shape[1])
+        _agree(probe, running, several)
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
@@ -116,10 +118,22 @@ def measure(
             if layer.name in probe.dropped:
                 continue
             done.finish()
+            done.pool(processes)
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
             yield Measured(layer, done, S_centered, mean, probes, layer.name in constant, roundings.get(layer.name))
+
+
+def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:
+    """Let all processes know what one of them has seen in its rows."""
+    processes = probe.samples.processes
+    if processes.size == 1:
+        return
+    probe.agree()
+    several |= processes.union(several)
+    for name in processes.union(name for name, sums in running.items() if not sums.trivial):
+        running[name].trivial = False
 
 
 def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
@@ -137,12 +151,25 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
         for name, delta in sweep.deltas:
             uses[name] += 1
             first = seen.setdefault((name, uses[name]), delta[0])
-            tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
-            if delta.shape[1:] != first.shape or tolerance == 0 or float((delta - first).abs().amax()) > tolerance:
+            if delta.shape[1:] != first.shape or not _same(delta, first):
                 left.discard(name)
         if not left:
             break
+    everyone = probe.samples.processes.gathered((left, {key: delta.cpu() for key, delta in seen.items()}))
+    first_of_all: dict[tuple[str, int], Tensor] = {}
+    for others, firsts in everyone:
+        left &= others
+        for (name, use), delta in firsts.items():
+            first = first_of_all.setdefault((name, use), delta)
+            if delta.shape != first.shape or not _same(delta, first):
+                left.discard(name)
     return left
+
+
+def _same(delta: Tensor, first: Tensor) -> bool:
+    """Return whether deltas differ by rounding alone; those that are all 0 show nothing."""
+    tolerance = IDENTICAL * torch.finfo(delta.dtype).eps * float(first.abs().amax())
+    return tolerance != 0 and float((delta - first).abs().amax()) <= tolerance
 
 
 def _fitting(layers: list[Layer], copies: int) -> list[Layer]:

@@ -87,7 +87,7 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
         if not layer.agop.norm() > 0:
             return []
         return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
-    own, in_float64 = rounding.cosines
+    own, in_float64 = rounding.cosines(layer.weight.C)
     if not abs(own - in_float64) > HANGS:
         return []
     found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"

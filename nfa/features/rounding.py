@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
+from nfa.common.scale import unit_of
 from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
-from nfa.features.factored import FactoredMatrix
-from nfa.features.similarity import cosine
-from nfa.features.weight import Weight
+from nfa.features.factored import sum_of_products
+from nfa.features.similarity import cosine_of
 from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.layers import CUT_OFF
 from nfa.probe.signs import Signs
@@ -70,12 +70,21 @@ class Rounding:
         """The same in the other precision."""
         return within_blocks(self.delta_again.T @ self.delta_again / self.rows, self.groups)
 
-    @property
-    def cosines(self) -> tuple[float, float]:
-        """Cosine of NFM and AGOP on these rows, by either S."""
-        weight = Weight(self.weight)
-        nfm = FactoredMatrix(weight)
-        return cosine(nfm, FactoredMatrix(weight, self.S)), cosine(nfm, FactoredMatrix(weight, self.S_again))
+    def cosines(self, C: Tensor) -> tuple[float, float]:
+        """Return the cosine of NFM and AGOP on these rows, by either S, from C = WW' (k x k)."""
+        return self._cosine(C, self.delta, self.S), self._cosine(C, self.delta_again, self.S_again)
+
+    def _cosine(self, C: Tensor, delta: Tensor, S: Tensor) -> float:
+        """Return tr(CSC) / (|C| sqrt(tr(SCSC)))."""
+        square = sum_of_products(C, C)
+        if self.groups == 1 and len(delta) < len(C):
+            # S = D'D has the rank of its few rows: tr(CSC) = |DC|^2, tr(SCSC) = |DCD'|^2.
+            D = (delta / unit_of(delta)).to(C.dtype)
+            DC = D @ C
+            DCD = DC @ D.T
+            return cosine_of(sum_of_products(DC, DC), square, sum_of_products(DCD, DCD))
+        SC = (S / unit_of(S)).to(C.dtype) @ C
+        return cosine_of(sum_of_products(C, SC.T.contiguous()), square, sum_of_products(SC, SC.T.contiguous()))
 
     @cached_property
     def error(self) -> float:
@@ -100,12 +109,13 @@ class Unchecked:
     reason: str
 
 
-def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchecked]:
-    """Measure about 32 rows of layers again in float64, on a copy of the network.
+def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -> dict[str, Rounding | Unchecked]:
+    """Measure a few rows of layers again in float64, on a copy of the network.
 
     Args:
         probe: An entered probe; its network is left as it is.
         layers: Layers of `probe.layers`.
+        rows: How many, about.
 
     Returns:
         By name; `Unchecked` where the network is too large, cannot be copied or does not run in another precision (it
@@ -124,7 +134,7 @@ def remeasured(probe: Probe, layers: list[Layer]) -> dict[str, Rounding | Unchec
     except Exception as error:  # a module's own __deepcopy__ may raise anything
         why = shown(str(error) or type(error).__name__, REASON)
         return _none(layers, f"the network cannot be copied to {called} ({why})")
-    x = probe.samples.first(max(2, REMEASURED_ROWS // probe.rows_per_sample))
+    x = probe.samples.first(max(2, rows // probe.rows_per_sample))
     try:
         with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
             # A network that keeps weights as plain attributes may still compute with the old ones.

@@ -58,14 +58,14 @@ def alignment_certainty(layer: LayerMeasures) -> Columns:
 
 def centered_alignment(layer: LayerMeasures) -> Columns:
     """The same with the centered S."""
-    found = layer.aligned(layer.weight, layer.measured.S_centered) if layer.varies else NO_ALIGNMENT
+    found = layer.aligned(layer.C_split, layer.measured.S_centered) if layer.varies else NO_ALIGNMENT
     return {"alignment_centered": found.value, "alignment_centered_z": found.z}
 
 
 def similarities(layer: LayerMeasures) -> Columns:
     """NFM against the AGOP, beside S turned at random."""
     similar, correlated = layer.similarity
-    rotated = rotated_cosine(layer.weight.C, layer.measured.S, layer.measured.layer.groups)
+    rotated = rotated_cosine(layer.C_split, layer.S_split)
     return {"cosine": similar, "rotated_cosine": rotated, "pearson": correlated}
 
 
@@ -109,7 +109,7 @@ def untrained(layer: LayerMeasures) -> Columns:
         return {}
     nfm = layer.init_nfm
     agop = FactoredMatrix(nfm.weight, layer.untrained.S)
-    aligned = layer.aligned(nfm.weight, layer.untrained.S)
+    aligned = layer.aligned(nfm.weight.C, layer.untrained.S)
     return {
         "untrained_cosine": cosine(nfm, agop),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
@@ -142,7 +142,7 @@ def changes(layer: LayerMeasures) -> Columns:
     if layer.change is None:
         return {}
     moved = layer.change
-    aligned = layer.aligned(moved.weight, layer.measured.S)
+    aligned = layer.aligned(moved.weight.C, layer.S_split)
     # arXiv:2402.05271: dW in place of W on both sides.
     similar, correlated = cosine_and_pearson(moved, FactoredMatrix(moved.weight, layer.agop.S))
     size = layer.weight.norm()

@@ -103,10 +103,12 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
         data = encoded(model, data, width, positions)[0]
     forward = net
     tally: _Tally | None = None
+    samples, targets = as_samples(data), True
     with torch.no_grad():
-        for batch in as_samples(data).batches(batch_size):
+        for batch in samples.batches(batch_size):
+            targets = batch.y is not None
             if batch.y is None:
-                return None
+                break
             if tally is None:
                 forward.adapt(map_inputs(lambda x: x[:2].clone(), batch.x))
                 tally = _Tally(forward.ending)
@@ -115,7 +117,12 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
             if forward.classes is not None and len(forward.classes) not in (outputs, max(2, outputs)):
                 raise InputError("classes", f"{len(forward.classes)} labels, but the network has {outputs} outputs")
             tally.add(f.float().cpu(), batch.y.cpu())
-    return None if tally is None else tally.score(rows)
+    if not samples.processes.all(targets):
+        return None
+    there = [each for each in samples.processes.gathered(tally) if each is not None]
+    for other in there[1:]:
+        there[0].join(other)
+    return there[0].score(rows) if there else None
 
 
 def score_outputs(
@@ -193,6 +200,14 @@ class _Tally:
         self.counts += torch.bincount(classes, minlength=largest + 1)
         for number, threshold in enumerate(self.thresholds):
             self.hits[number] += (decoded(f, threshold) == classes).sum()
+
+    def join(self, other: "_Tally") -> None:
+        """Take in what another process has found in its batches."""
+        for sums in ("n", "hits", "counts", "residual", "total", "squares"):
+            setattr(self, sums, getattr(self, sums) + getattr(other, sums))
+        self.low, self.high = torch.minimum(self.low, other.low), torch.maximum(self.high, other.high)
+        self.are_classes = self.are_classes and other.are_classes
+        self.misfit = self.misfit or other.misfit
 
     def score(self, rows: str) -> Score:
         """Return the score of all batches."""

@@ -195,6 +195,15 @@ class Probe:
         """
         self._found.drop(name, kind)
 
+    def agree(self) -> None:
+        """Leave out what other processes that measure the same network have left out.
+
+        Raises:
+            InputError: no layer is left.
+        """
+        for name, kind in self.samples.processes.merged(self._found.dropped).items():
+            self._found.drop(name, kind)
+
     @property
     def dropped(self) -> frozenset[str]:
         """Names of the layers that turned out, so far, not to be measurable."""

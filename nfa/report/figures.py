@@ -124,7 +124,7 @@ def similarity_figures(found: Sequence[Network], drawer: Drawer) -> list[Drawing
         )
         caption = f"{what}."
         if table["low"].notna().any():
-            caption += " Black strokes: 95 % intervals over samples."
+            caption += " Strokes: 95 % intervals over samples."
         if table["null"].notna().any():
             caption += " Hatched: the same by chance."
         if several:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from nfa.plots.theme import INK, themed
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_WHITE = "#ffffff"
+"""What is left white, such as the inside of a marker, is the page's ground."""
 _REFERENCE = re.compile(r"url\(#")
 
 
@@ -40,7 +42,8 @@ def inline(fig: Figure, alt: str, number: int) -> Markup:
             elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
                 each.set(key, "#" + prefix + value[1:])
             else:
-                each.set(key, _REFERENCE.sub(f"url(#{prefix}", value).replace(INK.lower(), "currentColor"))
+                own = _REFERENCE.sub(f"url(#{prefix}", value).replace(INK.lower(), "currentColor")
+                each.set(key, own.replace(_WHITE, "var(--ground)"))
     for size in ("width", "height"):
         del root.attrib[size]
     root.set("role", "img")

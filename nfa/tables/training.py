@@ -103,8 +103,7 @@ def _histories(trainings: Trainings) -> dict[str, History]:
     Raises:
         InputError: as `training_table`.
     """
-    single = isinstance(trainings, (Tracker, History, str, os.PathLike))
-    given: list[Any] = [trainings] if single else list(trainings)  # type: ignore[arg-type]
+    given: list[Any] = list(trainings) if isinstance(trainings, (list, tuple)) else [trainings]
     found: dict[str, History] = {}
     for number, each in enumerate(given):
         if isinstance(each, (Tracker, History)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nfa.common.errors import InputError
+from nfa.common.processes import processes
 from nfa.tracking.history import FILE, TAKEN
 from nfa.tracking.tracker import Tracker
 
@@ -52,7 +53,7 @@ class Watch:
             return None
         numbers = {name: float(value) for name, value in values.items() if _is_own_number(name, value)}
         found = self.tracker.record(epoch=epoch, step=step, **numbers)
-        if found is not None and self.folder is not None:
+        if found is not None and self.folder is not None and processes().rank == 0:
             self.tracker.save(self.folder)
         return found
 

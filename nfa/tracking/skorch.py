@@ -15,11 +15,13 @@ class TrackerCallback(Callback):
     """Audits the net's module at the end of epochs, or of batches, and writes the numbers into `net.history`.
 
     The network before training is the module when training first starts. `partial_fit` keeps this init; `fit` begins
-    anew with another module, and so with another tracker. `callback.tracker_` is the tracker.
+    anew with another module, and so with another tracker. A training that goes on in another process,
+    its parameters and history loaded into the net (`load_params`, or a `LoadInitState` before this callback), goes on
+    with what lies in the folder. `callback.tracker_` is the tracker.
 
     Args:
         data: What is measured; by default what `fit` is given. See `nfa.Tracker`.
-        folder: Where the tracker is saved after each audit, if anywhere.
+        folder: Where the tracker is saved after each audit, and read where the net has a history; None for nowhere.
         **options: Further parameters of `nfa.Tracker`, such as `every_n_epochs`, `columns`, `samples`.
 
     Raises:
@@ -43,9 +45,11 @@ class TrackerCallback(Callback):
         return self.watch_.tracker
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **_: Any) -> None:
-        """Make the tracker, unless there is one of this module."""
+        """Make the tracker, unless there is one of this module; its init is that of the run that goes on."""
         fitted = X if y is None else (X, y)
-        self.watch_.start(net, fitted if self.data is None else self.data, resumed=False)
+        if self.tracker_ is None:
+            self.steps_ = sum("train_batch_size" in batch for epoch in net.history for batch in epoch["batches"])
+        self.watch_.start(net, fitted if self.data is None else self.data, resumed=len(net.history) > 0)
 
     def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **_: Any) -> None:
         """Count steps, and audit where they are counted."""

@@ -16,10 +16,12 @@ from nfa.audits.settings import Settings
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
+from nfa.common.processes import processes
 from nfa.common.randomness import undisturbed
 from nfa.features.columns import chosen
 from nfa.formats.loading import load, load_init
 from nfa.network.forward import ForwardArgs
+from nfa.network.gathering import whole
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Select
 from nfa.tracking.history import TAKEN, Cost, History, Moment, load_with_tensors
@@ -32,12 +34,19 @@ LIGHT = ("cosine", "rotated_cosine", "init_cosine", "init_cosine_null")
 """The columns of an audit that costs little more than its sweep."""
 
 
+AGAIN = 8
+"""Rows that each audit measures again in float64, to see rounding: fewer than `nfa.audit`, since audits are many."""
+
+
 class Tracker:
     """Audits a network while it is trained: call `record` in each epoch, or in each step.
 
     The training is the same as without the tracker, to the bit: weights, gradients, modes, hooks and buffers stay as
     they are, and so do the states of torch's, NumPy's and Python's random numbers. Rows are drawn once and the network
     before training is copied once, so that every audit has the same rows and the same init.
+
+    Where several processes train together (DDP, or FSDP by `fully_shard`), each makes a tracker of the same data and
+    calls `record` as the others do: it measures its share of the rows, and all find the same.
 
     Args:
         net: The network, audited as it is whenever an audit is due; anything that `nfa.audit` takes.
@@ -60,7 +69,7 @@ class Tracker:
 
     Raises:
         InputError: as `nfa.audit` does; numbers of `at` and of the intervals that are no whole numbers; a network that
-            cannot be copied; several processes train together.
+            cannot be copied.
 
     >>> net = nn.Linear(3, 2)
     >>> tracker = Tracker(net, torch.eye(3), columns=["cosine"])
@@ -91,7 +100,6 @@ class Tracker:
         seed: int = 0,
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        _refuse_several_processes()
         if probes is not None:
             positive("probes", probes)
         self.schedule = Schedule(every_n_epochs, every_n_steps, at)
@@ -104,12 +112,14 @@ class Tracker:
             seed=seed,
             batch_size=batch_size,
             asked=chosen(columns),
+            again=AGAIN,
         )
-        with undisturbed(), stated_precision():
+        with undisturbed(), stated_precision(), processes().together():
             self._model = load(net, classes=classes, argument="net")
-            rows = rows_of(self._model, data, split, samples, seed)
-            self._rows = with_targets(self._model, rows, self._settings)
-            before = self._model if init is None else load_init(init, self._model)
+            now = whole(self._model)
+            rows = rows_of(now, data, split, samples, seed)
+            self._rows = with_targets(now, rows, self._settings)
+            before = now if init is None else whole(load_init(init, now))
             unwrapped = self._settings.forward(before, self._rows).net
             self._init = replace(before, net=_copied(unwrapped, "net" if init is None else "init"))
         self.history = History(
@@ -139,15 +149,14 @@ class Tracker:
 
         Raises:
             InputError: the epoch (or step) that is counted is missing or goes backwards, a value is no number or has
-                the name of a column, weights or gradients are not finite, several processes train together.
+                the name of a column, weights or gradients are not finite, another process fails or does not come.
         """
         own = {name: _number(name, value) for name, value in values.items()}
         if not self._clock.tick(self.schedule, epoch, step):
             return None
-        _refuse_several_processes()
         started = time.perf_counter()
-        with undisturbed(), stated_precision():
-            audit = audit_rows(self._model, self._rows, self._init, self._settings)
+        with undisturbed(), stated_precision(), processes().together():
+            audit = audit_rows(whole(self._model), self._rows, self._init, self._settings)
         run = {} if audit.score is None else {"score": audit.score.value, "score_baseline": audit.score.baseline}
         moment = Moment(
             self._clock.epoch if epoch is not None else None,
@@ -220,11 +229,3 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(name, f"got {type(value).__name__}, expected a number") from error
-
-
-def _refuse_several_processes() -> None:
-    """Refuse to audit in one of several processes: under FSDP it would wait for the others for ever."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        processes = distributed.get_world_size()
-        raise InputError("net", f"{processes} processes train it together, and a tracker audits in one process alone")

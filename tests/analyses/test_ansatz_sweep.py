@@ -11,6 +11,7 @@ from analyses.analysis import Options
 from analyses.ansatz_summary import findings, measured
 from analyses.ansatz_training import stages
 from analyses.setting import pictures
+from figures import ansatz_heat
 from figures.ansatz_sweep import draw
 
 
@@ -190,7 +191,10 @@ def test_the_figure_draws():
         {"dataset": "linear", "factor": "linear", "level": "linear", "alpha_best": 0.25},
     )
     fig = draw(whole)
-    titles = [ax.get_title() for ax in fig.axes]
-    assert titles[:3] == ["digits, n = 10, layer 1", "layer 2", "layers 3 and up"]
-    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["base", "SGD"]
-    assert len(fig.axes) == 6
+    bars, epochs, powers = fig.axes
+    assert bars.get_xlabel() == "digits, base, n = 10"
+    assert [label.get_text() for label in bars.get_xticklabels()] == ["layers.0", "layers.1", "layers.2"]
+    assert epochs.get_title().startswith("digits; dashed: score")
+    assert powers.get_ylabel() == "best α"
+    settings = ansatz_heat.draw(whole).axes[0]
+    assert [label.get_text() for label in settings.get_yticklabels()] == ["base", "SGD"]

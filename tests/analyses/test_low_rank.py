@@ -109,4 +109,4 @@ def test_the_figure_draws():
     fig = draw(table())
     above, below = fig.axes
     assert above.get_xscale() == above.get_yscale() == "log"
-    assert len(below.collections) == 3  # the forest has no directions
+    assert len(below.collections) == 4  # the forest has no directions, the network those of AGOP and NFM

@@ -23,10 +23,19 @@ def table():
 def test_dots_are_means_in_percent():
     fig = draw(table())
     network, rfm = fig.axes
-    whole, agop = network.lines[:2]
+    whole, agop, _, chance = network.lines
     np.testing.assert_allclose(whole.get_ydata(), [90, 90])
     np.testing.assert_allclose(agop.get_xydata(), [[10, 75], [50, 80]])
-    assert rfm.get_xlabel() == "coordinates kept, %"
+    assert set(chance.get_ydata()) == {50}  # of two classes
+    assert network.get_ylim() == rfm.get_ylim() == (0, 102)
+
+
+def test_what_is_kept_is_drawn_as_a_mask():
+    first = (table()["choice"] == "agop") & (table()["fraction"] == 0.1) & (table()["seed"] == 0)
+    with_places = table().assign(d=4, places=first.map({True: "1 2", False: None}))
+    pictures = [ax for ax in draw(with_places).axes if ax.images]
+    assert [ax.get_title() for ax in pictures] == ["AGOP\n10 %", "M\n"]
+    np.testing.assert_allclose(pictures[0].images[0].get_array(), [[0, 1], [1, 0]])
 
 
 def test_incomplete_tables_draw():

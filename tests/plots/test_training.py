@@ -94,6 +94,8 @@ def test_what_cannot_be_drawn(trackers, tmp_path):
         plots.training(tmp_path)
     with pytest.raises(InputError, match=r"^tracker: got int, expected a Tracker or the folder of one"):
         plots.training([3])
+    with pytest.raises(InputError, match=r"^tracker: got Audit, expected a Tracker"):
+        plots.training(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)))
     with pytest.raises(InputError, match=r"^tracker: got none, expected at least one"):
         plots.training([])
     other = nfa.Tracker(torch.nn.Linear(3, 2), torch.eye(3))

@@ -47,6 +47,25 @@ def test_the_init_is_taken_once_also_after_partial_fit(tmp_path):
     assert callback.tracker_ is not tracker
 
 
+@pytest.mark.parametrize(("options", "when"), [({}, [1, 2, 3, 4, 5, 6]), ({"every_n_steps": 2}, list(range(2, 19, 2)))])
+def test_a_training_that_goes_on_elsewhere_has_the_audits_and_the_init_of_the_first(tmp_path, options, when):
+    first, whole = classifier(folder=tmp_path / "run", **options)
+    first.fit(X, Y)
+    files = {f"f_{name}": tmp_path / name for name in ("params", "optimizer", "history")}
+    first.save_params(**files)
+    other, callback = classifier(folder=tmp_path / "run", **options)
+    with torch.no_grad():
+        other.module[0].weight.add_(1.0)  # another process draws another init
+    other.initialize().load_params(**files)
+    other.partial_fit(X, Y)
+    first.partial_fit(X, Y)
+    frame, expected = callback.tracker_.to_frame(), whole.tracker_.to_frame()
+    counted = "step" if options else "epoch"
+    assert frame[counted].unique().tolist() == when
+    later = frame.loc[frame["name"] == "0", "init_cosine"].to_numpy(dtype=float)
+    assert later == pytest.approx(expected.loc[expected["name"] == "0", "init_cosine"].to_numpy(dtype=float))
+
+
 def test_a_net_that_is_watched_learns_the_same():
     net, _ = classifier()
     plain = classifier()[0].set_params(callbacks=None)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.common import InputError
-from nfa.tracking import History, tracker
+from nfa.tracking import History
 
 Y = torch.arange(40) % 3
 
@@ -242,10 +242,3 @@ def test_a_network_that_cannot_be_copied_asks_for_its_init(small):
     net.cache = (X.requires_grad_() * 2,)  # a tensor in the middle of a graph
     with pytest.raises(InputError, match=r"net: cannot be copied .*; hand over init="):
         nfa.Tracker(net, X.detach())
-
-
-def test_one_of_several_processes_is_refused(small, monkeypatch):
-    monkeypatch.setattr(tracker.torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(tracker.torch.distributed, "get_world_size", lambda: 4)
-    with pytest.raises(InputError, match="net: 4 processes train it together"):
-        nfa.Tracker(*small)

@@ -1,0 +1,111 @@
+"""What does a light audit during training cost beside its sweep, and what do random probes do to its numbers?
+
+    python -m analyses.benchmark_tracking [--probes]
+
+*Sweep*: everything from the network to S of all layers (`nfa.features.agop`): finding the layers, then one forward pass
+over the tracker's 512 rows and a backward pass for each output. *Audit*: `Tracker.record` of the default columns, with
+targets. Networks as in `nfa train`: hidden layers of one width, ReLU. Both are taken in turn;
+medians of the rounds' ratios.
+
+With `--probes`, no times: cosine and alignment of trained networks of 100 classes by random probes, less those by exact
+sweeps, in means and deviations over 20 seeds. A bias is a mean beyond two standard errors from 0.
+"""
+
+import argparse
+import statistics
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+import nfa
+from analyses.benchmark_audit import timed
+from nfa.features import agop
+from nfa.network import MLP, train
+
+ROWS, ROUNDS, SEEDS = 512, 9, 20
+SIZES = ((64, 128, 3, 10), (784, 256, 3, 10), (784, 1024, 3, 10), (3072, 1024, 5, 10))
+"""Inputs, width, hidden layers, outputs."""
+CLASSES, PROBES = 100, (1, 2, 4, 8, 16)
+FEW, MANY = 64, 512
+"""Rows of the networks whose probes are looked at."""
+
+
+def setting(d: int, c: int, n: int) -> tuple[Tensor, Tensor]:
+    """Return rows and the class of each: the largest of c linear functions."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(n, d, generator=generator)
+    return X, (X @ torch.randn(d, c, generator=generator)).argmax(1)
+
+
+def cost(d: int, width: int, depth: int, c: int) -> tuple[float, float, float]:
+    """Return seconds of a sweep and of an audit, and the median of their ratios."""
+    X, y = setting(d, c, ROWS)
+    net = MLP(d, width, depth, c)
+    tracker = nfa.Tracker(net, (X, y), init=MLP(d, width, depth, c, seed=1), samples=None)
+    epochs = iter(range(10**6))
+
+    def sweep() -> None:
+        agop(net, X)
+
+    def audit() -> None:
+        tracker.record(epoch=next(epochs))
+
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append((timed(sweep, "cpu"), timed(audit, "cpu")))
+    sweeps, audits = zip(*rounds[1:], strict=True)  # the first one warms up
+    return statistics.median(sweeps), statistics.median(audits), statistics.median(b / a for a, b in rounds[1:])
+
+
+def probed() -> pd.DataFrame:
+    """Return the differences that random probes make, for a trained network, layer by layer."""
+    X, y = setting(32, CLASSES, 4000)
+    data = nfa.Dataset(X.numpy(), y.numpy())
+    net = train(MLP(32, 128, 2, CLASSES), data, epochs=20, lr=3e-3, loss="cross_entropy").net
+    columns = ["cosine", "alignment"]
+    rows = []
+    for n in (FEW, MANY):
+        exact = nfa.audit(net, X[:n], columns=columns)
+        for probes in PROBES:
+            for seed in range(SEEDS):
+                found = nfa.audit(net, X[:n], columns=columns, probes=probes, seed=seed)
+                for layer, other in zip(found, exact, strict=True):
+                    if not other["trivial"]:
+                        rows += [
+                            {"n": n, "probes": probes, "layer": layer["name"], "column": name, "exact": other[name],
+                             "difference": layer[name] - other[name]}
+                            for name in columns
+                        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Print one of the two tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--probes", action="store_true", help="what random probes do to the numbers")
+    console = Console(width=120)
+    if parser.parse_args().probes:
+        groups = probed().groupby(["column", "n", "layer", "probes"], sort=False)
+        table = Table("column", "rows", "layer", "probes", "exact", "mean difference", "standard error", "deviation")
+        for (column, n, layer, probes), own in groups:
+            mean, deviation = own["difference"].mean(), own["difference"].std()
+            numbers = [
+                f"{own['exact'].iloc[0]:.3f}",
+                f"{mean:+.4f}",
+                f"{deviation / SEEDS**0.5:.4f}",
+                f"{deviation:.4f}",
+            ]
+            table.add_row(column, str(n), layer, str(probes), *numbers)
+    else:
+        table = Table("inputs, width, hidden layers, outputs", "sweep", "audit", "audit / sweep")
+        for size in SIZES:
+            sweep, audit, ratio = cost(*size)
+            table.add_row(", ".join(map(str, size)), f"{1e3 * sweep:.0f} ms", f"{1e3 * audit:.0f} ms", f"{ratio:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
