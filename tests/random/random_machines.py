@@ -181,10 +181,12 @@ class Oracle:
         # |F| is at most the root of the trace: what gradients with respect to z are off by, with respect to x.
         off = ROUNDINGS * (self.errors(X, K, t)[1] @ self.a.abs()).norm(dim=1) * float(self.F.norm())
         norms = J.flatten(1).norm(dim=1)
-        tolerance = float(w @ (2 * norms * off + off**2) + LOST * self.eps * (w @ norms**2))
+        lost = LOST * self.eps * float(w @ norms**2)
         if centered:
-            tolerance *= 3
             J = J - torch.einsum("n,ncd->cd", w, J)
+            # Means are off by the mean of what the gradients are off by.
+            norms, off, lost = norms + w @ norms, off + w @ off, 3 * lost
+        tolerance = float(w @ (2 * norms * off + off**2)) + lost
         return torch.einsum("n,ncd,nce->de", w, J, J).numpy(), tolerance
 
 
