@@ -66,9 +66,14 @@ def without_ending(graph: Document, output: str) -> Output:
 
 
 def _keeps(graph: Document, node: NodeProto) -> bool:
-    if operator_of(node) == "Cast" and graph.attributes(node)["to"] not in FLOATS:
+    if operator_of(node) not in KEEPING or not node.input:
         return False
-    return operator_of(node) in KEEPING and len(node.input) > 0
+    attributes = graph.attributes(node)  # raises if the node makes no sense: it is not run
+    if operator_of(node) == "Cast" and attributes["to"] not in FLOATS:
+        return False
+    # A shape, or axes, are whole numbers; any others are refused where the node is run.
+    numbers = [graph.initializers[name] for name in node.input[1:] if name in graph.initializers]
+    return operator_of(node) == "Dropout" or not any(each.data_type in FLOATS for each in numbers)
 
 
 def _is_floating(graph: Document, output: ValueInfoProto) -> bool:
