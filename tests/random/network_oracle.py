@@ -152,7 +152,8 @@ def compare():
         assert torch.allclose(layer.weight.double(), W, rtol=tolerance, atol=tolerance), name
         size = float(S.norm())
         N, A = W.T @ W, W.T @ S @ W
-        if "cancel to rounding" in layer["note"]:
+        # In half precision all of a small delta may be rounded to zero.
+        if "cancel to rounding" in layer["note"] or (eps > 1e-4 and layer["agop_trace"] == 0):
             share = rounding + 20 * eps * size
             assert float(A.trace()) <= share * float(N.trace()), (name, float(A.trace()))
             continue
