@@ -90,7 +90,7 @@ def _load(source: Any, given: dict[str, Any], argument: str) -> Model:
         refuse_given(given, f"only for weights alone, not for {type(source).__name__}")
         return _from_object(source, argument)
     text = os.fspath(source)
-    if len(text) <= LONGEST_PATH and Path(text).is_dir():
+    if _is_folder(text):
         from nfa.formats.huggingface import read_folder
 
         refuse_given(given, f"only for files of weights ({suffixes('activation')}), not for a folder")
@@ -107,6 +107,13 @@ def _load(source: Any, given: dict[str, Any], argument: str) -> Model:
         existing_file(argument, text)
         raise InputError(argument, f"{text} is of no format that is read ({suffixes()}, or package.module:factory)")
     return Model(from_factory(text, argument).eval(), text)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _from_object(source: Any, argument: str) -> Model:

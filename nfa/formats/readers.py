@@ -173,7 +173,7 @@ def suffixes(option: str = "") -> str:
     """Return the suffixes of the formats that are read, or only of those that take an option.
 
     >>> suffixes("activation")
-    '.pt, .pth, .ckpt, .safetensors'
+    '.pt, .pth, .ckpt, .safetensors, .zip'
     """
     readers = [each for each in FORMATS if isinstance(each, Reader) and (not option or option in each.takes)]
     return ", ".join(suffix for reader in readers for suffix in reader.suffixes)

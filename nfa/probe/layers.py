@@ -19,7 +19,7 @@ from nfa.probe.uses import Use
 FEW = 2
 """Samples on which the layers, and the order of their rows, are found before anything is measured."""
 
-DISCOVER = 256
+DISCOVER = 64
 """Samples that are run if the few do not go through every weight, such as those of experts."""
 
 MORE = 16

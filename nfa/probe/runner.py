@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import Inputs, leaves, map_inputs
@@ -74,7 +74,7 @@ class Runner:
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
-        if self.weights.unmeasured(self.forward.net):
+        if self._passes_by_matrices():
             self._release()
             self.weights.begin()
             others = more()
@@ -87,6 +87,16 @@ class Runner:
         f, uses = self.run(map_inputs(torch.clone, x), None)
         self.n_outputs = f.shape[1]
         return f, uses, late
+
+    def _passes_by_matrices(self) -> bool:
+        """Return whether the run so far went past a weight that may be an expert's; tables and offsets are none."""
+        left = self.weights.unmeasured(self.forward.net)
+        for path, module in self.forward.net.named_modules():
+            if path in left and not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+                shapes = [parameter.shape for parameter in module.parameters(recurse=False)]
+                if any(len(shape) > 1 and min(shape[:2]) > 1 for shape in shapes):
+                    return True
+        return False
 
     def _look_at(self, output: Tensor) -> None:
         """See whether a network's outputs are probabilities: each row sums to 1, or a sigmoid stands at the end."""

@@ -23,6 +23,7 @@ from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS, Product
 from nfa.probe.recurrent import computed, first_state, in_sight
+from nfa.probe.vmapped import bare, is_hidden, slices, with_axis_first, wrapped_first, wrapped_like
 from nfa.probe.weights import DATA, Origin, Weights
 
 MAPS = PRODUCTS | CONVOLUTIONS | EMBEDDINGS
@@ -173,7 +174,7 @@ class UseRecorder(TorchFunctionMode):
         origin = self._origin(product.weight)
         assert origin is not None
         found: list[tuple[str, Tensor, LinearMap]] = []
-        patched = product.weight
+        original = patched = bare(product.weight)
         for part in self._maps(product, origin):
             weight = part.matrix()
             name = self._weights.layer(origin.parameters, weight, part.label or self._part)
@@ -185,17 +186,19 @@ class UseRecorder(TorchFunctionMode):
             if part.width != weight.shape[1]:
                 raise InputError("data", f"{part.width} features reach layer {name}, which takes {weight.shape[1]}")
             found.append((name, weight, part))
-        if patched is not product.weight:
-            args, kwargs = exchanged((args, kwargs), product.weight, patched)
+        if patched is not original:
+            args, kwargs = exchanged((args, kwargs), product.weight, wrapped_like(patched, product.weight))
         if not found:
             return func(*args, **kwargs)
         # A copy, since the network may write to its rows later on.
-        rows = product.rows.detach().clone() if self._keep_rows else None
-        z = self._in_graph(func(*args, **kwargs))
+        rows = bare(product.rows).detach().clone() if self._keep_rows else None
+        result = func(*args, **kwargs)
+        hides = is_hidden(product.weight)
+        z = self._in_graph(with_axis_first(result) if hides else result)
         if not z.requires_grad:
             # What the network computes under no_grad has no gradient to measure.
             self._weights.use_otherwise(origin.parameters, "no_grad")
-            return z
+            return result
         self._weights.use(origin.parameters)
         edge = get_gradient_edge(z)
         self._operations += 1
@@ -205,10 +208,13 @@ class UseRecorder(TorchFunctionMode):
             kept = None if rows is None else replace(part, rows=rows)
             use = Use(name, weight, shape, edge, part.to_delta, part.groups, part.row_shape, self._operations, kept)
             self.uses.append(use)
-        return z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
+        z = z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
+        return wrapped_first(z, result) if hides else z
 
     def _maps(self, product: LinearMap, origin: Origin) -> Sequence[LinearMap]:
         """Return the maps of a product: those side by side, or queries, keys and values of a weight called so."""
+        if (side_by_side := slices(product)) is not None:
+            return side_by_side
         fused = isinstance(product, Product) and not product.stacks and self._weights.is_fused(origin.parameters)
         W = product.matrix() if fused else None
         if isinstance(product, Product) and W is not None and len(W) == 3 * W.shape[1]:
@@ -219,6 +225,8 @@ class UseRecorder(TorchFunctionMode):
         known = self._origins.get(id(tensor))
         if known is not None:
             return known[1]
+        if is_hidden(tensor):
+            return self._origin(bare(tensor))
         return DATA if tensor in self._written else self._weights.origin(tensor)
 
     def _follow(self, result: Any, origin: Origin | None) -> None:

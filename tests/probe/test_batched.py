@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import assert_same_table, gaussian
 from torch import nn
 from torch.func import jacrev, vmap
@@ -189,3 +190,70 @@ def test_ensembles_of_more_matrices_than_a_table_holds_are_named():
     audit = nfa.audit(net, torch.randn(20, D))
     assert [layer["name"] for layer in audit] == ["head"]
     assert audit.skipped == [{"name": "W", "kind": "Stacked"}]
+
+
+class Vmapped(nn.Module):
+    """An ensemble whose members run inside `torch.vmap`, on rows of their own or the same for all."""
+
+    def __init__(self, own_rows):
+        super().__init__()
+        self.W, self.b = nn.Parameter(torch.randn(M, K, D)), nn.Parameter(torch.randn(M, K))
+        self.head, self.own_rows = nn.Linear(K, 2), own_rows
+
+    def forward(self, x):
+        def member(W, b, x):
+            return torch.tanh(F.linear(x, W, b))
+
+        z = torch.vmap(member, (0, 0, 1 if self.own_rows else None))(self.W, self.b, x)
+        return self.head(z.square().cumsum(0)[-1])
+
+
+class Members(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.W = nn.ModuleList(nn.Linear(D, K) for _ in range(M))
+        for layer, W, b in zip(self.W, net.W, net.b, strict=True):
+            layer.weight.data, layer.bias.data = W.detach().clone(), b.detach().clone()
+        self.head, self.own_rows = net.head, net.own_rows
+
+    def forward(self, x):
+        z = [torch.tanh(layer(x[:, i] if self.own_rows else x)) for i, layer in enumerate(self.W)]
+        return self.head(torch.stack(z).square().cumsum(0)[-1])
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("own_rows", [False, True])
+def test_a_vmapped_ensemble(own_rows, frozen):
+    torch.manual_seed(0)
+    net = Vmapped(own_rows).double()
+    plain = Members(net).double()
+    net.requires_grad_(not frozen)
+    X = torch.randn(12, M, D, dtype=torch.float64) if own_rows else gaussian(12, D)
+    y = torch.arange(12) % 2
+    torch.testing.assert_close(net(X), plain(X))
+    audit, expected = nfa.audit(net, (X, y), loss="cross_entropy"), nfa.audit(plain, (X, y), loss="cross_entropy")
+    assert [layer["name"] for layer in audit] == ["W.0", "W.1", "W.2", "head"]
+    for layer, other in zip(audit, expected, strict=True):
+        torch.testing.assert_close(layer.weight, other.weight)
+        torch.testing.assert_close(layer.S, other.S, rtol=1e-10, atol=1e-14)
+        assert layer["fact_cosine"] == pytest.approx(other["fact_cosine"])
+    with Probe(net, X) as own, Probe(plain, X) as other:
+        rows = activations(other, ["W.1"]).rows["W.1"]
+        torch.testing.assert_close(activations(own, ["W.1"]).rows["W.1"], rows)
+        weights = {name: torch.randn(K, D, dtype=torch.float64) for name in ("W.0", "W.2")}
+        changed, right = (activations(probe, weights=weights).outputs for probe in (own, other))
+        torch.testing.assert_close(changed, right)
+
+
+def test_a_layer_mapped_over_samples_is_measured_or_named():
+    class Mapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.head = nn.Linear(D, K), nn.Linear(K, 2)
+
+        def forward(self, x):
+            return self.head(torch.tanh(torch.vmap(self.inner)(x)))
+
+    audit = nfa.audit(Mapped(), torch.randn(20, D))
+    assert [layer["name"] for layer in audit] == ["head"]
+    assert [each["name"] for each in audit.skipped] == ["inner"]
