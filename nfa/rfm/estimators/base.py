@@ -144,6 +144,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             centered: Subtract from J its mean over rows.
         """
         fitted = self._output_machine
+        self._check_square("agop")
         return fitted.agop(None if X is None else self._rows(X), centered)
 
     @abstractmethod
@@ -179,7 +180,14 @@ class BaseRFM(SavedMixin, BaseEstimator):
     @property
     def M_(self) -> NDArray[np.float64]:
         """Its feature matrix, (d, d), or (d,) where M is kept diagonal."""
-        return self._output_machine.M
+        fitted = self._output_machine
+        self._check_square("M_")
+        return fitted.M
+
+    @property
+    def M_factor_(self) -> NDArray[np.float64]:
+        """R (r, d) with M = R'R; r is at most n where there are more columns than rows."""
+        return self._output_machine.factor
 
     @property
     def bandwidth_(self) -> float:
@@ -202,7 +210,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
         Columns that one categorical column became count together.
         """
-        return self._shares(self.M_)
+        return self._shares(self._output_machine.diagonal)
 
     def _settings(self) -> FitSettings:
         """Return the settings of a fit by these parameters, checked."""
@@ -287,6 +295,14 @@ class BaseRFM(SavedMixin, BaseEstimator):
                 "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
             )
         return np.asarray(rows.toarray())
+
+    def _check_square(self, name: str) -> None:
+        """Raise if a matrix (d, d), which nothing before has needed, is beyond the memory budget."""
+        fitted, budget = self._output_machine, checked(self, {"memory_budget": above_zero})["memory_budget"]
+        d = len(fitted.machine.metric.center)
+        known = fitted.diag or (len(fitted.machine.metric.M.shape) == 2 and fitted.machine.metric.basis is None)
+        if not known and d * d * 8 > budget * GIB:
+            raise InputError(name, f"{d:,} x {d:,} is beyond memory_budget={budget:g} GiB; M_factor_ is known")
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
         """Return an array's rows as a frame, for a machine that was fitted to one."""
