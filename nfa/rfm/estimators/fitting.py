@@ -89,10 +89,14 @@ class Fitted:
 
     @property
     def in_columns(self) -> KernelMachine:
-        """The machine with centers of d entries and M of d x d, also where it has coordinates."""
-        machine, V = self.machine, self.machine.metric.basis
-        centers = machine.centers if V is None else (machine.centers.double() @ V.T).to(machine.centers.dtype)
-        return replace(machine, metric=replace(machine.metric, M=self._dense, basis=None), centers=centers)
+        """The machine with M of d x d, and centers in its coordinates, also where it has a basis."""
+        machine, metric, M = self.machine, self.machine.metric, self._dense
+        if metric.basis is None:
+            return replace(machine, metric=replace(metric, M=M))
+        size = float(M.diagonal().max())
+        centers = (machine.centers.double() @ metric.basis.T) * math.sqrt(metric.size / size)
+        whole = Metric.of(M, metric.center, metric.unit)
+        return replace(machine, metric=whole, centers=centers.to(machine.centers.dtype))
 
     @property
     def _dense(self) -> Tensor:
