@@ -229,7 +229,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             X = plain_frame(X, categories)
         if not categories:
             X, y = validate_data(self, X, y, dtype=numbers, accept_sparse="csr", **self._y_checks)
-            X = self._dense(X)
+            X = self._dense(X, fitting=True)
             weights = self._weighted(y, weights_of(sample_weight, X))
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
@@ -256,7 +256,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             X = plain_frame(X, [])
         found = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
-        return self._tensor(self._dense(found))
+        return self._tensor(self._dense(found, fitting=False))
 
     def _encoded(self, X: pd.DataFrame, y: NDArray[Any], weights: NDArray[Any] | None, categories: list[int]) -> Any:
         """Return a frame's rows as numbers; learns the categories of the rows that count."""
@@ -277,21 +277,23 @@ class BaseRFM(SavedMixin, BaseEstimator):
         rows[counted] = found
         return rows
 
-    def _dense(self, X: Any) -> NDArray[Any]:
-        """Return rows as an array, also sparse ones; M has an entry for each two columns all the same.
+    def _dense(self, X: Any, fitting: bool) -> NDArray[Any]:
+        """Return rows as an array, also sparse ones.
 
         Raises:
-            InputError: rows and M would take more than the memory budget.
+            InputError: the rows, and M of the rows to fit, would take more than the memory budget.
         """
         if not sparse.issparse(X):
             return np.asarray(X)
         rows: Any = X
         (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
-        needed = (n * d * rows.dtype.itemsize + (0 if self.diag else d * d * 8)) / GIB
-        if needed > budget:
+        needed = n * d * rows.dtype.itemsize
+        if fitting and not self.diag and not (d > n and kernel_named(self.kernel, self.exponent).radial):
+            needed += d * d * 8
+        if needed > budget * GIB:
             raise InputError(
                 "X",
-                f"sparse, of {d:,} columns: rows and M take {needed:.3g} GiB, beyond memory_budget={budget:g}; fewer "
+                f"sparse, of {d:,} columns: takes {needed / GIB:.3g} GiB, beyond memory_budget={budget:g}; fewer "
                 "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
             )
         return np.asarray(rows.toarray())
