@@ -30,6 +30,7 @@ class Metric:
         root: F, of M's shape; None for the identity.
         size: The largest entry of M.
         terms: As for `Points`.
+        basis: V (d, q), orthonormal columns, where M is V M V' with the q x q matrix above; None for M itself.
     """
 
     M: Tensor
@@ -38,6 +39,7 @@ class Metric:
     root: Tensor | None
     size: float
     terms: Tensor | None = None
+    basis: Tensor | None = None
 
     @classmethod
     def of(cls, M: Tensor, center: Tensor, unit: float = 1.0, spread: Tensor | None = None) -> "Metric":
@@ -77,6 +79,8 @@ class Metric:
     def rows(self, X: Tensor) -> Tensor:
         """Return rows z of X, in X's dtype; computed in float64, since F may remove nearly all of their length."""
         rows = (X - self.center).div_(self.unit)
+        if self.basis is not None:
+            rows = rows @ self.basis
         if self.root is not None:
             rows = rows * self.root if self.root.ndim == 1 else rows @ self.root
         return rows.to(X.dtype)
@@ -87,9 +91,9 @@ class Metric:
 
     def pulled(self, G: Tensor) -> Tensor:
         """Return gradients with respect to x / unit from those with respect to z, (..., d), float64."""
-        if self.root is None:
-            return G
-        return G * self.root if self.root.ndim == 1 else G @ self.root
+        if self.root is not None:
+            G = G * self.root if self.root.ndim == 1 else G @ self.root
+        return G if self.basis is None else G @ self.basis.T
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
         """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""
@@ -98,6 +102,8 @@ class Metric:
             outer, sums = outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root
         elif root is not None:
             outer, sums = root @ outer @ root, sums @ root
+        if self.basis is not None:
+            outer, sums = self.basis @ outer @ self.basis.T, sums @ self.basis.T
         return outer if outer.ndim == 1 else (outer + outer.T) / 2, sums
 
 

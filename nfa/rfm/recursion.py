@@ -32,6 +32,7 @@ class Problem:
         center: Float64, (d,).
         x_unit: Power of two near the largest entry of X - center; of X where all rows are equal.
         spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
+        basis: Where X are `Coordinates` of wider rows, theirs; None otherwise.
     """
 
     X: Tensor
@@ -41,6 +42,7 @@ class Problem:
     center: Tensor
     x_unit: float
     spread: Tensor
+    basis: Tensor | None = None
 
     @classmethod
     def of(cls, X: Tensor, Y: Tensor, weights: Tensor | None, kernel: Kernel) -> "Problem":
@@ -71,6 +73,18 @@ class Problem:
         if not len(rows):
             raise InputError("sample_weight", "0 for all the rows to fit, expected at least one above")
         return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
+
+    def largest(self, M: Tensor) -> Tensor:
+        """Return the largest entry of a feature matrix of the rows, or of the wider rows that they stand for."""
+        if self.basis is None:
+            return M.abs().max()
+        q = self.basis.shape[1]
+        return ((self.basis @ M[:q, :q]) * self.basis).sum(1).max()
+
+    @property
+    def width(self) -> int:
+        """The number of columns of the rows, or of the wider rows that they stand for."""
+        return self.X.shape[1] if self.basis is None else len(self.basis)
 
     def metric(self, M: Tensor) -> Metric:
         """Return the metric of a feature matrix."""
@@ -144,12 +158,19 @@ class Iteration:
         M, previous = self.machine.metric.shape, previous / previous.abs().max()
         trace, square = float(M.sum() if M.ndim == 1 else M.trace()), float((M * M).sum())
         change = math.nan if self.iteration == 0 else float((M * previous).sum() / (M.norm() * previous.norm()))
+        rank = trace**2 / square
+        # In coordinates the identity has fewer entries than on the rows.
+        share = len(M) / self.problem.width
+        if share < 1 and self.machine.metric.root is None:
+            rank /= share
+        elif share < 1 and torch.equal(previous, torch.eye(len(M)).to(M)):
+            change *= math.sqrt(share)
         return {
             "iteration": self.iteration,
             "bandwidth": self.machine.bandwidth,
             "train_mse": self.train_mse(),
             "cosine_to_previous_M": change,
-            "effective_rank": trace**2 / square,
+            "effective_rank": rank,
         }
 
 
@@ -241,9 +262,9 @@ def updated(problem: Problem, step: Iteration, recipe: Recipe, generator: torch.
     if recipe.agop_power != 1:
         M = matrix_power(M, recipe.agop_power)
     if recipe.M_scale == "max":
-        return M / M.abs().max()
+        return M / problem.largest(M)
     if recipe.M_scale == "trace":
-        return M * (len(M) / (M.sum() if M.ndim == 1 else M.trace()))
+        return M * (problem.width / (M.sum() if M.ndim == 1 else M.trace()))
     size = float(torch.tensor(largest * unit * unit, dtype=torch.float64).pow(recipe.agop_power))
     if not torch.finfo(torch.float64).tiny < size < math.inf:
         raise InputError("M_scale", f"got None, but the AGOP's largest entry is {size:.3g}; expected 'max' or 'trace'")

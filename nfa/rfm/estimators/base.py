@@ -144,6 +144,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             centered: Subtract from J its mean over rows.
         """
         fitted = self._output_machine
+        self._check_square("agop")
         return fitted.agop(None if X is None else self._rows(X), centered)
 
     @abstractmethod
@@ -179,7 +180,14 @@ class BaseRFM(SavedMixin, BaseEstimator):
     @property
     def M_(self) -> NDArray[np.float64]:
         """Its feature matrix, (d, d), or (d,) where M is kept diagonal."""
-        return self._output_machine.M
+        fitted = self._output_machine
+        self._check_square("M_")
+        return fitted.M
+
+    @property
+    def M_factor_(self) -> NDArray[np.float64]:
+        """R (r, d) with M = R'R; r is at most n where there are more columns than rows."""
+        return self._output_machine.factor
 
     @property
     def bandwidth_(self) -> float:
@@ -202,7 +210,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
         Columns that one categorical column became count together.
         """
-        return self._shares(self.M_)
+        return self._shares(self._output_machine.diagonal)
 
     def _settings(self) -> FitSettings:
         """Return the settings of a fit by these parameters, checked."""
@@ -221,7 +229,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             X = plain_frame(X, categories)
         if not categories:
             X, y = validate_data(self, X, y, dtype=numbers, accept_sparse="csr", **self._y_checks)
-            X = self._dense(X)
+            X = self._dense(X, fitting=True)
             weights = self._weighted(y, weights_of(sample_weight, X))
         else:
             # The estimator's columns are the frame's; the encoded ones are M's.
@@ -248,7 +256,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             X = plain_frame(X, [])
         found = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
-        return self._tensor(self._dense(found))
+        return self._tensor(self._dense(found, fitting=False))
 
     def _encoded(self, X: pd.DataFrame, y: NDArray[Any], weights: NDArray[Any] | None, categories: list[int]) -> Any:
         """Return a frame's rows as numbers; learns the categories of the rows that count."""
@@ -269,24 +277,34 @@ class BaseRFM(SavedMixin, BaseEstimator):
         rows[counted] = found
         return rows
 
-    def _dense(self, X: Any) -> NDArray[Any]:
-        """Return rows as an array, also sparse ones; M has an entry for each two columns all the same.
+    def _dense(self, X: Any, fitting: bool) -> NDArray[Any]:
+        """Return rows as an array, also sparse ones.
 
         Raises:
-            InputError: rows and M would take more than the memory budget.
+            InputError: the rows, and M of the rows to fit, would take more than the memory budget.
         """
         if not sparse.issparse(X):
             return np.asarray(X)
         rows: Any = X
         (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
-        needed = (n * d * rows.dtype.itemsize + (0 if self.diag else d * d * 8)) / GIB
-        if needed > budget:
+        needed = n * d * rows.dtype.itemsize
+        if fitting and not self.diag and not (d > n and kernel_named(self.kernel, self.exponent).radial):
+            needed += d * d * 8
+        if needed > budget * GIB:
             raise InputError(
                 "X",
-                f"sparse, of {d:,} columns: rows and M take {needed:.3g} GiB, beyond memory_budget={budget:g}; fewer "
+                f"sparse, of {d:,} columns: takes {needed / GIB:.3g} GiB, beyond memory_budget={budget:g}; fewer "
                 "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
             )
         return np.asarray(rows.toarray())
+
+    def _check_square(self, name: str) -> None:
+        """Raise if a matrix (d, d), which nothing before has needed, is beyond the memory budget."""
+        fitted, budget = self._output_machine, checked(self, {"memory_budget": above_zero})["memory_budget"]
+        d = len(fitted.machine.metric.center)
+        known = fitted.diag or (len(fitted.machine.metric.M.shape) == 2 and fitted.machine.metric.basis is None)
+        if not known and d * d * 8 > budget * GIB:
+            raise InputError(name, f"{d:,} x {d:,} is beyond memory_budget={budget:g} GiB; M_factor_ is known")
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
         """Return an array's rows as a frame, for a machine that was fitted to one."""

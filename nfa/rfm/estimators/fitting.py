@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,9 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from nfa.common.progress import progress
+from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.machine import KernelMachine
+from nfa.rfm.metric import Metric
 from nfa.rfm.plain import plain
 from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
@@ -54,28 +56,69 @@ class Fitted:
         history: A row per iteration; see `nfa.rfm.recursion.Iteration.row`.
         solver: How it was fitted, in words.
         weights: Of the training rows, (n,), each above 0; None for 1.
+        diag: Whether M is kept as its diagonal.
     """
 
     machine: KernelMachine
     history: pd.DataFrame
     solver: str
     weights: Tensor | None
+    diag: bool
 
     @cached_property
     def M(self) -> NDArray[np.float64]:
-        """The feature matrix, (d, d) or (d,)."""
-        return self.machine.metric.M.cpu().numpy()
+        """The feature matrix, (d, d), or (d,) with `diag`."""
+        found: NDArray[np.float64] = self._dense.cpu().numpy()
+        return found
+
+    @property
+    def diagonal(self) -> NDArray[np.float64]:
+        """The diagonal of M, (d,)."""
+        M, V = self.machine.metric.M, self.machine.metric.basis
+        found = (V @ M * V).sum(1) if V is not None else M if M.ndim == 1 else M.diagonal()
+        return np.array(found.cpu().numpy())
+
+    @property
+    def factor(self) -> NDArray[np.float64]:
+        """R (r, d) with M = R'R."""
+        metric = self.machine.metric
+        root = torch.ones_like(metric.center) if metric.root is None else metric.root
+        R = (torch.diag(root) if root.ndim == 1 else root) * math.sqrt(metric.size)
+        found: NDArray[np.float64] = (R if metric.basis is None else R @ metric.basis.T).cpu().numpy()
+        return found
+
+    @property
+    def in_columns(self) -> KernelMachine:
+        """The machine with M of d x d, and centers in its coordinates, also where it has a basis."""
+        machine, metric, M = self.machine, self.machine.metric, self._dense
+        if metric.basis is None:
+            return replace(machine, metric=replace(metric, M=M))
+        size = float(M.diagonal().max())
+        centers = (machine.centers.double() @ metric.basis.T) * math.sqrt(metric.size / size)
+        whole = Metric.of(M, metric.center, metric.unit)
+        return replace(machine, metric=whole, centers=centers.to(machine.centers.dtype))
+
+    @property
+    def _dense(self) -> Tensor:
+        M, V = self.machine.metric.M, self.machine.metric.basis
+        if V is not None:
+            found: Tensor = V @ M @ V.T
+            return (found + found.T) / 2
+        return torch.diag(M) if M.ndim == 1 and not self.diag else M
 
     @cached_property
     def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """M's eigenvalues, largest first, and eigenvectors as rows; the largest entry of each is positive."""
-        M = self.machine.metric.M.cpu()
-        if M.ndim == 1:
-            values, order = M.sort(descending=True, stable=True)
-            V = torch.eye(len(M), dtype=M.dtype)[order]
+        """M's eigenvalues, largest first, and eigenvectors as rows; the largest entry of each is positive.
+
+        Where M is known by a basis of the rows' span, those in the span.
+        """
+        metric = self.machine.metric
+        if metric.M.ndim == 1:
+            values, order = metric.M.cpu().sort(descending=True, stable=True)
+            V = torch.eye(len(order), dtype=values.dtype)[order]
         else:
-            values, V = (each.flip(-1) for each in torch.linalg.eigh(M))
-            V = V.T
+            values, V = (each.flip(-1) for each in torch.linalg.eigh(metric.M.cpu()))
+            V = V.T if metric.basis is None else V.T @ metric.basis.T.cpu()
         signs = V.gather(1, V.abs().argmax(1, keepdim=True)).sign()
         return values.numpy(), (V * signs).numpy()
 
@@ -92,10 +135,38 @@ class Fitted:
     def agop(self, rows: Tensor | None, centered: bool) -> NDArray[np.float64]:
         """Return the AGOP over some rows, or (None) over the training rows, each by its weight; of M's shape."""
         weights = self.weights if rows is None else None
-        return self.machine.agop(rows, centered, self.M.ndim == 1, weights).cpu().numpy()
+        return self.machine.agop(rows, centered, self.diag, weights).cpu().numpy()
 
 
-def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Iterator[Fitted]:
+def unfolded(machine: KernelMachine, coordinates: Coordinates, X: Tensor) -> KernelMachine:
+    """Return a machine fitted to coordinates of rows X (n x d) as one that takes the rows themselves."""
+    metric, center, basis = machine.metric, coordinates.center.to(X.device), coordinates.basis
+    assert basis is not None, "rows wider than there are rows have a basis"
+    if metric.root is None:  # the identity, under which what lies outside of the span counts too
+        plain = Metric(torch.ones_like(center), center, metric.unit, None, 1.0)
+        return replace(machine, metric=plain, centers=plain.rows(X))
+    basis, q = basis.to(X.device), basis.shape[1]
+    root = metric.root[:q] if metric.root.ndim == 1 else metric.root[:q, :q]
+    terms = None if metric.terms is None else metric.terms[:q]
+    center = center + basis @ metric.center[:q]
+    spanned = Metric(metric.M[:q, :q].clone(), center, metric.unit, root.clone(), metric.size, terms, basis)
+    return replace(machine, metric=spanned, centers=machine.centers[:, :q].clone())
+
+
+def coordinates_for(X: Tensor, recipe: Recipe, M_init: Any) -> Coordinates | None:
+    """Return the coordinates that a fit is as well done in: of rows wider than there are rows, from the identity.
+
+    Only kernels of distances do not depend on the axes, and only a whole M may be turned.
+    """
+    if X.shape[1] <= len(X) or not recipe.kernel.radial or recipe.diag or M_init is not None:
+        return None
+    found = Coordinates.of(X, None)
+    return found if found.basis is not None and found.basis.shape[1] else None
+
+
+def stages(
+    X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, coordinates: Coordinates | None = None
+) -> Iterator[Fitted]:
     """Yield the machine after 0, 1, ..., n_iters updates of M.
 
     Args:
@@ -103,19 +174,23 @@ def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) 
         Y: Shape (n, c).
         weights: Shape (n,), at least 0; None for 1.
         settings: Of the fit.
+        coordinates: Of X, to compute in; None for X itself.
 
     Raises:
         InputError: a first M that is not possible, or a memory budget that is too small.
     """
     recipe = settings.recipe
-    problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel).fitted()
+    rows = X if coordinates is None else coordinates.rows(X).to(X.device)
+    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel).fitted()
+    if coordinates is not None and coordinates.basis is not None:
+        problem = replace(problem, basis=coordinates.basis.to(X.device))
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
-    M = first_matrix(settings.M_init, X.shape[1], recipe.diag).to(X.device)
+    M = first_matrix(settings.M_init, rows.shape[1], recipe.diag).to(X.device)
     generator = torch.Generator().manual_seed(int(check_random_state(settings.random_state).randint(2**31)))
-    rows, singular, n_iters = [], list[str](), settings.n_iters
+    table, singular, n_iters = [], list[str](), settings.n_iters
     with progress("fitting", n_iters + 1) if settings.progress else nullcontext(lambda steps: None) as advance:
         for step in recursion(problem, M, recipe, solver, n_iters, generator):
-            rows.append(step.row(M))
+            table.append(step.row(M))
             M = step.machine.metric.M
             advance(1)
             if step.singular:
@@ -123,7 +198,8 @@ def stages(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) 
                     warn_singular(step.singular)
                 singular.append(f"after {step.iteration} updates of M {step.singular}")
             words = "; ".join([str(solver), *singular])
-            yield Fitted(step.machine, pd.DataFrame(rows), words, problem.weights)
+            machine = step.machine if coordinates is None else unfolded(step.machine, coordinates, X)
+            yield Fitted(machine, pd.DataFrame(table), words, problem.weights, recipe.diag)
 
 
 def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Fitted:

@@ -71,6 +71,7 @@ class RFMRegressor(RegressorRFM, SingleRFM):
 
     Attributes:
         M_: The feature matrix of the fitted machine, float64, (d, d), or (d,) with `diag`.
+        M_factor_: R (r, d) with M = R'R. Where d is above n, M is made only when asked for, within `memory_budget`.
         components_: Its top eigenvectors, (n_components, d); `transform` returns X @ components_.T.
         feature_importances_: Its diagonal as shares of its trace, for each column of X.
         bandwidth_: L in the units of X.

@@ -22,6 +22,7 @@ from nfa.common.checks import check_finite, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
+from nfa.rfm.estimators.fitting import coordinates_for
 from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
@@ -287,8 +288,10 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         left_out, tried, losses = [], [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
             for kernel, candidates in recipes.items():
-                problem = Problem.of(rows, Y, weights, candidates[0].kernel)
-                M = first_matrix(self.M_init, rows.shape[1], candidates[0].diag).to(rows.device)
+                coordinates = coordinates_for(rows[:known], candidates[0], self.M_init)
+                X = rows if coordinates is None else coordinates.rows(rows).to(rows.device)
+                problem = Problem.of(X, Y, weights, candidates[0].kernel)
+                M = first_matrix(self.M_init, X.shape[1], candidates[0].diag).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
                 loss = partial(criterion.loss, problem.unit)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)

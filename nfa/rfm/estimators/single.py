@@ -13,11 +13,11 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.rfm.estimators.base import BaseRFM
-from nfa.rfm.estimators.fitting import Fitted, stages
+from nfa.rfm.estimators.fitting import Fitted, coordinates_for, stages
 from nfa.rfm.estimators.parameters import Constraint, optional, whole
 from nfa.rfm.machine import KernelMachine
+from nfa.rfm.metric import Metric
 from nfa.rfm.plain import plain
-from nfa.rfm.recursion import Problem
 
 
 @plain
@@ -27,21 +27,19 @@ class Path:
 
     Args:
         rows: The training rows, n x d.
-        stages: M, bandwidth and coefficients of each machine.
+        stages: Metric, bandwidth and coefficients of each machine.
     """
 
     rows: Tensor
-    stages: tuple[tuple[Tensor, float, Tensor], ...] = ()
+    stages: tuple[tuple[Metric, float, Tensor], ...] = ()
 
     def followed_by(self, machine: KernelMachine) -> "Path":
         """Return the path with one more machine."""
-        return Path(self.rows, (*self.stages, (machine.metric.M, machine.bandwidth, machine.a)))
+        return Path(self.rows, (*self.stages, (machine.metric, machine.bandwidth, machine.a)))
 
     def machines(self, last: KernelMachine) -> Iterator[KernelMachine]:
         """Yield the machines, the last of which is known."""
-        problem = Problem.of(self.rows, last.a, None, last.kernel)
-        for M, bandwidth, a in self.stages:
-            metric = problem.metric(M)
+        for metric, bandwidth, a in self.stages:
             yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit)
         yield last
 
@@ -145,8 +143,8 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
         if self.n_components is not None and self.n_components > X.shape[1]:
             raise InputError("n_components", f"got {self.n_components}, but M has {X.shape[1]} columns")
         # A copy: what is fitted does not change with the array that it was fitted to.
-        path = Path(X.clone())
-        for number, found in enumerate(stages(X, Y, weights, settings)):
+        path, coordinates = Path(X.clone()), coordinates_for(X, settings.recipe, settings.M_init)
+        for number, found in enumerate(stages(X, Y, weights, settings, coordinates)):
             path = path if number == 0 else path.followed_by(self.fitted_.machine)
             self.fitted_, self._path = found, path
             yield self

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from nfa.features.factored import FactoredMatrix
 from nfa.features.similarity import cosine_of
+from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.kernels import kernel_named
-from nfa.rfm.layerwise.coordinates import Coordinates
 
 RFM = RFMClassifier | RFMRegressor
 

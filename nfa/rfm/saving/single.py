@@ -44,7 +44,7 @@ def restored_machine(kind: Any, header: Header, tensors: Tensors, place: torch.d
 
 def fitted_tensors(model: Any) -> Tensors:
     """Return the tensors of a fitted estimator."""
-    return tensors_of(model.machine_, model.fitted_.weights)
+    return tensors_of(model.fitted_.in_columns, model.fitted_.weights)
 
 
 def kept_parameters(model: Any) -> Header:
@@ -120,5 +120,5 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     solver = shown(typed(found, "solver", str), 1000)
     model._device, model._dtype = place, machine.centers.dtype
     model._path = None
-    model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights)
+    model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights, machine.metric.M.ndim == 1)
     return model

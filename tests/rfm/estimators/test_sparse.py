@@ -45,8 +45,15 @@ def test_texts_and_categories_from_a_pipeline():
 def test_columns_beyond_the_memory_budget_are_refused():
     wide = sparse.random_array((20, 40_000), density=0.001, format="csr", rng=np.random.default_rng(0))
     message = (
-        r"^X: sparse, of 40,000 columns: rows and M take 11.9 GiB, beyond memory_budget=4; fewer columns are enough, "
-        r"as sklearn.decomposition.TruncatedSVD makes in a pipeline$"
+        r"^X: sparse, of 40,000 columns: takes 11.9 GiB, beyond memory_budget=4; fewer columns are enough, as "
+        r"sklearn.decomposition.TruncatedSVD makes in a pipeline$"
     )
     with pytest.raises(InputError, match=message):
-        RFMRegressor().fit(wide, np.arange(20.0))
+        RFMRegressor("quadratic").fit(wide, np.arange(20.0))
+    with pytest.raises(
+        InputError, match=r"^X: sparse, of 40,000 columns: takes 0.00596 GiB, beyond memory_budget=0.005"
+    ):
+        RFMRegressor(memory_budget=0.005).fit(wide, np.arange(20.0))
+    # In the span of the rows there is no matrix of d x d.
+    found, dense = (RFMRegressor(n_iters=1).fit(rows, np.arange(20.0)) for rows in (wide, wide.toarray()))
+    np.testing.assert_allclose(found.predict(wide), dense.predict(wide.toarray()), atol=1e-8)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import nfa
 from nfa.features.factored import FactoredMatrix
 from nfa.rfm import LayerwiseRFM, RFMRegressor, load
-from nfa.rfm.layerwise.coordinates import Coordinates, factor_of
+from nfa.rfm.coordinates import Coordinates, factor_of
 
 N, D = 20, 33
 H, NEW = gaussian(N, D), gaussian(7, D, seed=2)
