@@ -193,11 +193,14 @@ class Layers:
                 continue
             reaching = delta.flatten(1).nan_to_num().any(1)
             if name in self._unseen and bool(reaching.any()):
-                sample, own = int(reaching.nonzero()[0]), [use for use in uses if use.name == name]
-                marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
+                own = [use for use in uses if use.name == name]
                 self._unseen.discard(name)
-                if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
-                    self.drop(name, NOT_FIRST)
+                alive = reaching.nonzero().flatten().tolist()
+                # One sample's rows may fit by luck, such as the first one's.
+                for sample in {alive[0], alive[-1]}:
+                    marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
+                    if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
+                        self.drop(name, NOT_FIRST)
 
     def check_cut_off(
         self,

@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import jacrev, vmap
 
 import nfa
+from nfa.data.samples import as_samples
 
 
 class Net(nn.Module):
@@ -285,6 +286,23 @@ def test_few_rows_that_fit_samples_first_by_luck_do_not_decide(alive):
         audit, expected = (nfa.audit(net, X, **options) for net in nets)
         assert [layer["name"] for layer in audit] == ["a", "b"]
         assert_same_table(audit, expected, 1e-9)
+
+
+def test_late_rows_that_fit_by_luck_do_not_decide():
+    """As above, with all samples alive in the second batch alone: the rows of its first one fit samples first."""
+    T = 4
+
+    def time_first(net, x):
+        return net.b(torch.relu(net.a(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (T, -1))[0])
+
+    X = gaussian(30 * T, 4).reshape(30, T, 4).abs()
+    first, _, *others = as_samples(X).batches(7)
+    for batch in (first, *others):
+        X[batch.samples, 0] *= -1
+    net = Net(time_first)
+    net.a.weight.data.abs_()
+    net.a.bias.data.zero_()
+    assert list(nfa.agop(net, X, batch_size=7)) == ["b"]
 
 
 def test_rows_of_two_samples_may_fit_two_layouts():
