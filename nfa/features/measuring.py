@@ -99,9 +99,10 @@ def measure(
     while waiting:
         taken = _fitting(waiting, groups)
         waiting = waiting[len(taken) :]
-        several: set[str] = set()  # layers to which a sample brings several rows, or none
+        several: set[str] = set()  # layers to which a sample brings several rows, at one use or at several, or none
         running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
+            several.update(name for name, uses in Counter(name for name, _ in sweep.deltas).items() if uses > 1)
             for (name, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
                 running[name].add(part.samples, sweep.column, part.signs, delta)
                 if delta.shape[1] > 1 or part.samples is not sweep.samples:

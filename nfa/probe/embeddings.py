@@ -18,7 +18,10 @@ class Lookup(LinearMap):
     Args:
         rows: The entries that are looked up, whole numbers.
         weight: The table, V x k.
+        padding: The entry that training leaves as it is; None for none.
     """
+
+    padding: int | None = None
 
     @property
     def of_data(self) -> bool:
@@ -43,9 +46,12 @@ class Lookup(LinearMap):
         return F.one_hot(self._entries(), self.width).to(self.weight.dtype)
 
     def outer(self, delta: Tensor) -> Tensor:
-        """Return the sum over rows of delta'h, without the rows."""
+        """Return the sum over rows of delta'h, without the rows; 0 at padding, as torch has the table's gradient."""
         flat = delta.reshape(-1, delta.shape[-1])
-        return flat.new_zeros(flat.shape[1], self.width).index_add_(1, self._entries().flatten(), flat.T)
+        total = flat.new_zeros(flat.shape[1], self.width).index_add_(1, self._entries().flatten(), flat.T)
+        if self.padding is not None:
+            total[:, self.padding] = 0
+        return total
 
     @property
     def to_delta(self) -> Callable[[Tensor], Tensor]:
@@ -64,13 +70,14 @@ def _same(delta: Tensor) -> Tensor:
 def _embedding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
     given = {**dict(zip(("input", "weight", "padding_idx", "max_norm"), args, strict=False)), **kwargs}
     if given.get("max_norm") is None:  # it would rescale the table
-        yield from _lookup(given.get("input"), given.get("weight"))
+        yield from _lookup(given.get("input"), given.get("weight"), given.get("padding_idx"))
 
 
 def _table_first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
     """The operators' own order of arguments."""
-    given = {**dict(zip(("weight", "indices"), args, strict=False)), **kwargs}
-    yield from _lookup(given.get("indices"), given.get("weight"))
+    given = {**dict(zip(("weight", "indices", "padding_idx"), args, strict=False)), **kwargs}
+    padding = given.get("padding_idx", -1)
+    yield from _lookup(given.get("indices"), given.get("weight"), None if padding < 0 else padding)
 
 
 def _index_select(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
@@ -84,12 +91,12 @@ def _getitem(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Lookup]:
     yield from _lookup(index, args[0])
 
 
-def _lookup(entries: Any, table: Any) -> Iterator[Lookup]:
+def _lookup(entries: Any, table: Any, padding: int | None = None) -> Iterator[Lookup]:
     if not isinstance(entries, Tensor) or not isinstance(table, Tensor):
         return
     whole = not entries.is_floating_point() and entries.dtype != torch.bool
     if whole and entries.ndim > 0 and table.ndim == 2 and table.is_floating_point():
-        yield Lookup(entries, table)
+        yield Lookup(entries, table, padding)
 
 
 _aten = torch.ops.aten

@@ -17,8 +17,9 @@ def untouched(net: nn.Module) -> Iterator[None]:
 
     Other threads that want to examine a network wait, whichever network it is.
 
-    Buffers are restored as objects and, where their values changed, in value. Weights, `requires_grad`,
-    gradients and hooks are never touched in the first place.
+    Buffers are restored as objects and, where their values changed, in value; so are the tables of modules with
+    `max_norm`, such as `nn.Embedding`, which write to them when they run. Other weights, `requires_grad`, gradients and
+    hooks are never touched in the first place.
 
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
     >>> with untouched(net):
@@ -34,6 +35,12 @@ def untouched(net: nn.Module) -> Iterator[None]:
             for module in net.modules()
             for name, buffer in module._buffers.items()
         ]
+        tables = [
+            (table, table.detach().clone())
+            for module in net.modules()
+            if getattr(module, "max_norm", None) is not None
+            for table in module.parameters(recurse=False)
+        ]
         try:
             for module, _ in modes:
                 # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
@@ -46,6 +53,10 @@ def untouched(net: nn.Module) -> Iterator[None]:
             for module in net.modules():
                 for name in [name for name in module._buffers if (module, name) not in kept]:
                     del module._buffers[name]  # registered while it ran
+            with torch.no_grad():
+                for table, rows in tables:
+                    if not torch.equal(table, rows):
+                        table.copy_(rows)
             for module, name, buffer, value in buffers:
                 module._buffers[name] = buffer
                 if buffer is not None and buffer.grad_fn is not None and value is not None:

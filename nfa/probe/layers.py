@@ -12,7 +12,7 @@ from nfa.common.errors import InputError
 from nfa.data.inputs import Inputs, map_inputs, taken
 from nfa.probe.blocks import within_blocks
 from nfa.probe.gradients import cut_off, gradients, reached, sources, strays
-from nfa.probe.layout import SAMPLES_FIRST, Layout, others
+from nfa.probe.layout import SAMPLES_FIRST, Layout, distinct
 from nfa.probe.runner import Runner
 from nfa.probe.uses import Use
 
@@ -23,7 +23,7 @@ DISCOVER = 64
 """Samples that are run if the few do not go through every weight, such as those of experts."""
 
 MORE = 16
-"""Samples that are run if gradients of only one of the few reach a layer whose samples do not come first."""
+"""Samples that are run if the gradients of the few do not tell where a layer's samples lie."""
 
 NOT_FIRST = "samples not first"
 CUT_OFF = "no gradient"
@@ -91,7 +91,7 @@ class Layers:
         self._layouts: dict[str, Layout] = {}
         self._leading: dict[str, set[int]] = {}  # by name, rows of one sample along the axis of z on which samples lie
         self._unseen: set[str] = set()  # layers that no gradient has reached so far
-        self.unclear: set[str] = set()  # layers whose samples do not come first, and of which one sample shows no row
+        self.unclear: set[str] = set()  # layers whose samples may lie in several ways, or not first as one alone shows
         by_name = {use.name: use for use in uses}
         every = {use.name: use for use in late} | by_name
         self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in every.values()]
@@ -193,11 +193,14 @@ class Layers:
                 continue
             reaching = delta.flatten(1).nan_to_num().any(1)
             if name in self._unseen and bool(reaching.any()):
-                sample, own = int(reaching.nonzero()[0]), [use for use in uses if use.name == name]
-                marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
+                own = [use for use in uses if use.name == name]
                 self._unseen.discard(name)
-                if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
-                    self.drop(name, NOT_FIRST)
+                alive = reaching.nonzero().flatten().tolist()
+                # One sample's rows may fit by luck, such as the first one's.
+                for sample in {alive[0], alive[-1]}:
+                    marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
+                    if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
+                        self.drop(name, NOT_FIRST)
 
     def check_cut_off(
         self,
@@ -241,23 +244,27 @@ class Layers:
             self._unseen.add(name)
             self._layouts[name] = SAMPLES_FIRST
             return
-        for layout in (SAMPLES_FIRST, *(others(axes) if known else ())):
-            if all(layout.rows_along(uses[i].shape, n) for i in own) and not any(
-                strays(layout, rows, n, sample) for sample, rows in marked
-            ):
-                self._layouts[name] = layout
-                return
+        shapes = [uses[i].shape for i in own]
+        fitting = [
+            layout
+            for layout in distinct(axes, shapes, n)
+            if not any(strays(layout, rows, n, sample) for sample, rows in marked)
+        ]
+        # Few rows with a gradient may fit several layouts, and samples first by luck.
+        if len(fitting) == 1 and (known or fitting[0] == SAMPLES_FIRST):
+            self._layouts[name] = fitting[0]
+            return
         self._layouts[name] = SAMPLES_FIRST
         told = [traced[i] for i in own] if traced else [None]
         if all(places is not None and (not len(places) or bool((places >= 0).any())) for places in told):
             self._traceable.add(name)
-        if known:
+        if known and not fitting:
             self._trace_or_drop(name)
         else:
             self.unclear.add(name)
 
     def settle_unclear(self) -> None:
-        """Trace the rows of the layers of which too few samples show where they lie, batch by batch, or drop them."""
+        """Trace rows batch by batch where the samples do not show in which layout they lie, or drop their layers."""
         for name in self.unclear:
             self._trace_or_drop(name)
 

@@ -41,9 +41,23 @@ SAMPLES_FIRST = Layout()
 """Samples come first."""
 
 
-def others(axes: int) -> Iterator[Layout]:
-    """Yield the layouts in which samples do not come first, of a z with so many axes."""
-    yield Layout(0, fastest=True)
-    for axis in range(1, axes - 1):
-        yield Layout(axis)
-        yield Layout(axis, fastest=True)
+def distinct(axes: int, shapes: Sequence[Sequence[int]], n: int) -> Iterator[Layout]:
+    """Yield the layouts that n samples may have in every z of some shapes, samples first at the start.
+
+    Args:
+        axes: The axes that each z has, the last one of its entries.
+        shapes: Their shapes.
+        n: The samples.
+
+    >>> list(distinct(2, [(8, 5)], 4))
+    [Layout(axis=0, fastest=False), Layout(axis=0, fastest=True)]
+    >>> list(distinct(2, [(4, 5)], 4))
+    [Layout(axis=0, fastest=False)]
+    """
+    for axis in range(axes - 1 if n > 1 else 1):
+        layout = Layout(axis)
+        rows = [layout.rows_along(shape, n) for shape in shapes]
+        if None not in rows:
+            yield layout
+            if n > 1 and any(each != 1 for each in rows):
+                yield Layout(axis, fastest=True)

@@ -1,7 +1,7 @@
-"""Read matrix products, however they are written: which operand may be rows, which a weight, and on which axes."""
+"""Read matrix products, but for `einsum`: which operand may be rows, which a weight, and on which axes."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product as index_products
@@ -33,6 +33,21 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class RowAxis:
+    """An axis of the result along which rows lie.
+
+    Args:
+        z: The axis of the result.
+        rows: The axis of the rows; None where they are the same all along it.
+        size: Entries of the result along it.
+    """
+
+    z: int
+    rows: int | None
+    size: int
+
+
+@dataclass(frozen=True)
 class Product(LinearMap):
     """A product as z = W h, where W and h may lie in several axes of their tensors.
 
@@ -47,6 +62,7 @@ class Product(LinearMap):
         index: Which of these maps it is, by axis; empty for all of them together.
         scale: What W is multiplied by.
         third: Which third of the result's entries it is, of queries, keys and values in one product.
+        row_axes: The axes of the result beside those of `z`, in order; None where the rows have the same in this order.
     """
 
     d: tuple[int, ...]
@@ -57,6 +73,7 @@ class Product(LinearMap):
     index: tuple[int, ...] = ()
     scale: float = 1.0
     third: int | None = None
+    row_axes: tuple[RowAxis, ...] | None = None
 
     def in_thirds(self) -> list[LinearMap]:
         """Return the maps to queries, keys and values, where the k entries are these one after the other."""
@@ -89,23 +106,33 @@ class Product(LinearMap):
 
     def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
         """Return a weight with another W (k x d) in the place of this map's own."""
-        new = weight.detach().clone()
+        new = weight.detach()
+        for axis in range(new.ndim):
+            if _is_repeated(new, axis):
+                new = new.narrow(axis, 0, 1)
+        new = new.clone()
         W = W.to(new.device, new.dtype)
         own, axes = self._own_axes(new)
         if self.third is not None:
             own = own.chunk(3)[self.third]
         own.copy_((W / self.scale if self.scale != 1 else W).reshape([own.shape[axis] for axis in range(axes)]))
-        return new
+        return new.expand(weight.shape)
 
     def h(self) -> Tensor:
-        """Return the rows with their d entries last."""
+        """Return the rows with their d entries last, in the order of the result's."""
         rows = self.rows.detach()
         picked = {
             each.rows: min(number, rows.shape[each.rows] - 1)
             for each, number in zip(self.stacks, self.index, strict=False)
             if each.rows is not None
         }
-        return _arranged(rows, self.h_axes, picked)
+        if self.row_axes is None:
+            return _arranged(rows, self.h_axes, picked)
+        stacked = {each.z for each in self.stacks}
+        axes = [each for each in self.row_axes if each.z not in stacked]
+        h = _arranged(rows, self.h_axes, picked, order=[each.rows for each in axes if each.rows is not None])
+        h = h[tuple(None if each.rows is None else slice(None) for each in axes)]
+        return h.expand(*(each.size for each in axes), -1)
 
     @property
     def to_delta(self) -> Callable[[Tensor], Tensor]:
@@ -129,8 +156,16 @@ class Product(LinearMap):
         return own[(*self.index, *[0] * (len(stacked) - len(self.index) + len(rest)))], len(kept)
 
 
-def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int], third: int | None = None) -> Tensor:
+def _arranged(
+    x: Tensor,
+    last: tuple[int, ...],
+    picked: dict[int, int],
+    third: int | None = None,
+    order: Sequence[int] | None = None,
+) -> Tensor:
     """Return x at an index of some axes, with others moved to the end and made one, or a third of it.
+
+    The axes that are left keep their order, unless another is given.
 
     >>> _arranged(torch.arange(8).reshape(2, 2, 2), (0,), {1: 1}).tolist()
     [[2, 6], [3, 7]]
@@ -138,7 +173,8 @@ def _arranged(x: Tensor, last: tuple[int, ...], picked: dict[int, int], third: i
     n = x.ndim
     index = {axis % n: number for axis, number in picked.items()}
     ends = [axis % n for axis in last]
-    order = [axis for axis in range(n) if axis not in index and axis not in ends]
+    left = [axis for axis in range(n) if axis not in index and axis not in ends]
+    order = left if order is None else [axis % n for axis in order]
     x = x.permute(*index, *order, *ends)[tuple(index.values())]
     x = x.flatten(len(order)) if len(ends) > 1 else x
     return x if third is None else x.chunk(3, -1)[third]
@@ -179,40 +215,6 @@ def _tensordot(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Produc
             yield Product(rows, weight, tuple(d), tuple(k), tuple(h), tuple(z))
 
 
-def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
-    """Products of two operands that sum over axes of both, and keep all others."""
-    equation = args[0]
-    operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
-    if not isinstance(equation, str) or len(operands) != 2:
-        return
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    terms = inputs.split(",")
-    if not arrow:  # the letters that occur once, in alphabetical order
-        letters = inputs.replace(",", "").replace("...", "")
-        output = "..." * ("..." in inputs) + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
-    for row_number, weight_number in ((0, 1), (1, 0)):
-        rows, weight = operands[row_number], operands[weight_number]
-        of_rows, of_weight = terms[row_number], terms[weight_number]
-        bare = of_rows.replace("...", "")
-        if "." in of_weight or any(len(set(term)) < len(term) for term in (bare, of_weight)):
-            continue
-        d = [x for x in of_weight if x in bare and x not in output]
-        both = [x for x in of_weight if x in bare and x in output]
-        k = [x for x in of_weight if x not in bare and x in output]
-        # Nothing else is summed over: neither along rows, nor along the weight alone.
-        if not d or not k or not set(bare) <= {*d, *output} or not set(of_weight) <= {*d, *both, *k}:
-            continue
-        # Axes in front of a matrix that is summed over count matrices.
-        while len(k) > 1 and of_weight.index(k[0]) < min(map(of_weight.index, (*d, *k[1:]))):
-            both.append(k.pop(0))
-        stacks = tuple(
-            Stack(of_weight.index(x), _axis(of_rows, x) if x in bare else None, _axis(output, x)) for x in both
-        )
-        h, z = (tuple(_axis(term, x) for x in names) for term, names in ((of_rows, d), (output, k)))
-        found = Product(rows, weight, tuple(map(of_weight.index, d)), tuple(map(of_weight.index, k)), h, z)
-        yield from _with_stacks(found, stacks)
-
-
 PRODUCTS: dict[Callable[..., Any], Reader] = {
     F.linear: _linear,
     torch.ops.aten.linear.default: _linear,
@@ -236,16 +238,12 @@ PRODUCTS: dict[Callable[..., Any], Reader] = {
     torch.ops.aten.addmm.default: _addmm,
     torch.ops.aten.baddbmm.default: _addmm,
     torch.tensordot: _tensordot,
-    torch.einsum: _einsum,
-    torch.ops.aten.einsum.default: _einsum,
 }
 """By operation.
 
 >>> x, W = torch.ones(3, 2), torch.ones(2, 5)
 >>> [found.matrix().shape for found in PRODUCTS[torch.matmul]((x, W), {})]
 [torch.Size([5, 2]), torch.Size([3, 2])]
->>> [len(found.maps()) for found in PRODUCTS[torch.einsum](("nd,mdk->nmk", x, torch.ones(4, 2, 5)), {})]
-[4]
 """
 
 
@@ -260,15 +258,33 @@ def _either_side(left: Any, right: Any) -> Iterator[Product]:
 def _batched(found: Product) -> Iterator[Product]:
     """Yield a product whose weight may hold matrices side by side, in all axes but its last two."""
     places = range(-found.weight.ndim, -2)
-    yield from _with_stacks(
+    n = max(found.rows.ndim, found.weight.ndim)
+    of_rows, of_weight = ((1,) * (n - x.ndim) + x.shape for x in (found.rows, found.weight))
+    row_axes = tuple(
+        RowAxis(
+            axis, axis if found.rows.ndim >= -axis else None, max(of_rows[axis], of_weight[axis] if axis < -2 else 0)
+        )
+        for axis in range(-n, 0)
+        if axis not in found.z_axes
+    )
+    found = replace(found, row_axes=row_axes)
+    yield from with_stacks(
         found, tuple(Stack(place, place if found.rows.ndim >= -place else None, place) for place in places)
     )
 
 
-def _with_stacks(found: Product, stacks: tuple[Stack, ...]) -> Iterator[Product]:
-    several = tuple(each for each in stacks if found.weight.shape[each.weight] > 1)
+def with_stacks(found: Product, stacks: tuple[Stack, ...]) -> Iterator[Product]:
+    """Yield a product with those axes along which its weight holds several matrices, if these are not too many."""
+    several = tuple(
+        each for each in stacks if found.weight.shape[each.weight] > 1 and not _is_repeated(found.weight, each.weight)
+    )
     if math.prod(found.weight.shape[each.weight] for each in several) <= SLICES:
         yield replace(found, stacks=several)
+
+
+def _is_repeated(weight: Tensor, axis: int) -> bool:
+    """Return whether a weight is the same all along an axis, as `expand` makes it."""
+    return weight.shape[axis] > 1 and weight.stride(axis) == 0
 
 
 def _are_rows(x: Any) -> bool:
@@ -281,11 +297,3 @@ def _pair(args: tuple[Any, ...], kwargs: dict[str, Any], *places: tuple[int, tup
         args[place] if len(args) > place else next((kwargs[name] for name in names if name in kwargs), None)
         for place, names in places
     ]
-
-
-def _axis(term: str, letter: str) -> int:
-    """Return a letter's axis, counted from the end where an ellipsis stands before it."""
-    place = term.index(letter)
-    if "..." in term and term.index("...") < place:
-        return place - len(term)
-    return place

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from nfa.common.errors import InputError
 from nfa.probe.attention import ATTENTION, unpacked
 from nfa.probe.convolutions import CONVOLUTIONS, Convolution
+from nfa.probe.einsums import EINSUMS
 from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
@@ -26,7 +27,7 @@ from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.vmapped import bare, is_hidden, slices, with_axis_first, wrapped_first, wrapped_like
 from nfa.probe.weights import DATA, Origin, Weights
 
-MAPS = PRODUCTS | CONVOLUTIONS | EMBEDDINGS
+MAPS = PRODUCTS | EINSUMS | CONVOLUTIONS | EMBEDDINGS
 """How to read each operation that applies a weight to rows."""
 
 

@@ -70,3 +70,65 @@ def test_one_sample_that_differs_is_enough():
     assert trivial(Gated(), x) == {"head": True}
     x[29, 2, 0] = 200
     assert trivial(Gated(), x) == {"head": False}
+
+
+class Twice(nn.Module):
+    """A linear layer used twice: its delta differs between the uses, and hangs on data only through the function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 5), nn.Linear(5, 3)
+        self.function = function
+
+    def forward(self, x):
+        return self.b(self.a(self.function(self.a(x))))
+
+
+class Recurrent(nn.Module):
+    """The last state of a recurrence whose activation all data leave alone, or not."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.rnn, self.head = nn.RNN(4, 5, nonlinearity="relu", batch_first=True), nn.Linear(5, 3)
+        self.rnn.bias_ih_l0.data.add_(shift)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+def varies(net, name, X):
+    """Return whether the gradient with respect to the layer's z at some use differs between samples, by autograd."""
+    kept = []
+    handle = net.get_submodule(name).register_forward_hook(lambda *call: kept.append(call[2]))
+    f = net(X)
+    handle.remove()
+    deltas = [torch.autograd.grad(f.sum(), z, retain_graph=True)[0] for z in kept]
+    return any(not torch.allclose(delta, delta[:1].expand_as(delta)) for delta in deltas)
+
+
+@pytest.mark.parametrize("function", [lambda z: z, torch.tanh])
+def test_a_layer_used_twice(function):
+    torch.manual_seed(0)
+    net, X = Twice(function).double(), torch.randn(30, 5, dtype=torch.float64)
+    assert trivial(net, X) == {"a": not varies(net, "a", X), "b": True}
+
+
+def test_one_sample_at_one_use_is_enough():
+    class Gated(Twice):
+        def forward(self, x):
+            return self.b(self.a(self.a(x) * (1 + (x[:, :1] > 100).double())))
+
+    net, X = Gated(None).double(), torch.randn(30, 5, dtype=torch.float64)
+    assert trivial(net, X)["a"]
+    X[29, 0] = 200
+    assert not trivial(net, X)["a"]
+
+
+@pytest.mark.parametrize("shift", [50.0, 0.0])
+def test_hidden_weights_of_a_recurrence_that_is_linear_on_the_data(shift):
+    torch.manual_seed(0)
+    net = Recurrent(shift).double()
+    net.rnn.weight_hh_l0.data.abs_()
+    constant = shift > 0
+    found = trivial(net, torch.randn(30, 4, 4, dtype=torch.float64))
+    assert found == {"rnn.weight_ih_l0": constant, "rnn.weight_hh_l0": constant, "head": True}

@@ -38,7 +38,7 @@ class OneHot(nn.Module):
 
 
 LOOK_UPS = {
-    "embedding": lambda ids, table: F.embedding(ids, table, padding_idx=0),
+    "embedding": F.embedding,
     "index": lambda ids, table: table[ids],
     "from the end": lambda ids, table: table[(ids - V,)],
     "index_select": lambda ids, table: table.index_select(0, ids.flatten()).unflatten(0, ids.shape),
@@ -83,3 +83,26 @@ def test_a_table_that_is_rescaled_on_the_way_is_no_layer():
     audit = nfa.audit(net, torch.randint(V, (12, 3)))
     assert [layer["name"] for layer in audit] == ["2"]
     assert audit.skipped == [{"name": "0", "kind": "Embedding"}]
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda ids, table: F.embedding(ids, table, padding_idx=2),
+        lambda ids, table: F.embedding(ids, table, padding_idx=2 - V),
+        lambda ids, table: torch.ops.aten.embedding.default(table, ids, 2),
+        lambda ids, table: torch.ops.aten.embedding.default(table, ids),
+    ],
+)
+def test_padding_has_no_gradient_as_in_training(look_up):
+    torch.manual_seed(0)
+    net = Table(look_up).double()
+    ids, y = torch.randint(V, (12, 3)), torch.arange(12) % 2
+    ids[:, 2] = 2
+    W = net.table.detach()
+    G = torch.autograd.grad(F.cross_entropy(net(ids), y), net.table)[0]
+    layer = nfa.audit(net, (ids, y), loss="cross_entropy", weight_decay=0.1)["table"]
+    assert layer["fact_lambda"] == pytest.approx(float(-(W * G).sum() / W.square().sum()), rel=1e-9)
+    # Its rows are rows of the AGOP all the same: the outputs depend on them.
+    with Probe(net, ids) as probe:
+        assert layer["rows"] == activations(probe, ["table"]).rows["table"].shape[:2].numel()

@@ -144,6 +144,25 @@ def test_the_network_comes_back_as_it_was():
     assert_untouched(net, before)
 
 
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_tables_that_rescale_themselves_come_back_as_they_were(kind):
+    table = kind(7, 4, max_norm=0.5)
+    head = nn.Linear(4, 2) if kind is nn.EmbeddingBag else nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    net = nn.Sequential(table, head)
+    X, y = torch.randint(7, (30, 3)), torch.arange(30) % 2
+    run = copy.deepcopy(net)
+    run(X)
+    assert not torch.equal(run[0].weight, table.weight)  # it does write to its table
+    before = snapshot(net)
+    nfa.audit(net, (X, y), copy.deepcopy(net), loss="cross_entropy")
+    assert_untouched(net, before)
+    nfa.agop(net, X)
+    assert_untouched(net, before)
+    with pytest.raises(nfa.InputError):
+        nfa.audit(net, torch.full((30, 3), 9))
+    assert_untouched(net, before)
+
+
 def test_what_an_error_in_the_network_says_is_one_line():
     class Strict(nn.Module):
         def __init__(self):

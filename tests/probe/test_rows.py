@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import jacrev, vmap
 
 import nfa
+from nfa.data.samples import as_samples
 
 
 class Net(nn.Module):
@@ -262,3 +263,61 @@ def test_bad_calls_are_one_line(small):
     with pytest.raises(nfa.InputError, match=r"nfa\.load_data reads names and files"):
         nfa.audit(net, "digits")
     assert np.isfinite(nfa.audit(net, X, outputs="margin")[0]["cosine"])
+
+
+@pytest.mark.parametrize("alive", [lambda i: i != 1, lambda i: i == 0 or i > 15])
+def test_few_rows_that_fit_samples_first_by_luck_do_not_decide(alive):
+    """Time comes first, in flat rows; the output is that of step 0, where some samples are dead."""
+    T = 4
+
+    def time_first(net, x):
+        return net.b(torch.relu(net.a(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (T, -1))[0])
+
+    def samples_first(net, x):
+        return net.b(torch.relu(net.a(x.flatten(0, 1))).unflatten(0, (-1, T))[:, 0])
+
+    X = gaussian(30 * T, 4).reshape(30, T, 4).abs()
+    X[[i for i in range(30) if not alive(i)], 0] *= -1
+    nets = Net(time_first), Net(samples_first)
+    for net in nets:
+        net.a.weight.data.abs_()
+        net.a.bias.data.zero_()
+    for options in ({}, {"batch_size": 7}):
+        audit, expected = (nfa.audit(net, X, **options) for net in nets)
+        assert [layer["name"] for layer in audit] == ["a", "b"]
+        assert_same_table(audit, expected, 1e-9)
+
+
+def test_late_rows_that_fit_by_luck_do_not_decide():
+    """As above, with all samples alive in the second batch alone: the rows of its first one fit samples first."""
+    T = 4
+
+    def time_first(net, x):
+        return net.b(torch.relu(net.a(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (T, -1))[0])
+
+    X = gaussian(30 * T, 4).reshape(30, T, 4).abs()
+    first, _, *others = as_samples(X).batches(7)
+    for batch in (first, *others):
+        X[batch.samples, 0] *= -1
+    net = Net(time_first)
+    net.a.weight.data.abs_()
+    net.a.bias.data.zero_()
+    assert list(nfa.agop(net, X, batch_size=7)) == ["b"]
+
+
+def test_rows_of_two_samples_may_fit_two_layouts():
+    """Sample 0 is read at step 0 and sample 1 at step 1: rows 0 and 3 of four, whether time or samples come first."""
+
+    def read(h, x):  # h: n x 2 x k
+        return torch.where(x[:, 0, :1] > 0, h[:, 0], h[:, 1])
+
+    def time_first(net, x):
+        h = torch.tanh(net.a(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (2, -1)).transpose(0, 1)
+        return net.b(read(h, x))
+
+    def samples_first(net, x):
+        return net.b(read(torch.tanh(net.a(x.flatten(0, 1))).unflatten(0, (-1, 2)), x))
+
+    X = gaussian(60, 4).reshape(30, 2, 4)
+    X[0, 0, 0], X[1, 0, 0] = 1.0, -1.0
+    assert_same_table(nfa.audit(Net(time_first), X), nfa.audit(Net(samples_first), X), 1e-9)

@@ -1,0 +1,91 @@
+"""Products whose result has the axes of the rows in another order, or a weight repeated along an axis."""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import jacrev, vmap
+
+import nfa
+from nfa.probe import Probe, activations
+
+N, T, D, K = 12, 3, 4, 5
+
+
+class Net(nn.Module):
+    """One product, whose result z comes as n x T x k once the order is undone, and a head."""
+
+    def __init__(self, product, back):
+        super().__init__()
+        torch.manual_seed(0)
+        self.W, self.head = nn.Parameter(torch.randn(D, K)), nn.Linear(K, 2)
+        self.product, self.back = product, back
+        self.double()
+
+    def forward(self, x):
+        return self.after(self.back(self.product(x, self.W)))
+
+    def after(self, z):
+        # Every step counts with another weight, so that rows and gradients of other steps do not fit together.
+        return self.head((torch.tanh(z).square() * torch.arange(1, T + 1)[:, None]).cumsum(-2).tanh().sum(-2))
+
+
+def expanded(x, W):
+    return W.unsqueeze(0).expand(len(x), -1, -1)
+
+
+PRODUCTS = {
+    "plain": (lambda x, W: torch.einsum("ntd,dk->ntk", x, W), lambda z: z),
+    "turned": (lambda x, W: torch.einsum("ntd,dk->tnk", x, W), lambda z: z.transpose(0, 1)),
+    "turned, last": (lambda x, W: torch.einsum("ntd,dk->ktn", x, W), lambda z: z.permute(2, 1, 0)),
+    "ellipsis moved": (lambda x, W: torch.einsum("n...d,dk->...nk", x, W), lambda z: z.transpose(0, 1)),
+    "ellipsis of two": (
+        lambda x, W: torch.einsum("...td,dk->t...k", x[:, None], W),
+        lambda z: z[:, :, 0].transpose(0, 1),
+    ),
+    "implicit": (lambda x, W: torch.einsum("btd,dk", x, W), lambda z: z.mT),
+    "bmm": (lambda x, W: torch.bmm(x, expanded(x, W)), lambda z: z),
+    "matmul": (lambda x, W: x @ expanded(x, W), lambda z: z),
+    "from the left": (lambda x, W: expanded(x, W).mT @ x.mT, lambda z: z.mT),
+    "over samples": (lambda x, W: torch.einsum("ntd,ndk->tnk", x, expanded(x, W)), lambda z: z.transpose(0, 1)),
+    "a stack of one": (lambda x, W: torch.einsum("ntd,mdk->mtnk", x, W[None]), lambda z: z[0].transpose(0, 1)),
+    "one goes with all": (lambda x, W: torch.einsum("ntd,ndk->tnk", x, W[None]), lambda z: z.transpose(0, 1)),
+    "rows alike": (lambda x, W: x[:, None] @ W.expand(2, D, K), lambda z: z[:, 1]),
+    "flat rows alike": (
+        lambda x, W: x.flatten(0, 1) @ W.expand(2, D, K),
+        lambda z: (z[0] / 2 + z[1] / 2).unflatten(0, (-1, T)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_rows_and_gradients_belong_together(kind):
+    product, back = PRODUCTS[kind]
+    net, X = Net(product, back), torch.randn(N, T, D, dtype=torch.float64)
+    plain = Net(lambda x, W: x @ W, lambda z: z)
+    torch.testing.assert_close(net(X), plain(X))
+    y = torch.arange(N) % 2
+    audit = nfa.audit(net, (X, y), loss="cross_entropy")
+    expected = nfa.audit(plain, (X, y), loss="cross_entropy")
+    assert [layer["name"] for layer in audit] == ["W", "head"]
+    assert audit.skipped == []
+    W = plain.W.detach()
+    torch.testing.assert_close(audit["W"].weight, W.T)
+    assert audit["W"]["fact_cosine"] == pytest.approx(expected["W"]["fact_cosine"], rel=1e-9)
+    copies = 2 if "alike" in kind else 1
+    if copies == 1:
+        J = vmap(jacrev(plain.after))(X @ W).detach()  # n x c x T x k
+        S = torch.einsum("ncti,nctj->ij", J, J) / (N * T)
+        torch.testing.assert_close(audit["W"].S, S)
+    with Probe(net, X) as probe:
+        rows = activations(probe, ["W"]).rows["W"]
+        assert rows.shape == (N, copies * T, D)
+        torch.testing.assert_close(rows.reshape(N, -1, T, D), X[:, None].expand(-1, copies, -1, -1))
+        other = torch.randn(K, D, dtype=torch.float64)
+        changed = activations(probe, weights={"W": other}).outputs
+        torch.testing.assert_close(changed, plain.after(X @ other.T).detach())
+
+
+def test_an_ellipsis_that_is_summed_over_makes_no_layer():
+    net = Net(lambda x, W: torch.einsum("n...d,dk->nk", x, W)[:, None].expand(-1, T, -1), lambda z: z)
+    audit = nfa.audit(net, torch.randn(N, T, D, dtype=torch.float64))
+    assert [layer["name"] for layer in audit] == ["head"]
