@@ -38,11 +38,6 @@ ROTATED = (
     "0.01 where W has many directions and by up to 0.2 where it has nearly one."
 )
 
-ROTATED = (
-    "A cosine with the alignment taken away is a ratio of exact moments: it lies below the mean of draws, by less than "
-    "0.01 where W has many directions and by up to 0.2 where it has nearly one."
-)
-
 EARLIER = ""
 """In the place of a verdict, for audits of earlier versions."""
 
