@@ -215,6 +215,9 @@ def _numbers(row: Mapping[str, Any]) -> str:
 def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     """Return in what a layer falls short of being aligned."""
     if not can_tell(row, thresholds):
+        if can_tell(row, CONVENTIONS):
+            reached = f"could not reach the threshold of z, {thresholds.z:g}, with an alignment of 1 either"
+            return f"{reached} ({_alignment(row)})"
         return f"are too few for alignment to be told from chance ({_alignment(row)})"
     if row["alignment_z"] <= -thresholds.z:
         return f"are less aligned than chance with the output's gradients ({_alignment(row)})"
