@@ -46,7 +46,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     Args:
         audits: Two or more audits by their names on the page, or folders that `nfa audit` wrote (named by the shortest
             ends of their paths that differ).
-        out: An .html file, or the folder in which `compare.html` is written.
+        out: An .html file; any other name is the folder in which `compare.html` is written.
         columns: Columns of the audits' tables; those of `COMPARED` by default.
 
     Returns:

@@ -104,7 +104,10 @@ def layer_features(
     if sample is not None:
         values = _flat("sample", sample)
         if len(values) != found["d_in"]:
-            raise InputError("sample", f"{len(values)} entries, but layer {found['name']} has {found['d_in']} inputs")
+            deeper = "" if _of_data(found) else "; a row of the data (--data) fits a first layer that takes the data"
+            raise InputError(
+                "sample", f"{len(values)} entries, but layer {found['name']} has {found['d_in']} inputs{deeper}"
+            )
         panels.append(Panel("sample", "", "sample", values))
     matrices = [("NFM", "nfm", found.nfm), ("AGOP", "agop", found.agop)]
     if M is not None:

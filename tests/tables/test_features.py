@@ -58,3 +58,12 @@ def test_one_hot_in_a_file_is_a_truth_value(tagged, tmp_path):
     file.write_text(file.read_text().replace('"one_hot": true', '"one_hot": 1'))
     with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit$"):
         nfa.Audit.load(tmp_path)
+
+
+def test_a_sample_of_another_size_says_which_layer_takes_the_data():
+    audit = nfa.audit(nfa.MLP(4, [6], n_outputs=2), torch.randn(9, 4))
+    message = r"^sample: 4 entries, but layer layers.1 has 6 inputs; a row of the data \(--data\) fits a first layer"
+    with pytest.raises(nfa.InputError, match=message):
+        layer_features(audit, 1, sample=torch.zeros(4))
+    with pytest.raises(nfa.InputError, match=r"^sample: 3 entries, but layer layers.0 has 4 inputs$"):
+        layer_features(audit, 0, sample=torch.zeros(3))
