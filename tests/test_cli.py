@@ -276,7 +276,7 @@ def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
         (["audit", "NET", "--data", "wide.npz", "--out", "OUT"], "but the inputs' scaling is|features reach layer"),
         (["audit", "NET", "--data", "digits", "--out", "OUT", "--seed", "-1"], "seed: got -1"),
         (["audit", "NET", "--data", "digits", "--init", "gone.safetensors", "--out", "OUT"], "init: no such file"),
-        (["audit", ":x", "--data", "digits", "--out", "OUT"], "model: cannot import ''"),
+        (["audit", ":x", "--data", "digits", "--out", "OUT"], "model: got ':x', expected package.module:factory"),
         (["audit", "..a:b", "--data", "digits", "--out", "OUT"], r"model: cannot import '\.\.a'"),
         (["audit", "json:loads", "--data", "digits", "--out", "OUT"], "model: json:loads takes arguments"),
         (["audit", "NET", "--data", "digits", "--out", "OUT", "--device", "meta"], "device: "),

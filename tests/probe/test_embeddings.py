@@ -83,3 +83,20 @@ def test_a_table_that_is_rescaled_on_the_way_is_no_layer():
     audit = nfa.audit(net, torch.randint(V, (12, 3)))
     assert [layer["name"] for layer in audit] == ["2"]
     assert audit.skipped == [{"name": "0", "kind": "Embedding"}]
+
+
+def test_the_layers_that_are_look_ups_say_so():
+    torch.manual_seed(0)
+
+    class Tables(nn.Module):
+        """Two tables, looked up side by side."""
+
+        def __init__(self):
+            super().__init__()
+            self.tables, self.head = nn.Parameter(torch.randn(2, V, 4)), nn.Linear(4, 3)
+
+        def forward(self, ids):
+            return self.head(torch.tanh(torch.vmap(lambda table: F.embedding(ids, table))(self.tables).sum(0)).mean(1))
+
+    audit = nfa.audit(Tables(), torch.randint(0, V, (20, 5)))
+    assert {layer["name"]: layer.one_hot for layer in audit} == {"tables.0": True, "tables.1": True, "head": False}
