@@ -1,4 +1,4 @@
-"""Look inside trained fully connected networks: what each layer has learned, measured against its nulls."""
+"""Look inside trained networks: what each layer has learned, measured against its nulls."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -13,7 +13,7 @@ from nfa.commands.train import train_command
 from nfa.common.errors import InputError
 
 app = typer.Typer(
-    help="Look inside trained fully connected networks: what each layer has learned, measured against its nulls.",
+    help="Look inside trained networks: what each layer has learned, measured against its nulls.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

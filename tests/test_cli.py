@@ -100,6 +100,16 @@ def test_a_factory_and_a_table(tmp_path, capsys, monkeypatch):
     assert "all 3 rows of t.csv" in out
 
 
+def test_a_table_without_a_target_that_does_not_fit_asks_for_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twonets.py").write_text("import torch\ndef build():\n    return torch.nn.Linear(2, 2)\n")
+    pd.DataFrame({"a": [1, 2, 3], "b": [3, 4, 5], "y": [0, 1, 0]}).to_csv("t.csv", index=False)
+    status, out, err = run(capsys, "audit", "twonets:build", "--data", "t.csv", "--out", "o")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("nfa: data: ")
+    assert err.endswith(" (without --target all 3 columns of t.csv are features)\n")
+
+
 def test_train_on_a_table_for_regression_and_resume(tmp_path, capsys):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
@@ -266,7 +276,7 @@ def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
         (["audit", "NET", "--data", "wide.npz", "--out", "OUT"], "but the inputs' scaling is|features reach layer"),
         (["audit", "NET", "--data", "digits", "--out", "OUT", "--seed", "-1"], "seed: got -1"),
         (["audit", "NET", "--data", "digits", "--init", "gone.safetensors", "--out", "OUT"], "init: no such file"),
-        (["audit", ":x", "--data", "digits", "--out", "OUT"], "model: cannot import ''"),
+        (["audit", ":x", "--data", "digits", "--out", "OUT"], "model: got ':x', expected package.module:factory"),
         (["audit", "..a:b", "--data", "digits", "--out", "OUT"], r"model: cannot import '\.\.a'"),
         (["audit", "json:loads", "--data", "digits", "--out", "OUT"], "model: json:loads takes arguments"),
         (["audit", "NET", "--data", "digits", "--out", "OUT", "--device", "meta"], "device: "),

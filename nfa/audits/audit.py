@@ -37,6 +37,7 @@ class LayerAudit:
         S_centered: The same for delta minus its mean over rows, output by output.
         init_weight: W before training, or None.
         row_shape: The shape in which the d entries of a row lie in the network: (c, q, q) under a convolution's kernel.
+        one_hot: Whether the rows are one-hot, as of an embedding, whose d entries are those of its table.
     """
 
     row: dict[str, Any]
@@ -45,6 +46,7 @@ class LayerAudit:
     S_centered: Tensor
     init_weight: Tensor | None
     row_shape: tuple[int, ...]
+    one_hot: bool = False
 
     def __getitem__(self, column: str) -> Any:
         """Return a column of the row."""
@@ -217,8 +219,8 @@ class Audit:
             InputError: the folder cannot be written; what was in it stays as it was.
         """
         matrices = [{part: getattr(layer, part) for part in PARTS} for layer in self.layers]
-        shapes = [layer.row_shape for layer in self.layers]
-        save_audit(self.about, [layer.row for layer in self.layers], shapes, matrices, folder)
+        inputs = [{"row_shape": layer.row_shape, "one_hot": layer.one_hot} for layer in self.layers]
+        save_audit(self.about, [layer.row for layer in self.layers], inputs, matrices, folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Audit":
@@ -227,6 +229,6 @@ class Audit:
         Raises:
             InputError: a file is missing, damaged, of another schema, or not of the same audit as the other one.
         """
-        about, rows, shapes, matrices = load_audit(folder)
-        layers = zip(rows, shapes, matrices, strict=True)
-        return cls(about, tuple(LayerAudit(row, **each, row_shape=shape) for row, shape, each in layers))
+        about, rows, inputs, matrices = load_audit(folder)
+        layers = zip(rows, inputs, matrices, strict=True)
+        return cls(about, tuple(LayerAudit(row, **each, **of_rows) for row, of_rows, each in layers))

@@ -27,13 +27,14 @@ PARTS = ("weight", "S", "S_centered", "init_weight")
 
 
 Row = dict[str, Any]
-Shape = tuple[int, ...]
+Inputs = dict[str, Any]
+"""What is known of a layer's inputs: `row_shape` and `one_hot`."""
 Matrices = dict[str, Any]
 """A layer's matrices (tensors) by part; None where the network before training is not known."""
 
 
 def save_audit(
-    about: About, rows: list[Row], shapes: list[Shape], matrices: list[Matrices], folder: str | os.PathLike[str]
+    about: About, rows: list[Row], inputs: list[Inputs], matrices: list[Matrices], folder: str | os.PathLike[str]
 ) -> None:
     """Write both files; see `Audit.save`."""
     out = output_folder("out", folder)
@@ -48,13 +49,13 @@ def save_audit(
         whole = {"schema": SCHEMA} | about.to_json()
         whole["features_sha256"] = _sha256(new_matrices)
         whole["layers"] = [
-            {column: null_for_nan(value) for column, value in row.items()} | {"row_shape": shape}
-            for row, shape in zip(rows, shapes, strict=True)
+            {column: null_for_nan(value) for column, value in row.items()} | of_rows
+            for row, of_rows in zip(rows, inputs, strict=True)
         ]
         new_table.write_text(json.dumps(whole, indent=1, allow_nan=False))
 
 
-def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Shape], list[Matrices]]:
+def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[Inputs], list[Matrices]]:
     """Read both files; see `Audit.load`."""
     table = existing_file("audit", Path(folder) / TABLE)
     matrices_file = existing_file("audit", Path(folder) / MATRICES)
@@ -67,7 +68,7 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[S
         rows = [_row(saved, about, earlier="groups" not in whole) for saved in whole["layers"]]
         if not rows:
             raise KeyError("layers")
-        shapes = [_shape(saved, row) for saved, row in zip(whole["layers"], rows, strict=True)]
+        inputs = [_inputs(saved, row) for saved, row in zip(whole["layers"], rows, strict=True)]
         # Audits of 0.1.0 do not know the hash of their matrices.
         content = matrices_file.read_bytes()  # once, since another audit may take its place at any time
         if whole.get("features_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
@@ -91,7 +92,7 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[S
         AttributeError,
     ) as error:
         raise InputError("audit", f"{folder} does not hold a whole audit") from error
-    return about, rows, shapes, matrices
+    return about, rows, inputs, matrices
 
 
 def _sha256(file: Path) -> str:
@@ -108,12 +109,14 @@ def _row(saved: dict[str, Any], about: About, earlier: bool) -> Row:
     return found
 
 
-def _shape(saved: dict[str, Any], row: Row) -> Shape:
-    """Return the shape of a layer's row; earlier files know only how many entries it has."""
-    shape = saved.get("row_shape", [row["d_in"]])
+def _inputs(saved: dict[str, Any], row: Row) -> Inputs:
+    """Return what is known of a layer's inputs; earlier files know only how many entries a row has."""
+    shape, one_hot = saved.get("row_shape", [row["d_in"]]), saved.get("one_hot", False)
     if not all(type(size) is int and size > 0 for size in shape) or math.prod(shape) != row["d_in"]:
         raise ValueError(f"row_shape of {row['name']}")
-    return tuple(shape)
+    if not isinstance(one_hot, bool):
+        raise TypeError(f"one_hot of {row['name']}")
+    return {"row_shape": tuple(shape), "one_hot": one_hot}
 
 
 def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:

@@ -309,8 +309,9 @@ def _known_decay(model: Model) -> float | None:
 def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.weight)
+    own = measured.layer
     return LayerAudit(
-        columns, _copy(measured.layer.weight), measured.S, measured.S_centered, init_weight, measured.layer.row_shape
+        columns, _copy(own.weight), measured.S, measured.S_centered, init_weight, own.row_shape, own.one_hot
     )
 
 

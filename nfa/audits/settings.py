@@ -25,7 +25,7 @@ class Settings:
     too.
 
     Raises:
-        InputError: a column is asked for without `loss` or `published`, which it needs.
+        InputError: thresholds that are none; a column is asked for without `loss` or `published`, which it needs.
     """
 
     outputs: str | Select = "logits"
@@ -45,7 +45,12 @@ class Settings:
     again: int = REMEASURED_ROWS
 
     def __post_init__(self) -> None:
-        """Check that every column that is asked for can be had."""
+        """Check the thresholds, and that every column that is asked for can be had."""
+        if not isinstance(self.thresholds, Thresholds):
+            raise InputError(
+                "thresholds",
+                f"got {type(self.thresholds).__name__}, expected nfa.audits.Thresholds(z=, excess=, moved=)",
+            )
         there = {"fact": self.loss is not None, "published": self.published}
         for name in self.asked or ():
             group = COLUMNS[name].group

@@ -23,6 +23,7 @@ from nfa.commands.options import (
     move,
 )
 from nfa.commands.printing import finish
+from nfa.common.errors import InputError
 
 
 def audit_command(
@@ -75,18 +76,25 @@ def audit_command(
     for each in (loaded, before):
         if each is not None:
             move(each.net, device)
-    result = audit(
-        loaded,
-        rows,
-        before,
-        outputs,
-        head=head,
-        layers=layers,
-        split=split,
-        samples=samples,
-        probes=probes,
-        seed=seed,
-        loss=loss,
-        published=published,
-    )
+    try:
+        result = audit(
+            loaded,
+            rows,
+            before,
+            outputs,
+            head=head,
+            layers=layers,
+            split=split,
+            samples=samples,
+            probes=probes,
+            seed=seed,
+            loss=loss,
+            published=published,
+        )
+    except InputError as error:
+        # A table without y may have it among its columns, so that there is one too many.
+        if error.argument != "data" or rows.y is not None or rows.feature_names is None:
+            raise
+        columns = f"without --target all {rows.d} columns of {rows.name} are features"
+        raise InputError("data", f"{error.problem} ({columns})") from error
     finish(result, out, report)

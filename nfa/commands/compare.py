@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 def compare_command(
     audits: Annotated[list[Path], typer.Argument(metavar="A B ...", help="Folders that nfa audit wrote.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html|DIR", help="The page, or the folder for it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE.html|DIR", help="An .html file, or a folder for compare.html: any other name."
+        ),
+    ],
     columns: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Columns of the table, with commas between.")
     ] = None,

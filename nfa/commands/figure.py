@@ -36,7 +36,8 @@ def figure_command(
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="matrices: the power of the AGOP.")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="features: the data, whose first row is drawn beside.")
+        str | None,
+        typer.Option(metavar="DATA", help="features: the data; their first row is drawn beside a first layer."),
     ] = None,
     target: TargetOption = None,
     folder: FolderOption = None,

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 def finish(result: "Audit", out: Path, report: bool) -> None:
     """Save an audit, print its table, then its sentences."""
     from nfa.report import sentences, write
+    from nfa.report.page import REPORT
 
     result.save(out)
     written = ["audit.json", "features.safetensors"]
+    page = out / REPORT
     if report:
         written.append(write(result, out).name)
+    elif page.exists():
+        say(f"{page} stays as it was: it is of an earlier audit (--no-report).")
     for note in result.about.notes:
         say(note)
     _table(result)

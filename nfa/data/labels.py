@@ -226,8 +226,8 @@ def not_told_apart(n_names: int, n_classes: int) -> InputError:
     """Return the error for text with another number of labels than the network tells apart."""
     return InputError(
         "y",
-        f"has {n_names} classes called by text, but the network tells {n_classes} apart "
-        "(classes= says which output is whose)",
+        f"has {n_names} classes called by text, but the network tells {n_classes} apart; "
+        "classes= (--classes) says which output is whose",
     )
 
 
@@ -235,8 +235,8 @@ def out_of_range(low: int, high: int, n_classes: int) -> InputError:
     """Return the error for whole numbers that are not the numbers of outputs."""
     return InputError(
         "y",
-        f"classes {low} to {high}, but the network has outputs 0 to {n_classes - 1} "
-        "(classes= says which output is whose)",
+        f"classes {low} to {high}, but the network has outputs 0 to {n_classes - 1}; "
+        "classes= (--classes) says which output is whose",
     )
 
 

@@ -16,9 +16,12 @@ def from_factory(text: str, argument: str) -> nn.Module:
     The module is looked for in the current folder first.
 
     Raises:
-        InputError: there is no such function, it takes arguments, or it returns no `torch.nn.Module`.
+        InputError: the text has not this form, there is no such function, it takes arguments, or it returns no
+            `torch.nn.Module`.
     """
-    module_name, _, name = text.partition(":")
+    module_name, colon, name = text.partition(":")
+    if not (module_name and colon and name):
+        raise InputError(argument, f"got {text!r}, expected package.module:factory, as in mypackage.nets:build")
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)

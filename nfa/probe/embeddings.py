@@ -29,6 +29,11 @@ class Lookup(LinearMap):
         return True
 
     @property
+    def one_hot(self) -> bool:
+        """A row has a 1 at the entry that is looked up."""
+        return True
+
+    @property
     def width(self) -> int:
         """Entries of the table."""
         return len(self.weight)

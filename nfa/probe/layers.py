@@ -40,6 +40,7 @@ class Layer:
         to_output: Linear layers from this one to the output, both counted.
         groups: Diagonal blocks of W, each a map of its own with rows of its own: groups of a convolution's channels.
         row_shape: The shape in which the d entries of a row lie in the network.
+        one_hot: Whether the rows are one-hot: a look-up in a table.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Layer:
     to_output: int
     groups: int = 1
     row_shape: tuple[int, ...] = ()
+    one_hot: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ class Layers:
         self.unclear: set[str] = set()  # layers whose samples may lie in several ways, or not first as one alone shows
         by_name = {use.name: use for use in uses}
         every = {use.name: use for use in late} | by_name
-        self._layers = [Layer(use.name, use.weight, 0, use.groups, use.row_shape) for use in every.values()]
+        self._layers = [
+            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot) for use in every.values()
+        ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
         for name in every:
             if name in by_name:

@@ -40,6 +40,11 @@ class LinearMap(ABC):
         return 1
 
     @property
+    def one_hot(self) -> bool:
+        """Whether every row is one-hot, so that its entries are those of a table and no numbers of the data."""
+        return False
+
+    @property
     def row_shape(self) -> tuple[int, ...]:
         """The shape in which the d entries of a row lie in the network."""
         return (self.width,)

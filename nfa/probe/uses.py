@@ -43,6 +43,7 @@ class Use:
         delta: Turns a gradient with respect to z, as the network has it, into one with its k entries last.
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
+        one_hot: Whether the rows are one-hot: a look-up.
         operation: The number of the operation that applies it; one operation may apply several weights.
         kept: The map with a copy of its rows, if the recorder keeps them.
     """
@@ -54,6 +55,7 @@ class Use:
     delta: Callable[[Tensor], Tensor]
     groups: int
     row_shape: tuple[int, ...]
+    one_hot: bool
     operation: int
     kept: LinearMap | None
 
@@ -207,7 +209,8 @@ class UseRecorder(TorchFunctionMode):
         for name, weight, part in found:
             shape = tuple(part.to_delta(z.detach().to("meta")).shape)
             kept = None if rows is None else replace(part, rows=rows)
-            use = Use(name, weight, shape, edge, part.to_delta, part.groups, part.row_shape, self._operations, kept)
+            about = (part.groups, part.row_shape, part.one_hot)
+            use = Use(name, weight, shape, edge, part.to_delta, *about, self._operations, kept)
             self.uses.append(use)
         z = z if self._nudged.isdisjoint(numbers) else z + _nudge(z)
         return wrapped_first(z, result) if hides else z

@@ -77,6 +77,11 @@ class Slice(LinearMap):
         return self.inner.groups
 
     @property
+    def one_hot(self) -> bool:
+        """Whether the map is a look-up."""
+        return self.inner.one_hot
+
+    @property
     def row_shape(self) -> tuple[int, ...]:
         """That of the map."""
         return self.inner.row_shape

@@ -1,7 +1,7 @@
 """Several audits on one page."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,15 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     Args:
         audits: Two or more audits by their names on the page, or folders that `nfa audit` wrote (named by the shortest
             ends of their paths that differ).
-        out: An .html file, or the folder in which `compare.html` is written.
+        out: An .html file; any other name is the folder in which `compare.html` is written.
         columns: Columns of the audits' tables; those of `COMPARED` by default.
 
     Returns:
         The path of the page.
 
     Raises:
-        InputError: fewer than two audits, a folder that holds no whole audit, the same one twice, an unknown
-            column, or a page that cannot be written.
+        InputError: fewer than two audits, audits without names, a folder that holds no whole audit, the same one twice,
+            an unknown column, or a page that cannot be written.
     """
     named = named_audits(audits)
     if len(named) < 2:
@@ -97,10 +97,24 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
 
 
 def named_audits(audits: Mapping[str, Audit] | Sequence[Folder]) -> dict[str, Audit]:
-    """Return audits by name: as given, or named by the shortest ends of their folders' paths that differ."""
+    """Return audits by name: as given, or named by the shortest ends of their folders' paths that differ.
+
+    Raises:
+        InputError: anything but a dict of audits or a list of folders; folders as in `nfa.tables.networks.loaded`.
+    """
     if isinstance(audits, Mapping):
+        for name, each in audits.items():
+            if not isinstance(each, Audit):
+                raise InputError("audits", f"{name!r} is {type(each).__name__}, expected an Audit")
         return dict(audits)
-    return loaded([audits] if isinstance(audits, (str, os.PathLike)) else audits)
+    one = isinstance(audits, (str, os.PathLike, Audit)) or not isinstance(audits, Iterable)
+    given: list[Any] = [audits] if one else list(audits)
+    for each in given:
+        if not isinstance(each, (str, os.PathLike)):
+            raise InputError(
+                "audits", f'got {type(each).__name__}, expected folders, or audits by name: {{"narrow": a, "wide": b}}'
+            )
+    return loaded(given)
 
 
 def run_words(row: Any) -> str:

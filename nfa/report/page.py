@@ -12,6 +12,9 @@ from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, write_page
 from nfa.report.words import sentences, verdict
 
+REPORT = "report.html"
+"""The page's name in an audit's folder."""
+
 
 def render(audit: Audit) -> str:
     """Return a self-contained HTML page of an audit; every string from a file or data set is escaped.
@@ -53,7 +56,7 @@ def write(audit: Audit, folder: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: the folder cannot be written.
     """
-    return write_page(render(audit), output_folder("folder", folder) / "report.html")
+    return write_page(render(audit), output_folder("folder", folder) / REPORT)
 
 
 def score_in_words(score: Score | None) -> str:

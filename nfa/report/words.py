@@ -38,11 +38,6 @@ ROTATED = (
     "0.01 where W has many directions and by up to 0.2 where it has nearly one."
 )
 
-ROTATED = (
-    "A cosine with the alignment taken away is a ratio of exact moments: it lies below the mean of draws, by less than "
-    "0.01 where W has many directions and by up to 0.2 where it has nearly one."
-)
-
 EARLIER = ""
 """In the place of a verdict, for audits of earlier versions."""
 
@@ -220,6 +215,9 @@ def _numbers(row: Mapping[str, Any]) -> str:
 def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     """Return in what a layer falls short of being aligned."""
     if not can_tell(row, thresholds):
+        if can_tell(row, CONVENTIONS):
+            reached = f"could not reach the threshold of z, {thresholds.z:g}, with an alignment of 1 either"
+            return f"{reached} ({_alignment(row)})"
         return f"are too few for alignment to be told from chance ({_alignment(row)})"
     if row["alignment_z"] <= -thresholds.z:
         return f"are less aligned than chance with the output's gradients ({_alignment(row)})"

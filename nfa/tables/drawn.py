@@ -89,6 +89,8 @@ def drawn(column: str) -> Drawn:
     ('rotated_cosine', 'moved')
     """
     numbers = [name for name, each in COLUMNS.items() if each.kind in (float, int) and name != "layer"]
+    if column in COLUMNS and column not in numbers:
+        raise InputError("column", f"{column} is no measured number: there is nothing to draw")
     one_of("column", column, numbers)
     words = column.replace("_", " ")
     role = "nfm" if column.startswith("nfm_") else "init" if COLUMNS[column].needs_init else "agop"

@@ -104,7 +104,10 @@ def layer_features(
     if sample is not None:
         values = _flat("sample", sample)
         if len(values) != found["d_in"]:
-            raise InputError("sample", f"{len(values)} entries, but layer {found['name']} has {found['d_in']} inputs")
+            deeper = "" if _of_data(found) else "; a row of the data (--data) fits a first layer that takes the data"
+            raise InputError(
+                "sample", f"{len(values)} entries, but layer {found['name']} has {found['d_in']} inputs{deeper}"
+            )
         panels.append(Panel("sample", "", "sample", values))
     matrices = [("NFM", "nfm", found.nfm), ("AGOP", "agop", found.agop)]
     if M is not None:
@@ -153,25 +156,32 @@ def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataF
 
 
 def input_shape(audit: Audit, layer: LayerAudit) -> tuple[int, ...]:
-    """Return the picture shape of a layer's inputs if these are the data's own; else ()."""
+    """Return the picture shape of a layer's inputs: the data's, or a kernel's of one channel; else ()."""
     shape = audit.about.feature_shape
-    fits = layer["layer"] == 0 and len(shape) in (2, 3) and math.prod(shape) == layer["d_in"]
-    return shape if fits else ()
+    if _of_data(layer) and len(shape) in (2, 3) and math.prod(shape) == layer["d_in"]:
+        return shape
+    kernel = layer.row_shape
+    return kernel if len(kernel) == 3 and kernel[0] == 1 and min(kernel[1:]) > 1 else ()
 
 
 def input_names(audit: Audit, layer: LayerAudit) -> tuple[str, ...]:
     """Return the names of a layer's inputs: the data's columns, else their numbers; all names differ."""
-    names, first = audit.about.feature_names, layer["layer"] == 0
-    if not (first and len(names) == layer["d_in"]):
-        return tuple(f"{'input' if first else 'unit'} {i}" for i in range(layer["d_in"]))
-    written = [writable(name) for name in names]
+    if not has_names(audit, layer):
+        word = "token" if layer.one_hot else "input" if layer["layer"] == 0 else "unit"
+        return tuple(f"{word} {i}" for i in range(layer["d_in"]))
+    written = [writable(name) for name in audit.about.feature_names]
     times = Counter(written)
     return tuple(f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(written))
 
 
 def has_names(audit: Audit, layer: LayerAudit) -> bool:
     """Return whether a layer's inputs are named columns of the data."""
-    return bool(layer["layer"] == 0 and len(audit.about.feature_names) == layer["d_in"])
+    return _of_data(layer) and len(audit.about.feature_names) == layer["d_in"]
+
+
+def _of_data(layer: LayerAudit) -> bool:
+    """Return whether a layer's inputs may be the data's columns: it is the first one, and no look-up."""
+    return bool(layer["layer"] == 0 and not layer.one_hot)
 
 
 def share_of_trace(matrix: FactoredMatrix) -> NDArray[np.float64]:

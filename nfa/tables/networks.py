@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,11 +63,7 @@ def networks(audits: Audits) -> tuple[Network, ...]:
     >>> [(each.name, len(each.runs)) for each in networks({"digits, SGD": [audit, audit], "digits, Adam": audit})]
     [('digits, SGD', 2), ('digits, Adam', 1)]
     """
-    if isinstance(audits, Mapping):
-        found = _named(audits)
-    else:
-        given = [audits] if isinstance(audits, (Audit, str, os.PathLike)) else list(audits)
-        found = _pooled(_runs(given))
+    found = _named(audits) if isinstance(audits, Mapping) else _pooled(_runs(_listed(audits)))
     if not found:
         raise InputError("audits", "got none, expected at least one")
     return found
@@ -143,7 +139,7 @@ def one_run(found: Sequence[Network]) -> Audit:
 def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
     found = []
     for name, given in audits.items():
-        runs = _runs([given] if isinstance(given, (Audit, str, os.PathLike)) else list(given))
+        runs = _runs(_listed(given))
         for run in runs:
             if _layers(run.audit) != _layers(runs[0].audit):
                 raise InputError("audits", f"{name} has runs of different layers, expected runs of one architecture")
@@ -153,6 +149,13 @@ def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
         if runs:
             found.append(Network(called, tuple(runs)))
     return tuple(found)
+
+
+def _listed(given: One | Sequence[One]) -> list[One]:
+    """Return one or several as a list; what is neither is one, which is refused later."""
+    if isinstance(given, (Audit, str, os.PathLike)) or not isinstance(given, Iterable):
+        return [given]
+    return list(given)
 
 
 def _runs(given: Sequence[One]) -> list[Run]:

@@ -39,8 +39,8 @@ def training_table(trainings: Trainings, column: str = "cosine", null: str | Non
         null: "rotated" or "untrained": which null, where the column has one of the kind; None for none.
 
     Raises:
-        InputError: nothing was audited yet, a folder without a tracker's file, trainings of different layers, an
-            unknown column or null, or a column that was not measured.
+        InputError: nothing was audited yet, a folder without a tracker's file, trainings of different layers,
+            trainings of epochs beside trainings of steps, an unknown column or null, or a column that was not measured.
     """
     found = _histories(trainings)
     look, own_null = drawn(column), null_of(column, null)[1]
@@ -49,7 +49,7 @@ def training_table(trainings: Trainings, column: str = "cosine", null: str | Non
             if name not in history.settings["columns"]:
                 raise InputError("column", f"{run} was tracked without {name}; columns= of the tracker adds it")
     moments = [(run, moment) for run, history in found.items() for moment in history.moments]
-    unit = "epoch" if all(moment.epoch is not None for _, moment in moments) else "step"
+    unit = _unit(moments)
     rows = []
     for run, moment in moments:
         of_run = {"run": run, "unit": unit, "time": getattr(moment, unit)}
@@ -58,6 +58,17 @@ def training_table(trainings: Trainings, column: str = "cosine", null: str | Non
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["trivial"] = table.groupby("layer")["trivial"].transform("all")
     return table[(table["column"] == column) | table["value"].notna()].reset_index(drop=True)
+
+
+def _unit(moments: Sequence[tuple[str, Moment]]) -> str:
+    """Return what all audits have: "epoch", else "step"."""
+    without = {unit: [run for run, moment in moments if getattr(moment, unit) is None] for unit in ("epoch", "step")}
+    for unit, runs in without.items():
+        if not runs:
+            return unit
+    raise InputError(
+        "tracker", f"{without['epoch'][0]} has no epochs and {without['step'][0]} has no steps: draw each by itself"
+    )
 
 
 def _of_layers(moment: Moment, columns: Iterator[str], null: str | None) -> list[dict[str, Any]]:

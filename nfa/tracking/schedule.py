@@ -13,30 +13,34 @@ class Schedule:
     """The epochs or steps that are audited.
 
     Args:
-        every_n_epochs: Audit the epochs that are multiples of it.
+        every_n_epochs: Audit the epochs that are multiples of it; 1 where nothing is said.
         every_n_steps: Audit the steps that are multiples of it, and no epochs.
-        at: The epochs to audit (whole numbers), in the place of `every_n_epochs`.
+        at: The epochs to audit (whole numbers).
 
     Raises:
-        InputError: a number is no whole number, or steps and `at` are given together.
+        InputError: a number is no whole number, or two of the three are given together.
 
     >>> Schedule(every_n_epochs=5).due(10), Schedule(at=[1, 3, 10]).due(5)
     (True, False)
     """
 
-    every_n_epochs: int = 1
+    every_n_epochs: int | None = None
     every_n_steps: int | None = None
     at: Any = None
 
     def __post_init__(self) -> None:
         """Check the numbers; `at` becomes a sorted tuple."""
-        object.__setattr__(self, "every_n_epochs", positive("every_n_epochs", self.every_n_epochs))
-        if self.every_n_steps is not None:
-            object.__setattr__(self, "every_n_steps", positive("every_n_steps", self.every_n_steps))
+        for name in ("every_n_epochs", "every_n_steps"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, positive(name, getattr(self, name)))
+        if None not in (self.every_n_epochs, self.every_n_steps):
+            raise InputError("every_n_epochs", "counts epochs, and every_n_steps counts steps: give one of the two")
         if self.at is None:
             return
         if self.every_n_steps is not None:
             raise InputError("at", "counts epochs, and every_n_steps counts steps: give one of the two")
+        if self.every_n_epochs is not None:
+            raise InputError("at", "names epochs, and every_n_epochs counts them: give one of the two")
         if isinstance(self.at, str) or not isinstance(self.at, Iterable):
             raise InputError("at", f"got {self.at!r}, expected epochs, such as [1, 3, 10]")
         numbers = tuple(sorted({positive("at", each, least=0) for each in self.at}))
@@ -53,7 +57,7 @@ class Schedule:
         """Return whether an epoch (or a step, where steps are counted) is audited."""
         if self.at is not None:
             return number in self.at
-        return number % (self.every_n_steps or self.every_n_epochs) == 0
+        return number % (self.every_n_steps or self.every_n_epochs or 1) == 0
 
 
 @dataclass

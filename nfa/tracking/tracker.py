@@ -52,7 +52,7 @@ class Tracker:
         net: The network, audited as it is whenever an audit is due; anything that `nfa.audit` takes.
         data: As for `nfa.audit`. A loader is read once.
         init: The network before training; by default a copy of `net` as it is now.
-        every_n_epochs: Audit epochs that are multiples of it.
+        every_n_epochs: Audit epochs that are multiples of it; every epoch where none of the three is given.
         every_n_steps: Audit steps that are multiples of it, instead of epochs.
         at: Epochs to audit, instead of every so many; 0 is before training.
         columns: Names of columns, or groups of them; what is left out is not computed. See `nfa.audit`.
@@ -68,8 +68,8 @@ class Tracker:
         batch_size: Samples at a time.
 
     Raises:
-        InputError: as `nfa.audit` does; numbers of `at` and of the intervals that are no whole numbers; a network that
-            cannot be copied.
+        InputError: as `nfa.audit` does; numbers of `at` and of the intervals that are no whole numbers; two of
+            `every_n_epochs`, `every_n_steps` and `at`; a network that cannot be copied.
 
     >>> net = nn.Linear(3, 2)
     >>> tracker = Tracker(net, torch.eye(3), columns=["cosine"])
@@ -85,7 +85,7 @@ class Tracker:
         data: Any,
         *,
         init: nn.Module | Model | Any | None = None,
-        every_n_epochs: int = 1,
+        every_n_epochs: int | None = None,
         every_n_steps: int | None = None,
         at: Iterable[int] | None = None,
         columns: Iterable[str] = LIGHT,

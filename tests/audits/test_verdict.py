@@ -98,6 +98,13 @@ def test_a_threshold_is_a_number_of_at_least_0(value):
         Thresholds(z=value)
 
 
+@pytest.mark.parametrize("given", [{"z": 4}, None, 3.0])
+def test_thresholds_of_another_type_are_refused_before_measuring(small, given):
+    expected = rf"^thresholds: got {type(given).__name__}, expected nfa.audits.Thresholds\(z=, excess=, moved=\)$"
+    with pytest.raises(nfa.InputError, match=expected):
+        nfa.audit(*small, thresholds=given)
+
+
 def said(change, learned=True, thresholds=None):
     thresholds = thresholds or Thresholds()
     row = ROW | change
@@ -127,6 +134,9 @@ def test_what_is_said_of_each_verdict():
     }
     assert layer_verdict(ROW | few, True, Thresholds()) == "unclear"
     assert "W's left vectors are too few for alignment to be told from chance (alignment 0.95" in said(few)
+    high = said({"alignment_null": 0.1, "alignment_null_sd": 0.01, "alignment_z": 50.0}, thresholds=Thresholds(z=100))
+    assert "W's left vectors could not reach the threshold of z, 100, with an alignment of 1 either (alignment" in high
+    assert "too few" not in high
     assert "are less aligned than chance with the output's gradients" in said({"alignment_z": -3.0})
     assert "than before training" in said({"untrained_alignment": 0.65})
     assert "only a little more where the output's gradients do than chance" in said({"alignment_excess": 0.01})

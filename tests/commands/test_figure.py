@@ -65,6 +65,10 @@ def test_a_sample_comes_from_the_data_and_a_layer_by_number(folders, capsys, tmp
             "audits: seed-0 is without published_cosine; ",
         ),
         (["--kind", "layers", "--column", "cosin"], "column: 'cosin' is unknown; did you mean 'cosine'?"),
+        (
+            ["--kind", "layers", "--column", "verdict"],
+            "column: verdict is no measured number: there is nothing to draw",
+        ),
         (["--kind", "layers", "--null", "untrained"], "audits: every audit is without untrained_cosine; init="),
         (["--kind", "layers", "--alpha", "2"], "alpha: the kind layers does not take it (kinds that do: matrices)"),
         (["--kind", "sweep", "--x", "lr"], "x: no audit has 'lr'"),

@@ -38,6 +38,17 @@ def test_names_of_a_file_command_no_terminal_and_stay_as_they_are_in_json(tmp_pa
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["layers"][0]["name"] == f"a0{ESCAPE}"
 
 
+def test_an_older_report_is_named_where_none_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"0.weight": torch.randn(8, 4), "2.weight": torch.randn(3, 8)}, "net.pt")
+    np.savez("data.npz", X=np.random.default_rng(0).normal(size=(60, 4)).astype("f4"))
+    call = ["audit", "net.pt", "--activation", "relu", "--data", "data.npz", "--out", "out", "--no-report"]
+    assert "report.html" not in CliRunner().invoke(app, call).output
+    (tmp_path / "out" / "report.html").write_text("older")
+    assert "out/report.html stays as it was: it is of an earlier audit" in CliRunner().invoke(app, call).output
+    assert (tmp_path / "out" / "report.html").read_text() == "older"
+
+
 def test_names_of_a_user_s_own_module_are_shown_safely():
     audit = nfa.audit(named(ESCAPE), torch.randn(20, 4))
     assert audit.layers[0]["name"] == ESCAPE

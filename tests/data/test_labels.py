@@ -92,9 +92,11 @@ CASES = {
     "sigmoid objects 1, 2": case([1, 2], 1, ending="sigmoid", note=SORTED, cast=of(object)),
     "numbers by mse": case([0, 1], 1, mse=True, kind="numbers"),
     "classes by mse": case([0, 1, 2], 3, mse=True),
-    "beyond the outputs": case([7, 8, 9], 3, wrong="classes 7 to 9, but the network has outputs 0 to 2 (classes="),
-    "from 1": case([1, 2, 3], 3, wrong="classes 1 to 3, but the network has outputs 0 to 2 (classes="),
-    "below 0": case([-1, 1], 2, wrong="classes -1 to 1, but the network has outputs 0 to 1 (classes="),
+    "beyond the outputs": case(
+        [7, 8, 9], 3, wrong="classes 7 to 9, but the network has outputs 0 to 2; classes= (--classes)"
+    ),
+    "from 1": case([1, 2, 3], 3, wrong="classes 1 to 3, but the network has outputs 0 to 2; classes= (--classes)"),
+    "below 0": case([-1, 1], 2, wrong="classes -1 to 1, but the network has outputs 0 to 1; classes= (--classes)"),
     "sigmoid, one class": case([5, 5], 1, ending="sigmoid", wrong="classes 5 to 5, but the network has outputs 0 to 1"),
     "not the names": case(["c", "a", "x"], 3, names=("c", "a", "b"), wrong="class 'x' is not among the network's"),
     "not the numbers": case([8, 3, 4], 3, names=("8", "3", "5"), wrong="class '4' is not among the network's"),
@@ -196,7 +198,9 @@ def test_every_door_refuses_the_same(name, door):
 def test_text_that_cannot_be_told_to_outputs_names_the_call(door):
     net, codes = network(3)
     y = np.array(["a", "b", "b"])[codes]
-    message = r"y: has 2 classes called by text, but the network tells 3 apart \(classes= says which output is whose\)"
+    message = (
+        r"y: has 2 classes called by text, but the network tells 3 apart; classes= \(--classes\) says which output"
+    )
     if door == "layerwise":  # a machine needs no output
         table = DOORS[door](Model(net, "net"), y).score_frame(X, y)
         assert table["note"].str.contains(message).all()

@@ -133,7 +133,7 @@ def test_long_names_stay_apart():
     ("arguments", "message"),
     [
         ({"column": "cosin"}, r"^column: 'cosin' is unknown; did you mean 'cosine'"),
-        ({"column": "verdict"}, r"^column: 'verdict' is unknown"),
+        ({"column": "verdict"}, r"^column: verdict is no measured number: there is nothing to draw"),
         ({"null": "turned"}, r"^null: 'turned' is unknown.*known: rotated, untrained"),
         ({"column": "fact_cosine"}, r"^audits: .* is without fact_cosine; loss= \(--loss\) adds it"),
         ({"theme": "dark"}, r"^theme: 'dark' is unknown.*known: paper"),

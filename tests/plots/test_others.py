@@ -158,6 +158,8 @@ def test_whole_figures_are_new_or_drawn_on_what_is_given(audit, draw):
         (lambda audit: plots.matrices(audit, 0, alpha=0), r"^alpha: got 0, expected a power above 0"),
         (lambda audit: plots.layers([]), r"^audits: got none"),
         (lambda audit: plots.layers([1]), r"^audits: got int, expected an Audit or the folder of one"),
+        (lambda audit: plots.layers(3), r"^audits: got int, expected an Audit or the folder of one"),
+        (lambda audit: plots.layers({"one": 3}), r"^audits: got int, expected an Audit or the folder of one"),
         (lambda audit: plots.layers("gone"), r"^audit: no such file: gone"),
     ],
 )

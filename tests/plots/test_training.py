@@ -109,3 +109,11 @@ def test_what_cannot_be_drawn(trackers, tmp_path):
 def test_an_audit_of_chosen_columns_is_drawn():
     audit = nfa.audit(torch.nn.Linear(3, 2), torch.eye(3), columns=["cosine", "rotated_cosine"])
     assert plots.layers(audit, ax=plots.figure()[1]).get_xticklabels()[0].get_text() == "weight\n(trivial)"
+
+
+def test_epochs_beside_steps_are_refused(trackers):
+    net, X = nfa.MLP(6, [8, 5], n_outputs=3).double(), gaussian(40, 6)
+    steps = nfa.Tracker(net, (X, (X[:, 0] > 0).long()), every_n_steps=5)
+    steps.record(step=5)
+    with pytest.raises(InputError, match=r"^tracker: run 1 has no epochs and run 0 has no steps: draw each by itself$"):
+        plots.training([trackers[0], steps])

@@ -106,3 +106,20 @@ def test_padding_has_no_gradient_as_in_training(look_up):
     # Its rows are rows of the AGOP all the same: the outputs depend on them.
     with Probe(net, ids) as probe:
         assert layer["rows"] == activations(probe, ["table"]).rows["table"].shape[:2].numel()
+
+
+def test_the_layers_that_are_look_ups_say_so():
+    torch.manual_seed(0)
+
+    class Tables(nn.Module):
+        """Two tables, looked up side by side."""
+
+        def __init__(self):
+            super().__init__()
+            self.tables, self.head = nn.Parameter(torch.randn(2, V, 4)), nn.Linear(4, 3)
+
+        def forward(self, ids):
+            return self.head(torch.tanh(torch.vmap(lambda table: F.embedding(ids, table))(self.tables).sum(0)).mean(1))
+
+    audit = nfa.audit(Tables(), torch.randint(0, V, (20, 5)))
+    assert {layer["name"]: layer.one_hot for layer in audit} == {"tables.0": True, "tables.1": True, "head": False}

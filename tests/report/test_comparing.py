@@ -91,6 +91,12 @@ def test_hostile_names_stay_text(two):
 def test_bad_calls_name_the_argument(two, tmp_path):
     with pytest.raises(nfa.InputError, match=r"^audits: got 1, expected two or more"):
         compare({"deep": two["deep"]}, tmp_path)
+    with pytest.raises(nfa.InputError, match=r"^audits: got Audit, expected folders, or audits by name: \{"):
+        compare(list(two.values()), tmp_path)
+    with pytest.raises(nfa.InputError, match=r"^audits: got int, expected folders, or audits by name: \{"):
+        compare(3, tmp_path)
+    with pytest.raises(nfa.InputError, match=r"^audits: 'deep' is str, expected an Audit$"):
+        compare({"deep": "deep", "short": "short"}, tmp_path)
     with pytest.raises(nfa.InputError, match=r"^columns: 'cosin' is unknown; did you mean 'cosine'"):
         compare(two, tmp_path, ["cosin"])
     with pytest.raises(nfa.InputError, match=r"^columns: 'note' is unknown"):

@@ -194,6 +194,11 @@ def test_files_that_do_not_fit_are_one_line(small, tmp_path):
         ({"at": 3}, r"at: got 3, expected epochs"),
         ({"at": []}, r"at: empty, expected epochs"),
         ({"at": [1], "every_n_steps": 5}, r"at: counts epochs, and every_n_steps counts steps"),
+        ({"at": [1], "every_n_epochs": 1}, r"at: names epochs, and every_n_epochs counts them: give one of the two"),
+        (
+            {"every_n_epochs": 1, "every_n_steps": 5},
+            r"every_n_epochs: counts epochs, and every_n_steps counts steps: give one of the two",
+        ),
         ({"every_n_epochs": 0}, r"every_n_epochs: got 0, expected a whole number of at least 1"),
         ({"every_n_steps": 1.5}, r"every_n_steps: got 1.5, expected"),
         ({"samples": 0}, r"samples: got 0, expected"),

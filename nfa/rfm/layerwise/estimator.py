@@ -186,7 +186,7 @@ class LayerwiseRFM(BaseEstimator):
         self.machines_: dict[str, RFM] = {name: each.machine for name, each in last.items()}
         self.coordinates_ = {name: each.coordinates for name, each in last.items() if each.coordinates is not None}
         if not self.machines_:
-            raise InputError("features", f"no layer has a machine ({'; '.join(self.notes_.values())})")
+            raise InputError("features", f"no layer has a machine ({'; '.join(dict.fromkeys(self.notes_.values()))})")
         self._predicting_layer()
         return self
 

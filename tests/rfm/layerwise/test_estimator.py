@@ -358,7 +358,10 @@ REFUSED = {
     "features": (lambda: fit(features="nfms"), "features: 'nfms' is unknown; did you mean 'nfm'"),
     "power": (lambda: fit(power=0), "power: got 0, expected a number above 0"),
     "updates": (lambda: fit(n_iters=-1), "n_iters: got -1, expected a whole number of at least 0"),
-    "no init": (lambda: fit(features="init_nfm"), "features: no layer has a machine .the network before training is"),
+    "no init": (
+        lambda: fit(features="init_nfm"),
+        "features: no layer has a machine .the network before training is not known.$",
+    ),
     "a pair": (lambda: LayerwiseRFM.from_network(net(), (X, LABELS), LABELS), "X: a tuple"),
     "another network": (
         lambda: LayerwiseRFM.from_audit(nfa.audit(net(seed=4), X), net(), X, LABELS),

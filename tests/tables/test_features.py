@@ -1,0 +1,69 @@
+"""Names and shapes of a layer's inputs."""
+
+import pytest
+import torch
+from torch import nn
+
+import nfa
+from nfa.tables.features import has_names, input_names, input_shape, layer_features
+
+
+class Tagger(nn.Module):
+    """A look-up of 4 tokens in rows of 4 columns, so that both have the same number."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(4, 5), nn.Linear(5, 3)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.table(tokens.long()).sum(1)))
+
+
+@pytest.fixture
+def tagged():
+    tokens = torch.randint(0, 4, (20, 4), generator=torch.Generator().manual_seed(0))
+    data = nfa.Dataset(tokens.numpy(), feature_names=("age", "sex", "job", "pet"), feature_shape=(2, 2))
+    return nfa.audit(Tagger(), data)
+
+
+def test_entries_of_a_table_are_no_columns_of_the_data(tagged, tmp_path):
+    tagged.save(tmp_path)
+    for audit in (tagged, nfa.Audit.load(tmp_path)):
+        table, head = audit
+        assert (table["d_in"], table.one_hot, head.one_hot) == (4, True, False)
+        assert not has_names(audit, table)
+        assert input_names(audit, table) == ("token 0", "token 1", "token 2", "token 3")
+        assert input_names(audit, head) == tuple(f"unit {i}" for i in range(5))
+        assert input_shape(audit, table) == ()
+        assert layer_features(audit, "table").to_frame()["input"].unique().tolist() == list(input_names(audit, table))
+
+
+def test_a_first_linear_layer_has_the_data_s_names_and_shape():
+    data = nfa.Dataset(torch.eye(4).numpy(), feature_names=("age", "sex", "job", "pet"), feature_shape=(2, 2))
+    audit = nfa.audit(nn.Linear(4, 2), data)
+    assert input_names(audit, audit[0]) == ("age", "sex", "job", "pet")
+    assert input_shape(audit, audit[0]) == (2, 2)
+
+
+def test_a_kernel_of_one_channel_is_a_picture():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 3, (2, 3)), nn.ReLU(), nn.Conv2d(3, 2, 2), nn.Flatten(), nn.Linear(16, 2))
+    audit = nfa.audit(net, torch.randn(6, 1, 6, 5))
+    assert [input_shape(audit, layer) for layer in audit] == [(1, 2, 3), (), ()]
+
+
+def test_one_hot_in_a_file_is_a_truth_value(tagged, tmp_path):
+    tagged.save(tmp_path)
+    file = tmp_path / "audit.json"
+    file.write_text(file.read_text().replace('"one_hot": true', '"one_hot": 1'))
+    with pytest.raises(nfa.InputError, match=r"^audit: .* does not hold a whole audit$"):
+        nfa.Audit.load(tmp_path)
+
+
+def test_a_sample_of_another_size_says_which_layer_takes_the_data():
+    audit = nfa.audit(nfa.MLP(4, [6], n_outputs=2), torch.randn(9, 4))
+    message = r"^sample: 4 entries, but layer layers.1 has 6 inputs; a row of the data \(--data\) fits a first layer"
+    with pytest.raises(nfa.InputError, match=message):
+        layer_features(audit, 1, sample=torch.zeros(4))
+    with pytest.raises(nfa.InputError, match=r"^sample: 3 entries, but layer layers.0 has 4 inputs$"):
+        layer_features(audit, 0, sample=torch.zeros(3))
