@@ -74,7 +74,9 @@ class Runner:
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
-        if self.weights.unmeasured(self.forward.net):
+        left = self.weights.unmeasured(self.forward.net)
+        self.weights.forget_otherwise()
+        if left:
             self._release()
             self.weights.begin()
             others = more()
@@ -83,8 +85,8 @@ class Runner:
                 self.forward(map_inputs(torch.clone, others))
             self._last.forget()
             late = self._last.uses
-        self.weights.freeze()
         f, uses = self.run(map_inputs(torch.clone, x), None)
+        self.weights.freeze()
         self.n_outputs = f.shape[1]
         return f, uses, late
 
