@@ -50,7 +50,8 @@ def state_dict_of(
     for place in PLACES:
         if place in inside:
             return place, _tensors(inside[place], where)
-    if _named(content):
+    # Tensors without two axes beside dicts of tensors are records, such as an epoch.
+    if any(content[name].ndim > 1 for name in _named(content)) or (_named(content) and not inside):
         return None, _tensors(content, where)
     found = list(inside)
     if len(found) > 1 and own is not None:
@@ -59,10 +60,7 @@ def state_dict_of(
     if len(found) == 1:
         return found[0], _tensors(inside[found[0]], where)
     if found:
-        raise where.error(
-            f"holds several state dicts ({few(found, NAMED)}); choose one with --key {shown(found[0])} "
-            f"(key={shown(found[0])!r})"
-        )
+        raise where.error(f"holds several state dicts ({few(found, NAMED)}); {_choose('key', found[0], where)}")
     raise where.error(f"holds no tensors, neither by themselves nor in a dict; {_candidates(inside, content)}")
 
 
@@ -113,7 +111,9 @@ def fitting(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Pla
             prefix for prefix in found if all(by_prefix[prefix][name].shape == own[name].shape for name in own)
         ] or found
     if len(found) > 1:
-        raise where.error(f"fits the network under several prefixes ({few(found, NAMED)}); {_choose(found[0])}")
+        raise where.error(
+            f"fits the network under several prefixes ({few(found, NAMED)}); {_choose('prefix', found[0], where)}"
+        )
     return found[0] if found else None
 
 
@@ -121,7 +121,8 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
     """Refuse layers that may be those of several networks side by side, such as actor and critic.
 
     Where all names have parts in common, what comes behind these counts. Names that are numbers are places in one
-    network, unless the layers under each have the same sizes.
+    network, unless the layers under each have the same sizes. Chains that take inputs of several sizes and follow one
+    another are parts of one network, such as features and classifier.
 
     Args:
         groups: The layers.
@@ -139,30 +140,36 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
     for path, group in zip(paths, groups, strict=True):
         if len(path) > common + 1:
             branches.setdefault(".".join(path[: common + 1]), []).append(group)
-    chains = {name: branch for name, branch in branches.items() if _is_chain(branch, where, ordered)}
+    found = {name: _in_order(branch, where, ordered) for name, branch in branches.items()}
+    chains = {name: chain for name, chain in found.items() if sum(group.kind == "linear" for group in chain) > 1}
     if len(chains) < 2:
         return
     numbered = all(name.rpartition(".")[2].isdecimal() for name in chains)
     if numbered and len({tuple((group.d, group.k) for group in branch) for branch in chains.values()}) > 1:
         return
+    inputs = [next(group.d for group in chain if group.kind == "linear") for chain in chains.values()]
+    if len(set(inputs)) == len(inputs) and _in_order(groups, where, ordered):
+        return
     raise where.error(
         f"holds several chains of layers ({few(list(chains), NAMED)}), which may be networks of their own; "
-        f"{_choose(next(iter(chains)))}, or {ADVICE}"
+        f"{_choose('prefix', next(iter(chains)), where)}, or {ADVICE}"
     )
 
 
-def _is_chain(groups: list[Group], where: Place, ordered: bool) -> bool:
-    if sum(group.kind == "linear" for group in groups) < 2:
-        return False
+def _in_order(groups: list[Group], where: Place, ordered: bool) -> list[Group]:
+    """Return the layers of a chain in its order; none where they make no chain."""
     try:
-        (chained if ordered else in_some_order)(groups, where)
+        return (chained if ordered else in_some_order)(groups, where)
     except InputError:
-        return False
-    return True
+        return []
 
 
-def _choose(prefix: str) -> str:
-    return f"choose one with --prefix {shown(prefix)} (prefix={shown(prefix)!r})"
+def _choose(option: str, name: str, where: Place) -> str:
+    """Return what to do about several networks; a call of Python's takes neither key nor prefix for an init."""
+    call = f"{option}={shown(name)!r}"
+    if where.argument == "init":
+        call = f"init=nfa.load(..., model=net, {call})"
+    return f"choose one with --{option} {shown(name)} ({call})"
 
 
 def _dicts(content: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:

@@ -166,3 +166,68 @@ def test_init_is_a_copy_of_the_network_with_other_weights(kind, tmp_path):
     assert all(torch.equal(value, kept[name]) for name, value in net.state_dict().items())
     with pytest.raises(nfa.InputError, match=r"^init: the state dict does not fit .*: b\.weight, b\.bias are"):
         nfa.audit(net, ROWS, init={name: value for name, value in before.state_dict().items() if name[0] == "a"})
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_two_parts_that_follow_one_another_are_one_network(suffix, tmp_path):
+    net = chain(4, 16, 12, 8, 3)
+    names = ["features.0", "features.2", "classifier.0", "classifier.2"]
+    tensors = {
+        f"{new}.{kind}": net.state_dict()[f"{2 * number}.{kind}"]
+        for number, new in enumerate(names)
+        for kind in ("weight", "bias")
+    }
+    path = tmp_path / f"net{suffix}"
+    if suffix == ".pt":
+        saved(path, tensors)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(tensors, path)
+    loaded = nfa.load(path, activation="tanh")
+    torch.testing.assert_close(loaded.net(ROWS), net(ROWS))
+    assert "between features.2 and classifier.0 it is an assumption" in loaded.notes[0]
+    # The same sizes in two heads of one input are two networks.
+    sizes = ["actor.0", "actor.2", "critic.0", "critic.2"]
+    heads = {f"{name}.weight": torch.ones(4, 4) for name in sizes}
+    assert "holds several chains of layers" in refusal(saved(tmp_path / "heads.pt", heads), activation="relu")
+
+
+def test_numbers_beside_the_network_are_not_the_network(tmp_path):
+    net = chain(4, 8, 2)
+    content = {"epoch": torch.tensor(5), "losses": torch.ones(7), "net": net.state_dict()}
+    path = saved(tmp_path / "net.pt", content)
+    for loaded in (nfa.load(path, activation="tanh"), nfa.load(path, model=chain(4, 8, 2))):
+        torch.testing.assert_close(loaded.net(ROWS), net(ROWS))
+
+
+@pytest.mark.parametrize("option", ["prefix", "key"])
+def test_of_several_networks_in_an_init_one_is_chosen_by_a_call_that_works(option, tmp_path):
+    net, before = chain(4, 8, 2), chain(4, 8, 2)
+    parts = {"a": before.state_dict(), "b": net.state_dict()}
+    flat = {f"{part}.{name}": value for part, inside in parts.items() for name, value in inside.items()}
+    path = saved(tmp_path / "init.pt", parts if option == "key" else flat)
+    message = rf"choose one with --{option} a \(init=nfa\.load\(\.\.\., model=net, {option}='a'\)\)$"
+    with pytest.raises(nfa.InputError, match=message):
+        nfa.audit(net, ROWS, init=path)
+    audit = nfa.audit(net, ROWS, init=nfa.load(path, model=net, **{option: "a"}))
+    assert audit.to_frame().equals(nfa.audit(net, ROWS, init=before).to_frame())
+
+
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_an_init_of_bare_weights_answers_as_the_network_does(outputs):
+    def ended(net):
+        return nfa.network.Model(net.eval(), "net", ending="sigmoid")
+
+    def made():
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    before, net = made(), made()
+    with torch.no_grad():
+        before[2].bias.fill_(2.0)
+        y = torch.sigmoid(net(ROWS)) + 0.05
+    rows = (ROWS, y)
+    audit = nfa.audit(ended(net), rows, init=before.state_dict(), outputs=outputs)
+    expected = nfa.audit(ended(net), rows, init=ended(before), outputs=outputs)
+    assert audit.init_score == expected.init_score
+    assert audit.to_frame().equals(expected.to_frame())
