@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def load_init(source: Any, net: Model, *, key: str | None = None, prefix: str | 
         alone = file.suffix.lower() != ".safetensors" or not written_by_nfa(file, "init")
     if not alone:
         return load(source, argument="init")
-    return load(source, model=net.net, key=key, prefix=prefix, argument="init")
+    weights = load(source, model=net.net, key=key, prefix=prefix, argument="init")
+    # The weights do not say what the network's file said of its outputs.
+    return replace(weights, ending=net.ending, classes=net.classes)
 
 
 def _load(source: Any, given: dict[str, Any], argument: str) -> Model:

@@ -166,3 +166,22 @@ def test_init_is_a_copy_of_the_network_with_other_weights(kind, tmp_path):
     assert all(torch.equal(value, kept[name]) for name, value in net.state_dict().items())
     with pytest.raises(nfa.InputError, match=r"^init: the state dict does not fit .*: b\.weight, b\.bias are"):
         nfa.audit(net, ROWS, init={name: value for name, value in before.state_dict().items() if name[0] == "a"})
+
+
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_an_init_of_bare_weights_answers_as_the_network_does(outputs):
+    def ended(net):
+        return nfa.network.Model(net.eval(), "net", ending="sigmoid")
+
+    def made():
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    before, net = made(), made()
+    with torch.no_grad():
+        before[2].bias.fill_(2.0)
+        y = torch.sigmoid(net(ROWS)) + 0.05
+    rows = (ROWS, y)
+    audit = nfa.audit(ended(net), rows, init=before.state_dict(), outputs=outputs)
+    expected = nfa.audit(ended(net), rows, init=ended(before), outputs=outputs)
+    assert audit.init_score == expected.init_score
+    assert audit.to_frame().equals(expected.to_frame())
