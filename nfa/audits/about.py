@@ -156,8 +156,10 @@ def _score(value: Any) -> Score | None:
         n=_one(int)(given["n"]),
         rows=_one(str)(given["rows"]),
         constant=_one(bool)(given["constant"]),
+        samples=_one(int, type(None))(given.get("samples")),
+        n_effective=None if given.get("n_effective") is None else _finite(given["n_effective"]),
     )
-    if found.n < 1:
+    if any(each is not None and each < 1 for each in (found.n, found.samples, found.n_effective)):
         raise TypeError(f"got a score of {found.n} rows")
     return found
 

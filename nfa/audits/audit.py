@@ -19,7 +19,7 @@ from nfa.common.shown import printable_lines
 from nfa.features.columns import GROUPS, columns, printed, printed_cell
 from nfa.features.factored import FactoredMatrix
 from nfa.features.weight import Weight
-from nfa.network.scoring import Score, rows_in_words
+from nfa.network.scoring import Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ class Audit:
         head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
         if self.score is not None:
             score = self.score
-            rows = rows_in_words(score.n, score.rows)
+            rows = score.measured_on
             head += f"; {score.metric} {score.value:.4g} on {rows} (constant answer {score.baseline:.4g})"
         if self.skipped:
             head += "; not measured: " + ", ".join(f"{each['name']} ({each['kind']})" for each in self.skipped)

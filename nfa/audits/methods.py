@@ -4,7 +4,7 @@ from nfa.audits.about import About
 from nfa.audits.verdict import CLEAR_SKILL, HELD_OUT, clear_skill
 from nfa.features.interval import LEVEL
 from nfa.features.published import PUBLISHED_DRAWS
-from nfa.network.scoring import ERRORS, rows_in_words
+from nfa.network.scoring import ERRORS
 
 SOURCES = {
     "radhakrishnan2022mechanism": """\
@@ -61,7 +61,7 @@ def _sentences(about: About, with_init: bool) -> list[str]:
         score = about.score
         called = "accuracy" if score.metric == "accuracy" else "$R^2$"
         found.append(
-            f"The network has {called} {score.value:.3f} on {rows_in_words(score.n, score.rows)}, a constant answer "
+            f"The network has {called} {score.value:.3f} on {score.measured_on}, a constant answer "
             f"{score.baseline:.3f}."
             + ("" if score.rows in HELD_OUT else " It is not known that these rows were held out from training.")
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from nfa.common.checks import number
 from nfa.features.alignment import excess
-from nfa.network.scoring import ERRORS, ORDER_DOUBTED, Score, rows_in_words
+from nfa.network.scoring import ERRORS, ORDER_DOUBTED, Score
 
 VERDICTS = {
     "learned": "the weights moved away from their initialisation and are aligned with the output's gradients",
@@ -103,7 +103,7 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
             None, "There are no targets to score the network on, so nothing here shows that it learned."
         )
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
-    rows = rows_in_words(score.n, score.rows)
+    rows = score.measured_on
     says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
     if score.constant:
         return NetworkVerdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")

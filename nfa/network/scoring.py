@@ -23,7 +23,7 @@ ORDER_DOUBTED = "the order of the labels may not be that of the network's output
 """Said of a score clearly below a constant answer's: labels in another order explain it, chance hardly does."""
 
 
-def binomial_error(share: float, n: int) -> float:
+def binomial_error(share: float, n: float) -> float:
     """Return the binomial standard error of a share of n rows; a share of 0 or 1 counts as a row away from it.
 
     >>> round(binomial_error(0.1, 900), 4)
@@ -51,10 +51,13 @@ class Score:
             targets.
         value: The network's score.
         baseline: What the best constant answer scores: the share of the commonest class, or 0.
-        n: Rows it was measured on.
+        n: Rows it was measured on, or labels where each position of a sample has one.
         rows: Which rows: "train", "val", "test" or "all".
         constant: Whether the network gives every row the same output (to 1e-6 of its size, so to the
             digits that float32 carries).
+        samples: The samples whose positions have labels; None where each row has its own.
+        n_effective: The effective sample size of these labels, which are not independent within a sample; None where
+            each row has its own.
     """
 
     metric: str
@@ -63,6 +66,8 @@ class Score:
     n: int
     rows: str
     constant: bool
+    samples: int | None = None
+    n_effective: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -71,7 +76,19 @@ class Score:
     @property
     def standard_error(self) -> float:
         """The binomial standard error of an accuracy near the baseline; for r2, of a correlation of 0, squared."""
-        return binomial_error(self.baseline, self.n) if self.metric == "accuracy" else 1.0 / self.n
+        n = self.n if self.n_effective is None else self.n_effective
+        return binomial_error(self.baseline, n) if self.metric == "accuracy" else 1.0 / n
+
+    @property
+    def measured_on(self) -> str:
+        """What it was measured on, in words.
+
+        >>> Score("accuracy", 0.9, 0.5, 200, "test", constant=False, samples=40, n_effective=61.5).measured_on
+        '200 labels of 40 test samples'
+        """
+        if self.samples is None:
+            return rows_in_words(self.n, self.rows)
+        return f"{self.n} labels of " + rows_in_words(self.samples, self.rows).replace(" rows", " samples")
 
 
 def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
@@ -79,7 +96,9 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
 
     Classes (see `nfa.data.labels.read_targets`) are scored by accuracy. One output tells two classes apart, as a logit
     above 0 or as a probability above 0.5, whichever is right more often. Everything else is scored by R^2 =
-    1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending.
+    1 - sum |y - f(x)|^2 / sum |y - mean y|^2, both sums over rows and outputs, f with its ending. Labels of every
+    position of a sample are not independent: their effective number is theirs over Kish's design effect, the larger of
+    the labels' own and of the right answers'.
 
     Args:
         net: Called as it is: put it in evaluation mode first. A `Model` takes data as `nfa.audit` does, a `Forward`
@@ -158,13 +177,16 @@ class _Tally:
         self.misfit = ""
         self.thresholds = thresholds(ending) if threshold is None else (threshold,)
         self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64)
+        self.within = _Within()
 
     def add(self, f: Tensor, y: Tensor) -> None:
         """Take in a batch of outputs (n x ...) and targets."""
         positions = f[0].numel() // f.shape[-1] if f.ndim > 1 else 1
+        of_sample = None
         if are_tokens(y, positions):
             # Each position is a row of its own.
             counted = y.flatten() != IGNORED
+            of_sample = torch.arange(len(y)).repeat_interleave(y.shape[1])[counted]
             f, y, positions = f.reshape(-1, f.shape[-1])[counted], y.flatten()[counted], 1
             if not len(f):
                 return
@@ -176,6 +198,8 @@ class _Tally:
             self.residual, self.total, self.squares = (torch.zeros(c, dtype=torch.float64) for _ in range(3))
             self.low, self.high = f.amin(0), f.amax(0)
         self.n += len(f)
+        if of_sample is not None:
+            self.within.samples += len(of_sample.unique())
         self.low, self.high = torch.minimum(self.low, f.amin(0)), torch.maximum(self.high, f.amax(0))
         target = y.reshape(len(y), -1).double()
         if target.shape == answers.shape:
@@ -198,13 +222,16 @@ class _Tally:
         if int(classes.max()) > largest or int(classes.min()) < 0:
             raise out_of_range(int(classes.min()), int(classes.max()), largest + 1)
         self.counts += torch.bincount(classes, minlength=largest + 1)
-        for number, threshold in enumerate(self.thresholds):
-            self.hits[number] += (decoded(f, threshold) == classes).sum()
+        right = torch.stack([decoded(f, threshold) == classes for threshold in self.thresholds])
+        self.hits += right.sum(1)
+        if of_sample is not None:
+            self.within.add(of_sample, classes, right, largest + 1)
 
     def join(self, other: "_Tally") -> None:
         """Take in what another process has found in its batches."""
         for sums in ("n", "hits", "counts", "residual", "total", "squares"):
             setattr(self, sums, getattr(self, sums) + getattr(other, sums))
+        self.within.join(other.within)
         self.low, self.high = torch.minimum(self.low, other.low), torch.maximum(self.high, other.high)
         self.are_classes = self.are_classes and other.are_classes
         self.misfit = self.misfit or other.misfit
@@ -213,11 +240,54 @@ class _Tally:
         """Return the score of all batches."""
         size = torch.maximum(self.high.abs(), self.low.abs()).amax()
         constant = self.n > 1 and bool((self.high - self.low).amax() <= 1e-6 * size)
+        samples = self.within.samples or None
         if self.are_classes:
             value, baseline = (float(each.max()) / self.n for each in (self.hits, self.counts))
-            return Score("accuracy", value, baseline, self.n, rows, constant)
+            effective = self.within.effective(self.n, self.counts, self.hits) if samples else None
+            return Score("accuracy", value, baseline, self.n, rows, constant, samples, effective)
         if self.misfit:
             raise InputError("y", self.misfit)
         spread = float((self.squares - self.total**2 / self.n).sum())
         value = 1 - float(self.residual.sum()) / spread if spread > 0 else float("nan")
-        return Score("r2", value, 0.0, self.n, rows, constant)
+        return Score("r2", value, 0.0, self.n, rows, constant, samples, samples and float(samples))
+
+
+class _Within:
+    """The sums over samples, n_i labels each, that tell how alike the labels and the right answers of a sample are."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.sizes = 0.0  # sum of n_i^2
+        self.alike = 0.0  # sum of n_ic^2, over classes c too
+        self.sized: Tensor | float = 0.0  # sum of n_i n_ic, by class
+        self.right: Tensor | float = 0.0  # sum of h_i^2 for h_i right answers, by threshold
+        self.right_sized: Tensor | float = 0.0  # sum of n_i h_i, by threshold
+
+    def add(self, of_sample: Tensor, classes: Tensor, right: Tensor, n_classes: int) -> None:
+        """Take in a batch: the sample of each label, the label, and whether it is answered rightly, by threshold."""
+        n = of_sample.bincount().double()
+        h = torch.zeros(len(right), len(n), dtype=torch.float64).index_add_(1, of_sample, right.double())
+        together = (of_sample * n_classes + classes).unique(return_counts=True)[1].double()
+        self.sizes += float(n.square().sum())
+        self.alike += float(together.square().sum())
+        self.sized = self.sized + classes.bincount(n[of_sample], minlength=n_classes)
+        self.right = self.right + h.square().sum(1)
+        self.right_sized = self.right_sized + (n * h).sum(1)
+
+    def join(self, other: "_Within") -> None:
+        """Take in what another process has found."""
+        for name, found in vars(other).items():
+            setattr(self, name, getattr(self, name) + found)
+
+    def effective(self, n: int, counts: Tensor, hits: Tensor) -> float:
+        """Return the effective number of n labels, from 1 to n."""
+        if self.samples == 1:
+            return 1.0
+        p, v = counts.double() / n, hits / n
+        off_labels = self.alike - 2 * float((p * self.sized).sum()) + self.sizes * float(p.square().sum())
+        off_right = (self.right - 2 * v * self.right_sized + self.sizes * v.square())[hits.argmax()]
+        share = float(v.max())
+        # The variance between samples over that of independent labels; nothing varies where a variance is 0.
+        ratios = ((off_labels, 1 - float(p.square().sum())), (float(off_right), share * (1 - share)))
+        effects = [off / (n * variance) for off, variance in ratios if variance > 0]
+        return max(1.0, n / max(1.0, self.samples / (self.samples - 1) * max(effects, default=1.0)))

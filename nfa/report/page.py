@@ -7,7 +7,7 @@ from typing import Any
 from nfa.audits.audit import Audit
 from nfa.common.checks import output_folder
 from nfa.features.columns import GROUPS, Column, columns
-from nfa.network.scoring import Score, rows_in_words
+from nfa.network.scoring import Score
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, write_page
 from nfa.report.words import sentences, verdict
@@ -76,7 +76,7 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
         ("Rows measured", audit.rows),
         ("Gradients of", f"{about.outputs} ({about.n_outputs})"),
         ("Random probes", str(about.probes) if about.probes else "none: exact"),
-        ("Score", score_in_words(score) + (f" on {rows_in_words(score.n, score.rows)}" if score else "")),
+        ("Score", score_in_words(score) + (f" on {score.measured_on}" if score else "")),
     ]
     if score is not None:
         facts.append(("A constant answer scores", f"{score.baseline:.3f}"))

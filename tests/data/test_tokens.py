@@ -8,6 +8,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
+from nfa.audits.verdict import network_verdict
+from nfa.network import score
 
 N, T, C = 32, 6, 5
 
@@ -45,6 +47,44 @@ def test_labels_of_every_position_are_scored(labels):
         assert audit.score.n == int(counted.sum())
         columns = ["name", "cosine", "alignment", "rows"]
         assert audit.to_frame()[columns].equals(expected.to_frame()[columns])
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["independent", "alike in a sample"])
+def test_the_standard_error_of_labels_in_samples(alike):
+    net = Tagger()
+    labels = (LABELS[:, :1].expand(N, T) if alike else LABELS).masked_fill(SOME == -100, -100)
+    found = score(net, (IDS, labels), batch_size=7)
+    counted, n = labels != -100, int((labels != -100).sum())
+    effects = []
+    one_hot = [(labels == c).double() for c in range(C)]
+    for columns in (one_hot, [((net(IDS).argmax(-1) == labels) & counted).double()]):
+        # Kish: the variance of a mean over samples, over that of as many independent labels.
+        off = sum(((each.sum(1) - each.sum() / n * counted.sum(1)) ** 2).sum() for each in columns)
+        shares = [each.sum() / n for each in columns]
+        effects.append(N / (N - 1) * off / n / sum(p * (1 - p) for p in shares))
+    effective = n / max(1.0, *map(float, effects))
+    p = found.baseline
+    assert found.standard_error == pytest.approx((p * (1 - p) / effective) ** 0.5)
+    assert found.n_effective < N + 2 if alike else found.n_effective > 0.6 * n
+    assert found.measured_on == f"{n} labels of all {N} samples"
+
+
+def test_untrained_networks_gain_nothing_by_positions_that_are_alike():
+    learned = 0
+    for seed in range(60):
+        torch.manual_seed(seed)
+        x = torch.randn(12, 1, 4).expand(12, 20, 4).contiguous()
+        y = torch.randint(2, (12, 1)).expand(12, 20).contiguous()
+        net, init = (nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2)) for _ in range(2))
+        learned += bool(network_verdict(score(net, (x, y)), score(init, (x, y)), order_known=True).learned)
+    assert learned <= 1  # 6 of them, were each position a sample
+
+
+def test_the_score_of_positions_is_kept_in_the_record(tmp_path):
+    audit = nfa.audit(Tagger(), (IDS, LABELS))
+    audit.save(tmp_path / "audit")
+    assert nfa.Audit.load(tmp_path / "audit").score == audit.score
+    assert f"on {N * T} labels of all {N} samples" in str(audit)
 
 
 def test_the_loss_is_the_mean_over_the_labels_that_count():
