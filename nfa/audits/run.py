@@ -146,13 +146,18 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
     """Return rows whose targets are in the form that the network's outputs need; outputs are counted on two samples.
 
     Raises:
-        InputError: the network cannot take the rows, or the targets do not fit its outputs.
+        InputError: the network cannot take the rows, or the targets do not fit its outputs; a loss is asked for of a
+            function of several outputs.
     """
     if not (model.scored and rows.has_targets):
         return rows
-    forward = settings.forward(model, rows)
+    forward = settings.forward(model, rows).own()
     with untouched(forward.net):
         positions, n_outputs = forward.extent(rows.measured.first(2))
+    if forward.of_several:
+        if settings.loss is not None:
+            raise InputError("loss", "outputs= is a function of several outputs; head= says which one the targets are of")
+        return rows
     return rows.with_targets(model, n_outputs, positions)
 
 
@@ -223,7 +228,7 @@ def _about(
         nfa_version=version("nfa"),
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
-        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe)),
+        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe), *_of_several(rows, probe)),
         data=rows.name,
         split=rows.split,
         feature_names=rows.feature_names,
@@ -275,17 +280,17 @@ def _layers_of_init(probe: Probe, chosen: list[Layer]) -> dict[str, Layer]:
 
 
 def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
-    if not model.scored:
+    if not model.scored or forward.of_several:
         return None
     with untouched(forward.net):
-        return score(forward, rows.scored, rows.scored_split)
+        return score(forward.own(), rows.scored, rows.scored_split)
 
 
 def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[str, Tensor]:
     """Return dL/dW by layer, where columns need it."""
     if settings.loss is None or not settings.needs(names(["fact"])):
         return {}
-    with Probe(forward, rows.measured, groups=settings.groups) as probe:
+    with Probe(forward.own(), rows.measured, groups=settings.groups) as probe:
         return loss_gradients(probe, mean_loss(settings.loss))
 
 
@@ -296,6 +301,16 @@ def _of_probabilities(model: Model, probe: Probe) -> tuple[str, ...]:
     return (
         "The network's outputs look like probabilities, and gradients are of these; for those of logits, give the part "
         "of the network before its softmax or sigmoid.",
+    )
+
+
+def _of_several(rows: Rows, probe: Probe) -> tuple[str, ...]:
+    """Return a sentence where there is no score, because nothing says which output the targets are of."""
+    if not (probe.forward.of_several and rows.has_targets):
+        return ()
+    return (
+        "No score: the network returns several outputs, and outputs= is a function of all of them; head= says which one "
+        "the targets are of.",
     )
 
 

@@ -50,8 +50,7 @@ class Forward:
         forward_args: Makes the arguments of `forward` from a batch's inputs where the above does not fit.
         head: Which output, by key or position, where the network returns several.
         row_shape: The shape in which the network may want a row whose entries come flat.
-        outputs: Makes n rows of numbers of what the network returns, if that is no tensor and `head` does not choose
-            one of several.
+        outputs: Makes n rows of numbers of what the network returns, if that is no tensor and `head` does not choose.
 
     Raises:
         InputError: no network, or one whose operations cannot be seen.
@@ -76,6 +75,8 @@ class Forward:
         self.net = examinable(module)
         self.forward_args, self.head, self.row_shape, self.outputs = forward_args, head, row_shape, outputs
         self.outputs_made = False  # whether `outputs` has made them in the last call
+        self.of_several = False  # and whether of several, so that nothing says which one targets are of
+        self._own = False
         floating = [p for p in self.net.parameters() if p.is_floating_point()]
         if not floating:
             raise InputError("net", "it has no linear layer, and no floating-point weights at all")
@@ -136,6 +137,12 @@ class Forward:
         found = copy.copy(self)
         found.net = net
         found.dtype = next(p.dtype for p in net.parameters() if p.is_floating_point())
+        return found
+
+    def own(self) -> "Forward":
+        """Return a `Forward` that answers with the network's only output itself, where it returns one by name."""
+        found = copy.copy(self)
+        found._own = True
         return found
 
     def adapt(self, inputs: Inputs) -> None:
@@ -202,11 +209,12 @@ class Forward:
 
     def _chosen(self, output: Any, n: int) -> Any:
         found = _named_outputs(output)
-        several = found is not None and len(found) != 1
         self.outputs_made = self.outputs is not None and self.head is None and not isinstance(output, Tensor)
-        if self.outputs is not None and self.outputs_made and (found is None or several):
+        if self._own and found is not None and len(found) == 1:
+            self.outputs_made = not isinstance(next(iter(found.values())), Tensor)
+        self.of_several = self.outputs_made and found is not None and len(found) != 1
+        if self.outputs is not None and self.outputs_made:
             return made_by(self.outputs, output, n)
-        self.outputs_made = False
         if found is None:
             if self.head is not None:
                 raise InputError("head", f"the network has one output, so there is none called {self.head!r}")

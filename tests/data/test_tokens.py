@@ -1,5 +1,7 @@
 """Labels of every position of a sequence, and labels inside a dict of inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,15 +71,18 @@ def test_the_standard_error_of_labels_in_samples(alike):
     assert found.measured_on == f"{n} labels of all {N} samples"
 
 
-def test_untrained_networks_gain_nothing_by_positions_that_are_alike():
-    learned = 0
-    for seed in range(60):
-        torch.manual_seed(seed)
-        x = torch.randn(12, 1, 4).expand(12, 20, 4).contiguous()
-        y = torch.randint(2, (12, 1)).expand(12, 20).contiguous()
-        net, init = (nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2)) for _ in range(2))
-        learned += bool(network_verdict(score(net, (x, y)), score(init, (x, y)), order_known=True).learned)
-    assert learned <= 1  # 6 of them, were each position a sample
+@pytest.mark.parametrize("together", [False, True])
+def test_positions_that_are_alike_show_no_more_than_their_samples(together):
+    y = torch.arange(12) % 2
+    answers = torch.where(torch.arange(12) < 2, 1 - y, y)  # right for 10 of 12
+    net = nn.Linear(2, 2, bias=False)
+    net.weight.data = torch.eye(2)
+    x, y = nn.functional.one_hot(answers, 2).float()[:, None].expand(12, 20, 2), y[:, None].expand(12, 20)
+    if not together:
+        x, y = x.transpose(0, 1), y.T  # 20 samples, and in each of them all labels
+    found = score(net, (x, y))
+    assert (found.value, found.baseline, found.n) == (10 / 12, 0.5, 240)
+    assert network_verdict(found, replace(found, value=0.5), order_known=True).learned is not together
 
 
 def test_the_score_of_positions_is_kept_in_the_record(tmp_path):

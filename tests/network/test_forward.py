@@ -216,12 +216,38 @@ def test_outputs_may_be_a_function_of_whatever_the_network_returns(kind):
     both.load_state_dict(net.state_dict())
     y = gaussian(20, 6, seed=2, dtype=torch.float32)
     audit, expected = nfa.audit(net, (X, y), outputs=function), nfa.audit(both, (X, y))
+    if kind != "distribution":
+        expected = nfa.audit(both, X)
     assert_same_table(audit, expected)
-    assert audit.score.value == pytest.approx(expected.score.value)
+    if kind == "distribution":
+        assert audit.score.value == pytest.approx(expected.score.value)
+    else:
+        # Of several outputs nothing says which one the targets are of.
+        assert audit.score is None
+        assert any(note.startswith("No score: the network returns several outputs") for note in audit.about.notes)
+        with pytest.raises(nfa.InputError, match=r"^loss: outputs= is a function of several outputs; head= says which"):
+            nfa.audit(net, (X, y), outputs=function, loss="mse")
     with pytest.raises(nfa.InputError, match=r"^outputs: the function cannot take a \w+: "):
         nfa.audit(net, X, outputs=lambda output: output.no_such_thing)
     with pytest.raises(nfa.InputError, match=r"^outputs: the function returned int, expected 2 rows of floating-point"):
         nfa.audit(net, X, outputs=lambda output: 3)
+
+
+@pytest.mark.parametrize("loss", [None, "cross_entropy"])
+def test_the_score_is_of_the_network_s_own_output(loss):
+    class Named(nn.Sequential):
+        def forward(self, x):
+            return {"logits": super().forward(x)}
+
+    torch.manual_seed(0)
+    parts, X = [nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)], gaussian(40, 4, dtype=torch.float32)
+    y = torch.arange(40) % 3
+    # The function gets what the network returned, by its name.
+    audit = nfa.audit(Named(*parts), (X, y), outputs=lambda output: output["logits"][:, 0], loss=loss)
+    expected = nfa.audit(nn.Sequential(*parts), (X, y), outputs=lambda f: f[:, 0], loss=loss)
+    assert audit.score == expected.score
+    assert audit.score.metric == "accuracy"
+    assert_same_table(audit, expected)
 
 
 def test_what_is_no_tensor_hints_at_head_and_outputs():
