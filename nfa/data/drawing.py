@@ -50,7 +50,7 @@ def drawn(data: Any, samples: int, seed: int = 0) -> Any:
         X = {name: _taken(each, numbers) for name, each in X.items()}
     else:
         X = tuple(_taken(each, numbers) for each in X) if isinstance(X, tuple) else _taken(X, numbers)
-    return X if y is None and not isinstance(X, tuple) else (X, None if y is None else _taken(y, numbers))
+    return X if y is None and not isinstance(X, (tuple, Mapping)) else (X, None if y is None else _taken(y, numbers))
 
 
 def _numbers(n: int, samples: int, seed: int) -> list[int]:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.targets import IGNORED
 
 LABELS = "labels"
 """The name of the targets in a dict of inputs."""
@@ -17,11 +18,12 @@ def paired(data: Any) -> tuple[Any, Any]:
 
     A tuple of two is (inputs, targets), whatever its parts are; one of a single part is inputs alone. Several
     inputs are a dict by name, or a tuple inside of a pair: ((A, B), y), or ((A, B), None) without targets. A list
-    holds rows, unless it is a pair that cannot be rows: [table of rows, targets]. What a dict of inputs without targets
-    calls "labels" are its targets.
+    holds rows, unless it is a pair that cannot be rows: [table of rows, targets]. What a dict of inputs calls "labels"
+    are its targets, if it stands alone; in a pair it stays as it is.
 
     Raises:
-        InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples.
+        InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples;
+            "labels" that are another input of the dict, as causal language models take them.
 
     >>> paired((("A", "B"), None))
     (('A', 'B'), None)
@@ -50,7 +52,7 @@ def paired_batch(batch: Any) -> tuple[Any, Any]:
     """Return what a loader yields as (inputs, targets): as `paired`, but lists are tuples, as torch collates them.
 
     Raises:
-        InputError: more than two things.
+        InputError: more than two things, or "labels" as for `paired`.
     """
     if not isinstance(batch, (tuple, list)):
         return _labels_apart(batch)
@@ -64,15 +66,32 @@ def paired_batch(batch: Any) -> tuple[Any, Any]:
 
 
 def _two(parts: tuple[Any, ...] | list[Any]) -> tuple[Any, Any]:
-    y = parts[1] if len(parts) > 1 else None
-    return _labels_apart(parts[0]) if y is None else (parts[0], y)
+    return parts[0], parts[1] if len(parts) > 1 else None
 
 
 def _labels_apart(X: Any) -> tuple[Any, Any]:
     """Return inputs, and the labels that a dict of them holds beside others, or None."""
-    if isinstance(X, Mapping) and LABELS in X and len(X) > 1:
-        return {name: value for name, value in X.items() if name != LABELS}, X[LABELS]
-    return X, None
+    if not (isinstance(X, Mapping) and LABELS in X and len(X) > 1):
+        return X, None
+    inputs, labels = {name: value for name, value in X.items() if name != LABELS}, X[LABELS]
+    for name, value in inputs.items():
+        if _same_tokens(labels, value):
+            raise InputError(
+                "data",
+                f"its labels are {name}, which causal language models shift by one position inside; hand over "
+                f"({{'{name}': ...}}, targets), targets[:, t] = {name}[:, t + 1] and {IGNORED} at the last position, "
+                "or None for targets",
+            )
+    return inputs, labels
+
+
+def _same_tokens(labels: Any, x: Any) -> bool:
+    """Return whether labels of several positions are an input's entries, where they count."""
+    a, b = (np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each) for each in (labels, x))
+    if a.ndim != 2 or a.shape != b.shape or a.shape[1] < 2 or a.dtype.kind not in "iu" or b.dtype.kind not in "iu":
+        return False
+    counted = a != IGNORED
+    return bool(counted.any() and (a == b)[counted].all())
 
 
 def _holds_rows(part: Any) -> bool:

@@ -57,7 +57,7 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         X = X[list(model.features)]
     X, said = _inputs(model, X)
     # Several inputs in a tuple differ from a pair by being part of one.
-    return (X if y is None and not isinstance(X, tuple) else (X, y)), said
+    return (X if y is None and not isinstance(X, (tuple, Mapping)) else (X, y)), said
 
 
 def encoded(model: Model, data: Any, n_outputs: int, positions: int = 1) -> tuple[Any, list[str]]:

@@ -132,3 +132,38 @@ def test_labels_in_a_dict_are_not_handed_to_the_network():
     with_labels = {"ids": IDS, "labels": LABELS}
     assert_same_table(nfa.audit(net, with_labels, samples=10), nfa.audit(net, ({"ids": IDS}, LABELS), samples=10))
     assert np.isnan(nfa.audit(net, ({"ids": IDS}, None))["inner"]["moved"])
+
+
+def test_an_input_called_labels_is_handed_over_in_a_pair():
+    class Named(Tagger):
+        def forward(self, ids, labels):
+            return super().forward(ids + labels)
+
+    net, y = Named(), (LABELS + 1) % C
+    expected = nfa.audit(Tagger(), (IDS // 2 + IDS % 2, y))
+    parts = {"ids": IDS // 2, "labels": IDS % 2}
+    loader = DataLoader([({"ids": a // 2, "labels": a % 2}, b) for a, b in zip(IDS, y, strict=True)], 7)
+    for data in ((parts, y), loader):
+        audit = nfa.audit(net, data)
+        assert_same_table(audit, expected)
+        assert audit.score.value == pytest.approx(expected.score.value)
+    without = nfa.audit(net, (parts, None))
+    assert without.score is None
+    assert len(without) == len(expected)
+    assert nfa.audit(net, (parts, None), samples=5).about.n_samples == 5
+
+
+@pytest.mark.parametrize("kind", ["tensors", "padded", "arrays", "loader"])
+def test_labels_that_are_the_inputs_are_refused(kind):
+    labels = torch.where(SOME == -100, SOME, IDS) if kind == "padded" else IDS
+    data = {"ids": IDS, "labels": labels}
+    if kind == "arrays":
+        data = {name: each.numpy() for name, each in data.items()}
+    if kind == "loader":
+        data = DataLoader([{"ids": each, "labels": each} for each in IDS], 7)
+    message = (
+        r"^data: its labels are ids, which causal language models shift by one position inside; hand over "
+        r"\(\{'ids': \.\.\.\}, targets\), targets\[:, t\] = ids\[:, t \+ 1\] and -100 at the last position, or None for "
+    )
+    with pytest.raises(nfa.InputError, match=message):
+        nfa.audit(Tagger(20), data)
