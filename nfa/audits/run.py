@@ -174,7 +174,7 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         if before is not None:
             init = _measured_init(before, model, forward, rows, chosen, settings)
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-        learned = network_verdict(found_score, init.score, bool(model.classes)).learned
+        learned = network_verdict(found_score, init.score, bool(model.classes)).for_layers
         found = []
         for measured in settings.measure(probe, chosen, whole=True, label="measuring"):
             name = measured.layer.name

@@ -31,7 +31,10 @@ DECIDING = frozenset(
 """The columns that a layer's verdict is made from."""
 
 CLEAR_SKILL = 0.25
-"""Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck."""
+"""Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck.
+
+Below it a score cannot tell.
+"""
 
 FEW_CLASSES, CLEAR_SKILL_OF_FEW = 0.3, 0.75
 """If a constant answer's accuracy is above the first, as with two or three classes, that share is the second.
@@ -82,10 +85,19 @@ CONVENTIONS = Thresholds()
 
 @dataclass(frozen=True)
 class NetworkVerdict:
-    """Whether a network has learned its task (True, False, or None where it is not known), and why, in words."""
+    """Whether a network has learned its task (True, False, or None where it is not known), and why, in words.
+
+    `scored` is whether it has a score.
+    """
 
     learned: bool | None
     reason: str
+    scored: bool = True
+
+    @property
+    def for_layers(self) -> bool | None:
+        """What `layer_verdict` takes as learned: a score that cannot tell leaves it to the layers' own numbers."""
+        return self.learned is not False if self.scored else None
 
 
 def network_verdict(score: Score | None, before: Score | None, order_known: bool) -> NetworkVerdict:
@@ -100,7 +112,9 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
     """
     if score is None or math.isnan(score.value):
         return NetworkVerdict(
-            None, "There are no targets to score the network on, so nothing here shows that it learned."
+            None,
+            "There are no targets to score the network on, so nothing here shows that it learned.",
+            scored=False,
         )
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
     rows = score.measured_on
@@ -126,9 +140,9 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
         )
     if before is None and (score.value - score.baseline) < clear_skill(score) * (1 - score.baseline):
         return NetworkVerdict(
-            False,
-            f"The network has learned nothing that its score shows: an untrained network may do as well ({says}); "
-            "hand over the network before training to tell.",
+            None,
+            f"The network is better than a constant answer, but an untrained network may do as well ({says}); init= "
+            "(--init), the network before training, tells.",
         )
     return NetworkVerdict(True, f"The network has learned its task: {says}.{_rows_doubted(score)}")
 
@@ -198,7 +212,7 @@ def layer_verdict(row: Mapping[str, Any], learned: bool | None, thresholds: Thre
 
     Args:
         row: The layer's columns.
-        learned: Whether the network has learned its task (`NetworkVerdict.learned`).
+        learned: Whether the network may have learned its task; None without a score (`NetworkVerdict.for_layers`).
         thresholds: What counts as aligned and as moved.
     """
     if is_dead(row):

@@ -56,7 +56,7 @@ def sentences(audit: Audit) -> list[str]:
     """Return what the network's score shows and how many layers are aligned, then a sentence or two for each layer."""
     found = verdict(audit)
     first = " ".join([found.reason, *over_layers(audit)])
-    return [first, *(layer_sentence(layer, found.learned, audit.about.thresholds) for layer in audit)]
+    return [first, *(layer_sentence(layer, found.for_layers, audit.about.thresholds) for layer in audit)]
 
 
 def over_layers(audit: Audit) -> list[str]:

@@ -215,17 +215,40 @@ def test_without_init_few_untrained_networks_are_said_to_have_learned():
     X = ends[y] + torch.randn(400, 10, generator=generator)
     scores = [untrained_score(X, y, 1, 1, "data's", seed) for seed in range(150)]
     assert sum(score.value > 0.5 + 0.25 * 0.5 for score in scores) > 8  # of two classes a quarter of the way is nothing
-    assert sum(network_verdict(score, None, order_known=True).learned for score in scores) <= 3
+    assert sum(network_verdict(score, None, order_known=True).learned is True for score in scores) <= 3
 
 
 @pytest.mark.parametrize(
     ("metric", "baseline", "enough"), [("accuracy", 0.5, 0.875), ("accuracy", 0.1, 0.325), ("r2", 0.0, 0.25)]
 )
 def test_how_much_is_asked_of_a_score_without_init(metric, baseline, enough):
-    for value, learned in ((enough - 0.005, False), (enough + 0.005, True)):
+    for value, learned in ((enough - 0.005, None), (enough + 0.005, True)):
         score = Score(metric, value, baseline, 10**5, "test", constant=False)
-        assert network_verdict(score, None, order_known=True).learned is learned
+        found = network_verdict(score, None, order_known=True)
+        assert (found.learned, found.for_layers) == (learned, True)
+        assert ("an untrained network may do as well" in found.reason and "init=" in found.reason) is (learned is None)
         assert network_verdict(score, replace(score, value=baseline), order_known=True).learned
+
+
+def test_a_score_that_cannot_tell_leaves_it_to_alignment():
+    """A network that is better than a constant answer, as many of two classes are, and has no init."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(1000, 8, generator=generator)
+    noise = torch.randn(1000, generator=generator)
+    y = (X[:, 0] + 0.8 * noise > 0).long()
+    net = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
+    with torch.no_grad():
+        for weight in (net[0].weight, net[2].weight):
+            weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+        net[0].weight[:, 0] = torch.linspace(-1, 1, 16)
+        net[0].bias.zero_()
+        net[2].weight[0] = torch.linspace(-1, 1, 16)
+        net[2].bias.zero_()
+    audit = nfa.audit(net, (X, y))
+    assert 0.6 < audit.score.value < 0.85
+    assert audit["0"]["verdict"] == "aligned"
+    assert "an untrained network may do as well" in sentences(audit)[0]
+    assert "has learned nothing" not in " ".join(sentences(audit))
 
 
 @pytest.mark.slow
