@@ -74,7 +74,9 @@ class Runner:
         with self._last:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
-        if self._passes_by_matrices():
+        passes_by = self._passes_by_matrices()
+        self.weights.forget_otherwise()
+        if passes_by:
             self._release()
             self.weights.begin()
             others = more()
@@ -83,8 +85,8 @@ class Runner:
                 self.forward(map_inputs(torch.clone, others))
             self._last.forget()
             late = self._last.uses
-        self.weights.freeze()
         f, uses = self.run(map_inputs(torch.clone, x), None)
+        self.weights.freeze()
         self.n_outputs = f.shape[1]
         return f, uses, late
 

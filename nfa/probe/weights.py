@@ -119,6 +119,10 @@ class Weights:
         """Begin a run: forget which modules an earlier one, perhaps cut short, was in."""
         self._inside.clear()
 
+    def forget_otherwise(self) -> None:
+        """Forget what met data in another operation than a layer's, in tries that may have failed."""
+        self._otherwise.clear()
+
     def freeze(self) -> None:
         """Accept no further layers."""
         self._frozen = True

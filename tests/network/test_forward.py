@@ -250,6 +250,25 @@ def test_the_score_is_of_the_network_s_own_output(loss):
     assert_same_table(audit, expected)
 
 
+def test_what_a_first_try_met_is_not_said_to_be_left_out():
+    class Picture(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.c1, self.head = nn.Conv2d(1, 3, 3), nn.Linear(108, 2)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.c1(x)).flatten(1))
+
+    data = nfa.Dataset(gaussian(20, 64).numpy().astype("float32"), feature_shape=(1, 8, 8))
+    audit = nfa.audit(Picture(), data)
+    assert [layer["name"] for layer in audit] == ["c1", "head"]
+    assert audit.about.skipped == ()
+    tokens = torch.randint(7, (20, 3), generator=torch.Generator().manual_seed(0)).float()
+    audit = nfa.audit(nn.Sequential(nn.Embedding(7, 4), nn.Tanh(), nn.Flatten(), nn.Linear(12, 2)), tokens)
+    assert [layer["name"] for layer in audit] == ["0", "3"]
+    assert audit.about.skipped == ()
+
+
 def test_what_is_no_tensor_hints_at_head_and_outputs():
     X = gaussian(20, 4, dtype=torch.float32)
     hint = r"expected a floating-point tensor; head= chooses one of several outputs, outputs= takes a function of what"
