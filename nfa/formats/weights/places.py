@@ -50,7 +50,8 @@ def state_dict_of(
     for place in PLACES:
         if place in inside:
             return place, _tensors(inside[place], where)
-    if _named(content):
+    # Tensors without two axes beside dicts of tensors are records, such as an epoch.
+    if any(content[name].ndim > 1 for name in _named(content)) or (_named(content) and not inside):
         return None, _tensors(content, where)
     found = list(inside)
     if len(found) > 1 and own is not None:
@@ -59,10 +60,7 @@ def state_dict_of(
     if len(found) == 1:
         return found[0], _tensors(inside[found[0]], where)
     if found:
-        raise where.error(
-            f"holds several state dicts ({few(found, NAMED)}); choose one with --key {shown(found[0])} "
-            f"(key={shown(found[0])!r})"
-        )
+        raise where.error(f"holds several state dicts ({few(found, NAMED)}); {_choose('key', found[0], where)}")
     raise where.error(f"holds no tensors, neither by themselves nor in a dict; {_candidates(inside, content)}")
 
 
@@ -113,7 +111,9 @@ def fitting(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Pla
             prefix for prefix in found if all(by_prefix[prefix][name].shape == own[name].shape for name in own)
         ] or found
     if len(found) > 1:
-        raise where.error(f"fits the network under several prefixes ({few(found, NAMED)}); {_choose(found[0])}")
+        raise where.error(
+            f"fits the network under several prefixes ({few(found, NAMED)}); {_choose('prefix', found[0], where)}"
+        )
     return found[0] if found else None
 
 
@@ -152,7 +152,7 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
         return
     raise where.error(
         f"holds several chains of layers ({few(list(chains), NAMED)}), which may be networks of their own; "
-        f"{_choose(next(iter(chains)))}, or {ADVICE}"
+        f"{_choose('prefix', next(iter(chains)), where)}, or {ADVICE}"
     )
 
 
@@ -164,8 +164,12 @@ def _in_order(groups: list[Group], where: Place, ordered: bool) -> list[Group]:
         return []
 
 
-def _choose(prefix: str) -> str:
-    return f"choose one with --prefix {shown(prefix)} (prefix={shown(prefix)!r})"
+def _choose(option: str, name: str, where: Place) -> str:
+    """Return what to do about several networks; a call of Python's takes neither key nor prefix for an init."""
+    call = f"{option}={shown(name)!r}"
+    if where.argument == "init":
+        call = f"init=nfa.load(..., model=net, {call})"
+    return f"choose one with --{option} {shown(name)} ({call})"
 
 
 def _dicts(content: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:

@@ -193,6 +193,27 @@ def test_two_parts_that_follow_one_another_are_one_network(suffix, tmp_path):
     assert "holds several chains of layers" in refusal(saved(tmp_path / "heads.pt", heads), activation="relu")
 
 
+def test_numbers_beside_the_network_are_not_the_network(tmp_path):
+    net = chain(4, 8, 2)
+    content = {"epoch": torch.tensor(5), "losses": torch.ones(7), "net": net.state_dict()}
+    path = saved(tmp_path / "net.pt", content)
+    for loaded in (nfa.load(path, activation="tanh"), nfa.load(path, model=chain(4, 8, 2))):
+        torch.testing.assert_close(loaded.net(ROWS), net(ROWS))
+
+
+@pytest.mark.parametrize("option", ["prefix", "key"])
+def test_of_several_networks_in_an_init_one_is_chosen_by_a_call_that_works(option, tmp_path):
+    net, before = chain(4, 8, 2), chain(4, 8, 2)
+    parts = {"a": before.state_dict(), "b": net.state_dict()}
+    flat = {f"{part}.{name}": value for part, inside in parts.items() for name, value in inside.items()}
+    path = saved(tmp_path / "init.pt", parts if option == "key" else flat)
+    message = rf"choose one with --{option} a \(init=nfa\.load\(\.\.\., model=net, {option}='a'\)\)$"
+    with pytest.raises(nfa.InputError, match=message):
+        nfa.audit(net, ROWS, init=path)
+    audit = nfa.audit(net, ROWS, init=nfa.load(path, model=net, **{option: "a"}))
+    assert audit.to_frame().equals(nfa.audit(net, ROWS, init=before).to_frame())
+
+
 @pytest.mark.parametrize("outputs", ["logits", "probabilities"])
 def test_an_init_of_bare_weights_answers_as_the_network_does(outputs):
     def ended(net):
