@@ -156,7 +156,9 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
         positions, n_outputs = forward.extent(rows.measured.first(2))
     if forward.of_several:
         if settings.loss is not None:
-            raise InputError("loss", "outputs= is a function of several outputs; head= says which one the targets are of")
+            raise InputError(
+                "loss", "outputs= is a function of several outputs; head= says which one the targets are of"
+            )
         return rows
     return rows.with_targets(model, n_outputs, positions)
 

@@ -163,7 +163,7 @@ def test_labels_that_are_the_inputs_are_refused(kind):
         data = DataLoader([{"ids": each, "labels": each} for each in IDS], 7)
     message = (
         r"^data: its labels are ids, which causal language models shift by one position inside; hand over "
-        r"\(\{'ids': \.\.\.\}, targets\), targets\[:, t\] = ids\[:, t \+ 1\] and -100 at the last position, or None for "
+        r"\(\{'ids': \.\.\.\}, targets\), targets\[:, t\] = ids\[:, t \+ 1\] and -100 at the last position"
     )
     with pytest.raises(nfa.InputError, match=message):
         nfa.audit(Tagger(20), data)
