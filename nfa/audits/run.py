@@ -311,8 +311,8 @@ def _of_several(rows: Rows, probe: Probe) -> tuple[str, ...]:
     if not (probe.forward.of_several and rows.has_targets):
         return ()
     return (
-        "No score: the network returns several outputs, and outputs= is a function of all of them; head= says which one "
-        "the targets are of.",
+        "No score: the network returns several outputs, and outputs= is a function of all of them; head= says which "
+        "one the targets are of.",
     )
 
 
