@@ -114,12 +114,14 @@ def measure(
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
             done = running.pop(layer.name)
-            if layer.name not in probe.dropped and not bool(done.rows.any()):
-                probe.leave_out(layer.name, "no rows")
             if layer.name in probe.dropped:
                 continue
             done.finish()
             done.pool(processes)
+            # Only now, since the rows of a layer may all be another process's.
+            if not bool(done.rows.any()):
+                probe.leave_out(layer.name, "no rows")
+                continue
             S_centered, mean = done.moments()
             if not bool(torch.isfinite(S_centered.sum())):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
