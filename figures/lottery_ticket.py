@@ -25,6 +25,7 @@ TASKS = {"classes": ("all classes", 10), "pair": ("two classes", 2)}
 """What a task is called, and of how many classes one is right by chance."""
 MASKS = (
     ("network", "agop", "AGOP"),
+    ("network", "agop_sgd", "SGD"),
     ("rfm", "agop", "M"),
     ("network", "f_score", "F"),
     ("network", "variance", "var."),
@@ -36,8 +37,8 @@ MASK_SHARE = 0.1
 def draw(table: pd.DataFrame) -> Figure:
     """Draw axes for each model, data set and task, on one range; dots are means over seeds, bars their range."""
     columns = list(table[["dataset", "task"]].drop_duplicates().itertuples(index=False, name=None))
-    masks = "places" in table and bool(table.loc[table["fraction"] < 1, "places"].notna().any())
-    fig = Figure(figsize=(DOUBLE, 3.7 + 0.75 * masks))
+    masks = _masks_of(table, columns)
+    fig = Figure(figsize=(DOUBLE, 3.7 + 0.75 * bool(masks)))
     upper, lower = fig.subfigures(2, 1, height_ratios=[3.7, 0.75]) if masks else (fig, None)
     axes = upper.subplots(len(MODELS), len(columns), squeeze=False, sharey=True, sharex="col")
     for line, (model, name) in zip(axes, MODELS.items(), strict=True):
@@ -54,7 +55,7 @@ def draw(table: pd.DataFrame) -> Figure:
         line[0].set_ylabel(f"{name}:\ntest accuracy, %")
     lettered = [*axes[:, 0]]
     if lower is not None:
-        lettered += _masks(table, columns, lower)
+        lettered += _masks(table, columns, masks, lower)
     letter(lettered)
     seeds = table["seed"].nunique()
     handles = [
@@ -86,25 +87,31 @@ def _accuracies(part: pd.DataFrame, ax: Axes) -> None:
     ax.grid(axis="y", alpha=0.25)
 
 
-def _masks(table: pd.DataFrame, columns: list[Any], lower: SubFigure) -> list[Axes]:
+def _masks_of(table: pd.DataFrame, columns: list[Any]) -> list[tuple[str, str, str]]:
+    """Return those of `MASKS` that the table has for every task; others would leave gaps."""
+    if "places" not in table:
+        return []
+    known = table[table["places"].notna() & np.isclose(table["fraction"], MASK_SHARE)]
+    found = set(known[["dataset", "task", "model", "choice"]].itertuples(index=False, name=None))
+    return [mask for mask in MASKS if all((*column, *mask[:2]) in found for column in columns)]
+
+
+def _masks(table: pd.DataFrame, columns: list[Any], masks: list[tuple[str, str, str]], lower: SubFigure) -> list[Axes]:
     """Draw the coordinates that seed 0 keeps, a few choices for each task; return the first picture of the row."""
     grid, first = lower.add_gridspec(1, len(columns)), []
-    known = table[table["places"].notna()] if "places" in table else table[:0]
+    known = table[table["places"].notna()]
     for number, (dataset, task) in enumerate(columns):
-        inner = grid[number].subgridspec(1, len(MASKS), wspace=0.05)
+        inner = grid[number].subgridspec(1, len(masks), wspace=0.05)
         of_task = known[(known["dataset"] == dataset) & (known["task"] == task)]
-        for place, (model, choice, name) in enumerate(MASKS):
+        for place, (model, choice, name) in enumerate(masks):
             ax = lower.add_subplot(inner[place])
             ax.set_axis_off()
             first += [ax] if not (number or place) else []
             rows = of_task[(of_task["model"] == model) & (of_task["choice"] == choice)]
             rows = rows[np.isclose(rows["fraction"], MASK_SHARE)]
-            if len(rows):
-                mask = np.zeros(int(rows["d"].iloc[0]))
-                mask[[int(each) for each in str(rows["places"].iloc[0]).split()]] = 1
-                side = round(len(mask) ** 0.5)
-                photograph(
-                    mask, (side, side) if side**2 == len(mask) else (3, *2 * [round((len(mask) / 3) ** 0.5)]), ax
-                )
-                ax.set_title(f"{name}\n{100 * MASK_SHARE:.0f} %" if place == 0 else f"{name}\n", fontsize=7, pad=2)
+            mask = np.zeros(int(rows["d"].iloc[0]))
+            mask[[int(each) for each in str(rows["places"].iloc[0]).split()]] = 1
+            side = round(len(mask) ** 0.5)
+            photograph(mask, (side, side) if side**2 == len(mask) else (3, *2 * [round((len(mask) / 3) ** 0.5)]), ax)
+            ax.set_title(f"{name}\n{100 * MASK_SHARE:.0f} %" if place == 0 else f"{name}\n", fontsize=7, pad=2)
     return first
