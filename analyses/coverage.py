@@ -1,7 +1,7 @@
 """Which share of the weights of networks that people have is measured?
 
 Claim: of all weights in linear maps, embeddings counted apart, at least 99 % are layers of an audit, and the rest
-is named. A smaller share would refute it. Networks are built from their configurations, without any download, with
+is named. Refuted by a smaller share. Networks are built from their configurations, without any download, with
 random weights; those of language are shrunk. Needs torchvision, timm and transformers.
 
 Columns: `weights` are the parameters of linear maps that are no embeddings, `measured` those of them that are
