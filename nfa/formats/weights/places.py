@@ -121,8 +121,7 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
     """Refuse layers that may be those of several networks side by side, such as actor and critic.
 
     Where all names have parts in common, what comes behind these counts. Names that are numbers are places in one
-    network, unless the layers under each have the same sizes. Chains that take inputs of several sizes and follow one
-    another are parts of one network, such as features and classifier.
+    network, unless the layers under each have the same sizes.
 
     Args:
         groups: The layers.
@@ -140,15 +139,11 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
     for path, group in zip(paths, groups, strict=True):
         if len(path) > common + 1:
             branches.setdefault(".".join(path[: common + 1]), []).append(group)
-    found = {name: _in_order(branch, where, ordered) for name, branch in branches.items()}
-    chains = {name: chain for name, chain in found.items() if sum(group.kind == "linear" for group in chain) > 1}
+    chains = {name: branch for name, branch in branches.items() if _is_chain(branch, where, ordered)}
     if len(chains) < 2:
         return
     numbered = all(name.rpartition(".")[2].isdecimal() for name in chains)
     if numbered and len({tuple((group.d, group.k) for group in branch) for branch in chains.values()}) > 1:
-        return
-    inputs = [next(group.d for group in chain if group.kind == "linear") for chain in chains.values()]
-    if len(set(inputs)) == len(inputs) and _in_order(groups, where, ordered):
         return
     raise where.error(
         f"holds several chains of layers ({few(list(chains), NAMED)}), which may be networks of their own; "
@@ -156,12 +151,14 @@ def check_one_chain(groups: list[Group], where: Place, ordered: bool) -> None:
     )
 
 
-def _in_order(groups: list[Group], where: Place, ordered: bool) -> list[Group]:
-    """Return the layers of a chain in its order; none where they make no chain."""
+def _is_chain(groups: list[Group], where: Place, ordered: bool) -> bool:
+    if sum(group.kind == "linear" for group in groups) < 2:
+        return False
     try:
-        return (chained if ordered else in_some_order)(groups, where)
+        (chained if ordered else in_some_order)(groups, where)
     except InputError:
-        return []
+        return False
+    return True
 
 
 def _choose(option: str, name: str, where: Place) -> str:

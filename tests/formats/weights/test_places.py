@@ -168,31 +168,6 @@ def test_init_is_a_copy_of_the_network_with_other_weights(kind, tmp_path):
         nfa.audit(net, ROWS, init={name: value for name, value in before.state_dict().items() if name[0] == "a"})
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_two_parts_that_follow_one_another_are_one_network(suffix, tmp_path):
-    net = chain(4, 16, 12, 8, 3)
-    names = ["features.0", "features.2", "classifier.0", "classifier.2"]
-    tensors = {
-        f"{new}.{kind}": net.state_dict()[f"{2 * number}.{kind}"]
-        for number, new in enumerate(names)
-        for kind in ("weight", "bias")
-    }
-    path = tmp_path / f"net{suffix}"
-    if suffix == ".pt":
-        saved(path, tensors)
-    else:
-        from safetensors.torch import save_file
-
-        save_file(tensors, path)
-    loaded = nfa.load(path, activation="tanh")
-    torch.testing.assert_close(loaded.net(ROWS), net(ROWS))
-    assert "between features.2 and classifier.0 it is an assumption" in loaded.notes[0]
-    # The same sizes in two heads of one input are two networks.
-    sizes = ["actor.0", "actor.2", "critic.0", "critic.2"]
-    heads = {f"{name}.weight": torch.ones(4, 4) for name in sizes}
-    assert "holds several chains of layers" in refusal(saved(tmp_path / "heads.pt", heads), activation="relu")
-
-
 def test_numbers_beside_the_network_are_not_the_network(tmp_path):
     net = chain(4, 8, 2)
     content = {"epoch": torch.tensor(5), "losses": torch.ones(7), "net": net.state_dict()}
