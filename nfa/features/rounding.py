@@ -165,8 +165,11 @@ def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:
 
 
 def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    # Pruning keeps the weight that its last run computed, which torch copies only without its graph.
+    attributes = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    memo = {id(value): value.detach().clone() for value in attributes if value.grad_fn is not None}
     with torch.no_grad():
-        return copy.deepcopy(net).to(dtype)
+        return copy.deepcopy(net, memo).to(dtype)
 
 
 def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import gaussian
 from torch import nn
+from torch.nn.utils import prune
 
 import nfa
 from nfa.features import rounding
@@ -113,3 +114,10 @@ def test_what_the_network_itself_cannot_do_is_not_hidden():
     refused = pytest.raises(nfa.InputError, match="not more than two")
     with Probe(net, gaussian(32, 6, dtype=torch.float32)) as probe, refused:
         remeasured(probe, probe.layers)
+
+
+def test_a_pruned_network_that_has_run_is_checked():
+    net = nn.Sequential(prune.random_unstructured(nn.Linear(6, 5), "weight", 0.3), nn.Tanh(), nn.Linear(5, 3))
+    X = gaussian(20, 6, dtype=torch.float32)
+    net(X)
+    assert not any("was not checked" in layer["note"] for layer in nfa.audit(net, X))
