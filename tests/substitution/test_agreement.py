@@ -23,6 +23,12 @@ def table(found, **chosen):
     return frame
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The networks of these tests, whatever ran before them."""
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("kind", ["logit", "probability"])
 def test_one_output_tells_two_classes(kind):
     net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), *([nn.Sigmoid()] if kind == "probability" else []))
