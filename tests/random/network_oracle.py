@@ -106,15 +106,16 @@ def matters(moved):
     return not torch.equal(right(tap), right(lambda name, W, h, groups=1: h @ W.T))
 
 
-def measured_by_hand():
-    """By layer: W and S from `plain`, and the rows."""
+def measured_by_hand(shake=0.0):
+    """By layer: W and S from `plain`, and the rows; `shake` moves each z at random, by this share of its norm."""
     sites, blocks = [], {}
 
     def tap(name, W, h, groups=1):
         blocks[name] = torch.block_diag(*[torch.ones(len(W) // groups, len(W) // groups)] * groups)
-        zero = torch.zeros(*h.shape[:-1], len(W), dtype=torch.float64, requires_grad=True)
+        z = h @ W.T
+        zero = (shake * z.detach().norm() * torch.randn_like(z)).requires_grad_()
         sites.append((name, W.detach(), zero))
-        return h @ W.T + zero
+        return z + zero
 
     with torch.enable_grad():
         f = right(tap)
@@ -160,6 +161,9 @@ def compare():
         difference = float((layer.S - S).norm())
         # Deltas that cancel in part keep the rounding of what cancelled, be it in a later layer.
         slack = tolerance + (20 * eps + 10 * eps * largest**0.5) / max(size, 1e-30) ** 0.5
+        if difference > slack * size:
+            # A row on a kink, such as a ReLU at 1e-17, has one slope or the other by rounding alone.
+            slack += 2 * max(float((measured_by_hand(eps)[name][1] - S).norm()) for _ in range(3)) / size
         assert difference <= slack * size, (name, "S", difference / max(size, 1e-300), size)
         if float(A.norm()) == 0:
             assert layer["agop_trace"] == 0 and layer["cosine"] != layer["cosine"], (name, layer.row)
