@@ -29,6 +29,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.core)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same weights, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def small():
     """A small network and data that fit it."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
-from nfa.data.labels import codes_of, unknown_classes
+from nfa.data.label_words import unknown_classes
+from nfa.data.labels import codes_of
 from nfa.data.targets import as_numbers, target_array
 
 WHOLE = 1 << 24

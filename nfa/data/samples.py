@@ -25,6 +25,7 @@ from nfa.data.inputs import Inputs, as_inputs, count, is_sparse, joined, leaves,
 from nfa.data.loaders import items, loader_of
 from nfa.data.pairs import paired
 from nfa.data.targets import target_array, target_tensor
+from nfa.data.tensors import as_tensor, shared
 
 GROUPS = 10
 """Groups of the delete-a-group jackknife."""
@@ -133,7 +134,7 @@ class SparseSamples(ArraySamples):
     def __init__(self, X: Any, y: Tensor | None) -> None:
         """Check that there are samples and that every entry is finite."""
         self._rows = X.detach().to_sparse_coo().coalesce() if isinstance(X, Tensor) else X.tocsr()
-        values = self._rows.values() if isinstance(X, Tensor) else _shared(np.asarray(self._rows.data))
+        values = self._rows.values() if isinstance(X, Tensor) else shared(np.asarray(self._rows.data))
         if X.ndim != 2 or 0 in X.shape:
             raise InputError("data", f"sparse rows of shape {tuple(X.shape)}, expected (samples, features)")
         if values.is_complex():
@@ -147,7 +148,7 @@ class SparseSamples(ArraySamples):
     def _taken(self, samples: Tensor) -> Inputs:
         if isinstance(self._rows, Tensor):
             return self._rows.index_select(0, samples.to(self._rows.device)).to_dense()
-        return _shared(np.asarray(self._rows[samples.numpy()].toarray()))
+        return shared(np.asarray(self._rows[samples.numpy()].toarray()))
 
 
 class StreamSamples:
@@ -260,8 +261,8 @@ def as_samples(data: Any) -> Samples:
     if isinstance(data, (ArraySamples, StreamSamples)) or (isinstance(data, Samples) and data.processes != ALONE):
         return data
     if isinstance(data, Dataset):
-        targets = None if data.y is None else _shared(data.y)
-        return ArraySamples(_shared(data.X), targets, data.feature_names)
+        targets = None if data.y is None else shared(data.y)
+        return ArraySamples(shared(data.X), targets, data.feature_names)
     if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
     X, y = paired(data)
@@ -269,7 +270,7 @@ def as_samples(data: Any) -> Samples:
         return SparseSamples(X, None if y is None else _targets(y))
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
-    inputs = as_inputs(X, _as_tensor) if isinstance(X, (Mapping, tuple)) else _as_tensor("data", X)
+    inputs = as_inputs(X, as_tensor) if isinstance(X, (Mapping, tuple)) else as_tensor("data", X)
     return ArraySamples(inputs, None if y is None else _targets(y), columns)
 
 
@@ -287,50 +288,4 @@ def _targets(y: Any) -> Tensor:
     values = target_array(y, None)
     if values.dtype.kind == "U":
         values = np.unique(values, return_inverse=True)[1]
-    return _shared(values)
-
-
-def _as_tensor(argument: str, values: Any) -> Tensor:
-    """Return a tensor over the same memory where possible."""
-    if isinstance(values, Tensor):
-        return values.detach()
-    if hasattr(values, "columns"):
-        for name, dtype in zip(values.columns, values.dtypes, strict=True):
-            if getattr(dtype, "kind", "O") not in "iufb":
-                raise InputError(argument, f"column {str(name)!r} holds {dtype}, expected numbers")
-    if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
-        hint = "; nfa.load_data reads names and files" if isinstance(values, str) else ""
-        raise InputError(argument, f"got {type(values).__name__}, expected a tensor, array, data set or loader{hint}")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InputError(argument, "a list of unequal parts; hand over rows, or a pair (X, y) as a tuple") from error
-    if array.dtype.kind not in "iufb":
-        column = _first_text_column(array)
-        raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
-    return _shared(array)
-
-
-def _shared(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return a tensor over the array's memory; a copy where torch could write there, or has no such dtype.
-
-    Whole numbers become int64; beyond it, and of more than 64 bits, numbers become the nearest of float64.
-    """
-    kind, size = array.dtype.kind, array.dtype.itemsize
-    dtype: np.dtype[Any] = np.dtype(np.float64)
-    if kind == "b":
-        dtype = np.dtype(np.bool_)
-    elif kind == "i" or (kind == "u" and (size < 8 or array.max(initial=0) < 1 << 63)):
-        dtype = np.dtype(np.int64)
-    elif kind == "f" and size <= 8:
-        dtype = array.dtype.newbyteorder("=")
-    array = np.ascontiguousarray(array.astype(dtype, copy=False))
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _first_text_column(array: np.ndarray[Any, Any]) -> int:
-    for column in range(array.shape[1] if array.ndim > 1 else 1):
-        values = array[:, column] if array.ndim > 1 else array
-        if any(not isinstance(value, (int, float, np.number)) for value in values):
-            return column
-    return 0
+    return shared(values)

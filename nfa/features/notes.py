@@ -35,7 +35,9 @@ def undefined_agop(layer: LayerMeasures) -> str:
         return ""
     # The rounding of the product W'SW itself, which counts where W's columns lie where S is nearly 0.
     left = torch.finfo(layer.weight.W.dtype).eps * size * layer.nfm.trace()
-    if layer.agop.trace() > left and not (isinstance(rounding, Rounding) and rounding.error >= 1):
+    trace = layer.agop.trace()
+    cancels = isinstance(rounding, Rounding) and rounding.error >= 1 and rounding.speaks_for(trace)
+    if trace > left and not cancels:
         return ""
     return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
 
@@ -87,6 +89,8 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
         if not layer.agop.norm() > 0:
             return []
         return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
+    if not rounding.speaks_for(layer.agop.trace()):
+        return [f"whether gradients hang on rounding was not checked: the first {rounding.rows} rows have next to none"]
     own, in_float64 = rounding.cosines(layer.weight.C)
     if not abs(own - in_float64) > HANGS:
         return []

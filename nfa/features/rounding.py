@@ -4,12 +4,11 @@ Where gradients cancel (a softmax before a mean, a norm over equal entries), all
 rounding, whose trace and cosine look like any other. The same rows in float64 show it.
 """
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
@@ -19,6 +18,7 @@ from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import sum_of_products
 from nfa.features.similarity import cosine_of
+from nfa.network.examinable import copied
 from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.layers import CUT_OFF
 from nfa.probe.signs import Signs
@@ -40,6 +40,9 @@ FLOAT64_NOISE = (torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
 
 ORDERS = 1e3
 """A trace of float64 within three orders of magnitude of rounding's is taken for rounding."""
+
+LEAST = 0.01
+"""Rows whose mean trace is a smaller share of that of all rows do not speak for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +92,26 @@ class Rounding:
     @cached_property
     def error(self) -> float:
         """The error of the AGOP's trace, as a share of the trace; 1 or more where nothing of it is known."""
-        W = self.weight.double().cpu()
-        trace, again = (float((delta @ W).square().sum()) for delta in (self.delta, self.delta_again))
+        trace, again = self._traces
         if not (trace > 0 and again > 0):
             return 0.0 if trace == again else 1.0
         if self.weight.dtype == torch.float64:
             return ORDERS * FLOAT64_NOISE * abs(trace - again) / trace
         return abs(trace - again) / min(trace, again)
+
+    def speaks_for(self, trace: float) -> bool:
+        """Return whether these rows have a gradient worth naming beside a mean trace over all rows.
+
+        Rows that saturate a sigmoid, say, have none, and do not tell how precise the gradients of others are.
+        """
+        return max(self._traces) / self.rows >= LEAST * trace
+
+    @cached_property
+    def _traces(self) -> tuple[float, float]:
+        """Sum over rows of |delta W|^2, in either precision."""
+        W = self.weight.double().cpu()
+        own, again = (float((delta @ W).square().sum()) for delta in (self.delta, self.delta_again))
+        return own, again
 
 
 @dataclass(frozen=True)
@@ -130,13 +146,13 @@ def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -
     if sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers())) * other.itemsize > COPY_BUDGET:
         return _none(layers, f"a copy in {called} takes over {COPY_BUDGET >> 30} GiB")
     try:
-        copied = _in(net, other)
+        twin_net = copied(net).to(other)
     except Exception as error:  # a module's own __deepcopy__ may raise anything
         why = shown(str(error) or type(error).__name__, REASON)
         return _none(layers, f"the network cannot be copied to {called} ({why})")
     x = probe.samples.first(max(2, rows // probe.rows_per_sample))
     try:
-        with Probe(probe.forward.of(copied), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
+        with Probe(probe.forward.of(twin_net), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
             # A network that keeps weights as plain attributes may still compute with the old ones.
             names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
             again = _deltas(twin, frozenset(names), x)
@@ -162,14 +178,6 @@ def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -
 
 def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:
     return {layer.name: Unchecked(reason) for layer in layers}
-
-
-def _in(net: nn.Module, dtype: torch.dtype) -> nn.Module:
-    # Pruning keeps the weight that its last run computed, which torch copies only without its graph.
-    attributes = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    memo = {id(value): value.detach().clone() for value in attributes if value.grad_fn is not None}
-    with torch.no_grad():
-        return copy.deepcopy(net, memo).to(dtype)
 
 
 def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:

@@ -1,6 +1,5 @@
 """The one type that loading returns: a network, and what is known of how its data were prepared."""
 
-import copy
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ from nfa.common.errors import InputError
 from nfa.data.dataset import Scaling
 from nfa.data.labels import Answers
 from nfa.data.targets import label_name
+from nfa.network.examinable import copied
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class Model:
             InputError: the network cannot be copied.
         """
         try:
-            return replace(self, net=copy.deepcopy(self.net))
+            return replace(self, net=copied(self.net))
         except (RuntimeError, TypeError) as error:
             raise InputError("net", f"it cannot be copied: {error}") from error
 

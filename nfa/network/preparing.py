@@ -13,7 +13,8 @@ from torch.utils.data import Dataset as TorchDataset
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset, Scaling
 from nfa.data.inputs import is_sparse
-from nfa.data.labels import not_told_apart, order_in_words, read_targets
+from nfa.data.label_words import not_told_apart, order_in_words
+from nfa.data.labels import read_targets
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, StreamSamples
 from nfa.network.model import Model

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from nfa.common.errors import InputError
 from nfa.data.inputs import map_inputs
-from nfa.data.labels import class_labels, decoded, out_of_range, several_positions, thresholds
+from nfa.data.label_words import out_of_range, several_positions
+from nfa.data.labels import class_labels, decoded, thresholds
 from nfa.data.samples import as_samples
 from nfa.data.targets import IGNORED, are_tokens, target_array
 from nfa.network.forward import Forward

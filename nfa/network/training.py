@@ -24,6 +24,7 @@ from nfa.data.dataset import Dataset
 from nfa.data.labels import Answers, read_targets
 from nfa.data.targets import IGNORED
 from nfa.network.checkpoint import read_checkpoint, write_checkpoint
+from nfa.network.examinable import copied
 from nfa.network.forward import Forward
 from nfa.network.scoring import Score, score
 
@@ -220,7 +221,7 @@ class _Run:
 
     def __init__(self, net: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any]) -> None:
         self.net, self.optimizer, self.settings = net, optimizer, settings
-        self.init = copy.deepcopy(net)
+        self.init = copied(net)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {}
 

@@ -24,9 +24,10 @@ from nfa.data.inputs import count as n_samples
 from nfa.data.inputs import map_inputs
 from nfa.data.samples import Batch, Samples, as_samples
 from nfa.network.forward import Forward
+from nfa.probe.finding import find_layers
 from nfa.probe.gradients import OverwrittenError, gradients
 from nfa.probe.guard import untouched
-from nfa.probe.layers import CUT_OFF, Layer, find_layers
+from nfa.probe.layers import CUT_OFF, Layer
 from nfa.probe.outputs import Select
 from nfa.probe.runner import Runner
 from nfa.probe.signs import Along, Signs

@@ -1,6 +1,5 @@
 """Audits of a network while it is trained, which do not change the training."""
 
-import copy
 import os
 import time
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from nfa.common.processes import processes
 from nfa.common.randomness import undisturbed
 from nfa.features.columns import chosen
 from nfa.formats.loading import load, load_init
+from nfa.network.examinable import copied
 from nfa.network.forward import ForwardArgs
 from nfa.network.gathering import whole
 from nfa.network.model import Model
@@ -213,9 +213,9 @@ class Tracker:
 
 def _copied(net: nn.Module, argument: str) -> nn.Module:
     try:
-        return copy.deepcopy(net)
+        return copied(net)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        # Modules may hold what cannot be copied: locks, open files, tensors in the middle of a graph.
+        # Modules may hold what cannot be copied: locks, open files, lists of tensors in the middle of a graph.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             argument, f"cannot be copied ({reason}); hand over init=, the network before training"

@@ -121,3 +121,15 @@ def test_a_pruned_network_that_has_run_is_checked():
     X = gaussian(20, 6, dtype=torch.float32)
     net(X)
     assert not any("was not checked" in layer["note"] for layer in nfa.audit(net, X))
+
+
+def test_rows_without_a_gradient_say_nothing_of_the_others():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.Sigmoid(), nn.Linear(5, 1))
+    X = gaussian(80, 6, dtype=torch.float32)
+    X[:40] *= 40 / (X[:40] @ net[0].weight.T).abs().min()  # a sigmoid that is 0 or 1 to rounding
+    first = nfa.audit(net, X)[0]
+    exact = nfa.audit(net.double(), X.double())[0]
+    assert first["agop_trace"] == pytest.approx(exact["agop_trace"], rel=1e-4)
+    assert first["cosine"] == pytest.approx(exact["cosine"], abs=1e-5)
+    assert "was not checked: the first 32 rows have next to none" in first["note"]

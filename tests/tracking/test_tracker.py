@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import gaussian, perturbed
 from torch import nn
+from torch.nn.utils import prune
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
@@ -247,3 +248,11 @@ def test_a_network_that_cannot_be_copied_asks_for_its_init(small):
     net.cache = (X.requires_grad_() * 2,)  # a tensor in the middle of a graph
     with pytest.raises(InputError, match=r"net: cannot be copied .*; hand over init="):
         nfa.Tracker(net, X.detach())
+
+
+def test_a_pruned_network_is_tracked_in_the_middle_of_its_training():
+    net = nn.Sequential(prune.l1_unstructured(nn.Linear(4, 8), "weight", 0.5), nn.ReLU(), nn.Linear(8, 2))
+    X = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    net(X).sum().backward()  # it keeps the weight that this run computed, with its graph
+    found = nfa.Tracker(net, X)
+    assert found.record(epoch=0)["nfa/0/init_cosine"] == pytest.approx(1)

@@ -1,6 +1,5 @@
 """Weights alone, as networks: the one that the caller gives, or a chain of linear layers."""
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from nfa.formats.readers import refuse_given
 from nfa.formats.weights.places import state_dict_of, under
 from nfa.formats.weights.state_dict import build, check_kinds
 from nfa.formats.weights.torch_file import read_state_dict
+from nfa.network.examinable import copied
 from nfa.network.model import Model
 
 
@@ -91,7 +91,9 @@ def given_network(model: str | nn.Module | None) -> nn.Module | None:
         InputError: as `from_factory`.
     """
     # A copy: the same object may be named for a network's file and for that of its initialisation.
-    return from_factory(model, "model") if isinstance(model, str) else copy.deepcopy(model)
+    if isinstance(model, nn.Module):
+        return copied(model)
+    return None if model is None else from_factory(model, "model")
 
 
 def _network(

@@ -11,7 +11,8 @@ from sklearn.metrics import r2_score
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.data.labels import Targets, decoded, several_positions, threshold_of
+from nfa.data.label_words import several_positions
+from nfa.data.labels import Targets, decoded, threshold_of
 from nfa.network.model import with_ending
 from nfa.probe import Activations, activations
 from nfa.rfm.deep.base import TRANSPORTS, DeepRFM, Request
