@@ -19,6 +19,7 @@ from nfa.common.checks import one_of
 from nfa.plots import save, themed
 
 HERE = Path(__file__).parent
+PICTURES = HERE.parent / "docs" / "pictures"
 
 
 def names() -> list[str]:
@@ -48,7 +49,7 @@ def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m figures", description="Draw a figure, or list all.")
     parser.add_argument("name", nargs="?", help="which; `all` for every one")
     parser.add_argument("--from", dest="table", type=Path, help="the table (analyses/results/NAME.csv)")
-    parser.add_argument("--out", type=Path, help="a .png, .pdf or .svg (figures/NAME.png)")
+    parser.add_argument("--out", type=Path, help="a .png, .pdf or .svg (docs/pictures/NAME.png)")
     parser.add_argument("--quick", action="store_true", help="from the tables of quick runs, beside these")
     call, console = parser.parse_args(given), Console(highlight=False, soft_wrap=True)
     if call.name is None:
@@ -56,7 +57,7 @@ def main(given: list[str] | None = None) -> int:
         return 0
     try:
         for name in names() if call.name == "all" else [call.name]:
-            out = call.out or (QUICK if call.quick else HERE) / f"{name}.png"
+            out = call.out or (QUICK if call.quick else PICTURES) / f"{name}.png"
             console.print(str(drawn(name, call.table or table_of(analysis_of(name), call.quick), out)), markup=False)
     except InputError as error:
         Console(stderr=True).print(str(error), markup=False, style="red")

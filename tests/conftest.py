@@ -17,7 +17,7 @@ CORE = {
     *("rfm/test_kernels.py", "plots/test_theme.py"),
 }
 """Quick files that touch every room: what `make quick` runs."""
-LONG = ("test_readme.py", "test_page.py", "test_cli.py", "test_cli_files.py", "test_blocks.py", "test_random.py")
+LONG = ("test_docs.py", "test_page.py", "test_cli.py", "test_cli_files.py", "test_blocks.py", "test_random.py")
 """Files that take longest; they run first, so that neither process is left with one of them at the end."""
 
 

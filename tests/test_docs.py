@@ -1,4 +1,4 @@
-"""The guide's walks: networks trained elsewhere, audited from their files by the commands it gives."""
+"""The docs: every block runs as written, every command does what its page says, every link leads somewhere."""
 
 import json
 import re
@@ -73,26 +73,67 @@ def test_every_command_of_that_page_draws(command, demo, monkeypatch, capsys):
     assert Path(shlex.split(command)[-1]).stat().st_size > 1000
 
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHERWISE = ("figures.md", "training.md", "design.md")
+"""Pages whose blocks are run elsewhere, or are parts of files of the package."""
 
 
-def block(number):
-    """A block's number; fitting machines to all layers, at the README's size, takes minutes."""
-    return pytest.param(number, marks=pytest.mark.slow) if "nfa.rfm" in BLOCKS[number] else number
+def blocks():
+    """Every block that stands by itself, as (page, script); machines of all layers, at the docs' size, take minutes."""
+    walked = [script for script, _ in WALKS]
+    for page in PAGES:
+        for script in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            if page.name in OTHERWISE or script in walked or "net_before" in script:  # the reader's own network
+                continue
+            marks = [pytest.mark.slow] if "nfa.rfm" in script else []
+            first = next(line for line in script.splitlines() if not line.startswith(("import", "from")) and line)
+            yield pytest.param(page.name, script, marks=marks, id=f"{page.stem}: {first[:40]}")
 
 
-@pytest.mark.parametrize("number", [block(number) for number in range(1, len(BLOCKS))])
-def test_what_the_readme_shows_runs_as_written(number, tmp_path):
-    """The first block audits the reader's own network; the others need nothing but the demo's."""
-    if "fashion-mnist" in BLOCKS[number] and not Path("/usr/share/datasets/fashion-mnist").is_dir():
+@pytest.mark.parametrize(("page", "script"), list(blocks()))
+def test_what_the_docs_show_runs_as_written(page, script, tmp_path):
+    if "fashion-mnist" in script and not Path("/usr/share/datasets/fashion-mnist").is_dir():
         pytest.skip("dataset-fashion-mnist is not installed")
-    if "runs/demo" in BLOCKS[number]:
+    if "runs/demo" in script:
         subprocess.run([sys.executable, "-m", "nfa", "demo", "--out", "runs/demo"], cwd=tmp_path, check=True)
-    # The second audits a network of pictures.
-    verdicts = "assert [layer['verdict'] for layer in audit] == ['learned', 'learned', 'learned', 'trivial']"
-    script = BLOCKS[number] + (verdicts if number == 1 else "")
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, check=True)
+    verdicts = {
+        "auditing.md": "assert [layer['verdict'] for layer in audit] == ['learned', 'learned', 'learned', 'trivial']",
+        "README.md": "assert [layer['verdict'] for layer in audit] == ['learned', 'learned', 'learned', 'trivial']",
+        "index.md": "assert sorted(audit['0'].agop.diagonal().argsort()[-2:].tolist()) == [0, 1]",
+    }
+    check = "" if "nfa.rfm" in script else verdicts.get(page, "")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script + check], cwd=tmp_path, check=True)
+
+
+def test_there_are_blocks_of_every_page_that_should_have_some():
+    found = {each.values[0] for each in blocks()}
+    assert {"README.md", "index.md", "auditing.md", "coming-from.md", "machines.md", "networks-to-machines.md"} <= found
+
+
+def links(page):
+    """The targets of a page's links and pictures within the repository, with the headings they point to."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not target.startswith(("http", "mailto")):
+            path, _, heading = target.partition("#")
+            yield (page.parent / path if path else page), heading
+
+
+def headings(page):
+    """The anchors of a page's headings, as forges and the site make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target, heading in links(page):
+        assert target.exists(), target
+        assert not heading or heading in headings(target), (target, heading)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
 TESTS = re.findall(r"^\|.*\| `([a-z0-9_/]+\.py)` \|$", GUIDE, re.MULTILINE)
