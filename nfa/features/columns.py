@@ -116,10 +116,10 @@ def _published(name: str, what: str) -> tuple[Column, Column, Column]:
 
 
 _TABLE = (
-    Column("layer", "layer", "Number in forward order, from 0.", int, main=True),
+    Column("layer", "layer", "Number in forward order, from 0.", int),
     Column("name", "layer", "Path of the module, or name of the weight.", str, True, Printed("layer", 0)),
-    Column("d_in", "layer", "d, the entries of the layer's input.", int, True, Printed("d", 1)),
-    Column("d_out", "layer", "k, the entries of its output.", int, True, Printed("k", 2)),
+    Column("d_in", "layer", "d, the entries of the layer's input.", int, printed=Printed("d", 1)),
+    Column("d_out", "layer", "k, the entries of its output.", int, printed=Printed("k", 2)),
     Column("rows", "layer", "Rows over which the AGOP is the mean.", int),
     Column(
         "verdict",
@@ -142,10 +142,9 @@ _TABLE = (
         "alignment_low",
         "alignment",
         "Lower end of the 95 % interval of alignment over samples (jackknife over ten groups).",
-        main=True,
         printed=Printed("95 %", 5),
     ),
-    Column("alignment_high", "alignment", "Upper end of that interval.", main=True, printed=Printed("95 %", 6)),
+    Column("alignment_high", "alignment", "Upper end of that interval.", printed=Printed("95 %", 6)),
     Column(
         "alignment_null",
         "alignment",
@@ -165,7 +164,6 @@ _TABLE = (
         "alignment_excess",
         "alignment",
         "(alignment - null) / (1 - null): 0 is what the spectra give, 1 is C proportional to S.",
-        main=True,
     ),
     Column("alignment_centered", "alignment", "Alignment of C and S with the gradients' mean over rows removed."),
     Column(
@@ -193,9 +191,8 @@ _TABLE = (
         "cosine_centered",
         "similarity",
         "Cosine of NFM and centered AGOP (gradients minus their mean over rows).",
-        main=True,
     ),
-    Column("cosine_sqrt", "root", "Cosine of NFM and the square root of AGOP.", main=True),
+    Column("cosine_sqrt", "root", "Cosine of NFM and the square root of AGOP."),
     Column("pearson_sqrt", "root", "Correlation of NFM and the square root of AGOP."),
     Column(
         "ci_low",
@@ -209,14 +206,12 @@ _TABLE = (
         "alpha_best",
         "power",
         "The power alpha of AGOP, of 0.05, 0.10, ..., 2, that the NFM is most like.",
-        main=True,
         printed=Printed("best alpha", 13, "at {}"),
     ),
     Column(
         "cosine_alpha_best",
         "power",
         "Cosine of NFM and AGOP to that power.",
-        main=True,
         printed=Printed("best alpha", 12),
     ),
     Column(
@@ -229,7 +224,6 @@ _TABLE = (
         "untrained_cosine",
         "null",
         "Null of cosine: NFM and AGOP of the network before training.",
-        main=True,
         printed=Printed("untrained", 11),
         needs_init=True,
     ),
@@ -241,7 +235,6 @@ _TABLE = (
         "init_cosine",
         "init",
         "Cosine of the NFM and the NFM before training: 1 where the layer has kept its features.",
-        main=True,
         printed=Printed("with init", 14),
         needs_init=True,
     ),
@@ -250,7 +243,6 @@ _TABLE = (
         "init_cosine_null",
         "init",
         "k/(k+d): init_cosine of two independent initialisations.",
-        main=True,
         printed=Printed("k/(k+d)", 15),
     ),
     Column(
@@ -286,7 +278,6 @@ _TABLE = (
         "subspace_overlap",
         "subspace",
         "How far the top eigenvectors (ten at most) of NFM and AGOP span the same space: 0 to 1.",
-        main=True,
     ),
     Column("subspace_overlap_null", "subspace", "The same by chance, r/d."),
     Column(

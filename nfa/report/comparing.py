@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from nfa.audits.about import null_for_nan
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.checks import one_of, output_folder
+from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.features.columns import COLUMNS, MISSING
 from nfa.report.page import score_in_words
-from nfa.report.pages import Cell, Heading, cell, page, write_page
+from nfa.report.pages import Cell, Heading, cell, page, page_path, write_page
 from nfa.report.words import verdict
 from nfa.tables.drawn import every_null
 from nfa.tables.networks import loaded, pooled
@@ -61,13 +62,7 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
         raise InputError("audits", f"got {len(named)}, expected two or more to compare")
     for column in columns:
         one_of("columns", column, [each for each in COLUMNS if each not in ("layer", "name", "note")])
-    file = Path(out)
-    if file.suffix.lower() in (".html", ".htm"):
-        output_folder("out", file.parent)
-    else:
-        file = output_folder("out", file) / "compare.html"
-    if file.is_dir():
-        raise InputError("out", f"{file} is a folder, expected a file")
+    file = page_path("out", out, "compare.html")
     return write_page(render_comparison(named, tuple(dict.fromkeys(columns))), file)
 
 
@@ -115,6 +110,15 @@ def named_audits(audits: Mapping[str, Audit] | Sequence[Folder]) -> dict[str, Au
                 "audits", f'got {type(each).__name__}, expected folders, or audits by name: {{"narrow": a, "wide": b}}'
             )
     return loaded(given)
+
+
+def compared(audits: Mapping[str, Audit], columns: Sequence[str] = COMPARED) -> list[dict[str, Any]]:
+    """Return the chosen columns of every audit and layer as JSON types, NaN as None."""
+    return [
+        {"audit": name, "layer": layer["name"]} | {column: null_for_nan(_value(layer, column)) for column in columns}
+        for name, audit in audits.items()
+        for layer in audit
+    ]
 
 
 def run_words(row: Any) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from nfa import plots
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.powers import SCAN_DRAWS
+from nfa.plots import SINGLE, figure, themed
 from nfa.plots.layers import draw_layers
 from nfa.plots.parts.bars import bars
 from nfa.plots.parts.heat_map import heat_map
-from nfa.plots.parts.picture import picture
+from nfa.plots.parts.picture import barred_photograph, barred_picture
 from nfa.plots.powers import draw_powers
 from nfa.plots.spectrum import draw_spectrum
 from nfa.report.inline import inline
-from nfa.tables.features import LayerFeatures, Panel, bar_table, has_names, layer_features
+from nfa.tables.features import LayerFeatures, Panel, bar_table, has_names, input_shape, layer_features
 from nfa.tables.layers import layer_table
 from nfa.tables.networks import Network, networks
 from nfa.tables.spectra import power_table, spectrum_table
@@ -34,7 +34,10 @@ MAPPED = 20
 EIGENVECTORS = 4
 """The number of eigenvectors that are shown as pictures."""
 
-_ROW, _AROUND = 0.22, 1.4  # inches: for each bar of a chart, and for axis and legend
+HEIGHT = 2.6
+"""Inches: all figures but pictures are of one height."""
+
+_WIDE, _HIGH = 1.75, 1.35  # inches of a picture with its colour bar
 
 _NULLS_UP_TO = 512
 """The scan's null is drawn for layers of at most this many outputs, since it takes several eigendecompositions."""
@@ -59,22 +62,22 @@ class Drawer:
         plot: Callable[[Axes], object],
         caption: str,
         alt: str,
-        height: float | None = None,
-        width: float = plots.SINGLE,
+        height: float = HEIGHT,
+        width: float = SINGLE,
     ) -> Drawing:
         """Draw on new axes, and return the drawing."""
-        fig, ax = plots.figure(width=width, height=height)
-        with plots.themed():
+        fig, ax = figure(width=width, height=height)
+        with themed():
             plot(ax)
         return Drawing(inline(fig, alt, next(self._numbers)), caption)
 
 
 @dataclass(frozen=True)
-class PictureRow:
-    """A matrix's diagonal and eigenvectors as pictures."""
+class Pair:
+    """The pictures of one kind: of the NFM and of the AGOP, or a sample and the diagonal before training."""
 
-    matrix: str
-    pictures: list[Drawing]
+    title: str
+    drawings: list[Drawing]
 
 
 @dataclass(frozen=True)
@@ -82,28 +85,37 @@ class Features:
     """A layer's NFM and AGOP over its inputs: as pictures, or as bar charts."""
 
     layer: str
-    pictures: list[PictureRow]
+    pairs: list[Pair]
     charts: list[Drawing]
 
 
 @dataclass(frozen=True)
 class AuditFigures:
-    """All figures of an audit's page."""
+    """All figures of an audit's page; spectra by the layer's name."""
 
     similarities: list[Drawing]
     scan: Drawing
-    spectra: list[Drawing]
+    spectra: dict[str, Drawing]
     features: list[Features]
 
 
-def audit_figures(audit: Audit) -> AuditFigures:
-    """Draw all figures of an audit's report."""
+def audit_figures(audit: Audit, sample: Any = None) -> AuditFigures:
+    """Draw all figures of an audit's report.
+
+    Args:
+        audit: The audit.
+        sample: A row of the data, drawn beside the features of a first layer that takes pictures.
+
+    Raises:
+        InputError: the sample does not fit the first layer.
+    """
     drawer, found = Drawer(), networks(audit)
+    features = [_features(audit, layer, sample, drawer) for layer in audit if _shows_features(layer)]
     return AuditFigures(
         similarities=similarity_figures(found, drawer),
         scan=_scan(audit, found, drawer),
-        spectra=[_spectrum(found, layer, drawer) for layer in audit if not layer["trivial"]],
-        features=[_features(audit, layer, drawer) for layer in audit if _shows_features(layer)],
+        spectra={layer["name"]: _spectrum(found, layer, drawer) for layer in audit if not layer["trivial"]},
+        features=[each for each in features if each.pairs or each.charts],
     )
 
 
@@ -165,29 +177,45 @@ def _shows_features(layer: LayerAudit) -> bool:
     return bool(layer["layer"] == 0 or layer["d_in"] <= SMALL)
 
 
-def _features(audit: Audit, layer: LayerAudit, drawer: Drawer) -> Features:
+def _features(audit: Audit, layer: LayerAudit, sample: Any, drawer: Drawer) -> Features:
     if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
         return Features(layer["name"], [], [])
-    found = layer_features(audit, layer["name"], EIGENVECTORS)
+    whole = layer["layer"] == 0 and input_shape(audit, layer) == audit.about.feature_shape != ()
+    shown = sample if whole else None
+    found = layer_features(audit, layer["name"], EIGENVECTORS, shown)
     if found.shape:
-        return Features(layer["name"], _pictures(found, drawer), [])
+        return Features(layer["name"], _pairs(found, drawer), [])
     maps = has_names(audit, layer) and 1 < layer["d_in"] <= MAPPED
     charts = _charts(found, drawer)
     return Features(layer["name"], [], charts + (_heat_maps(layer, found, drawer) if maps else []))
 
 
-def _pictures(found: LayerFeatures, drawer: Drawer) -> list[PictureRow]:
-    def drawn(panel: Panel) -> Drawing:
-        what = panel.what if math.isnan(panel.share) else f"{panel.what}: {100 * panel.share:.0f} % of the trace"
-        alt = f"{panel.what.capitalize()} of the {panel.matrix} of layer {found.layer} as a picture"
-        side = 1.2
-        plot = partial(picture, panel.values, found.shape, signed=panel.signed)
-        return drawer.draw(lambda ax: plot(ax=ax), what, alt, height=side, width=side)
+def _pairs(found: LayerFeatures, drawer: Drawer) -> list[Pair]:
+    """Draw all panels, those of one kind beside each other: diagonals on one scale, eigenvectors on another."""
+    scales = {
+        signed: max(float(abs(each.values).max()) for each in found.panels if each.what and each.signed == signed)
+        for signed in {each.signed for each in found.panels if each.what}
+    }
 
-    return [
-        PictureRow(matrix, [drawn(panel) for panel in found.panels if panel.matrix == matrix])
-        for matrix in dict.fromkeys(panel.matrix for panel in found.panels)
-    ]
+    def drawn(panel: Panel) -> Drawing:
+        alt = f"{panel.what.capitalize()} of the {panel.matrix} of layer {found.layer} as a picture"
+        if panel.matrix == "sample":
+            plot: Callable[[Axes], object] = partial(barred_photograph, panel.values, found.shape)
+            return drawer.draw(plot, "a row of the data", "A sample of the data as a picture", _HIGH, _WIDE)
+        share = "" if math.isnan(panel.share) else f", {100 * panel.share:.0f} % of the trace"
+        plot = partial(barred_picture, panel.values, found.shape, signed=panel.signed, most=scales[panel.signed])
+        return drawer.draw(plot, f"{panel.matrix}{share}", alt, _HIGH, _WIDE)
+
+    beside = [panel for panel in found.panels if panel.matrix in ("sample", "init's NFM")]
+    kinds: dict[str, list[Panel]] = {}
+    for panel in found.panels:
+        if panel not in beside:
+            kinds.setdefault(panel.what, []).append(panel)
+    pairs = [Pair(what, [drawn(panel) for panel in panels]) for what, panels in kinds.items()]
+    if beside:
+        words = " and ".join("a sample" if each.matrix == "sample" else "init" for each in beside)
+        pairs.insert(0, Pair(words, [drawn(panel) for panel in beside]))
+    return pairs
 
 
 def _charts(found: LayerFeatures, drawer: Drawer) -> list[Drawing]:
@@ -200,19 +228,16 @@ def _charts(found: LayerFeatures, drawer: Drawer) -> list[Drawing]:
     first = ", ".join(
         f"{row.feature} {row.value:.2f}" for row in diagonal[diagonal["series"] == "AGOP"].head(5).itertuples()
     )
-    height = _AROUND + _ROW * shown
     return [
         drawer.draw(
             lambda ax: bars(diagonal, ax, "share of the trace"),
             f"Diagonals of NFM and AGOP: how much each input counts.{of}",
             f"Diagonals of NFM and AGOP of layer {found.layer}; largest of the AGOP: {first}",
-            height=height,
         ),
         drawer.draw(
             lambda ax: bars(eigenvectors, ax, "entry of the first eigenvector"),
             f"First eigenvectors of NFM and AGOP, and their shares of the trace: which inputs act together.{of}",
             f"Entries of the first eigenvectors of NFM and AGOP of layer {found.layer}",
-            height=height,
         ),
     ]
 
@@ -223,7 +248,6 @@ def _heat_maps(layer: LayerAudit, found: LayerFeatures, drawer: Drawer) -> list[
             lambda ax: heat_map(matrix, ax, found.names, label="entry / largest"),
             f"The {label}, entry by entry: which inputs count, and which count together or against each other.",
             f"{label} of layer {found.layer} as a heat map of {len(found.names)} x {len(found.names)} entries",
-            height=2.9,
         )
 
     dense = {"NFM": layer.nfm.dense().numpy(), "AGOP": layer.agop.dense().numpy()}

@@ -1,26 +1,51 @@
 """The HTML page of an audit."""
 
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nfa.audits.audit import Audit
-from nfa.common.checks import output_folder
+from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.verdict import VERDICTS
 from nfa.features.columns import GROUPS, Column, columns
 from nfa.network.scoring import Score
 from nfa.report.definitions import GLOSSARY
-from nfa.report.pages import Heading, cell, page, write_page
-from nfa.report.words import sentences, verdict
+from nfa.report.pages import Heading, cell, page, page_path, write_page
+from nfa.report.words import over_layers, sentences, verdict
+
+if TYPE_CHECKING:
+    from nfa.report.figures import AuditFigures, Drawing
 
 REPORT = "report.html"
 """The page's name in an audit's folder."""
 
 
-def render(audit: Audit) -> str:
+@dataclass(frozen=True)
+class LayerWords:
+    """What the page says of a layer: its verdict and what that means, numbers in brief, the sentence, its spectrum."""
+
+    name: str
+    verdict: str
+    meaning: str
+    numbers: str
+    sentence: str
+    spectrum: "Drawing | None"
+
+
+def render(audit: Audit, sample: Any = None) -> str:
     """Return a self-contained HTML page of an audit; every string from a file or data set is escaped.
 
-    It says what was audited and how, and has a sentence for each layer, the table, and the figures: similarities beside
-    their nulls, powers, spectra, and the features of the first layer. Nothing is fetched when it is opened.
+    Verdicts come first, then figures: similarities beside their nulls, powers, the features of the first layer. Each
+    layer's sentence and spectrum are folded behind its name; the table, how it was measured and a glossary follow.
+    Nothing is fetched when it is opened.
+
+    Args:
+        audit: The audit.
+        sample: A row of the data, drawn beside the features of a first layer that takes pictures.
+
+    Raises:
+        InputError: the sample does not fit the first layer.
 
     >>> import nfa, torch
     >>> "<table" in render(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)))
@@ -28,18 +53,22 @@ def render(audit: Audit) -> str:
     """
     from nfa.report.figures import audit_figures
 
-    about = audit.about
-    first, *by_layer = sentences(audit)
+    about, found = audit.about, verdict(audit)
+    figures = audit_figures(audit, sample)
     shown = columns(about.groups)
+    over = over_layers(audit)
     return page(
         "audit.html",
         about=about,
         facts=_facts(audit),
-        verdict=first,
-        mood={True: "yes", False: "no", None: "unknown"}[verdict(audit).learned],
-        sentences=by_layer,
+        verdict=found.reason,
+        mood={True: "yes", False: "no", None: "unknown"}[found.learned],
+        counted=over[0] if over else "",
+        conventions=over[1:],
+        contents=_contents(figures),
+        layers=_layers(audit, figures),
         methods=audit.methods(),
-        figures=audit_figures(audit),
+        figures=figures,
         colours=len(about.feature_shape) == 3 and 3 in (about.feature_shape[0], about.feature_shape[2]),
         columns=[Heading(each.name, each.meaning, _sorts_as(each), _classes(each)) for each in shown],
         groups=[_group(group, columns([group])) for group in GROUPS if group in about.groups],
@@ -50,13 +79,54 @@ def render(audit: Audit) -> str:
     )
 
 
-def write(audit: Audit, folder: str | os.PathLike[str]) -> Path:
-    """Write `report.html` into a folder, which is made if it is missing, and return its path.
+def write(audit: Audit, path: str | os.PathLike[str], sample: Any = None) -> Path:
+    """Write an audit's page, and return its path.
+
+    Args:
+        audit: The audit.
+        path: An .html file; any other name is the folder in which `report.html` is written.
+        sample: As `render` takes it.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the page cannot be written, or the sample does not fit the first layer.
     """
-    return write_page(render(audit), output_folder("folder", folder) / REPORT)
+    return write_page(render(audit, sample), page_path("path", path, REPORT))
+
+
+def _layers(audit: Audit, figures: "AuditFigures") -> list[LayerWords]:
+    _, *said = sentences(audit)
+    found = []
+    for layer, sentence in zip(audit, said, strict=True):
+        word = layer.row.get("verdict", "")
+        meaning = f"{word}: {VERDICTS[word]}" if word in VERDICTS else ""
+        spectrum = figures.spectra.get(layer["name"])
+        found.append(LayerWords(layer["name"], word, meaning, _numbers(layer), sentence, spectrum))
+    return found
+
+
+def _numbers(layer: LayerAudit) -> str:
+    """Return a layer's sizes and leading numbers in brief, each beside its null."""
+    row = layer.row
+    said = [f"{row['d_in']} to {row['d_out']}"]
+    for name, null in (("alignment", "alignment_null"), ("cosine", "rotated_cosine")):
+        if not math.isnan(row.get(name, math.nan)):
+            said.append(f"{name} {row[name]:.2f} (by chance {row[null]:.2f})")
+    if not math.isnan(row.get("moved", math.nan)):
+        said.append(f"moved {row['moved']:.2f}")
+    return ", ".join(said)
+
+
+def _contents(figures: "AuditFigures") -> list[tuple[str, str]]:
+    """Return the sections of the page: the ids and words of its list of contents."""
+    inputs = [(f"input-{number}", f"Input of {each.layer}") for number, each in enumerate(figures.features)]
+    return [
+        ("figures", "At a glance"),
+        *inputs,
+        ("by-layer", "Layer by layer"),
+        ("table", "Table"),
+        ("how", "How it was measured"),
+        ("words", "Words"),
+    ]
 
 
 def score_in_words(score: Score | None) -> str:
@@ -98,7 +168,7 @@ def _sorts_as(column: Column) -> str:
 
 
 def _classes(column: Column) -> str:
-    named = {"name": "text sticky", "note": "text note"}.get(column.name, "")
+    named = {"name": "text sticky", "note": "text note"}.get(column.name, "text" if column.kind is str else "")
     return f"{named} {'' if column.main else 'extra'}".strip()
 
 

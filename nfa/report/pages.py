@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from nfa.common.checks import output_folder
+from nfa.common.errors import InputError
 from nfa.common.writing import replacing
 
 LONG = 8
@@ -76,6 +79,22 @@ def page(template: str, **content: Any) -> str:
     return environment.get_template(template).render(
         style=own("style.css"), script=script, script_hash=script_hash, version=version("nfa"), **content
     )
+
+
+def page_path(argument: str, path: str | os.PathLike[str], name: str) -> Path:
+    """Return where to write a page: an .html file as it is; any other path is a folder, in which it has this name.
+
+    Raises:
+        InputError: the folder cannot be written, or the file is a folder.
+    """
+    file = Path(path)
+    if file.suffix.lower() in (".html", ".htm"):
+        output_folder(argument, file.parent)
+    else:
+        file = output_folder(argument, file) / name
+    if file.is_dir():
+        raise InputError(argument, f"{file} is a folder, expected a file")
+    return file
 
 
 def write_page(text: str, path: Path) -> Path:

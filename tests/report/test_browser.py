@@ -1,5 +1,7 @@
 """The report in a browser: it renders, sorts, complains of nothing, asks for nothing, and text stays text."""
 
+import base64
+import re
 from dataclasses import replace
 
 import pytest
@@ -122,6 +124,7 @@ def test_a_click_sorts_and_a_second_one_turns_round(browser, folder, hostile):
 @pytest.mark.parametrize(("key", "code"), [("Enter", 13), (" ", 32)])
 def test_the_keyboard_sorts_too(browser, folder, key, code):
     browser.open(folder / "report.html")
+    browser.click("button.toggle")
     browser.evaluate("document.querySelector('#layers th[data-column=\"0\"] button').focus()")
     browser.press(key, code)
     browser.press(key, code)
@@ -145,7 +148,8 @@ def test_columns_that_were_left_out_come_at_a_click(browser, folder):
     shown = "[...document.querySelectorAll('#layers th[aria-sort]')].filter(cell => cell.offsetWidth > 0).length"
     few = browser.evaluate(shown)
     browser.click("button.toggle")
-    assert few < browser.evaluate(shown) == len(nfa.features.columns.names())
+    assert few == 10
+    assert browser.evaluate(shown) == len(nfa.features.columns.names())
 
 
 @pytest.mark.parametrize("name", ["report.html", "compare.html"])
@@ -174,3 +178,50 @@ def test_what_is_folded_is_printed(browser, folder):
     assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 0
     browser.evaluate("dispatchEvent(new Event('afterprint'))")
     assert browser.evaluate("document.querySelectorAll('details[open]').length") == 0
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The page of a network of the demo's sizes."""
+    data = nfa.load_data("digits").divide(test=0.2)
+    net = nfa.MLP(64, 128, 3, 10)
+    audit = nfa.audit(net, data, perturbed(net), samples=200)
+    return audit.report(tmp_path_factory.mktemp("demo"), data.X[0])
+
+
+def printed(browser, page):
+    """The page as PDF on A4, in bytes."""
+    browser.open(page)
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+    return base64.b64decode(browser.call("Page.printToPDF", **paper)["data"])
+
+
+def test_the_demo_s_page_prints_on_three_sheets(browser, demo):
+    assert len(re.findall(rb"/Type */Page[^s]", printed(browser, demo))) == 3
+
+
+def test_a_verdict_leads_to_its_layer_and_pairs_are_never_divided(browser, demo):
+    browser.open(demo)
+    browser.click(".chips li:nth-child(2) a")
+    assert browser.evaluate("location.hash") == "#layer-1"
+    rules = "[...document.querySelectorAll('.pair')].map(pair => getComputedStyle(pair).breakInside)"
+    assert set(browser.evaluate(rules)) == {"avoid"}
+    assert browser.evaluate(
+        "[...document.querySelectorAll('.pair')].every(p => p.querySelectorAll('svg').length === 2)"
+    )
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_window_when_all_is_unfolded(browser, demo, width):
+    browser.open(demo, width=width)
+    browser.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [800, 1400])
+def test_figures_beside_each_other_are_of_one_height(browser, demo, width):
+    browser.open(demo, width=width)
+    heights = (
+        "[...document.querySelectorAll('.figures svg')].map(each => Math.round(each.getBoundingClientRect().height))"
+    )
+    assert len(set(browser.evaluate(heights))) == 1

@@ -10,8 +10,9 @@ from helpers import gaussian, perturbed
 from pages import Page
 
 import nfa
-from nfa.features.columns import names
+from nfa.features.columns import columns, names
 from nfa.report import render, sentences, write
+from nfa.report.words import over_layers
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,10 @@ def test_notes_and_what_was_not_measured_are_said(moved):
 
 def test_the_page_holds_every_sentence_column_and_definition(moved, source):
     page = Page(source)
-    verdict, *layers = sentences(moved)
-    assert verdict in page.texts("p")
-    assert set(layers) <= set(page.texts("li"))
+    first, *layers = sentences(moved)
+    said = [nfa.report.verdict(moved).reason, *over_layers(moved)]
+    assert " ".join(said) == first
+    assert set(said + layers) <= set(page.texts("p") + page.texts("li"))
     assert [text for text in page.texts("button") if text in names()] == list(names())
     assert set(names()) <= set(page.texts("dt"))
     assert moved.methods() in page.texts("pre")
@@ -164,8 +166,76 @@ def test_images_are_pictures(small, shape):
     labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
     assert "Diagonal of the AGOP of layer layers.0 as a picture" in labels
     assert "Eigenvector 1 of the NFM of layer layers.0 as a picture" in labels
-    # Diagonal and four eigenvectors of both, and the diagonal before training.
-    assert len(page.texts("image")) == 11
+    # Diagonal and four eigenvectors of both, and the diagonal before training, each with its colour bar.
+    assert len(page.texts("image")) == 22
+    assert page.texts("h3") == [
+        "init",
+        "diagonal",
+        *(f"eigenvector {number}" for number in range(1, 5)),
+    ]
+
+
+def test_a_sample_stands_beside_the_pictures_of_the_layer_that_takes_it(small):
+    net, X = small
+    audit = nfa.audit(net, nfa.Dataset(X.numpy(), feature_shape=(2, 3)), perturbed(net))
+    page = Page(render(audit, X[0]))
+    labels = [attributes["aria-label"] for tag, attributes, _ in page.elements if tag == "svg"]
+    assert labels.count("A sample of the data as a picture") == 1
+    assert "a sample and init" in page.texts("h3")
+    with pytest.raises(nfa.InputError, match=r"sample: 5 entries, but layer layers.0 has 6 inputs"):
+        render(audit, X[0, :5])
+    # Other inputs are no pictures, and have no sample beside them.
+    assert "A sample of the data" not in render(nfa.audit(net, X), X[0])
+
+
+def test_verdicts_are_chips_at_the_top_and_at_each_layer(moved, source):
+    page = Page(source)
+    chips = [
+        (text, attributes["class"]) for tag, attributes, text in page.elements if "chip" in attributes.get("class", "")
+    ]
+    words = [layer["verdict"] for layer in moved]
+    expected = [(word, f"chip {word.replace(' ', '-')}") for word in words]
+    assert [chip for chip in chips if chip[1] != "chips"] == expected * 2
+    first = source.index('class="chips"')
+    assert first < source.index("<svg") < source.index('id="layer-0"') < source.index("<table")
+
+
+def test_sentences_are_folded_behind_their_layer_and_the_glossary_comes_last(moved, source):
+    page = Page(source)
+    folded = [
+        text for tag, attributes, text in page.elements if tag == "details" and attributes.get("class") == "layer"
+    ]
+    assert len(folded) == len(moved)
+    for text, layer, sentence in zip(folded, moved, sentences(moved)[1:], strict=True):
+        assert layer["name"] in text
+        assert f"alignment {layer['alignment']:.2f}" in text or layer["alignment"] != layer["alignment"]
+        assert sentence in text
+    assert page.texts("summary")[-1] == "Glossary"
+    assert source.index("<summary>Glossary") > source.index("</table>")
+
+
+def test_the_list_of_contents_leads_to_sections_that_are_there(source):
+    page = Page(source)
+    ids = {attributes["id"] for _, attributes, _ in page.elements if "id" in attributes}
+    links = [attributes["href"] for tag, attributes, _ in page.elements if tag == "a"]
+    assert len(links) > 8
+    assert {link.removeprefix("#") for link in links} <= ids
+
+
+def test_ten_columns_are_shown_at_first():
+    assert [column.name for column in columns() if column.main] == [
+        "name", "verdict", "alignment", "alignment_null", "alignment_z", "cosine", "rotated_cosine", "ci_low",
+        "ci_high", "moved",
+    ]  # fmt: skip
+
+
+def test_charts_are_of_one_height(source):
+    sizes = {
+        tuple(map(float, attributes["viewbox"].split()[2:]))[1]
+        for tag, attributes, _ in Page(source).elements
+        if tag == "svg" and not attributes["aria-label"].endswith("as a picture")
+    }
+    assert len(sizes) == 1
 
 
 def test_a_shape_that_is_no_picture_s_is_a_bar_chart(small):

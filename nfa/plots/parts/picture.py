@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from nfa.common.errors import InputError
@@ -13,7 +16,7 @@ from nfa.plots.theme import DIVERGING, SEQUENTIAL, themed
 @themed()
 def picture(
     vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool = False, most: float | None = None
-) -> None:
+) -> AxesImage:
     """Draw one number per pixel in the picture's shape.
 
     Signed vectors (eigenvectors) have 0 in the middle of a diverging map, others (diagonals) at the dark end of a
@@ -36,11 +39,25 @@ def picture(
     pixels = _pixels(vector, shape)
     if pixels.shape[2:] == (3,):
         pixels = pixels / largest
-        ax.imshow(((pixels + 1) / 2 if signed else pixels).clip(0, 1))
+        image = ax.imshow(((pixels + 1) / 2 if signed else pixels).clip(0, 1))
     else:
         low, cmap = (-largest, DIVERGING) if signed else (0.0, SEQUENTIAL)
-        ax.imshow(pixels.reshape(pixels.shape[:2]), cmap=cmap, vmin=low, vmax=largest)
+        image = ax.imshow(pixels.reshape(pixels.shape[:2]), cmap=cmap, vmin=low, vmax=largest)
     ax.set_axis_off()
+    return image
+
+
+@themed()
+def barred_picture(
+    vector: NDArray[Any], shape: tuple[int, ...], ax: Axes, signed: bool = False, most: float | None = None
+) -> None:
+    """Draw one number per pixel as `picture` does, with its colour bar; pictures in colour have a bar of greys."""
+    image = picture(vector, shape, ax, signed, most)
+    mapped: ScalarMappable = image
+    if np.ndim(image.get_array()) == 3:  # type: ignore[arg-type]
+        largest = (float(np.abs(vector).max()) if most is None else most) or 1.0
+        mapped = ScalarMappable(Normalize(-largest if signed else 0.0, largest), "gray")
+    _bar(mapped, ax)
 
 
 @themed()
@@ -57,6 +74,21 @@ def photograph(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes) -> None:
     pixels = (pixels - low) / ((high - low) or 1.0)
     ax.imshow(pixels if pixels.shape[2:] == (3,) else pixels.reshape(pixels.shape[:2]), cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
+
+
+@themed()
+def barred_photograph(vector: NDArray[Any], shape: tuple[int, ...], ax: Axes) -> None:
+    """Draw a row of the data as `photograph` does, with a bar of greys from its smallest entry to its largest."""
+    photograph(vector, shape, ax)
+    _bar(ScalarMappable(Normalize(float(vector.min()), float(vector.max())), "gray"), ax)
+
+
+def _bar(mapped: ScalarMappable, ax: Axes) -> None:
+    """Draw a narrow colour bar beside a picture."""
+    assert ax.figure is not None
+    bar = ax.figure.colorbar(mapped, ax=ax, fraction=0.08, pad=0.03)
+    bar.ax.locator_params(nbins=3)
+    bar.ax.tick_params(length=2)
 
 
 def _pixels(vector: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
