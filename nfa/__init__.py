@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nfa.audits import Audit, audit
+    from nfa.audits.audit import Audit
+    from nfa.audits.run import audit  # nfa.audits has a module of this name too
     from nfa.common import InputError
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm

@@ -10,8 +10,8 @@ ROOMS = (
 )
 """As in docs/design.md: a room imports from those before it."""
 
-CONVENIENCES = {("nfa.audits.audit", "nfa.plots.layers")}
-"""Imports inside of a method that only passes its object on: `audit.plot()`."""
+CONVENIENCES = {("nfa.audits.audit", other) for other in ("nfa.plots.layers", "nfa.report.page", "nfa.report.words")}
+"""Imports inside of methods that only pass their object on: `audit.plot()`, `audit.report()`, `audit.sentences()`."""
 
 
 def module_name(file):

@@ -63,7 +63,7 @@ columns = ["name", "verdict", "alignment", "alignment_null", "alignment_z", "cos
 audit.to_frame()[columns]
 
 # %%
-for sentence in nfa.report.sentences(audit):
+for sentence in audit.sentences():
     print(sentence)
 
 # %% [markdown]
@@ -83,7 +83,7 @@ layer.agop.diagonal().reshape(8, 8)
 
 # %%
 audit.save("runs/mine")
-nfa.report.write(audit, "runs/mine")
+audit.report("runs/mine")
 print(audit.methods())
 
 # %% [markdown]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -117,12 +118,15 @@ class Audit:
     layers: tuple[LayerAudit, ...]
 
     def __getitem__(self, layer: str | int) -> LayerAudit:
-        """Return a layer by name, or by number (the column `layer`)."""
+        """Return a layer by name, or by number (the column `layer`); numbers below 0 count from the end."""
+        if isinstance(layer, int) and -len(self) <= layer < 0:
+            return self.layers[layer]
         for found in self.layers:
             if layer in (found["name"], found["layer"]):
                 return found
         if isinstance(layer, int):
-            raise InputError("layer", f"no layer {layer}; the audit has {[found['layer'] for found in self.layers]}")
+            numbers = [found["layer"] for found in self.layers]
+            raise InputError("layer", f"no layer {layer}; the audit has {numbers}, and audit[-1] is the last one")
         one_of("layer", layer, [found["name"] for found in self.layers])
         raise AssertionError("unreachable")
 
@@ -201,6 +205,31 @@ class Audit:
         from nfa.plots.layers import layers  # figures are a room below; only this call needs them
 
         return layers(self, column, null, ax=ax)
+
+    def sentences(self) -> list[str]:
+        """Return what the network's score shows, then a sentence or two for each layer.
+
+        >>> import nfa, torch
+        >>> len(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)).sentences())
+        2
+        """
+        from nfa.report.words import sentences  # a room below; only this call needs it
+
+        return sentences(self)
+
+    def report(self, path: str | os.PathLike[str], sample: Any = None) -> Path:
+        """Write the page of this audit, and return its path.
+
+        Args:
+            path: An .html file; any other name is the folder in which `report.html` is written.
+            sample: A row of the data, to draw beside the features of a first layer that takes pictures.
+
+        Raises:
+            InputError: the page cannot be written, or the sample does not fit the first layer.
+        """
+        from nfa.report.page import write  # a room below; only this call needs it
+
+        return write(self, path, sample)
 
     def methods(self) -> str:
         """Return a methods paragraph for a paper, in LaTeX, and the BibTeX entries of what it cites.

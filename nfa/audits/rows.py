@@ -12,6 +12,7 @@ from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
 from nfa.data.drawing import drawn
 from nfa.data.inputs import in_words
+from nfa.data.libraries import known_names, known_shape, unpacked
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples, Samples, as_samples
 from nfa.network.model import Model
@@ -92,13 +93,15 @@ def rows_of(
     one_of("split", split, (*Dataset.PARTS, "all"))
     positive("seed", seed, least=0)
     few = None if samples is None else (positive("samples", samples), seed)
-    name, columns = in_words(data), _columns(model, data)
+    names, known = known_names(data), known_shape(data)
+    data = unpacked(data)
+    name, columns = in_words(data), _columns(model, data) or (names if model.transform is None else ())
     if few is not None and not isinstance(data, Dataset):
         data, few = drawn(data, *few), None
     prepared, notes = prepare(model, data)
     if not isinstance(prepared, Dataset):
         whole = as_samples(prepared)
-        shape = _picture_shape(whole, feature_shape)
+        shape = _picture_shape(whole, known if feature_shape is None else feature_shape)
         return Rows(name, whole, "all", whole, "all", columns, shape, tuple(notes), prepared, None)
     part = split if prepared.split or split not in ("train", "all") else "all"
     measured = as_samples(_measured_set(prepared, part, few))

@@ -1,5 +1,9 @@
 """One call: a network and data in, an audit out."""
 
+# So that `help(nfa.audit)` shows the types as they are written here, and not by all their modules.
+from __future__ import annotations
+
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +35,8 @@ from nfa.network.model import Model
 from nfa.network.scoring import Score, score
 from nfa.network.training import LOSSES, mean_loss
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
+
+_log = logging.getLogger(__name__)
 
 
 @stated_precision()
@@ -171,6 +177,9 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
     decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
     with Probe(forward, rows.measured, settings.outputs, settings.groups) as probe:
         chosen = probe.choose(settings.layers)
+        _log.info(
+            "auditing %s on %s: %s", settings.name or model.name, rows.name, ", ".join(each.name for each in chosen)
+        )
         found_score = _score(model, forward, rows)
         init = _Init(None, {}, {})
         if before is not None:
@@ -193,8 +202,11 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
             if "verdict" in settings.columns:
                 columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
             found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
+            _log.debug("measured %s: %s", name, columns.get("verdict", "without a verdict"))
         # After the pass over the data, which may show more layers that cannot be measured.
         about = _about(model, rows, settings, probe, found_score, init.score)
+    for note in about.notes:
+        _log.info("%s", note)
     return Audit(about, tuple(found))
 
 

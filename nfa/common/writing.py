@@ -1,5 +1,6 @@
 """Files that are whole or not there: written beside, then moved into place."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from nfa.common.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 
 def unused_name() -> str:
@@ -49,6 +52,7 @@ def replacing(argument: str, *paths: Path) -> Iterator[tuple[Path, ...]]:
         yield new
         for written, path in zip(new, paths, strict=True):
             written.replace(path)
+            _log.debug("wrote %s", path)
     except OSError as error:
         where = ", ".join(str(path) for path in paths)
         raise InputError(argument, f"cannot write {where} ({error.strerror or error})") from error

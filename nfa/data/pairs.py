@@ -7,10 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.libraries import TARGETS, unpacked
 from nfa.data.targets import IGNORED
-
-LABELS = "labels"
-"""The name of the targets in a dict of inputs."""
 
 
 def paired(data: Any) -> tuple[Any, Any]:
@@ -19,7 +17,8 @@ def paired(data: Any) -> tuple[Any, Any]:
     A tuple of two is (inputs, targets), whatever its parts are; one of a single part is inputs alone. Several
     inputs are a dict by name, or a tuple inside of a pair: ((A, B), y), or ((A, B), None) without targets. A list
     holds rows, unless it is a pair that cannot be rows: [table of rows, targets]. What a dict of inputs calls "labels"
-    are its targets, if it stands alone; in a pair it stays as it is.
+    or "label" are its targets, if it stands alone; in a pair it stays as it is. A Bunch and a data set of Hugging Face
+    are unpacked (see `nfa.data.libraries.unpacked`).
 
     Raises:
         InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples;
@@ -30,6 +29,7 @@ def paired(data: Any) -> tuple[Any, Any]:
     >>> paired([[1.0, 2.0], [3.0, 4.0]])
     ([[1.0, 2.0], [3.0, 4.0]], None)
     """
+    data = unpacked(data)
     if isinstance(data, tuple):
         if len(data) > 2 or not data:
             raise InputError(
@@ -71,9 +71,12 @@ def _two(parts: tuple[Any, ...] | list[Any]) -> tuple[Any, Any]:
 
 def _labels_apart(X: Any) -> tuple[Any, Any]:
     """Return inputs, and the labels that a dict of them holds beside others, or None."""
-    if not (isinstance(X, Mapping) and LABELS in X and len(X) > 1):
+    names = [name for name in TARGETS if isinstance(X, Mapping) and name in X]
+    if not names or len(X) == 1:
         return X, None
-    inputs, labels = {name: value for name, value in X.items() if name != LABELS}, X[LABELS]
+    if len(names) > 1:
+        raise InputError("data", 'a dict with both "label" and "labels"; hand over (inputs, targets) without them')
+    inputs, labels = {name: value for name, value in X.items() if name != names[0]}, X[names[0]]
     for name, value in inputs.items():
         if _same_tokens(labels, value):
             raise InputError(

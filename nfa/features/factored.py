@@ -2,8 +2,10 @@
 
 import math
 from functools import cached_property
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfa.common.checks import positive
@@ -59,6 +61,19 @@ class FactoredMatrix:
             ("effective rank", f"{self.effective_rank():.4g}"),
         ]
         return html_table(repr(self), ("quantity", "value"), facts)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the dense matrix for `np.asarray`, float64 by default; it is made anew each time.
+
+        >>> import numpy as np
+        >>> np.asarray(FactoredMatrix(torch.tensor([[1.0, 2.0]])))
+        array([[1., 2.],
+               [2., 4.]])
+        """
+        if copy is False:
+            raise ValueError("the dense matrix is made on request, so that it is always a copy")
+        found: NDArray[Any] = self.dense().numpy()
+        return found if dtype is None else found.astype(dtype, copy=False)
 
     @property
     def d(self) -> int:

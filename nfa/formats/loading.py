@@ -1,5 +1,6 @@
 """One call for every way to name a network: a file, a scikit-learn object, or `package.module:factory`."""
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +15,8 @@ from nfa.formats.factory import from_factory
 from nfa.formats.nfa_file import written_by_nfa
 from nfa.formats.readers import Refusal, format_of, refuse_given, suffixes, takes
 from nfa.network.model import Model
+
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -54,6 +57,7 @@ def load(
     ('spam', 'ham')
     """
     found = _load(source, {"activation": activation, "model": model, "key": key, "prefix": prefix}, argument)
+    _log.debug("loaded %s: %s", found.name, type(found.net).__name__)
     return found if classes is None else found.with_classes(classes)
 
 

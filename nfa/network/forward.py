@@ -30,11 +30,13 @@ class _Way:
         whole: Whether as whole numbers.
         shape: The shape of a row; None for its own.
         truth: Whether as truth values.
+        by_place: Whether the one input of a dict goes to the network's first argument, whatever that is called.
     """
 
     whole: bool
     shape: tuple[int, ...] | None = None
     truth: bool = False
+    by_place: bool = False
 
 
 class Forward:
@@ -42,7 +44,7 @@ class Forward:
 
     Inputs go to the network's device, floating-point ones in the dtype of its weights. A single input of whole
     numbers becomes real where the network cannot take it as it is. A dict becomes the arguments of these
-    names, a tuple the arguments in this order.
+    names (a single one, the first argument, if the network has none of its name), a tuple the arguments in this order.
 
     Args:
         net: A module, or a `Model`. `torch.compile`, `DataParallel` and `DistributedDataParallel` are looked
@@ -170,7 +172,8 @@ class Forward:
     def _ways(self, inputs: Inputs) -> list[_Way]:
         """Return the ways to try: whole numbers as they are first, rows in their own shape and guesses last."""
         if not isinstance(inputs, Tensor):
-            return [_Way(whole=True)]
+            alone = isinstance(inputs, dict) and len(inputs) == 1 and self.forward_args is None
+            return [_Way(whole=True), *([_Way(whole=True, by_place=True)] if alone else [])]
         if not inputs.is_floating_point():
             kinds = [True, False]
         else:
@@ -202,7 +205,7 @@ class Forward:
         arguments = here if self.forward_args is None else self.forward_args(here)
         with as_written(), running(self.net):
             if isinstance(arguments, Mapping):
-                return self.net(**arguments)
+                return self.net(*arguments.values()) if way.by_place else self.net(**arguments)
             if isinstance(arguments, (tuple, list)):
                 return self.net(*arguments)
             return self.net(arguments)
@@ -256,7 +259,11 @@ def made_by(function: Callable[[Any], Any], output: Any, n: int) -> Tensor:
 def _refusal(inputs: Inputs, error: Exception) -> InputError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     shapes = ", ".join(str(tuple(x.shape[1:])) for _, x in leaves(inputs))
-    return InputError("data", f"the network cannot take rows of shape {shapes}: {reason}")
+    call = ""
+    if isinstance(inputs, dict):
+        first = next(iter(inputs))
+        call = f"; forward_args=lambda batch: batch[{first!r}] hands over that input alone"
+    return InputError("data", f"the network cannot take rows of shape {shapes}: {reason}{call}")
 
 
 def _named_outputs(output: Any) -> dict[Any, Any] | None:
