@@ -1,28 +1,77 @@
 """The command line: its commands, and its exit statuses."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from nfa.commands.audit import audit_command
 from nfa.commands.compare import compare_command
 from nfa.commands.demo import demo_command
 from nfa.commands.figure import figure_command
+from nfa.commands.info import info_command
 from nfa.commands.seed import seed_command
 from nfa.commands.train import train_command
 from nfa.common.errors import InputError
 
+
+class _Plain:
+    """Help in which switches have no type, since they take no value."""
+
+    def get_params(self, ctx: Any) -> Any:
+        found = super().get_params(ctx)  # type: ignore[misc]
+        for each in found:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""
+        return found
+
+
+class Command(_Plain, typer.core.TyperCommand):
+    """A command with such help."""
+
+
+class Group(_Plain, typer.core.TyperGroup):
+    """The commands with such help."""
+
+
 app = typer.Typer(
+    cls=Group,
     help="Look inside trained networks: what each layer has learned, measured against its nulls.",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("audit")(audit_command)
-app.command("compare")(compare_command)
-app.command("figure")(figure_command)
-app.command("train")(train_command)
-app.command("demo")(demo_command)
-app.command("seed")(seed_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nfa {version('nfa')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _bare(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Look inside trained networks: what each layer has learned, measured against its nulls."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for _name, _command in (
+    ("info", info_command),
+    ("audit", audit_command),
+    ("compare", compare_command),
+    ("figure", figure_command),
+    ("train", train_command),
+    ("demo", demo_command),
+    ("seed", seed_command),
+):
+    app.command(_name, cls=Command)(_command)
+
 
 INTERRUPTED = 130
 """The status that typer returns after Ctrl-C."""
@@ -35,7 +84,9 @@ def main() -> None:
     except InputError as error:
         _fail(str(error))
     except typer.TyperException as error:
-        _fail(error.format_message())
+        # Of a call that is wrong, the command is known; of a file that cannot be opened, it is not.
+        where = getattr(getattr(error, "ctx", None), "command_path", None)
+        _fail(error.format_message() + (f" ({where} --help)" if where else ""))
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     if status == INTERRUPTED:

@@ -256,7 +256,6 @@ def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command."),
         (["audits"], "No such command 'audits'"),
         (["audit"], "Missing"),
         (["audit", "NET", "--data", "digits"], "Missing option '--out'"),

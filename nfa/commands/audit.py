@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 from nfa.commands.options import (
+    DATA,
+    MEASURED,
+    RESULTS,
     ActivationOption,
     ArchitectureOption,
     ClassesOption,
@@ -12,58 +15,90 @@ from nfa.commands.options import (
     DeviceOption,
     DownloadOption,
     FolderOption,
+    InitOption,
+    JsonOption,
     KeyOption,
+    LayersOption,
     MemoryOption,
+    ModelArgument,
     OutOption,
+    OutputsOption,
     PrefixOption,
+    QuietOption,
     SeedOption,
     TargetOption,
     Weights,
+    WideOption,
+    among,
     load_networks,
     move,
 )
-from nfa.commands.printing import finish
+from nfa.commands.printing import Printer, finish
 from nfa.common.errors import InputError
 
 
 def audit_command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A network: a .safetensors, .pt, .pth, .ckpt, .pt2, .onnx, .skops, .keras, .h5 or .zip file, a folder "
-            "of Hugging Face, or package.module:factory.",
-        ),
-    ],
-    data: DataOption,
-    out: OutOption,
-    init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    model: ModelArgument,
+    *,
+    init: InitOption = None,
     activation: ActivationOption = None,
     architecture: ArchitectureOption = None,
     key: KeyOption = None,
     prefix: PrefixOption = None,
-    outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
-    head: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Which output, where the network has several.")
-    ] = None,
-    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
+    data: DataOption,
     target: TargetOption = None,
     classes: ClassesOption = None,
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "train",
-    samples: Annotated[int | None, typer.Option(metavar="N", help="Measure N rows, drawn at random.")] = None,
-    probes: Annotated[
-        int | None, typer.Option(metavar="P", help="P random probes instead of a sweep per output.")
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="train, val, test or all.",
+            autocompletion=among("train", "val", "test", "all"),
+            rich_help_panel=DATA,
+        ),
+    ] = "train",
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="Measure N rows, drawn at random.", rich_help_panel=DATA)
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="mse, onehot_mse or cross_entropy: adds the fact_ columns.")] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Add the numbers that the authors' scripts print; needs --init.")
-    ] = False,
     folder: FolderOption = None,
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
+    outputs: OutputsOption = "logits",
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Which output, where the network has several.", rich_help_panel=MEASURED),
+    ] = None,
+    layers: LayersOption = None,
+    probes: Annotated[
+        int | None,
+        typer.Option(metavar="P", help="P random probes instead of a sweep per output.", rich_help_panel=MEASURED),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="mse, onehot_mse or cross_entropy: adds the fact_ columns.",
+            autocompletion=among("mse", "onehot_mse", "cross_entropy"),
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Add the numbers that the authors' scripts print; needs --init.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = False,
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    out: OutOption,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel=RESULTS)
+    ] = True,
+    wide: WideOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure what every layer of a network has learned; write the tables to DIR and print them."""
     from nfa.audits.run import audit
@@ -97,4 +132,4 @@ def audit_command(
             raise
         columns = f"without --target all {rows.d} columns of {rows.name} are features"
         raise InputError("data", f"{error.problem} ({columns})") from error
-    finish(result, out, report)
+    finish(Printer(json, quiet), result, rows, out, report, wide=wide)

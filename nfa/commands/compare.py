@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nfa.commands.printing import say, show
+from nfa.commands.options import RESULTS, JsonOption, QuietOption
+from nfa.commands.printing import Printer, records
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
 
 def compare_command(
@@ -16,40 +18,50 @@ def compare_command(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", metavar="FILE.html|DIR", help="An .html file, or a folder for compare.html: any other name."
+            "--out",
+            metavar="FILE.html|DIR",
+            help="An .html file, or a folder for compare.html: any other name.",
+            rich_help_panel=RESULTS,
         ),
     ],
     columns: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Columns of the table, with commas between.")
+        str | None,
+        typer.Option(metavar="NAMES", help="Columns of the table, with commas between.", rich_help_panel=RESULTS),
     ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Put several audits side by side on one page: scores, layers by name, figures; means where they are runs."""
     from nfa.report import compare
-    from nfa.report.comparing import COMPARED, named_audits
+    from nfa.report.comparing import COMPARED, compared, named_audits
     from nfa.tables.networks import pooled
     from nfa.tables.runs import run_table
 
     chosen = COMPARED if columns is None else [name.strip() for name in columns.split(",")]
     named = named_audits(audits)
     written = compare(named, out, chosen)
-    table = run_table(pooled(named), _PRINTED)
+    printer, table = Printer(json, quiet), run_table(pooled(named), _PRINTED)
     if len(table):
-        _print(table)
-    say(f"Wrote {written}.")
+        printer.show(_table(table), caption=CAPTION)
+    printer.say(f"Wrote {written}.")
+    printer.document({"layers": compared(named, chosen), "runs": records(table), "written": [str(written)]})
 
+
+CAPTION = "mean ± standard deviation over runs; over rows: the 95 % interval, mean over runs"
 
 _PRINTED = ("alignment", "cosine")
 """The columns whose means over runs are printed."""
 
 
-def _print(runs: "pd.DataFrame") -> None:
-    """Print means over runs: a row for each network and layer."""
+def _table(runs: "pd.DataFrame") -> "Table":
+    """Return means over runs for print: a row for each network and layer."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     from nfa.report.comparing import row_words, run_words
 
-    shown = Table(caption="mean ± standard deviation over runs; over rows: the 95 % interval, mean over runs")
+    shown = Table(box=box.SIMPLE_HEAD)
     for heading in ("network", "layer", "verdict"):
         shown.add_column(heading)
     for column in _PRINTED:
@@ -60,4 +72,4 @@ def _print(runs: "pd.DataFrame") -> None:
         for row in rows.itertuples():
             cells += [run_words(row), row_words(row)]
         shown.add_row(*map(escape, cells))
-    show(shown)
+    return shown

@@ -6,29 +6,41 @@ from typing import Annotated, Any
 import typer
 
 from nfa.commands.options import (
+    MEASURED,
     DataArgument,
     DownloadOption,
     FolderOption,
+    JsonOption,
     MemoryOption,
     OutOption,
+    QuietOption,
     SeedOption,
     TargetOption,
+    WideOption,
 )
-from nfa.commands.printing import finish
+from nfa.commands.printing import Printer, finish
 from nfa.commands.train import train_network
 
 
 def demo_command(
     data: DataArgument = "digits",
-    out: OutOption = Path("runs/demo"),
     target: TargetOption = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
     track: Annotated[
-        bool, typer.Option("--track", help="Audit also before and during training, into tracker.safetensors.")
+        bool,
+        typer.Option(
+            "--track",
+            help="Audit also before and during training, into tracker.safetensors.",
+            rich_help_panel=MEASURED,
+        ),
     ] = False,
     seed: SeedOption = 0,
+    out: OutOption = Path("runs/demo"),
+    wide: WideOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a network on a built-in set or a file, audit it beside its initialisation, and say what it learned."""
     from nfa.audits.run import audit
@@ -41,8 +53,10 @@ def demo_command(
     settings |= {"epochs": max(3, 150_000 // rows.n), "weight_decay": 0.0}
     split = {"test": 0.2, "val": 0.0, "seed": seed}
     at = _doublings(settings["epochs"]) if track else None
-    trained, before, prepared = train_network(rows, out, network, settings, None, split, "cpu", at)
-    finish(audit(trained, prepared, before, seed=seed, name=str(out / "net.safetensors")), out, report=True)
+    printer = Printer(json, quiet)
+    trained = train_network(printer, rows, out, network, settings, None, split, "cpu", at)
+    result = audit(trained.net, trained.rows, trained.init, seed=seed, name=str(out / "net.safetensors"))
+    finish(printer, result, trained.rows, out, report=True, wide=wide)
 
 
 def _doublings(epochs: int) -> list[int]:

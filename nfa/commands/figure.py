@@ -5,9 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from nfa.commands.options import FolderOption, TargetOption
-from nfa.commands.printing import say
+from nfa.commands.options import RESULTS, FolderOption, JsonOption, QuietOption, TargetOption, among
+from nfa.commands.printing import Printer, records
 from nfa.common.errors import InputError
+
+DRAWN = "What is drawn"
+"""The group of options that say what to draw."""
+
+KINDS = ("layers", "training", "sweep", "spectrum", "powers", "features", "matrices")
+"""The kinds of figures, for the completion."""
 
 
 def figure_command(
@@ -15,32 +21,77 @@ def figure_command(
         list[Path],
         typer.Argument(metavar="DIR ...", help="Folders that nfa audit wrote, or for training nfa train --audit-at."),
     ],
+    *,
     kind: Annotated[
-        str, typer.Option(metavar="KIND", help="layers, training, sweep, spectrum, powers, features or matrices.")
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="layers, training, sweep, spectrum, powers, features or matrices.",
+            autocompletion=among(*KINDS),
+            rich_help_panel=DRAWN,
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg file.")],
-    table: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Write the numbers behind the figure too.")
-    ] = None,
     column: Annotated[
-        str | None, typer.Option(help="layers, training, sweep: which column; cosine by default.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="layers, training, sweep: which column; cosine by default.",
+            rich_help_panel=DRAWN,
+        ),
     ] = None,
-    null: Annotated[str | None, typer.Option(help="layers, training, sweep: rotated, untrained or none.")] = None,
+    null: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="layers, training, sweep: rotated, untrained or none.",
+            autocompletion=among("rotated", "untrained", "none"),
+            rich_help_panel=DRAWN,
+        ),
+    ] = None,
     x: Annotated[
-        str | None, typer.Option(metavar="NAME", help="sweep: width, depth, rows, a setting in the names, a column.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="sweep: width, depth, rows, a setting in the names, a column.",
+            rich_help_panel=DRAWN,
+        ),
     ] = None,
-    heat: Annotated[bool, typer.Option("--heat", help="sweep: a heat map of layer by setting.")] = False,
-    together: Annotated[bool, typer.Option("--together", help="training: all layers in one panel.")] = False,
+    heat: Annotated[
+        bool, typer.Option("--heat", help="sweep: a heat map of layer by setting.", rich_help_panel=DRAWN)
+    ] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="training: all layers in one panel.", rich_help_panel=DRAWN)
+    ] = False,
     layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="spectrum, powers, features, matrices: name or number.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="spectrum, powers, features, matrices: name or number.", rich_help_panel=DRAWN
+        ),
     ] = None,
-    alpha: Annotated[float | None, typer.Option(help="matrices: the power of the AGOP.")] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="matrices: the power of the AGOP.", rich_help_panel=DRAWN),
+    ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="features: the data; their first row is drawn beside a first layer."),
+        typer.Option(
+            metavar="DATA",
+            help="features: the data; their first row is drawn beside a first layer.",
+            rich_help_panel=DRAWN,
+        ),
     ] = None,
     target: TargetOption = None,
     folder: FolderOption = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg file.", rich_help_panel=RESULTS),
+    ],
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write the numbers behind the figure too.", rich_help_panel=RESULTS),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw a figure of audits, of a column's width, and write it to FILE."""
     from nfa.common.writing import replacing
@@ -64,7 +115,9 @@ def figure_command(
         with replacing("table", table) as (new,):
             numbers.to_csv(new, index=False)
         written.append(str(table))
-    say(f"Wrote {' and '.join(written)}.")
+    printer = Printer(json, quiet)
+    printer.say(f"Wrote {' and '.join(written)}.")
+    printer.document({"rows": records(numbers), "written": written})
 
 
 def _first_row(data: str, target: str | None, folder: Path | None) -> Any:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfa.commands.options import (
+    DATA,
+    MEASURED,
     ActivationOption,
     ArchitectureOption,
     ClassesOption,
@@ -13,52 +15,80 @@ from nfa.commands.options import (
     DeviceOption,
     DownloadOption,
     FolderOption,
+    InitOption,
+    JsonOption,
     KeyOption,
+    LayersOption,
     MemoryOption,
+    ModelArgument,
     OutOption,
+    OutputsOption,
     PrefixOption,
+    QuietOption,
     SeedOption,
     TargetOption,
     Weights,
+    among,
     load_networks,
     move,
 )
-from nfa.commands.printing import cell, say, show
+from nfa.commands.printing import Printer, cell, records
 from nfa.common.errors import InputError
+from nfa.common.shown import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
 TEST = 0.2
 """The share of rows held out where neither the network's file nor the data divide them."""
 
 
 def seed_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network, as for `nfa audit`.")],
-    data: DataOption,
-    out: OutOption,
-    init: Annotated[str | None, typer.Option(metavar="MODEL0", help="The network before training.")] = None,
+    model: ModelArgument,
+    *,
+    init: InitOption = None,
     activation: ActivationOption = None,
     architecture: ArchitectureOption = None,
     key: KeyOption = None,
     prefix: PrefixOption = None,
-    features: Annotated[
-        str, typer.Option(help="The first M: identity, nfm, agop, agop_centered, init_nfm or random.")
-    ] = "agop",
-    power: Annotated[float, typer.Option(help="The features are taken to this power.")] = 1.0,
-    updates: Annotated[int, typer.Option(help="RFM updates of every machine.")] = 2,
-    outputs: Annotated[str, typer.Option(help="logits, output:K, predicted, margin or probabilities.")] = "logits",
-    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers by name, as in 'layers.*'.")] = None,
+    data: DataOption,
     target: TargetOption = None,
     classes: ClassesOption = None,
-    split: Annotated[str, typer.Option(help="Which rows to fit to: train, val or test; tested on test (or train).")] = (
-        "train"
-    ),
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="Which rows to fit to: train, val or test; tested on test (or train).",
+            autocompletion=among("train", "val", "test"),
+            rich_help_panel=DATA,
+        ),
+    ] = "train",
     folder: FolderOption = None,
     download: DownloadOption = False,
     max_memory: MemoryOption = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The first M: identity, nfm, agop, agop_centered, init_nfm or random.",
+            autocompletion=among("identity", "nfm", "agop", "agop_centered", "init_nfm", "random"),
+            rich_help_panel=MEASURED,
+        ),
+    ] = "agop",
+    power: Annotated[
+        float, typer.Option(metavar="A", help="The features are taken to this power.", rich_help_panel=MEASURED)
+    ] = 1.0,
+    updates: Annotated[
+        int, typer.Option(metavar="N", help="RFM updates of every machine.", rich_help_panel=MEASURED)
+    ] = 2,
+    outputs: OutputsOption = "logits",
+    layers: LayersOption = None,
     device: DeviceOption = "cpu",
     seed: SeedOption = 0,
+    out: OutOption,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a kernel machine to every layer's inputs, started from the layer's features; write all to DIR."""
     from nfa.common.checks import output_folder
@@ -68,6 +98,7 @@ def seed_command(
     from nfa.rfm.layerwise import LayerwiseRFM
     from nfa.rfm.layerwise.words import sentences
 
+    printer = Printer(json, quiet)
     output_folder("out", out)
     loaded, before = load_networks(model, init, Weights(activation, architecture, key, prefix), classes)
     for each in (loaded, before):
@@ -107,12 +138,16 @@ def seed_command(
     with replacing("out", out / "seeding.csv") as (new,):
         (table if doubt is None else doubt.noted(table)).to_csv(new, index=False)
     for note in [*loaded.notes, *notes, *(f"{name}: {note}." for name, note in machines.notes_.items())]:
-        say(note)
+        printer.say(note)
     tested = f"{held_out.n} others tested" + ("" if doubt is None else f" ({doubt.short})")
-    _print(table, f"{fitted.n} rows of {rows.name} fitted, {tested}")
-    for sentence in sentences(table, features, ordered=loaded.classes is not None):
-        say(sentence)
-    say(f"Wrote seeding.csv, audit.json, features.safetensors and machines/ ({len(files)} machines) to {out}.")
+    title = f"{table['metric'].iloc[0]} of kernel machines by layer: {fitted.n} rows of {rows.name} fitted, {tested}"
+    printer.show(_table(table), None, printable(title), "with NFM, with AGOP: cosine of the last M")
+    said = sentences(table, features, ordered=loaded.classes is not None)
+    for sentence in said:
+        printer.say(sentence)
+    printer.say(f"Wrote seeding.csv, audit.json, features.safetensors and machines/ ({len(files)} machines) to {out}.")
+    written = [*(out / name for name in ("seeding.csv", "audit.json", "features.safetensors")), *files]
+    printer.document({"rows": records(table), "sentences": said, "written": [str(each) for each in written]})
 
 
 @dataclass(frozen=True)
@@ -145,25 +180,25 @@ def _doubt(as_in_training: bool, fitted: str) -> _Doubt | None:
     return None
 
 
-def _print(table: "pd.DataFrame", what: str) -> None:
-    """Print the errors: a row per layer and features, a column per number of updates."""
+def _table(table: "pd.DataFrame") -> "Table":
+    """Return the errors for print: a row per layer and features, a column per number of updates."""
+    from rich import box
     from rich.table import Table
 
     updates = sorted(table["n_iters"].unique())
-    shown = Table(title=cell(f"{table['metric'].iloc[0]} of kernel machines by layer: {what}"))
+    shown = Table(box=box.SIMPLE_HEAD)
     shown.add_column("layer")
     shown.add_column("from")
     for number in updates:
         shown.add_column("1 update" if number == 1 else f"{number} updates", justify="right")
     for heading in ("network", "constant", "with NFM", "with AGOP"):
         shown.add_column(heading, justify="right")
-    shown.caption = "with NFM, with AGOP: cosine of the last M"
     for (name, kind), part in table.groupby(["name", "features"], sort=False):
         part, last = part.set_index("n_iters"), part.sort_values("n_iters").iloc[-1]
         cells = [*(part["error"][number] for number in updates), last["network_error"], last["constant_error"]]
         ends = [last["cosine_nfm"], last["cosine_agop"]]
         shown.add_row(cell(str(name)), str(kind), *(_number(each, 3) for each in cells), *(_number(c, 2) for c in ends))
-    show(shown)
+    return shown
 
 
 def _number(value: float, digits: int) -> str:

@@ -1,53 +1,116 @@
 """`nfa train`, and the training that `nfa demo` shares."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nfa.commands.options import (
+    ACTIVATION_NAMES,
+    DATA,
+    NETWORK,
+    TRAINING,
     DataArgument,
     DeviceOption,
     DownloadOption,
     FolderOption,
+    JsonOption,
     MemoryOption,
     OutOption,
+    QuietOption,
     SeedOption,
     TargetOption,
+    among,
     move,
 )
-from nfa.commands.printing import say
+from nfa.commands.printing import Printer, records
 from nfa.common.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nfa.data import Dataset
 
 
 def train_command(
     data: DataArgument,
-    out: OutOption,
-    width: Annotated[str, typer.Option(help="Units of each hidden layer, or widths such as 256,128.")] = "256",
-    depth: Annotated[int | None, typer.Option(help="Hidden layers; 3 by default.")] = None,
+    *,
+    width: Annotated[
+        str,
+        typer.Option(
+            metavar="N", help="Units of each hidden layer, or widths such as 256,128.", rich_help_panel=NETWORK
+        ),
+    ] = "256",
+    depth: Annotated[
+        int | None, typer.Option(metavar="N", help="Hidden layers; 3 by default.", rich_help_panel=NETWORK)
+    ] = None,
     activation: Annotated[
-        str, typer.Option(help="relu, leaky_relu, sigmoid, tanh, sine, gelu, silu, elu or identity.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="relu, leaky_relu, sigmoid, tanh, sine, gelu, silu, elu or identity.",
+            autocompletion=among(*ACTIVATION_NAMES),
+            rich_help_panel=NETWORK,
+        ),
     ] = "relu",
-    bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases; the paper has none.")] = False,
-    init: Annotated[str, typer.Option(help="default, factor:A or first-normal:S.")] = "default",
+    bias: Annotated[
+        bool, typer.Option("--bias/--no-bias", help="Biases; the paper has none.", rich_help_panel=NETWORK)
+    ] = False,
+    init: Annotated[
+        str, typer.Option(metavar="NAME", help="default, factor:A or first-normal:S.", rich_help_panel=NETWORK)
+    ] = "default",
     loss: Annotated[
-        str | None, typer.Option(help="mse, onehot_mse or cross_entropy; by default onehot_mse for classes.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="mse, onehot_mse or cross_entropy; by default onehot_mse for classes.",
+            autocompletion=among("mse", "onehot_mse", "cross_entropy"),
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "adam",
-    lr: Annotated[float, typer.Option(help="Step size.")] = 1e-3,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Rows in a mini-batch.")] = 128,
-    weight_decay: Annotated[float, typer.Option(help="As the optimizer understands it.")] = 0.0,
-    keep: Annotated[str, typer.Option(help="last weights, or the best on the val rows.")] = "last",
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="sgd, adam or adamw.",
+            autocompletion=among("sgd", "adam", "adamw"),
+            rich_help_panel=TRAINING,
+        ),
+    ] = "adam",
+    lr: Annotated[float, typer.Option(metavar="A", help="Step size.", rich_help_panel=TRAINING)] = 1e-3,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", help="Passes over the training rows.", rich_help_panel=TRAINING)
+    ] = 100,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Rows in a mini-batch.", rich_help_panel=TRAINING)] = 128,
+    weight_decay: Annotated[
+        float, typer.Option(metavar="A", help="As the optimizer understands it.", rich_help_panel=TRAINING)
+    ] = 0.0,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="last weights, or the best on the val rows.",
+            autocompletion=among("last", "best"),
+            rich_help_panel=TRAINING,
+        ),
+    ] = "last",
     scaling: Annotated[
-        str | None, typer.Option(help="none, max or standard; by default max for pictures, else standard.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="none, max or standard; by default max for pictures, else standard.",
+            autocompletion=among("none", "max", "standard"),
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    test: Annotated[float, typer.Option(help="Share of the rows held out for testing.")] = 0.2,
-    val: Annotated[float, typer.Option(help="Share of the rows held out for validation.")] = 0.0,
+    test: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the rows held out for testing.", rich_help_panel=DATA)
+    ] = 0.2,
+    val: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the rows held out for validation.", rich_help_panel=DATA)
+    ] = 0.0,
     target: TargetOption = None,
     folder: FolderOption = None,
     download: DownloadOption = False,
@@ -55,9 +118,16 @@ def train_command(
     device: DeviceOption = "cpu",
     audit_at: Annotated[
         str | None,
-        typer.Option(metavar="EPOCHS", help="Audit the network after these epochs, such as 0,1,3,10 (0 is before)."),
+        typer.Option(
+            metavar="EPOCHS",
+            help="Audit the network after these epochs, such as 0,1,3,10 (0 is before).",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     seed: SeedOption = 0,
+    out: OutOption,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a fully connected network; write net.safetensors, init.safetensors and history.csv to DIR.
 
@@ -78,10 +148,24 @@ def train_command(
     }
     network = {"width": sizes, "depth": depth, "activation": activation, "bias": bias, "init": init}
     at = None if audit_at is None else _numbers("audit_at", audit_at)
-    train_network(rows, out, network, settings, scaling, {"test": test, "val": val, "seed": seed}, device, at)
+    printer, split = Printer(json, quiet), {"test": test, "val": val, "seed": seed}
+    done = train_network(printer, rows, out, network, settings, scaling, split, device, at)
+    printer.document({"history": records(done.history), "written": done.written})
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network, the same before training, the prepared rows, the history, and the files written."""
+
+    net: Any
+    init: Any
+    rows: "Dataset"
+    history: "pd.DataFrame"
+    written: list[str]
 
 
 def train_network(
+    printer: Printer,
     rows: "Dataset",
     out: Path,
     network: dict[str, Any],
@@ -90,12 +174,8 @@ def train_network(
     split: dict[str, Any],
     device: str,
     audit_at: list[int] | None = None,
-) -> Any:
-    """Divide, scale, build, train, audit at some epochs, and save.
-
-    Returns:
-        The network, its initialisation and the prepared data.
-    """
+) -> Trained:
+    """Divide, scale, build, train, audit at some epochs, and save."""
     from nfa.common.checks import output_folder
     from nfa.common.writing import replacing
     from nfa.data import Scaling
@@ -121,13 +201,15 @@ def train_network(
     with replacing("out", out / "history.csv") as (new,):
         done.history.to_csv(new, index=False)
     last = done.history.iloc[-1]
-    say(
+    printer.say(
         f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "
         f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
     )
+    written = ["net.safetensors", "init.safetensors", "history.csv"]
     if audit_at is not None:
-        say(f"Audited at epochs {', '.join(map(str, audit_at))}: tracker.safetensors.")
-    return done.net, done.init, prepared
+        printer.say(f"Audited at epochs {', '.join(map(str, audit_at))}: tracker.safetensors.")
+        written.append("tracker.safetensors")
+    return Trained(done.net, done.init, prepared, done.history, [str(out / name) for name in written])
 
 
 def _watch(

@@ -55,10 +55,12 @@ class Reader:
         takes: What else it takes: "activation" and "model", which a file of weights alone does not say, "key" and
             "prefix", which say where in the file the network is.
         requires: What must be installed for it.
+        called: The format in words.
     """
 
     suffixes: tuple[str, ...]
     function: str
+    called: str
     takes: tuple[str, ...] = ()
     requires: Requirement | None = None
 
@@ -110,18 +112,29 @@ STATE_DICT = (
 """The ways round a format that is not read."""
 
 FORMATS: tuple[Reader | Refusal, ...] = (
-    Reader((".pt", ".pth", ".ckpt"), "nfa.formats.weights.files:torch_weights", takes=(*WEIGHTS_ALONE, "key")),
-    Reader((".safetensors",), "nfa.formats.weights.files:safetensors_weights", takes=WEIGHTS_ALONE),
-    Reader((".pt2",), "nfa.formats.exported.file:read_pt2"),
-    Reader((".onnx",), "nfa.formats.onnx.file:read_onnx", requires=Requirement("onnx", "onnx")),
+    Reader(
+        (".pt", ".pth", ".ckpt"),
+        "nfa.formats.weights.files:torch_weights",
+        "weights that torch.save wrote",
+        takes=(*WEIGHTS_ALONE, "key"),
+    ),
+    Reader((".safetensors",), "nfa.formats.weights.files:safetensors_weights", "safetensors", takes=WEIGHTS_ALONE),
+    Reader((".pt2",), "nfa.formats.exported.file:read_pt2", "a program that torch.export wrote"),
+    Reader((".onnx",), "nfa.formats.onnx.file:read_onnx", "an ONNX graph", requires=Requirement("onnx", "onnx")),
     Reader(
         (".skops",),
         "nfa.formats.sklearn.skops_file:read_skops",
+        "an estimator of scikit-learn that skops wrote",
         # What skops builds before it asks was checked in 0.16; earlier versions are known to ask for less.
         requires=Requirement("skops.io", "skops", (0, 16)),
     ),
-    Reader((".keras", ".h5"), "nfa.formats.keras.file:read_keras", requires=Requirement("h5py", "keras")),
-    Reader((".zip",), "nfa.formats.sb3:read_agent", takes=WEIGHTS_ALONE),
+    Reader(
+        (".keras", ".h5"),
+        "nfa.formats.keras.file:read_keras",
+        "a network of Keras",
+        requires=Requirement("h5py", "keras"),
+    ),
+    Reader((".zip",), "nfa.formats.sb3:read_agent", "an agent of Stable-Baselines3", takes=WEIGHTS_ALONE),
     Refusal((".npz", ".npy"), f"<suffix> files hold arrays without a network; {STATE_DICT}"),
     Refusal((".mat",), f"MATLAB's files are not read; in MATLAB, exportONNXNetwork(net, 'net.onnx'). {ONNX}"),
     Refusal((".tflite",), f"TensorFlow Lite's files are not read; tf2onnx --tflite <file> converts them. {ONNX}"),

@@ -71,6 +71,15 @@ def read_agent(
     return Model(built.eval(), file.name, notes=(*notes, *said))
 
 
+def agent_tensors(file: Path, where: Place) -> dict[str, Tensor]:
+    """Return the weights of all of an agent's networks, by name.
+
+    Raises:
+        InputError: the file is damaged or of another kind.
+    """
+    return _members(file, where)[0]
+
+
 def _members(file: Path, where: Place) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the weights of all networks, and what the file says of the agent as text."""
     content = content_of(file, where)

@@ -23,7 +23,8 @@ def test_messages_list_what_the_table_reads(tmp_path, monkeypatch):
     (tmp_path / "net.xyz").write_bytes(b"something")
     with pytest.raises(nfa.InputError, match=re.escape(f"({suffixes()}, or package.module:factory)")):
         nfa.load(tmp_path / "net.xyz")
-    monkeypatch.setattr("nfa.formats.readers.FORMATS", (Reader((".xyz",), "nfa.formats.onnx.file:read_onnx"), *FORMATS))
+    known = Reader((".xyz",), "nfa.formats.onnx.file:read_onnx", "an ONNX graph")
+    monkeypatch.setattr("nfa.formats.readers.FORMATS", (known, *FORMATS))
     with pytest.raises(nfa.InputError, match=r"cannot read .* as ONNX"):
         nfa.load(tmp_path / "net.xyz")
 

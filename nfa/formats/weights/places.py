@@ -64,6 +64,20 @@ def state_dict_of(
     raise where.error(f"holds no tensors, neither by themselves nor in a dict; {_candidates(inside, content)}")
 
 
+def every_tensor(content: Any) -> dict[str, Tensor]:
+    """Return all tensors of a checkpoint by name, those of dicts within it with the dict's key and a point in front.
+
+    >>> list(every_tensor({"net": {"weight": torch.ones(1, 2)}, "step": torch.ones(())}))
+    ['step', 'net.weight']
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    found = {name: content[name] for name in _named(content)}
+    for place, part in _dicts(content):
+        found |= {f"{place}.{name}": part[name] for name in _named(part)}
+    return found
+
+
 def under(tensors: Mapping[str, Tensor], prefix: str, where: Place) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the tensors whose names begin with a prefix, without it, and a sentence on what is left out.
 
