@@ -143,7 +143,9 @@ def audit(
         rows = rows_of(model, data, split, samples, seed, feature_shape)
         if published and before is None:
             raise InputError(
-                "published", "the published numbers are of the weights' change: give init=, the network before"
+                "published",
+                "the published numbers are of the weights' change: give init=, the network before training, such as "
+                "nfa.audit(net, data, net_before, published=True)",
             )
         return audit_rows(model, with_targets(model, rows, settings), before, settings)
 

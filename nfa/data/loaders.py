@@ -34,7 +34,11 @@ def items(loader: "DataLoader[Any]") -> Iterator[tuple[Inputs, Tensor | None]]:
         given, y = paired_batch(batch)
         x = as_inputs(given, _loaded)
         if y is not None and not isinstance(y, Tensor):
-            raise InputError("data", f"the loader yields targets of type {type(y).__name__}, expected tensors")
+            raise InputError(
+                "data",
+                f"the loader yields targets of type {type(y).__name__}, expected tensors; torch.tensor(targets) in its "
+                "collate_fn makes one",
+            )
         n = count(x)
         if y is not None and (y.ndim == 0 or len(y) != n):
             targets = len(y) if y.ndim else "no list of"
@@ -72,7 +76,10 @@ def _collated(samples: list[Any]) -> Any:
 
 def _loaded(name: str, x: Any) -> Tensor:
     if not isinstance(x, Tensor):
-        raise InputError(name, f"the loader yields {type(x).__name__}, expected tensors")
+        raise InputError(
+            name,
+            f"the loader yields {type(x).__name__}, expected tensors; torch.as_tensor(...) in its collate_fn makes one",
+        )
     if x.ndim == 0 or x.layout is not torch.strided or x.is_complex():
         got = f"{x.dtype} of shape {tuple(x.shape)} and layout {x.layout}"
         raise InputError(name, f"the loader yields {got}, expected dense real numbers, samples first")

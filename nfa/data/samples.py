@@ -78,9 +78,10 @@ class ArraySamples:
         for name, x in leaves(X):
             if x.numel() == 0 or x.ndim < (2 if isinstance(X, Tensor) else 1):
                 shape = tuple(x.shape)
-                raise InputError(name, f"shape {shape}, expected (samples, features) with at least one of each")
+                way = "; X[:, None] is one feature, X[None] one sample" if x.ndim == 1 and x.numel() else ""
+                raise InputError(name, f"shape {shape}, expected (samples, features) with at least one of each{way}")
             if x.layout is not torch.strided:
-                raise InputError(name, f"a tensor of layout {x.layout}, expected a dense one")
+                raise InputError(name, f"a tensor of layout {x.layout}, expected a dense one, X.to_dense()")
             if x.is_complex():
                 raise InputError(name, f"{x.dtype}, expected real numbers")
             check_finite(name, x, columns=columns)

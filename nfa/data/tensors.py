@@ -1,5 +1,7 @@
 """Arrays, tables and lists of numbers as tensors, over the same memory where possible."""
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,15 @@ def as_tensor(argument: str, values: Any) -> Tensor:
     if hasattr(values, "columns"):
         for name, dtype in zip(values.columns, values.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "iufb":
-                raise InputError(argument, f"column {str(name)!r} holds {dtype}, expected numbers")
+                raise InputError(
+                    argument,
+                    f"column {str(name)!r} holds {dtype}, expected numbers; pandas.get_dummies(X) makes numbers of it, "
+                    "X.select_dtypes('number') leaves it out",
+                )
     if not (isinstance(values, (np.ndarray, list)) or hasattr(values, "__array__")):
-        hint = "; nfa.load_data reads names and files" if isinstance(values, str) else ""
-        raise InputError(argument, f"got {type(values).__name__}, expected a tensor, array, data set or loader{hint}")
+        raise InputError(
+            argument, f"got {type(values).__name__}, expected a tensor, array, data set or loader; {_way(values)}"
+        )
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -28,6 +35,17 @@ def as_tensor(argument: str, values: Any) -> Tensor:
         column = _first_text_column(array)
         raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")
     return shared(array)
+
+
+def _way(values: Any) -> str:
+    """Return the call that works for data of another type."""
+    if isinstance(values, (str, os.PathLike)):
+        return f"nfa.load_data({os.fspath(values)!r}) reads names and files"
+    if isinstance(values, Iterator):
+        return "torch.stack(list(rows)) holds the rows of an iterator, which can be read once alone"
+    if hasattr(values, "to_pandas"):
+        return "data.to_pandas() is a data frame"
+    return "hand over X or (X, y) with X of n rows, such as torch.as_tensor(rows)"
 
 
 def shared(array: np.ndarray[Any, Any]) -> Tensor:

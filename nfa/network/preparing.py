@@ -46,7 +46,10 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         return data, []
     if isinstance(data, (DataLoader, TorchDataset)):
         if _scaling(model) is not None or model.transform is not None:
-            raise InputError("data", "a loader's inputs cannot be prepared as this network needs; hand over arrays")
+            raise InputError(
+                "data",
+                "a loader's inputs cannot be prepared as this network needs; hand over arrays, nfa.audit(net, (X, y))",
+            )
         return data, []
     X, y = paired(data)
     if isinstance(X, (Mapping, tuple)) and (model.transform is not None or _scaling(model) is not None):

@@ -163,3 +163,28 @@ def test_a_dict_that_the_network_cannot_take_shows_the_call_that_works():
     with pytest.raises(nfa.InputError, match=r"forward_args=lambda batch: batch\['image'\] hands over that input"):
         nfa.audit(nn.Linear(4, 3), rows)
     nfa.audit(nn.Linear(4, 3), rows, forward_args=lambda batch: batch["image"])
+
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": ["u", "v"]})
+
+
+class Polar:
+    def to_pandas(self):
+        return FRAME
+
+
+@pytest.mark.parametrize(
+    ("data", "call"),
+    [
+        ("digits", r"nfa.load_data\('digits'\) reads names and files"),
+        ((row for row in ROWS), r"torch.stack\(list\(rows\)\) holds the rows of an iterator"),
+        (Polar(), r"data.to_pandas\(\) is a data frame"),
+        (object(), r"hand over X or \(X, y\) with X of n rows"),
+        (FRAME, r"pandas.get_dummies\(X\) makes numbers of it, X.select_dtypes\('number'\) leaves it out"),
+        (ROWS[:, 0], r"X\[:, None\] is one feature, X\[None\] one sample"),
+        (DataLoader([(torch.zeros(4), "a")] * 3), r"torch.tensor\(targets\) in its collate_fn"),
+    ],
+)
+def test_a_refusal_shows_the_call_that_works(data, call):
+    with pytest.raises(nfa.InputError, match=call):
+        nfa.audit(nn.Linear(4, 3), data)

@@ -260,7 +260,7 @@ def test_bad_calls_are_one_line(small):
         nfa.audit(copy.deepcopy(net).to("meta"), X)
     with pytest.raises(nfa.InputError, match=r"layout torch\.sparse_coo, expected a dense one"):
         nfa.audit(net, {"x": X.to_sparse()})
-    with pytest.raises(nfa.InputError, match=r"nfa\.load_data reads names and files"):
+    with pytest.raises(nfa.InputError, match=r"reads names and files"):
         nfa.audit(net, "digits")
     assert np.isfinite(nfa.audit(net, X, outputs="margin")[0]["cosine"])
 
