@@ -14,7 +14,7 @@ from nfa.tables.networks import Audits, layer_names, networks
 
 _CALLED = {"rotated": "by chance", "independent": "by chance", "untrained": "untrained"}
 _CLUSTER, _BAR = 0.84, 0.6  # of the place of a layer, and of the place of a bar's null
-_MARGIN, _CAP = 0.39, 0.03  # of that place: from a bar's middle to beside its edge; half of an interval's end stroke
+_MARGIN, _CAP = 0.39, 0.05  # of that place: from a bar's middle to beside its edge; half of an interval's end stroke
 
 
 def layers(
