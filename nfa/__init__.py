@@ -7,6 +7,13 @@ if TYPE_CHECKING:
     from nfa.audits.audit import Audit
     from nfa.audits.run import audit  # nfa.audits has a module of this name too
     from nfa.common import InputError
+    from nfa.common.warned import (
+        CategoryWarning,
+        ConvergenceWarning,
+        NfaWarning,
+        SharedNetworkWarning,
+        SingularKernelWarning,
+    )
     from nfa.data import Dataset, load_data
     from nfa.features import FactoredMatrix, agop, nfm
     from nfa.formats import load, save_model
@@ -17,9 +24,14 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "MLP": "nfa.network",
     "Audit": "nfa.audits",
+    "CategoryWarning": "nfa.common.warned",
+    "ConvergenceWarning": "nfa.common.warned",
     "Dataset": "nfa.data",
     "FactoredMatrix": "nfa.features",
     "InputError": "nfa.common",
+    "NfaWarning": "nfa.common.warned",
+    "SharedNetworkWarning": "nfa.common.warned",
+    "SingularKernelWarning": "nfa.common.warned",
     "Substitution": "nfa.substitution",
     "Tracker": "nfa.tracking",
     "agop": "nfa.features",
@@ -38,9 +50,14 @@ _ROOMS = ("data", "formats", "network", "plots", "report", "rfm", "tracking")
 __all__ = [
     "MLP",
     "Audit",
+    "CategoryWarning",
+    "ConvergenceWarning",
     "Dataset",
     "FactoredMatrix",
     "InputError",
+    "NfaWarning",
+    "SharedNetworkWarning",
+    "SingularKernelWarning",
     "Substitution",
     "Tracker",
     "agop",

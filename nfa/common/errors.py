@@ -30,16 +30,6 @@ class InputError(ValueError):
         return printable(" ".join(f"{self.argument}: {self.problem}".splitlines()))
 
 
-class NfaWarning(UserWarning):
-    """The base of this package's warnings: a result is there, with something to know about it.
-
-    >>> import warnings
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", NfaWarning)
-    ...     warnings.warn("not shown", NfaWarning)
-    """
-
-
 @dataclass(frozen=True)
 class Place:
     """A part of an argument that an error is about, such as a tensor in a file.

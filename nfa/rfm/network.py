@@ -20,6 +20,7 @@ from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import bars
 from nfa.common.shown import few
+from nfa.common.warned import SharedNetworkWarning
 from nfa.data.labels import Answers, Targets, read_targets
 from nfa.data.samples import as_samples
 from nfa.data.targets import label_name
@@ -182,7 +183,7 @@ def kept_network(net: Any, bars: bool) -> Network:
     try:
         return network.copied()
     except InputError as error:
-        warnings.warn(f"{error}; predictions will follow the network if it changes", stacklevel=3)
+        warnings.warn(f"{error}; predictions will follow the network if it changes", SharedNetworkWarning, stacklevel=3)
         return network
 
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from nfa.common.errors import InputError
 from nfa.common.shown import few
+from nfa.common.warned import CategoryWarning
 from nfa.rfm.estimators.target_encoding import TargetEncoding
 
 MOST_CATEGORIES = 50
@@ -81,7 +82,7 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> Col
         warnings.warn(
             f"column {frame.columns[position]!r} has {count:,} categories in {n:,} rows: each becomes the mean of its "
             "targets (TargetEncoder, cross-fitted), not a column of its own. Leave out a column that only names rows.",
-            UserWarning,
+            CategoryWarning,
             stacklevel=2,
         )
     numbers = {dtype for position, dtype in enumerate(frame.dtypes) if position not in categories}
@@ -142,7 +143,7 @@ def warn_of_unseen(encoder: ColumnTransformer, frame: pd.DataFrame) -> None:
             warnings.warn(
                 f"column {frame.columns[position]!r} holds categories that fit has not seen ({names}): "
                 "they count as none of those it has",
-                UserWarning,
+                CategoryWarning,
                 stacklevel=2,
             )
 

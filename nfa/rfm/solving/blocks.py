@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from nfa.common.warned import ConvergenceWarning
 from nfa.rfm.kernels import Kernel
 from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import BLOCK_ROWS, SOLVER_MATRICES, Plan

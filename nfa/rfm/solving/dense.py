@@ -7,14 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nfa.common.warned import SingularKernelWarning
+
 NOISE = 8
 """Eigenvalues of an n x n kernel matrix are known up to this many times sqrt(n) roundings of its entries."""
 HEAVIEST = 1e6
 """In a singular system a weight counts as at most this many times the median; the row's target is met either way."""
-
-
-class SingularKernelWarning(UserWarning):
-    """The kernel matrix plus ridge is singular to rounding; the message says what was done instead."""
 
 
 Report = Callable[[str], None]
