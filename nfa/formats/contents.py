@@ -27,7 +27,7 @@ class Part:
 
     Args:
         name: Its path in the network, or the tensor's name.
-        kind: The module's class, or "tensor".
+        kind: The module's class; "layer" where a reader made it, "tensor" where no network is known.
         shapes: Of its weights, by name.
         dtype: Of the first of them.
         entries: How many numbers they hold.
@@ -159,7 +159,10 @@ def _parts(loaded: Model) -> tuple[Part, ...]:
     for name, module in loaded.net.named_modules():
         own = dict(module.named_parameters(recurse=False))
         if own:
-            found.append(_part(name or type(module).__name__, type(module).__name__, own))
+            # The modules that readers make of weights and graphs have no class that anybody knows.
+            own_kind = type(module).__module__.startswith("nfa.formats.")
+            kind = "layer" if own_kind else type(module).__name__
+            found.append(_part(name or kind, kind, own))
     return tuple(found)
 
 

@@ -51,6 +51,7 @@ def test_weights_alone_are_told_by_tensors_and_what_they_need():
     assert "Audit it" not in result.output
     result = run("net.pt", "--activation", "relu")
     assert "nfa audit net.pt --activation relu --data DATA" in result.output
+    assert {part.kind for part in contents("net.pt", activation="relu").parts} == {"layer"}
     assert "Rebuilt as a chain" in result.output
 
 
