@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nfa.common.version import __version__
+
 if TYPE_CHECKING:
     from nfa.audits import Audit, audit
     from nfa.common import InputError
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from nfa.network import MLP, train
     from nfa.substitution import Substitution, substitute
     from nfa.tracking import Tracker
+
 
 _PUBLIC = {
     "MLP": "nfa.network",
@@ -42,6 +45,7 @@ __all__ = [
     "InputError",
     "Substitution",
     "Tracker",
+    "__version__",
     "agop",
     "audit",
     "load",

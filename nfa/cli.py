@@ -1,5 +1,6 @@
 """The command line: its commands, and its exit statuses."""
 
+import importlib
 import sys
 
 import typer
@@ -24,6 +25,9 @@ app.command("train")(train_command)
 app.command("demo")(demo_command)
 app.command("seed")(seed_command)
 
+USAGE = getattr(typer, "TyperException", None) or importlib.import_module("click").ClickException
+"""What typer raises at a call that it cannot read: its own error, or click's where typer is older and needs click."""
+
 INTERRUPTED = 130
 """The status that typer returns after Ctrl-C."""
 
@@ -34,7 +38,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error))
-    except typer.TyperException as error:
+    except USAGE as error:
         _fail(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED

@@ -14,7 +14,7 @@ from nfa.commands.options import (
     SeedOption,
     TargetOption,
 )
-from nfa.commands.printing import finish
+from nfa.commands.printing import check_page, finish
 from nfa.commands.train import train_network
 
 
@@ -34,6 +34,7 @@ def demo_command(
     from nfa.audits.run import audit
     from nfa.data import load_data
 
+    check_page()
     rows = load_data(data, target, folder, download, max_memory)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
     settings: dict[str, Any] = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}

@@ -1,5 +1,6 @@
 """Printing of results, and writing them to a folder."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nfa.audits.audit import Audit
+
+
+def check_page() -> None:
+    """Refuse a page before the work, not after it, where its figures cannot be drawn."""
+    importlib.import_module("nfa.plots")
 
 
 def finish(result: "Audit", out: Path, report: bool) -> None:

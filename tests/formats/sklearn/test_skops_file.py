@@ -239,11 +239,11 @@ def test_without_skops_and_with_one_that_could_be_made_to_run_things(tmp_path, m
     path = tmp_path / "net.skops"
     skops.io.dump(CASES["lbfgs"](), path)
     monkeypatch.setattr(skops, "__version__", "0.9.0")
-    assert "need skops 0.16 or later: pip install 'nfa[skops]'" in refusal(path)
+    assert "need skops 0.16 or later: pip install 'neural-feature-ansatz[skops]'" in refusal(path)
     monkeypatch.setattr(skops, "__version__", "1.0.dev0")
     nfa.load(path)
     monkeypatch.setitem(sys.modules, "skops.io", None)
-    assert "need skops 0.16 or later" in refusal(path)
+    assert "need skops: pip install" in refusal(path)
 
 
 def test_files_of_another_kind(tmp_path):
