@@ -37,7 +37,7 @@ def floors():
 def test_the_oldest_set_is_that_of_all_floors():
     pins = dict(re.findall(r"^([\w-]+)==(.*)$", (ROOT / "constraints" / "oldest.txt").read_text(), re.MULTILINE))
     found = floors()
-    assert set(pins) == set(found)
+    assert set(found) <= set(pins)
     for name, bound in found.items():
         assert f"{pins[name]}.".startswith(f"{bound}."), name
 

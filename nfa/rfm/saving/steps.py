@@ -1,5 +1,6 @@
 """scikit-learn's estimators as JSON and tensors, and back: known classes, whose state is numbers, text and arrays."""
 
+from collections import UserList
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -75,6 +76,8 @@ class Keeper:
             return self._array(value, what)
         if type(value) in (list, tuple):
             return {name: [self.header(each, what) for each in value]}
+        if isinstance(value, UserList):  # the columns that scikit-learn 1.6 found to remain
+            return self.header(value.data, what)
         if type(value) is dict:
             return {"dict": [[self.header(key, what), self.header(each, what)] for key, each in value.items()]}
         if type(value) is slice:
