@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analyses.analysis import Cell, Row
+from nfa import __version__
 from nfa.common import InputError
 
 DIGITS = "%.10g"
@@ -47,7 +48,7 @@ class Results:
         Raises:
             InputError: there are none: the cell would be computed again and again.
         """
-        about = {"seconds": round(seconds, 2), "nfa": version("nfa"), "torch": version("torch")}
+        about = {"seconds": round(seconds, 2), "nfa": __version__, "torch": version("torch")}
         new = pd.DataFrame([{**cell, **row, **about} for row in rows])
         if new.empty:
             raise InputError("cell", f"no rows from {' '.join(self.key(cell))}")

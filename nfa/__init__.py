@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nfa.common.version import __version__
+
 if TYPE_CHECKING:
     from nfa.audits.audit import Audit
     from nfa.audits.run import audit  # nfa.audits has a module of this name too
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from nfa.network import MLP, train
     from nfa.substitution import Substitution, substitute
     from nfa.tracking import Tracker
+
 
 _PUBLIC = {
     "MLP": "nfa.network",
@@ -60,6 +63,7 @@ __all__ = [
     "SingularKernelWarning",
     "Substitution",
     "Tracker",
+    "__version__",
     "agop",
     "audit",
     "load",

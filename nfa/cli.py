@@ -1,7 +1,7 @@
 """The command line: its commands, and its exit statuses."""
 
+import importlib
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from nfa.commands.info import info_command
 from nfa.commands.seed import seed_command
 from nfa.commands.train import train_command
 from nfa.common.errors import InputError
+from nfa.common.version import __version__
 
 
 class _Plain:
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nfa {version('nfa')}")
+        typer.echo(f"nfa {__version__}")
         raise typer.Exit
 
 
@@ -73,6 +74,9 @@ for _name, _command in (
     app.command(_name, cls=Command)(_command)
 
 
+USAGE = getattr(typer, "TyperException", None) or importlib.import_module("click").ClickException
+"""What typer raises at a call that it cannot read: its own error, or click's where typer is older and needs click."""
+
 INTERRUPTED = 130
 """The status that typer returns after Ctrl-C."""
 
@@ -83,7 +87,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error))
-    except typer.TyperException as error:
+    except USAGE as error:
         # Of a call that is wrong, the command is known; of a file that cannot be opened, it is not.
         where = getattr(getattr(error, "ctx", None), "command_path", None)
         _fail(error.format_message() + (f" ({where} --help)" if where else ""))

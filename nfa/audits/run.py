@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.processes import processes
+from nfa.common.version import __version__
 from nfa.features.columns import chosen, names
 from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
@@ -241,7 +241,7 @@ def _about(
     model: Model, rows: Rows, settings: Settings, probe: Probe, found_score: Score | None, init_score: Score | None
 ) -> About:
     return About(
-        nfa_version=version("nfa"),
+        nfa_version=__version__,
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
         notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe), *_of_several(rows, probe)),

@@ -33,7 +33,7 @@ from nfa.commands.options import (
     load_networks,
     move,
 )
-from nfa.commands.printing import Printer, finish
+from nfa.commands.printing import Printer, check_page, finish
 from nfa.common.errors import InputError
 
 
@@ -105,6 +105,8 @@ def audit_command(
     from nfa.common.checks import output_folder
     from nfa.data import load_data
 
+    if report:
+        check_page()
     output_folder("out", out)
     loaded, before = load_networks(model, init, Weights(activation, architecture, key, prefix), classes)
     rows = load_data(data, target, folder, download, max_memory)

@@ -18,7 +18,7 @@ from nfa.commands.options import (
     TargetOption,
     WideOption,
 )
-from nfa.commands.printing import Printer, finish
+from nfa.commands.printing import Printer, check_page, finish
 from nfa.commands.train import train_network
 
 
@@ -46,6 +46,7 @@ def demo_command(
     from nfa.audits.run import audit
     from nfa.data import load_data
 
+    check_page()
     rows = load_data(data, target, folder, download, max_memory)
     network = {"width": 128, "depth": 3, "activation": "relu", "bias": False, "init": "factor:0.1"}
     settings: dict[str, Any] = {"loss": None, "optimizer": "adam", "lr": 1e-3, "batch_size": 64, "keep": "last"}

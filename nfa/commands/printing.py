@@ -1,5 +1,6 @@
 """Where a command's words go: sentences and tables for people, one JSON document for programs."""
 
+import importlib
 import json
 import os
 import sys
@@ -102,6 +103,11 @@ class Printer:
         """Print the command's result as JSON, if it is wanted."""
         if self.json:
             typer.echo(json.dumps(content, indent=1, allow_nan=False))
+
+
+def check_page() -> None:
+    """Refuse a page before the work, not after it, where its figures cannot be drawn."""
+    importlib.import_module("nfa.plots")
 
 
 def finish(printer: Printer, result: "Audit", rows: "Dataset", out: Path, report: bool, *, wide: bool = False) -> None:

@@ -46,8 +46,10 @@ class Budget:
         """
         if max_memory is not None:
             return cls(int(number("max_memory", max_memory, above_zero=True) * GIB), remedy)
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return cls(min(max(LEAST_BYTES, EXPANSION * size), machine // 2), remedy)
+        most = max(LEAST_BYTES, EXPANSION * size)
+        if hasattr(os, "sysconf"):  # Windows does not say
+            most = min(most, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+        return cls(most, remedy)
 
     def hold(self, place: Place, needed: int) -> None:
         """Check the bytes that a part of a file needs against the budget.

@@ -9,6 +9,9 @@ from nfa.common.checks import LONGEST_PATH, existing_file
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
 
+# Without waiting for a writer, should a pipe have taken the file's place since. Windows has neither, but text files.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 
 @contextmanager
 def opened(argument: str, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -21,8 +24,7 @@ def opened(argument: str, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     file = existing_file(argument, path)
     name = shown(file, LONGEST_PATH)
     try:
-        # Without waiting for a writer, should a pipe have taken the file's place since.
-        handle = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        handle = os.fdopen(os.open(file, _FLAGS), "rb")
     except OSError as error:
         raise InputError(argument, f"cannot open {name} ({error.strerror})") from error
     with handle:

@@ -32,7 +32,7 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Yield a function `advance(steps)`; a bar appears on standard error after two seconds of work.
 
     In a notebook it is drawn below the cell, where ipywidgets is installed. Where standard error is neither a terminal
-    nor a notebook, nothing is drawn.
+    nor a notebook, or without rich (the extra "cli"), nothing is drawn.
 
     Args:
         label: What is being done, in a word or two.
@@ -42,7 +42,7 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     ...     for _ in range(3):
     ...         advance(1)
     """
-    if not (_wanted.get() and (sys.stderr.isatty() or _in_notebook())):
+    if not (_wanted.get() and (sys.stderr.isatty() or _in_notebook()) and find_spec("rich") is not None):
         yield lambda steps: None
         return
     from rich.console import Console

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nfa.common.budget import Budget
 from nfa.common.errors import InputError, Place
+from nfa.common.extras import extra
 from nfa.common.opened import opened
 from nfa.common.shown import shown
 from nfa.data.arrays import REMEDY
@@ -33,10 +34,8 @@ def read_parquet(file: Path, target: str | None = None, max_memory: float | None
         InputError: pyarrow is not installed; the file is no parquet, damaged, or larger than the budget; a feature
             is no number.
     """
-    try:
+    with extra("parquet", "data", ".parquet files need"):
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InputError("data", ".parquet files need pyarrow: pip install 'nfa[parquet]'") from error
     place = Place("data", file.name)
     with opened("data", file) as handle:
         try:

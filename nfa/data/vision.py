@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.common.extras import extra
 from nfa.data.dataset import Dataset
 
 CACHE = Path.home() / ".cache" / "nfa"
@@ -33,7 +34,7 @@ def import_torchvision() -> Any:
     use neither, so declaring them is enough.
 
     Raises:
-        InputError: torchvision is not installed.
+        MissingExtraError: torchvision is not installed.
     """
     import torch
 
@@ -42,10 +43,8 @@ def import_torchvision() -> Any:
             torch.library.define(
                 f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             )
-    try:
+    with extra("vision", "data", "picture sets need"):
         import torchvision
-    except ModuleNotFoundError as error:
-        raise InputError("data", "picture sets need torchvision: pip install 'nfa[vision]'") from error
     return torchvision
 
 

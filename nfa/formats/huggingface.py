@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from nfa.common.errors import InputError, Place
+from nfa.common.errors import Place
+from nfa.common.extras import extra
 from nfa.common.shown import few, shown
 from nfa.network.model import Model
 
 CONFIG = "config.json"
-INSTALL = "folders of Hugging Face need transformers: pip install 'nfa[transformers]'"
 
 
 def read_folder(folder: Path, argument: str) -> Model:
@@ -34,10 +34,8 @@ def read_folder(folder: Path, argument: str) -> Model:
             "holds no weights in safetensors; net.save_pretrained(folder, safe_serialization=True) writes them"
         )
     name = _architecture(folder, where)
-    try:
+    with extra("transformers", argument, "folders of Hugging Face need"):
         transformers = importlib.import_module("transformers")
-    except ImportError as error:
-        raise InputError(argument, INSTALL) from error
     kind: Any = getattr(transformers, name, None)
     if nn.Module not in getattr(kind, "__mro__", ()):
         raise where.error(f"is a {shown(name)}, which transformers does not have; code of a folder's own is never run")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nfa.common.errors import InputError
+from nfa.common.extras import MissingExtraError, extra, way
 from nfa.network.examinable import DEQUANTISE
 from nfa.network.model import Model
 
@@ -29,19 +30,16 @@ class Requirement:
         """Check that the package is there.
 
         Raises:
-            InputError: it is missing or too old.
+            MissingExtraError: it is missing or too old.
         """
-        package = self.module.partition(".")[0]
-        said = f"{package} {'.'.join(map(str, self.least))} or later" if self.least else package
-        needs = InputError(argument, f"{suffix} files need {said}: pip install 'nfa[{self.extra}]'")
-        try:
+        with extra(self.extra, argument, f"{suffix} files need"):
             importlib.import_module(self.module)
-        except ImportError as error:
-            raise needs from error
         if self.least:
+            package = self.module.partition(".")[0]
             version = importlib.import_module(package).__version__
             if tuple(int(part) for part in version.split(".")[: len(self.least)]) < self.least:
-                raise needs
+                least = ".".join(map(str, self.least))
+                raise MissingExtraError(argument, f"{suffix} files need {package} {least} or later: {way(self.extra)}")
 
 
 @dataclass(frozen=True)

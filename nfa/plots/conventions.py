@@ -183,12 +183,11 @@ def letters(axes: Sequence[Axes]) -> None:
 
 def _room(ax: Axes) -> float:
     """Return a panel's width in inches: its share of the figure, or that of the axes if they are in no grid."""
-    root, place = ax.get_figure(root=True), ax.get_subplotspec()
-    assert root is not None
+    place = ax.get_subplotspec()
     assert ax.figure is not None
     if place is None:
-        return float(ax.get_window_extent().width / root.dpi)
-    return float(ax.figure.bbox.width / root.dpi * len(place.colspan) / place.get_gridspec().ncols)
+        return float(ax.get_window_extent().width / ax.figure.dpi)
+    return float(ax.figure.bbox.width / ax.figure.dpi * len(place.colspan) / place.get_gridspec().ncols)
 
 
 def _width(handles: Sequence[Line2D | Patch]) -> float:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.powers import SCAN_DRAWS
@@ -24,6 +23,9 @@ from nfa.tables.features import LayerFeatures, Panel, bar_table, has_names, inpu
 from nfa.tables.layers import layer_table
 from nfa.tables.networks import Network, networks
 from nfa.tables.spectra import power_table, spectrum_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SMALL = 32
 """A hidden layer with at most this many inputs has a bar chart of them too."""
@@ -59,7 +61,7 @@ class Drawer:
 
     def draw(
         self,
-        plot: Callable[[Axes], object],
+        plot: "Callable[[Axes], object]",
         caption: str,
         alt: str,
         height: float = HEIGHT,

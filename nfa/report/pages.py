@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from nfa.common.checks import output_folder
 from nfa.common.errors import InputError
+from nfa.common.version import __version__
 from nfa.common.writing import replacing
 
 LONG = 8
@@ -61,8 +62,6 @@ def cell(value: Any, classes: str = "", heading: bool = False) -> Cell:
 
 def page(template: str, **content: Any) -> str:
     """Return a page from a template; every string of the content is escaped."""
-    from importlib.metadata import version
-
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -77,7 +76,7 @@ def page(template: str, **content: Any) -> str:
     # No other script runs, and nothing is fetched, even if a string should ever escape into the markup.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(template).render(
-        style=own("style.css"), script=script, script_hash=script_hash, version=version("nfa"), **content
+        style=own("style.css"), script=script, script_hash=script_hash, version=__version__, **content
     )
 
 

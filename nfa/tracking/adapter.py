@@ -1,29 +1,14 @@
 """The common part of all adapters: make the tracker when a training starts, record, and keep the file up to date."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from nfa.common.errors import InputError
 from nfa.common.processes import processes
 from nfa.tracking.history import FILE, TAKEN
 from nfa.tracking.tracker import Tracker
-
-
-@contextmanager
-def importing(library: str) -> Iterator[None]:
-    """Raise an error that names the library if it is missing.
-
-    >>> with importing("skorch"):
-    ...     import json
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise InputError("tracking", f"this adapter needs {library} ({error}): pip install {library}") from error
 
 
 class Watch:

@@ -3,10 +3,11 @@
 import os
 from typing import Any
 
-from nfa.tracking.adapter import Watch, importing
+from nfa.common.extras import extra
+from nfa.tracking.adapter import Watch
 from nfa.tracking.tracker import Tracker
 
-with importing("lightning"):
+with extra("lightning", "tracking", "this adapter needs"):
     from lightning.pytorch import Callback, LightningModule, Trainer
 
 

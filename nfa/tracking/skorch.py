@@ -3,10 +3,11 @@
 import os
 from typing import Any
 
-from nfa.tracking.adapter import Watch, importing
+from nfa.common.extras import extra
+from nfa.tracking.adapter import Watch
 from nfa.tracking.tracker import Tracker
 
-with importing("skorch"):
+with extra("skorch", "tracking", "this adapter needs"):
     from skorch import NeuralNet
     from skorch.callbacks import Callback
 

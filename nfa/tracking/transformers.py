@@ -4,10 +4,11 @@ import os
 from typing import Any
 
 from nfa.common.errors import InputError
-from nfa.tracking.adapter import Watch, importing
+from nfa.common.extras import extra
+from nfa.tracking.adapter import Watch
 from nfa.tracking.tracker import Tracker
 
-with importing("transformers"):
+with extra("transformers", "tracking", "this adapter needs"):
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 

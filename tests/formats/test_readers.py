@@ -30,7 +30,9 @@ def test_messages_list_what_the_table_reads(tmp_path, monkeypatch):
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra():
-    with pytest.raises(nfa.InputError, match=re.escape("model: .x files need nowhere: pip install 'nfa[extra]'")):
+    with pytest.raises(
+        nfa.InputError, match=re.escape("model: .x files need nowhere: pip install 'neural-feature-ansatz[extra]'")
+    ):
         Requirement("nowhere", "extra").check(".x", "model")
 
 

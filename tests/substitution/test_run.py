@@ -81,7 +81,11 @@ def test_every_number_equals_the_dense_one(activation, targets):
     own = net(X).detach().numpy()
 
     def scored(f):
-        return r2_score(y, f, multioutput="variance_weighted") if targets == "real" else accuracy_score(y, f.argmax(1))
+        return (
+            r2_score(y.numpy(), f, multioutput="variance_weighted")
+            if targets == "real"
+            else accuracy_score(y.numpy(), f.argmax(1))
+        )
 
     names = {(0,): "layers.0", (1,): "layers.1", (0, 1): "all"}
     expected = by_hand(net, init, X, alphas)
@@ -180,7 +184,7 @@ def test_agop_of_train_rows_and_outputs_of_test_rows():
         polar, S = Polar(net.layers[0].weight), audit["layers.0"].S
         W = polar.weight(polar.agop(S).power(0.5).scaled(polar.nfm.size))
         f = activations(probe, (), {"layers.0": W}).outputs
-    same = accuracy_score(data.part("test").y, f.argmax(1))
+    same = accuracy_score(data.part("test").y, f.argmax(1).numpy())
     assert table(found, matrix="agop", name="layers.0")["score"].item() == pytest.approx(same)
 
 
@@ -342,7 +346,9 @@ def test_inputs_and_heads_by_name():
     found = nfa.substitute(net, (X, y), alpha=0.5, draws=1, batch_size=8, **options)
     assert set(found.to_frame()["name"]) == {"one", "two", "out", "all"}
     answer = net(X["a"], X["b"])["answer"].detach()
-    assert found.about["score_before"] == pytest.approx(r2_score(y, answer, multioutput="variance_weighted"), abs=1e-6)
+    assert found.about["score_before"] == pytest.approx(
+        r2_score(y.numpy(), answer.numpy(), multioutput="variance_weighted"), abs=1e-6
+    )
     assert table(found, name="all", matrix="nfm")["output_r2"].item() == pytest.approx(1)
 
 

@@ -14,5 +14,5 @@ def test_a_library_that_is_missing_is_named_in_one_line(library, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, f"nfa.tracking.{library}", raising=False)
-    with pytest.raises(InputError, match=f"tracking: this adapter needs {library} .*: pip install {library}"):
+    with pytest.raises(InputError, match=rf"tracking: this adapter needs {library}: pip install .*\[{library}\]"):
         import_module(f"nfa.tracking.{library}")

@@ -29,6 +29,9 @@ TRUSTED = {
     "sklearn.model_selection._split.StratifiedKFold": "ObjectNode",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer": "ObjectNode",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer": "ObjectNode",
+    # What a search's scorer carries in scikit-learn 1.6.
+    "sklearn.utils._metadata_requests.MetadataRequest": "ObjectNode",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest": "ObjectNode",
 }
 """Types in networks and the usual pipelines beyond those that skops trusts, each with the one way in which skops
 writes and builds it. They are plain values and functions of numbers, which do nothing when they are built."""

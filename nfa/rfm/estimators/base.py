@@ -1,14 +1,13 @@
 """The base of all estimators: parameters, tables in and arrays out, and the attributes of the fitted machine."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.compose import ColumnTransformer
 from sklearn.utils import Tags, check_array, check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -43,6 +42,9 @@ from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Recipe
 from nfa.rfm.saving.mixin import SavedMixin
 
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
+
 IN_RECIPE = ("bandwidth", "bandwidth_scale", "ridge", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
 """Parameters that a `Recipe` has under the same name."""
 IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
@@ -70,7 +72,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "progress": truth,
     }
     _y_checks: ClassVar[dict[str, bool]] = {}
-    encoder_: ColumnTransformer | None
+    encoder_: "ColumnTransformer | None"
 
     def __init__(
         self,

@@ -3,19 +3,21 @@
 import warnings
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype, is_string_dtype
-from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder
 
 from nfa.common.errors import InputError
 from nfa.common.shown import few
 from nfa.common.warned import CategoryWarning
 from nfa.rfm.estimators.target_encoding import TargetEncoding
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
 
 MOST_CATEGORIES = 50
 """A column of more categories is encoded by the targets: one column for each costs d^3, and makes up most of M."""
@@ -61,7 +63,7 @@ def plain_frame(frame: pd.DataFrame, categories: list[int]) -> pd.DataFrame:
     return found.set_axis(frame.columns, axis=1)
 
 
-def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> ColumnTransformer:
+def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> "ColumnTransformer":
     """Return the unfitted transformer for a frame as `plain_frame` makes it, which has categories.
 
     It is scikit-learn's `OneHotEncoder` (a category not seen in `fit` is all zeros) on most of them, its
@@ -92,7 +94,7 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> Col
 
 def encoder_of(
     one_hot: list[int], by_target: list[int], encoding: TargetEncoding, categories: Any = "auto"
-) -> ColumnTransformer:
+) -> "ColumnTransformer":
     """Return the unfitted transformer that encodes some columns one-hot and some by the targets.
 
     Args:
@@ -101,6 +103,8 @@ def encoder_of(
         encoding: Their transformer.
         categories: Of the first, where they are known.
     """
+    from sklearn.compose import ColumnTransformer  # with it come scikit-learn's linear models and its svm
+
     steps: list[tuple[str, Any, list[int]]] = []
     if one_hot:
         # int8 leaves the dtype to the other columns.
@@ -111,7 +115,7 @@ def encoder_of(
     return ColumnTransformer(steps, remainder="passthrough", verbose_feature_names_out=False)
 
 
-def encoded_columns(encoder: ColumnTransformer) -> dict[int, NDArray[Any]]:
+def encoded_columns(encoder: "ColumnTransformer") -> dict[int, NDArray[Any]]:
     """Return the categories of each column that a fitted transformer encodes, by the column's number."""
     found: dict[int, NDArray[Any]] = {}
     for name, fitted, columns in encoder.transformers_:
@@ -120,7 +124,7 @@ def encoded_columns(encoder: ColumnTransformer) -> dict[int, NDArray[Any]]:
     return found
 
 
-def encoded_from(encoder: ColumnTransformer) -> list[int]:
+def encoded_from(encoder: "ColumnTransformer") -> list[int]:
     """Return for each encoded column the number of the frame's column that it comes from."""
     found: list[int] = []
     for name, fitted, columns in encoder.transformers_:
@@ -133,7 +137,7 @@ def encoded_from(encoder: ColumnTransformer) -> list[int]:
     return found + [number for number in range(encoder.n_features_in_) if number not in encoded]
 
 
-def warn_of_unseen(encoder: ColumnTransformer, frame: pd.DataFrame) -> None:
+def warn_of_unseen(encoder: "ColumnTransformer", frame: pd.DataFrame) -> None:
     """Warn of categories that `fit` did not see."""
     for position, known in encoded_columns(encoder).items():
         column = frame.iloc[:, position]

@@ -4,9 +4,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 FOLDS = 5
@@ -31,14 +32,18 @@ class TargetEncoding(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: NDArray[np.float64]) -> Self:
         """Learn the means of targets y, (n, c)."""
-        self.encoders_ = [one.fit(X, target) for one, target in zip(self._unfitted(y), y.T, strict=True)]
+        self.encoders_ = [TargetEncoder(self.categories, target_type="continuous").fit(X, target) for target in y.T]
         return self
 
     def fit_transform(self, X: Any, y: NDArray[np.float64]) -> NDArray[Any]:
         """Learn the means, and return each row encoded by the other folds' targets."""
-        self.encoders_ = self._unfitted(y)
-        found = [one.fit_transform(X, target) for one, target in zip(self.encoders_, y.T, strict=True)]
-        return np.hstack(found).astype(self.dtype)
+        # scikit-learn's own cross-fitting takes its seed in another way from version to version.
+        found = np.empty((len(X), y.shape[1] * X.shape[1]))
+        for others, fold in KFold(FOLDS, shuffle=True, random_state=self.random_state).split(X):
+            fitted = clone(self).fit(_safe_indexing(X, others), y[others])
+            found[fold] = fitted.transform(_safe_indexing(X, fold))
+        self.fit(X, y)
+        return found.astype(self.dtype)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return rows encoded by the means of all training rows; a category not seen is the mean of all."""
@@ -57,7 +62,3 @@ class TargetEncoding(TransformerMixin, BaseEstimator):
         """The categories of each column."""
         found: list[NDArray[Any]] = self.encoders_[0].categories_
         return found
-
-    def _unfitted(self, y: NDArray[np.float64]) -> list[TargetEncoder]:
-        folds = KFold(FOLDS, shuffle=True, random_state=self.random_state)
-        return [TargetEncoder(self.categories, target_type="continuous", cv=folds) for _ in y.T]

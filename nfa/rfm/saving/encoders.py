@@ -1,12 +1,11 @@
 """The transformer of a data frame's categories as JSON, and back."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
 
 from nfa.common.checks import one_of
 from nfa.common.shown import shown
@@ -14,8 +13,11 @@ from nfa.rfm.estimators.frames import encoder_of
 from nfa.rfm.estimators.target_encoding import FOLDS, TargetEncoding
 from nfa.rfm.saving.header import Header, array_from_json, array_to_json, expect, typed
 
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
 
-def encoder_header(encoder: ColumnTransformer | None) -> Header:
+
+def encoder_header(encoder: "ColumnTransformer | None") -> Header:
     """Return the entries of a header that keep a transformer; they are null where there is none."""
     found: Header = {"encoder": None, "encoder_by_target": None}
     if encoder is None:
@@ -33,7 +35,7 @@ def encoder_header(encoder: ColumnTransformer | None) -> Header:
     return found
 
 
-def restored_encoder(found: Header, names: list[str] | None, n_features: int, d: int) -> ColumnTransformer | None:
+def restored_encoder(found: Header, names: list[str] | None, n_features: int, d: int) -> "ColumnTransformer | None":
     """Return the transformer that `encoder_header` took apart: it makes d columns of `n_features`."""
     one_hot, kept = typed(found, "encoder", list, type(None)), found.get("encoder_by_target")
     expect(0 < n_features <= d, f"n_features: got {n_features}, but M has {d}")

@@ -2,7 +2,6 @@
 
 import json
 import os
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from nfa.common.checks import existing_file, one_of
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
+from nfa.common.version import __version__
 from nfa.common.writing import replacing, write_tensors
 from nfa.formats.nfa_file import read_safetensors
 from nfa.rfm.estimators.tables import device_of
@@ -43,7 +43,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         raise InputError("model", f"{name} is none of {', '.join(sorted(ENTRIES))}; pickle it")
     check_is_fitted(model)
     parts, tensors = ENTRIES[name].parts(model)
-    header = {"format": FORMAT, "nfa_version": version("nfa"), "class": name} | parts
+    header = {"format": FORMAT, "nfa_version": __version__, "class": name} | parts
     text = json.dumps(header, allow_nan=False)
     with replacing("path", Path(path)) as (new,):
         write_tensors(new, tensors, {KEY: text})

@@ -1,12 +1,13 @@
 """scikit-learn's estimators as JSON and tensors, and back: known classes, whose state is numbers, text and arrays."""
 
+from collections import UserList
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn import compose, decomposition, feature_selection, impute, pipeline, preprocessing
 from sklearn.base import BaseEstimator
 
 from nfa.common.checks import one_of
@@ -14,34 +15,35 @@ from nfa.common.errors import InputError
 from nfa.rfm.saving.header import DTYPES, Header, array_from_json, array_to_json, expect, from_json, to_json, typed
 from nfa.rfm.saving.registry import ENTRIES, Tensors
 
-STEPS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        compose.ColumnTransformer,
-        decomposition.PCA,
-        decomposition.TruncatedSVD,
-        feature_selection.VarianceThreshold,
-        impute.SimpleImputer,
-        pipeline.FeatureUnion,
-        pipeline.Pipeline,
-        preprocessing.Binarizer,
-        preprocessing.FunctionTransformer,
-        preprocessing.MaxAbsScaler,
-        preprocessing.MinMaxScaler,
-        preprocessing.Normalizer,
-        preprocessing.OneHotEncoder,
-        preprocessing.OrdinalEncoder,
-        preprocessing.PolynomialFeatures,
-        preprocessing.PowerTransformer,
-        preprocessing.QuantileTransformer,
-        preprocessing.RobustScaler,
-        preprocessing.StandardScaler,
-    )
+_PREPROCESSING = (
+    *("Binarizer", "FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "Normalizer", "OneHotEncoder"),
+    *("OrdinalEncoder", "PolynomialFeatures", "PowerTransformer", "QuantileTransformer", "RobustScaler"),
+    "StandardScaler",
+)
+STEPS = {
+    "ColumnTransformer": "sklearn.compose",
+    "PCA": "sklearn.decomposition",
+    "TruncatedSVD": "sklearn.decomposition",
+    "VarianceThreshold": "sklearn.feature_selection",
+    "SimpleImputer": "sklearn.impute",
+    "FeatureUnion": "sklearn.pipeline",
+    "Pipeline": "sklearn.pipeline",
+    **dict.fromkeys(_PREPROCESSING, "sklearn.preprocessing"),
 }
-"""Classes that a file keeps besides those of `ENTRIES`, by name."""
+"""Modules of the classes that a file keeps besides those of `ENTRIES`, by name; imported when a file has one."""
 
 Restored = Callable[[Header, Tensors], Any]
 """Makes a machine of its header and tensors."""
+
+
+def step_class(name: str) -> type:
+    """Return a class of `STEPS`.
+
+    >>> step_class("PCA").__name__
+    'PCA'
+    """
+    found: type = getattr(import_module(STEPS[name]), name)
+    return found
 
 
 class Keeper:
@@ -74,13 +76,15 @@ class Keeper:
             return self._array(value, what)
         if type(value) in (list, tuple):
             return {name: [self.header(each, what) for each in value]}
+        if isinstance(value, UserList):  # the columns that scikit-learn 1.6 found to remain
+            return self.header(value.data, what)
         if type(value) is dict:
             return {"dict": [[self.header(key, what), self.header(each, what)] for key, each in value.items()]}
         if type(value) is slice:
             return {"slice": [value.start, value.stop, value.step]}
         if (isinstance(value, type) and issubclass(value, np.generic)) or isinstance(value, np.dtype):
             return {"type" if isinstance(value, type) else "dtype": np.dtype(value).name}
-        if STEPS.get(name) is type(value):
+        if name in STEPS and step_class(name) is type(value):
             state = {key: self.header(each, f"{name}.{key}") for key, each in vars(value).items()}
             return {"step": name, "state": state}
         if name in ENTRIES and ENTRIES[name].kind is type(value):
@@ -142,7 +146,7 @@ class Builder:
         return made(self.value(each) for each in values)
 
     def _step(self, found: Header) -> Any:
-        kind = STEPS[one_of("step", typed(found, "step", str), STEPS)]
+        kind = step_class(one_of("step", typed(found, "step", str), STEPS))
         made: Any = object.__new__(kind)
         state = typed(found, "state", dict)
         for name, value in state.items():

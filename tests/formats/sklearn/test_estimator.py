@@ -85,7 +85,8 @@ def test_outputs_are_scikit_learn_s(kind, activation, dtype):
     ids=str,
 )
 def test_however_it_was_trained(settings):
-    estimator = fitted(perceptron(**settings), y=TARGETS["classes"])
+    # Numbers, since with text scikit-learn 1.6 cannot stop early.
+    estimator = fitted(perceptron(**settings), y=np.unique(TARGETS["classes"], return_inverse=True)[1])
     model = nfa.load(estimator)
     np.testing.assert_allclose(answers(model, X), estimator.predict_proba(X), rtol=0, atol=1e-12)
     assert model.settings == {"optimizer": settings.get("solver", "adam"), "loss": "cross_entropy"}
@@ -117,6 +118,7 @@ def test_names_of_inputs_and_a_class_derived():
     assert (model.name, model.features, model.transform) == ("Mine", tuple("vwxyz"), None)
 
 
+@pytest.mark.skipif("loss" not in MLPRegressor().get_params(), reason="scikit-learn 1.6 knows squared errors alone")
 def test_a_poisson_regression_says_what_its_outputs_are():
     estimator = fitted(perceptron("real", loss="poisson"), y=np.abs(X[:, 0]))
     model = nfa.load(estimator)

@@ -103,7 +103,7 @@ def test_nan_and_infinity_are_refused(bad):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros(40), "Sample weights must contain at least one non-zero number"),
+        (np.zeros(40), "Sample weights must contain at least one non-zero number|every weight is 0"),
         (-np.ones(40), "Negative values in data passed to `sample_weight`"),
         (np.full(40, np.nan), "sample_weight contains NaN"),
         (np.ones(39), r"sample_weight.shape == \(39,\)"),

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from sklearn.utils.estimator_checks import check_array_api_input, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_array_api_input, estimator_checks_generator
 
 from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor, RFMRegressorCV
 
@@ -16,9 +16,10 @@ ESTIMATORS = [
     RFMRegressorCV(**FEW, cv=3),
     RFMClassifierCV(**FEW, cv=3),
 ]
+CASES = [case for estimator in ESTIMATORS for case in estimator_checks_generator(estimator)]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@pytest.mark.parametrize(("estimator", "check"), CASES, ids=lambda each: getattr(each, "func", type(each)).__name__)
 def test_scikit_learns_checks(estimator, check):
     if check.func is check_array_api_input and "SCIPY_ARRAY_API" not in os.environ:
         pytest.skip("scikit-learn runs it only where SCIPY_ARRAY_API is set")

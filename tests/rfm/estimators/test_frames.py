@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.datasets import make_friedman1
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
@@ -29,7 +30,7 @@ def table(**columns):
 def test_numbers_in_objects_are_numbers():
     X, y = make_friedman1(200, 6, noise=0.5, random_state=0)
     frame, plain = pd.DataFrame(X).astype(object), RFMRegressor().fit(X[:150], y[:150])
-    for rows in (frame, frame.map(lambda each: Decimal(repr(each)))):
+    for rows in (frame, frame.apply(lambda column: column.map(lambda each: Decimal(repr(each))))):
         model = RFMRegressor().fit(rows[:150], y[:150])
         assert model.encoder_ is None
         np.testing.assert_array_equal(model.predict(rows[150:]), plain.predict(X[150:]))
@@ -38,9 +39,9 @@ def test_numbers_in_objects_are_numbers():
     objects = RFMRegressor().fit(mixed.astype(object), Y)
     np.testing.assert_array_equal(objects.predict(mixed), RFMRegressor().fit(mixed, Y).predict(mixed))
     assert objects.M_.shape == (6, 6)
-    for dtype in ("str", "object"):
-        with pytest.raises(InputError, match=rf"^X: column 'count' is {dtype}, expected numbers, as in fit$"):
-            objects.predict(mixed.assign(count=pd.Series(["7"] * N, dtype=dtype)))
+    for column in (pd.Series(["7"] * N, dtype=dtype) for dtype in ("str", "object")):
+        with pytest.raises(InputError, match=rf"^X: column 'count' is {column.dtype}, expected numbers, as in fit$"):
+            objects.predict(mixed.assign(count=column))
 
 
 @pytest.mark.parametrize("kind", ["object", "str", "category"])
@@ -80,7 +81,9 @@ def test_a_column_of_several_kinds_is_refused():
 def cross_fitted(values, target):
     """By scikit-learn's encoder, in the estimator's folds."""
     seed = np.random.RandomState(0).randint(2**31)
-    encoder = TargetEncoder(target_type="continuous", cv=KFold(5, shuffle=True, random_state=seed))
+    old = tuple(int(part) for part in sklearn.__version__.split(".")[:2]) < (1, 9)
+    folds = {"cv": 5, "random_state": seed} if old else {"cv": KFold(5, shuffle=True, random_state=seed)}
+    encoder = TargetEncoder(target_type="continuous", **folds)
     return encoder.fit_transform(values[:, None], target), encoder
 
 

@@ -43,7 +43,7 @@ def test_texts_and_categories_from_a_pipeline():
 
 
 def test_columns_beyond_the_memory_budget_are_refused():
-    wide = sparse.random_array((20, 40_000), density=0.001, format="csr", rng=np.random.default_rng(0))
+    wide = sparse.csr_array(sparse.random(20, 40_000, density=0.001, random_state=0))
     message = (
         r"^X: sparse, of 40,000 columns: takes 11.9 GiB, beyond memory_budget=4; fewer columns are enough, as "
         r"sklearn.decomposition.TruncatedSVD makes in a pipeline$"
