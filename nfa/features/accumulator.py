@@ -1,9 +1,13 @@
 """Running sums of delta'delta for one layer, by group of samples."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from nfa.common.processes import Processes
+from nfa.features.factored import sum_of_products
 from nfa.features.weight import working_dtype
 from nfa.probe import block_diagonal, within_blocks
 
@@ -39,9 +43,9 @@ class UpperSums:
 
     >>> sums = UpperSums(1, 2, torch.zeros(1))
     >>> sums.add(0, torch.tensor([[1.0, 2.0]]))
-    >>> sums.full(0)
+    >>> sums.total()
     tensor([[1., 2.],
-            [2., 4.]])
+            [2., 4.]], dtype=torch.float64)
     """
 
     def __init__(self, count: int, k: int, like: Tensor) -> None:
@@ -65,10 +69,19 @@ class UpperSums:
         self._zero_unwritten()
         self._strips = [processes.sum(strip) for strip in self._strips]
 
-    def full(self, number: int) -> Tensor:
-        """Return one of the sums as a whole matrix (k x k)."""
-        self._zero_unwritten()
-        return self._whole([strip[number] for strip in self._strips])
+    def inner(self, matrices: Sequence[Tensor], scale: float) -> Tensor:
+        """Return scale <P, sum> for each sum and each symmetric P (sums x matrices, float64)."""
+        found = torch.zeros(len(self._written), len(matrices), dtype=torch.float64)
+        for start, strip in zip(self._starts, self._strips, strict=True):
+            stop = start + strip.shape[1]
+            for number in (i for i, written in enumerate(self._written) if written):
+                part = (strip[number] * scale).to(matrices[0].dtype)
+                for column, P in enumerate(matrices):
+                    # What is right of the diagonal block stands for its mirror image too.
+                    block, beside = P[start:stop, start:stop], P[start:stop, stop:]
+                    both = sum_of_products(part[:, stop - start :], beside)
+                    found[number, column] += sum_of_products(part[:, : stop - start], block) + 2 * both
+        return found
 
     def total(self) -> Tensor:
         """Return the sum of all of them (k x k), in float64."""
@@ -190,19 +203,26 @@ class Accumulator:
         by_block = mean.unflatten(1, (self.blocks, -1)).movedim(1, 0)
         return within_blocks(S_centered, self.blocks), block_diagonal(torch.linalg.qr(by_block).R)
 
-    def group(self, group: int) -> list[Tensor]:
-        """Return the sum of delta'delta over one group's rows (k x k), for each half of the probes."""
-        found = []
-        for half, probes in enumerate(self.probes):
-            number = group * len(self.probes) + half
-            total = self.sums.full(number)
-            if self.shift is not None and (draws := int(self.rows[group]) * probes):
-                # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
-                B = self.B[number]
-                mean = self.shift + B / draws
-                total = total.addmm_(mean.T, mean, alpha=draws).addmm_(B.T, B, alpha=-1 / draws)
-            found.append(within_blocks(total, self.blocks))
-        return found
+    def inner(self, matrices: Sequence[Tensor], scale: float) -> Tensor:
+        """Return scale <P, S_g>, S_g the sum of delta'delta over the rows of group g and half of the probes.
+
+        Args:
+            matrices: Symmetric matrices P (k x k); if delta is in blocks, they are 0 outside of the blocks.
+            scale: A factor for S_g.
+
+        Returns:
+            Shape (groups, halves, matrices), float64.
+        """
+        found: Tensor = self.sums.inner(matrices, scale)
+        if self.shift is not None:
+            for number, B in enumerate(self.B.double()):
+                draws = int(self.rows[number // len(self.probes)]) * self.probes[number % len(self.probes)]
+                if draws:
+                    # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
+                    mean, B = (rows * math.sqrt(scale) for rows in (self.shift + B / draws, B))
+                    for column, P in enumerate(matrices):
+                        found[number, column] += draws * _quadratic(mean, P) - _quadratic(B, P) / draws
+        return found.reshape(self.groups, len(self.probes), -1)
 
     def _add_means(self, half: int, column: int, signs: Tensor | None, delta: Tensor) -> None:
         parts = self._pools[half].parts if len(self.B) > 1 else [(0, 0, len(delta))]
@@ -263,6 +283,11 @@ class _Pool:
             count = self._stored * (stop - start) * self._positions
             self.sums.add(group * self.halves + self.half, self._buffer[place : place + count])
         self._stored = 0
+
+
+def _quadratic(rows: Tensor, P: Tensor) -> float:
+    """Return the sum of rPr' over rows r, in float64."""
+    return sum_of_products(rows.double() @ P.double(), rows.double())
 
 
 def sum_float64(parts: Tensor) -> Tensor:

@@ -70,6 +70,14 @@ class FactoredMatrix:
         """A small matrix T with tr M = scale tr T and, for one W, <M1, M2> = scale1 scale2 tr(T1 T2)."""
         return self.weight.compact(self._S)
 
+    @property
+    def seen(self) -> Tensor:
+        """WMW' (k x k) as a multiple of `scale`, so that <M, W'S_1W> = <WMW', S_1> for any S_1."""
+        W = self.weight.W
+        if self.d >= self.weight.k:
+            return self.weight.gram @ self.compact
+        return (W @ self.compact) @ W.T
+
     @cached_property
     def core(self) -> Tensor:
         """A small symmetric matrix in the basis of `Weight.basis`; its nonzero eigenvalues times `scale` are M's."""

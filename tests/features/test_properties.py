@@ -93,5 +93,9 @@ def test_sums_by_blocks_are_whole_symmetric_matrices(k):
     sums = UpperSums(2, k, rows)
     sums.add(0, rows[:4])
     sums.add(1, rows[4:])
-    torch.testing.assert_close(sums.full(0), rows[:4].T @ rows[:4])
     torch.testing.assert_close(sums.total(), rows.T @ rows)
+    P = gaussian(k, k, seed=5)
+    P = P + P.T
+    halves = [rows[:4].T @ rows[:4], rows[4:].T @ rows[4:]]
+    expected = torch.stack([torch.stack([0.5 * (each * M).sum() for M in (P, P @ P)]) for each in halves])
+    torch.testing.assert_close(sums.inner([P, P @ P], 0.5), expected)
