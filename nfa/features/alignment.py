@@ -67,7 +67,10 @@ class Split:
         """Return a matrix (k x k) split into its blocks; one that is split already comes back as it is."""
         if isinstance(M, Split):
             return M
-        traceless = diagonal_blocks(M.double() / unit_of(M), groups).clone()
+        unit, blocks = unit_of(M), diagonal_blocks(M, groups)
+        traceless = blocks.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+        if unit != 1.0:
+            traceless /= unit
         diagonals = traceless.diagonal(dim1=1, dim2=2)
         levels = diagonals.mean(1)
         diagonals.sub_(levels[:, None])

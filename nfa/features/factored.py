@@ -80,10 +80,12 @@ class FactoredMatrix:
 
     @cached_property
     def core(self) -> Tensor:
-        """A small symmetric matrix in the basis of `Weight.basis`; its nonzero eigenvalues times `scale` are M's."""
+        """A small symmetric matrix whose nonzero eigenvalues times `scale` are M's.
+
+        In the basis of `Weight.basis`; without S, the smaller one of WW' and W'W.
+        """
         if self._S is None:
-            K = self.weight.basis.double()
-            return K.T @ K
+            return self.compact.double()
         return self.weight.core(self._S, self.compact)
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
@@ -174,6 +176,10 @@ class FactoredMatrix:
     def top(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""
         positive("r", r)
+        if self._S is None:
+            values, vectors = self.weight.top(r)
+            kept = int((values > max(CUTOFF * float(values[0]), 0.0)).sum())
+            return self.scale * values[:kept], vectors[:, :kept]
         values, V = (part[..., :r] for part in self.eigen)
         return self.scale * values, self._lift(values, V)
 
@@ -195,12 +201,12 @@ class FactoredMatrix:
         return self.scale * (W.T @ (W if self._S is None else self._S.double() @ W))
 
     def _images(self, V: Tensor) -> Tensor:
-        """Return SKV: W' maps its columns to lam u."""
-        KV = self.weight.basis.double() @ V
-        return KV if self._S is None else self._S.double() @ KV
+        """Return SKV for an S of its own: W' maps its columns to lam u."""
+        assert self._S is not None
+        return self._S.double() @ (self.weight.basis.double() @ V)
 
     def _lift(self, values: Tensor, V: Tensor) -> Tensor:
-        """Return eigenvectors u (d x m) for eigenvectors v of the core."""
+        """Return eigenvectors u (d x m) for eigenvectors v of the core, for an S of its own."""
         return V if self.d <= self.weight.k else self.weight.W.double().T @ (self._images(V) / values)
 
 

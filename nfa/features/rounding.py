@@ -75,9 +75,9 @@ class Rounding:
 
     def cosines(self, C: Tensor) -> tuple[float, float]:
         """Return the cosine of NFM and AGOP on these rows, by either S, from C = WW' (k x k)."""
-        return self._cosine(C, self.delta, self.S), self._cosine(C, self.delta_again, self.S_again)
+        return self._cosine(C, self.delta), self._cosine(C, self.delta_again)
 
-    def _cosine(self, C: Tensor, delta: Tensor, S: Tensor) -> float:
+    def _cosine(self, C: Tensor, delta: Tensor) -> float:
         """Return tr(CSC) / (|C| sqrt(tr(SCSC)))."""
         square = sum_of_products(C, C)
         if self.groups == 1 and len(delta) < len(C):
@@ -86,6 +86,7 @@ class Rounding:
             DC = D @ C
             DCD = DC @ D.T
             return cosine_of(sum_of_products(DC, DC), square, sum_of_products(DCD, DCD))
+        S = within_blocks(delta.T @ delta, self.groups)
         SC = (S / unit_of(S)).to(C.dtype) @ C
         return cosine_of(sum_of_products(C, SC.T.contiguous()), square, sum_of_products(SC, SC.T.contiguous()))
 

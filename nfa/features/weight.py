@@ -3,11 +3,11 @@
 import math
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nfa.common.scale import unit_of
+from nfa.features.leading import leading
 
 CUTOFF = 1e-6
 """Eigenvalues at or below this share of the largest count as 0, in powers and in ranks."""
@@ -74,12 +74,14 @@ class Weight:
     def basis(self) -> Tensor:
         """K (k x r) with W = K Q', Q (d x r) with orthonormal columns.
 
-        Where d <= k, W itself with Q = I; else K = P s with C = P s^2 P'.
+        Where d <= k, W itself with Q = I; else the Cholesky factor of C, or if C is singular, of W' = QK'.
         """
         if self.d <= self.k:
             return self.W
-        values, vectors = torch.linalg.eigh(self.gram.double())
-        K: Tensor = vectors * values.clamp(min=0).sqrt()
+        K: Tensor
+        K, failed = torch.linalg.cholesky_ex(self.gram.double())
+        if failed:
+            K = torch.linalg.qr(self.W.T, mode="r").R.T
         return K.to(self.W.dtype)
 
     def norm(self) -> float:
@@ -112,22 +114,15 @@ class Weight:
         return (self.basis.T @ (S.to(self.W.dtype) @ self.basis)).double()
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
-        """Return the NFM's r largest eigenvalues (descending) and eigenvectors in the coordinates of K (float64).
+        """Return the NFM's r largest eigenvalues, descending, and eigenvectors (d x r), float64.
 
         Directions of eigenvalue 0 come as zero vectors.
         """
-        from scipy.linalg import eigh
-        from threadpoolctl import threadpool_limits
-
-        n = len(self.gram)
-        # torch has no eigensolver for a part of the spectrum. One thread, since the threads of scipy's BLAS keep
-        # spinning after a call and would slow the next decompositions in torch by half.
-        with threadpool_limits(limits=1, user_api="blas"):
-            values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])
-        lam, P = torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
+        dtype = self.W.dtype
+        lam, P = leading(lambda X: (self.gram @ X.to(dtype)).double(), len(self.gram), r, torch.finfo(dtype).eps)
         lam = lam.clamp(min=0)
         if self.d < self.k:
             return lam, P
-        # W'p has norm sqrt(lam); in the coordinates of K it is K'p.
-        scale = torch.where(lam > np.finfo(float).eps * lam[0], lam.rsqrt(), 0.0)
-        return lam, (self.basis.double().T @ P) * scale
+        # W'p has norm sqrt(lam).
+        scale = torch.where(lam > torch.finfo(lam.dtype).eps * lam[0], lam.rsqrt(), 0.0)
+        return lam, (self.W.T @ P.to(dtype)).double() * scale
