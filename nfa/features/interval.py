@@ -3,11 +3,15 @@
 import math
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
-from nfa.features.factored import FactoredMatrix, sum_of_products
+from nfa.features.accumulator import Accumulator
+from nfa.features.factored import FactoredMatrix
 from nfa.features.measuring import Measured
+from nfa.features.rows_matrix import RowsMatrix
 from nfa.features.similarity import cosine_of
+from nfa.features.weight import product
 
 LEVEL = 0.95
 """The interval's coverage."""
@@ -64,19 +68,50 @@ class LayerTraces:
 def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) -> LayerTraces:
     """Return the traces of one layer by group, from <M, W'S_gW> = <WMW', S_g>: elementwise sums in k x k."""
     weight, sums = nfm.weight, measured.sums
-    assert agop._S is not None
-    C, S = weight.C, agop._S.to(weight.W.dtype)
-    # As shares of the whole, so that gradients may be of any size.
-    share = weight.unit / agop.scale * weight.unit / sums.draws
     full = sums.rows > 0
-    by_half = sums.inner([nfm.seen, agop.seen, C, S], share)[full]  # groups x halves x matrices
+    if isinstance(agop, RowsMatrix):
+        found = _by_rows(sums, agop)
+    else:
+        assert agop._S is not None
+        S = agop._S.to(weight.W.dtype)
+        # As shares of the whole, so that gradients may be of any size.
+        share = weight.unit / agop.scale * weight.unit / sums.draws
+        found = sums.inner([nfm.seen, agop.seen, weight.C, S], share)
+    by_half = found[full]  # groups x halves x matrices
     of_N, of_A, of_C, of_S = by_half.sum(1).T
     rows = sums.rows[full].double()
     of_cosine = GroupTraces(nfm.relative_square, of_N, of_A, rows)
     if len(sums.probes) == 2:
         even, odd = (by_half[:, half, :2] / probes for half, probes in enumerate(sums.probes))
         of_cosine = replace(of_cosine, differences=even - odd, probes=measured.probes)
-    return LayerTraces(of_cosine, GroupTraces(sum_of_products(C, C), of_C, of_S, rows))
+    return LayerTraces(of_cosine, GroupTraces(weight.gram_square, of_C, of_S, rows))
+
+
+def _by_rows(sums: Accumulator, agop: RowsMatrix) -> Tensor:
+    """Return what `Accumulator.inner` does of NFM, AGOP, C and S, from the rows themselves.
+
+    The rows of `agop` are those of the centered S and, below them, the mean for each output: row i of output o is
+    D_i + mean_o / sqrt(n). With G its gradient, <NFM, G'G> = |GW'|^2, and <AGOP, G'G> is the sum of squares of G's
+    products with all rows.
+    """
+    kept = sums.kept
+    assert kept is not None
+    n, root = len(kept.rows), 1 / math.sqrt(sums.draws)
+
+    def whole(results: Tensor) -> Tensor:
+        """Return results of the rows of delta, of which they are linear."""
+        return results[:n] + results[n:][kept.outputs] * root
+
+    unit = agop.G_unit
+    gram = agop.weight.gram
+    G = whole(agop.weight.W)
+    of_N = whole(agop.cross).square() / unit**2
+    of_A = G @ gram * G if agop.d < len(agop.G) else whole(gram).square()
+    of_C = (G * unit).square()
+    of_S = whole(product(agop.rows, agop.rows)).square()
+    by_row = torch.stack([terms.sum(1, dtype=torch.float64) for terms in (of_N, of_A, of_C, of_S)], 1)
+    by_group: Tensor = torch.zeros(sums.groups, 4, dtype=torch.float64).index_add_(0, kept.groups, by_row)
+    return by_group[:, None]
 
 
 def interval(traces: GroupTraces) -> tuple[float, float]:

@@ -23,7 +23,7 @@ GROWTH = 1.3
 
 
 def leading(product: Callable[[Tensor], Tensor], n: int, r: int, eps: float) -> tuple[Tensor, Tensor]:
-    """Return the r largest eigenvalues of a positive semidefinite matrix, descending, and eigenvectors (n x r), float64.
+    """Return the r largest eigenvalues of a positive semidefinite matrix, descending, and eigenvectors (float64).
 
     Block Lanczos with full reorthogonalisation: Ritz pairs in the Krylov space of a random block of r vectors, which
     grows until residuals are at the level of rounding, at the latest to the whole space.

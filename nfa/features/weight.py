@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.scale import unit_of
+from nfa.features.alignment import Moments
 from nfa.features.leading import leading
 
 CUTOFF = 1e-6
@@ -41,6 +42,13 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     return total.to(A.dtype)
 
 
+GRAM_KEPT = 2048
+"""Gram matrices up to this size are made whole; sums over larger ones are taken tile by tile."""
+
+TILE = 1024
+"""Rows of a tile."""
+
+
 class Weight:
     """W (k x d) on the CPU, in float32 or float64, divided by `unit`.
 
@@ -49,15 +57,17 @@ class Weight:
 
     Args:
         W: Shape (k, d), any floating-point dtype and device.
+        unit: A factor of W that stays beside it.
 
     >>> Weight(torch.eye(2, 3)).gram.shape
     torch.Size([2, 2])
     """
 
-    def __init__(self, W: Tensor) -> None:
+    def __init__(self, W: Tensor, unit: float = 1.0) -> None:
         W = W.detach().to("cpu", working_dtype(W))
-        self.unit = unit_of(W)
-        self.W = W if self.unit == 1.0 else W / self.unit
+        own = unit_of(W)
+        self.unit = own * unit
+        self.W = W if own == 1.0 else W / own
         self.k, self.d = self.W.shape
 
     @cached_property
@@ -69,6 +79,44 @@ class Weight:
     def C(self) -> Tensor:
         """C = WW' (k x k), the Gram matrix of W's rows; `gram` itself where d >= k."""
         return self.gram if self.d >= self.k else product(self.W, self.W)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments of C, in the unit of `W`; nothing of the size of `gram` is kept for it where that is large."""
+        n, trace = min(self.k, self.d), self.trace
+        level, spread = trace / n, 0.0
+        V = self.W if self.d >= self.k else self.W.T
+        for start in range(0, n, TILE):
+            stop = min(n, start + TILE)
+            rows = self.gram[start:stop, start:] if self.gram_kept else product(V[start:stop], V[start:])
+            rows = rows.to(torch.float64, copy=True)
+            rows.diagonal().sub_(level)
+            own, beside = rows[:, : stop - start], rows[:, stop - start :]
+            # What is right of the diagonal block stands for its mirror image too.
+            spread += float(torch.linalg.vecdot(own, own).sum()) + 2 * float(torch.linalg.vecdot(beside, beside).sum())
+        if self.d < self.k:
+            spread += trace**2 * (1 / self.d - 1 / self.k)  # C has k - d further eigenvalues, which are 0
+        found = torch.tensor([trace / self.k, spread], dtype=torch.float64)
+        return Moments(self.k, found[:1], found[1:], torch.finfo(self.W.dtype).eps)
+
+    @property
+    def gram_kept(self) -> bool:
+        """Whether `gram` is small enough to be made whole."""
+        return min(self.k, self.d) <= GRAM_KEPT
+
+    @cached_property
+    def trace(self) -> float:
+        """The trace of `gram`, |W|^2."""
+        if self.gram_kept:
+            return float(self.gram.diagonal().sum(dtype=torch.float64))
+        return self._square()
+
+    @cached_property
+    def gram_square(self) -> float:
+        """The squared norm of `gram`, and of C."""
+        if self.gram_kept:
+            return float(torch.linalg.vecdot(self.gram, self.gram).sum(dtype=torch.float64))
+        return float(self.moments.spreads) + self.trace**2 / self.k
 
     @cached_property
     def basis(self) -> Tensor:
@@ -86,7 +134,7 @@ class Weight:
 
     def norm(self) -> float:
         """Return |W|, the Frobenius norm."""
-        return self.unit * math.sqrt(float(torch.linalg.vecdot(self.W, self.W).sum(dtype=torch.float64)))
+        return self.unit * math.sqrt(self._square())
 
     @cached_property
     def row_sums(self) -> Tensor:
@@ -119,10 +167,22 @@ class Weight:
         Directions of eigenvalue 0 come as zero vectors.
         """
         dtype = self.W.dtype
-        lam, P = leading(lambda X: (self.gram @ X.to(dtype)).double(), len(self.gram), r, torch.finfo(dtype).eps)
+        lam, P = leading(self._gram_times, min(self.k, self.d), r, torch.finfo(dtype).eps)
         lam = lam.clamp(min=0)
         if self.d < self.k:
             return lam, P
         # W'p has norm sqrt(lam).
         scale = torch.where(lam > torch.finfo(lam.dtype).eps * lam[0], lam.rsqrt(), 0.0)
         return lam, (self.W.T @ P.to(dtype)).double() * scale
+
+    def _gram_times(self, X: Tensor) -> Tensor:
+        """Return the image of vectors (float64) under `gram`."""
+        rows = X.T.to(self.W.dtype).contiguous()  # of a few columns, products are several times slower
+        if self.gram_kept:
+            return (rows @ self.gram).T.double().contiguous()
+        W = self.W if self.d >= self.k else self.W.T
+        return (rows @ W @ W.T).T.double().contiguous()
+
+    def _square(self) -> float:
+        """Return |W|^2 in the unit of `W`."""
+        return sum(float(rows.double().square().sum()) for rows in self.W.split(TILE))

@@ -257,7 +257,7 @@ def test_json_has_the_contract_s_keys_and_null_for_nan(small, tmp_path):
     saved = json.loads((tmp_path / "audit.json").read_text())
     keys = {"schema", "nfa_version", "torch_version", "model", "data", "n_samples", "n_outputs", "outputs", "seed"}
     assert keys | {"score", "skipped", "layers"} <= set(saved)
-    assert saved["schema"] == 1
+    assert saved["schema"] == 2
     assert set(saved["layers"][0]) == {*names(), "row_shape", "one_hot"}
     assert saved["layers"][0]["untrained_cosine"] is None
 
@@ -271,7 +271,7 @@ def test_a_damaged_audit_is_one_line(small, tmp_path, damage):
     elif damage == "truncated":
         table.write_text(table.read_text()[:50])
     elif damage == "schema":
-        table.write_text(table.read_text().replace('"schema": 1', '"schema": 99'))
+        table.write_text(table.read_text().replace('"schema": 2', '"schema": 99'))
     else:
         matrices.write_bytes(matrices.read_bytes()[:100])
     with pytest.raises(nfa.InputError, match=r"^audit: .*$"):

@@ -87,7 +87,7 @@ def test_relabelling_hidden_units_changes_nothing(net, seed):
 
 @pytest.mark.parametrize("k", [1, 255, 256, 257, 700])
 def test_sums_by_blocks_are_whole_symmetric_matrices(k):
-    from nfa.features.accumulator import UpperSums
+    from nfa.features.upper_sums import UpperSums
 
     rows = gaussian(9, k)
     sums = UpperSums(2, k, rows)
