@@ -11,7 +11,7 @@ from nfa.common.errors import InputError
 from nfa.common.notebook import html_table
 from nfa.common.scale import unit_of
 from nfa.features.polar import Polar
-from nfa.features.weight import CUTOFF, Weight, product
+from nfa.features.weight import CUTOFF, Weight, product, symmetric
 
 
 class FactoredMatrix:
@@ -73,10 +73,9 @@ class FactoredMatrix:
     @property
     def seen(self) -> Tensor:
         """WMW' (k x k) as a multiple of `scale`, so that <M, W'S_1W> = <WMW', S_1> for any S_1."""
-        W = self.weight.W
-        if self.d >= self.weight.k:
-            return self.weight.gram @ self.compact
-        return (W @ self.compact) @ W.T
+        W, T = self.weight.W, self.compact
+        left, right = (self.weight.gram, T) if self.d >= self.weight.k else (W @ T, W.T)
+        return symmetric(self.weight.k, lambda a, b: left[a:b] @ right[:, a:])
 
     @cached_property
     def core(self) -> Tensor:

@@ -1,6 +1,7 @@
 """A layer's weight W, with results that several of its feature matrices share."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -42,6 +43,34 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     return total.to(A.dtype)
 
 
+SIDE = 256
+"""The least side of a block of a symmetric product."""
+
+
+def symmetric(n: int, block: Callable[[int, int], Tensor]) -> Tensor:
+    """Return a symmetric n x n matrix of which only the blocks on and above the diagonal are computed.
+
+    Args:
+        n: Its size.
+        block: Returns rows a to b of the columns from a on.
+
+    >>> A = torch.tensor([[1.0, 2.0]])
+    >>> symmetric(2, lambda a, b: A.T[a:b] @ A[:, a:])
+    tensor([[1., 2.],
+            [2., 4.]])
+    """
+    side = max(SIDE, -(-n // 8))
+    if n <= side:
+        return block(0, n)
+    blocks = {start: block(start, min(n, start + side)) for start in range(0, n, side)}
+    matrix = blocks[0].new_empty(n, n)
+    for start, part in blocks.items():
+        stop = start + len(part)
+        matrix[start:stop, start:] = part
+        matrix[stop:, start:stop] = part[:, len(part) :].T
+    return matrix
+
+
 GRAM_KEPT = 2048
 """Gram matrices up to this size are made whole; sums over larger ones are taken tile by tile."""
 
@@ -73,12 +102,12 @@ class Weight:
     @cached_property
     def gram(self) -> Tensor:
         """The smaller of C = WW' (d >= k) and the NFM W'W (d < k)."""
-        return product(self.W, self.W) if self.d >= self.k else product(self.W.T, self.W.T)
+        return _gram(self.W if self.d >= self.k else self.W.T)
 
     @cached_property
     def C(self) -> Tensor:
         """C = WW' (k x k), the Gram matrix of W's rows; `gram` itself where d >= k."""
-        return self.gram if self.d >= self.k else product(self.W, self.W)
+        return self.gram if self.d >= self.k else _gram(self.W)
 
     @cached_property
     def moments(self) -> Moments:
@@ -159,7 +188,8 @@ class Weight:
         """Return K'SK (r x r, float64): symmetric, with the nonzero eigenvalues of W'SW."""
         if self.d < self.k:
             return compact.double()
-        return (self.basis.T @ (S.to(self.W.dtype) @ self.basis)).double()
+        K, SK = self.basis, S.to(self.W.dtype) @ self.basis
+        return symmetric(K.shape[1], lambda a, b: K[:, a:b].T @ SK[:, a:]).double()
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the NFM's r largest eigenvalues, descending, and eigenvectors (d x r), float64.
@@ -186,3 +216,8 @@ class Weight:
     def _square(self) -> float:
         """Return |W|^2 in the unit of `W`."""
         return sum(float(rows.double().square().sum()) for rows in self.W.split(TILE))
+
+
+def _gram(V: Tensor) -> Tensor:
+    """Return VV'."""
+    return symmetric(len(V), lambda a, b: product(V[a:b], V[a:]))
