@@ -91,25 +91,21 @@ def top(M, r):
 
 
 def jackknife(W, J):
-    """The delete-a-group jackknife of cosine(NFM, AGOP), 10 groups, by refitting without each."""
+    """The infinitesimal jackknife of cosine(NFM, AGOP): its derivatives by the weights of 10 groups, by autograd."""
     N, n = W.T @ W, len(J)
     group = np.arange(n) % 10
     names = np.unique(group)
-    if len(names) < 2:
-        return math.nan, math.nan
     theta = cosine(N, gradient_outer_product(J))
-    G = len(names)
-    pseudo, h = [], []
-    without = []
-    for g in names:
-        h.append(n / (group == g).sum())
-        without.append(cosine(N, gradient_outer_product(J[group != g])))
-        pseudo.append(h[-1] * theta - (h[-1] - 1) * without[-1])
-    h, without, pseudo = np.array(h), np.array(without), np.array(pseudo)
-    centre = G * theta - ((1 - 1 / h) * without).sum()
-    error = math.sqrt(((pseudo - centre) ** 2 / (h - 1)).mean())
-    reach = stats.t.ppf(0.975, G - 1) * error
-    return max(-1, min(1, centre - reach)), max(-1, min(1, centre + reach))
+    if len(names) < 2 or math.isnan(theta):
+        return math.nan, math.nan
+    parts = torch.stack([torch.from_numpy(np.einsum("ncd,nce->de", J[group == g], J[group == g])) for g in names])
+    weights = torch.ones(len(names), dtype=torch.float64, requires_grad=True)
+    A = (weights[:, None, None] * parts).sum(0)
+    ((torch.from_numpy(N) * A).sum() / np.linalg.norm(N) / A.norm()).backward()
+    influence, h = weights.grad.numpy(), np.array([n / (group == g).sum() for g in names])
+    error = math.sqrt(((h * influence) ** 2 / (h - 1)).mean())
+    reach = stats.t.ppf(0.975, len(names) - 1) * error
+    return max(-1, theta - reach), min(1, theta + reach)
 
 
 DELTA = ("alignment", "alignment_null", "alignment_z")

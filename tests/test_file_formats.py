@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import nfa
 from nfa.tracking import History
@@ -40,6 +41,20 @@ def test_an_audit_of_schema_1():
         assert layer.agop.trace() == pytest.approx(layer["agop_trace"])
     assert audit.score.metric == "accuracy"
     assert audit.about.loss == "onehot_mse"
+
+
+def test_an_audit_of_schema_2():
+    """Its first layer has few rows, so that the file holds these in the place of S."""
+    with safe_open(FILES / "audit-2" / "features.safetensors", "pt") as file:
+        parts = set(file.keys())
+    assert {"layers.0.D", "layers.0.mean", "layers.1.S", "layers.1.S_centered"} <= parts
+    assert "layers.0.S" not in parts
+    audit = nfa.Audit.load(FILES / "audit-2")
+    for layer in audit:
+        N, A = (matrix.dense() for matrix in (layer.nfm, layer.agop))
+        np.testing.assert_allclose(float((N * A).sum() / (N.norm() * A.norm())), layer["cosine"], rtol=1e-5)
+        assert layer.agop.trace() == pytest.approx(layer["agop_trace"])
+        assert float(layer.S.trace()) >= float(layer.S_centered.trace()) >= 0
 
 
 def test_a_tracker_of_schema_1():

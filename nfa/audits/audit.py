@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from nfa.audits.about import About
-from nfa.audits.files import PARTS, load_audit, save_audit
+from nfa.audits.files import from_parts, load_audit, save_audit, to_parts
 from nfa.audits.methods import methods
 from nfa.audits.verdict import VERDICTS, network_verdict
 from nfa.common.checks import one_of
@@ -19,6 +19,7 @@ from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable_lines
 from nfa.features.columns import GROUPS, columns, printed, printed_cell
 from nfa.features.factored import FactoredMatrix
+from nfa.features.second_moment import SecondMoment
 from nfa.features.weight import Weight
 from nfa.network.scoring import Score
 
@@ -34,8 +35,8 @@ class LayerAudit:
     Args:
         row: The columns that were measured, by name (see `features/columns.py`).
         weight: W, k x d.
-        S: Mean of delta'delta, k x k, float64.
-        S_centered: The same for delta minus its mean over rows, output by output.
+        second: Mean of delta'delta, as a matrix or by its few rows.
+        centered: The same for delta minus its mean over rows, output by output.
         init_weight: W before training, or None.
         row_shape: The shape in which the d entries of a row lie in the network: (c, q, q) under a convolution's kernel.
         one_hot: Whether the rows are one-hot, as of an embedding, whose d entries are those of its table.
@@ -43,8 +44,8 @@ class LayerAudit:
 
     row: dict[str, Any]
     weight: Tensor
-    S: Tensor
-    S_centered: Tensor
+    second: SecondMoment
+    centered: SecondMoment
     init_weight: Tensor | None
     row_shape: tuple[int, ...]
     one_hot: bool = False
@@ -68,6 +69,16 @@ class LayerAudit:
         shown = [(heading, printed_cell(members, self.row)) for heading, members in cells.items()]
         return shown + ([("note", self["note"])] if self["note"] else [])
 
+    @property
+    def S(self) -> Tensor:
+        """Mean of delta'delta, k x k, float64; made when it is asked for where the layer has few rows."""
+        return self.second.matrix
+
+    @property
+    def S_centered(self) -> Tensor:
+        """The same for delta minus its mean over rows, output by output."""
+        return self.centered.matrix
+
     @cached_property
     def nfm(self) -> FactoredMatrix:
         """The neural feature matrix W'W; its `Weight` is that of the layer's other matrices too."""
@@ -76,12 +87,12 @@ class LayerAudit:
     @cached_property
     def agop(self) -> FactoredMatrix:
         """The average gradient outer product W'SW."""
-        return FactoredMatrix(self.nfm.weight, self.S)
+        return self.second.under(self.nfm.weight)
 
     @cached_property
     def agop_centered(self) -> FactoredMatrix:
         """The centered AGOP."""
-        return FactoredMatrix(self.nfm.weight, self.S_centered)
+        return self.centered.under(self.nfm.weight)
 
     @cached_property
     def init_nfm(self) -> FactoredMatrix | None:
@@ -247,7 +258,10 @@ class Audit:
         Raises:
             InputError: the folder cannot be written; what was in it stays as it was.
         """
-        matrices = [{part: getattr(layer, part) for part in PARTS} for layer in self.layers]
+        matrices = [
+            {"weight": layer.weight, "init_weight": layer.init_weight} | to_parts(layer.second, layer.centered)
+            for layer in self.layers
+        ]
         inputs = [{"row_shape": layer.row_shape, "one_hot": layer.one_hot} for layer in self.layers]
         save_audit(self.about, [layer.row for layer in self.layers], inputs, matrices, folder)
 
@@ -259,5 +273,8 @@ class Audit:
             InputError: a file is missing, damaged, of another schema, or not of the same audit as the other one.
         """
         about, rows, inputs, matrices = load_audit(folder)
-        layers = zip(rows, inputs, matrices, strict=True)
-        return cls(about, tuple(LayerAudit(row, **each, **of_rows) for row, of_rows, each in layers))
+        layers = []
+        for row, of_rows, parts in zip(rows, inputs, matrices, strict=True):
+            second, centered = from_parts(parts)
+            layers.append(LayerAudit(row, parts["weight"], second, centered, parts["init_weight"], **of_rows))
+        return cls(about, tuple(layers))

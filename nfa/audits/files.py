@@ -16,13 +16,20 @@ from nfa.common.checks import existing_file, output_folder
 from nfa.common.errors import InputError
 from nfa.common.writing import replacing, write_tensors
 from nfa.features.columns import COLUMNS
+from nfa.features.second_moment import ByRows, SecondMoment, Whole
 
-SCHEMA = 1
-"""The version of `audit.json`. A reader ignores keys that it does not know, so new keys need no new version."""
+SCHEMA = 2
+"""The version of both files. A reader ignores keys that it does not know, so new keys need no new version."""
+
+READ = (1, 2)
+"""Versions that are read. Files of version 1 have S of every layer, which version 2 has of most."""
 
 TABLE, MATRICES = "audit.json", "features.safetensors"
 
-PARTS = ("weight", "S", "S_centered", "init_weight")
+WHOLE, ROWS = ("S", "S_centered"), ("D", "mean")
+"""What there is of delta: S and S_centered (k x k); or D (N x k) and its mean for each output (c x k), of few rows."""
+
+PARTS = ("weight", *WHOLE, *ROWS, "init_weight")
 """The matrices of a layer, which the file names NAME.weight and so on."""
 
 
@@ -30,7 +37,22 @@ Row = dict[str, Any]
 Inputs = dict[str, Any]
 """What is known of a layer's inputs: `row_shape` and `one_hot`."""
 Matrices = dict[str, Any]
-"""A layer's matrices (tensors) by part; None where the network before training is not known."""
+"""A layer's matrices (tensors) by part; None for those that it has not."""
+
+
+def to_parts(second: SecondMoment, centered: SecondMoment) -> Matrices:
+    """Return what is written of S and S_centered: both, or D and mean with S_centered = D'D, S = D'D + mean'mean."""
+    if isinstance(second, ByRows) and isinstance(centered, ByRows):
+        return {"D": centered.D, "mean": second.D[len(centered.D) :].clone()}
+    return {"S": second.matrix, "S_centered": centered.matrix}
+
+
+def from_parts(parts: Matrices) -> tuple[SecondMoment, SecondMoment]:
+    """Return S and S_centered from what was read."""
+    if parts["D"] is not None:
+        centered = ByRows(parts["D"])
+        return centered.plus(parts["mean"]), centered
+    return Whole(parts["S"]), Whole(parts["S_centered"])
 
 
 def save_audit(
@@ -61,8 +83,8 @@ def load_audit(folder: str | os.PathLike[str]) -> tuple[About, list[Row], list[I
     matrices_file = existing_file("audit", Path(folder) / MATRICES)
     try:
         whole = json.loads(table.read_text())
-        if whole["schema"] != SCHEMA:
-            raise InputError("audit", f"{table} has schema {whole['schema']}, expected {SCHEMA}")
+        if whole["schema"] not in READ:
+            raise InputError("audit", f"{table} has schema {whole['schema']}, expected {' or '.join(map(str, READ))}")
         about = About.from_json(whole)
         # Audits of 0.1.0 do not name their groups, and lack the columns that came later.
         rows = [_row(saved, about, earlier="groups" not in whole) for saved in whole["layers"]]
@@ -122,10 +144,14 @@ def _inputs(saved: dict[str, Any], row: Row) -> Inputs:
 def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:
     """Return a layer's matrices from all tensors; raises where they do not fit its row."""
     found = {part: tensors.get(f"{row['name']}.{part}") for part in PARTS}
+    needed = ("weight", *(ROWS if found["D"] is not None else WHOLE))
     for part, matrix in found.items():
-        if matrix is None and part != "init_weight":
-            raise KeyError(f"{row['name']}.{part}")
-        shape = (row["d_out"], row["d_out"] if part in ("S", "S_centered") else row["d_in"])
-        if matrix is not None and (matrix.shape != shape or not bool(matrix.isfinite().all())):
+        if matrix is None:
+            if part in needed:
+                raise KeyError(f"{row['name']}.{part}")
+            continue
+        height = len(matrix) if part in ROWS and matrix.ndim == 2 else row["d_out"]
+        shape = (height, row["d_in"] if part.endswith("weight") else row["d_out"])
+        if matrix.shape != shape or not bool(matrix.isfinite().all()):
             raise TypeError(f"{row['name']}.{part}: a matrix of shape {tuple(matrix.shape)}")
     return found

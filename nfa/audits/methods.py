@@ -97,8 +97,8 @@ def _measurement(about: About) -> list[str]:
         "Its null, and that of the cosine of the two feature matrices, is $S$ turned at random, $O S O^\\top$ with $O$ "
         "Haar-distributed on $O(k)$: mean and standard deviation of the alignment are exact and the null of the cosine "
         "a ratio of exact moments; nothing is drawn.",
-        f"Intervals over rows ({100 * LEVEL:.0f} \\%) are from a jackknife over ten groups of samples "
-        "\\cite{busing1999jackknife}.",
+        f"Intervals over rows ({100 * LEVEL:.0f} \\%) are from an infinitesimal jackknife over ten groups of samples, "
+        "which is the delete-a-group jackknife \\cite{busing1999jackknife} to first order.",
     ]
 
 

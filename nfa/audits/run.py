@@ -342,7 +342,7 @@ def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
     init_weight = None if init is None else _copy(init.weight)
     own = measured.layer
     return LayerAudit(
-        columns, _copy(own.weight), measured.S, measured.S_centered, init_weight, own.row_shape, own.one_hot
+        columns, _copy(own.weight), measured.second, measured.centered, init_weight, own.row_shape, own.one_hot
     )
 
 

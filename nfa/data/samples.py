@@ -28,7 +28,7 @@ from nfa.data.targets import target_array, target_tensor
 from nfa.data.tensors import as_tensor, shared
 
 GROUPS = 10
-"""Groups of the delete-a-group jackknife."""
+"""Groups of the jackknife."""
 
 
 @dataclass(frozen=True)

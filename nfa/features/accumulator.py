@@ -1,17 +1,18 @@
 """Running sums of delta'delta for one layer, by group of samples."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from nfa.common.processes import Processes
+from nfa.features.factored import sum_of_products
+from nfa.features.second_moment import ByRows, SecondMoment, Whole
+from nfa.features.upper_sums import UpperSums, sum_float64
 from nfa.features.weight import working_dtype
 from nfa.probe import block_diagonal, within_blocks
-
-BLOCK = 256
-"""The least side of a block; the upper triangle of delta'delta is computed in blocks."""
-
-BLOCKS_PER_SIDE = 8
-"""Blocks along a side of a large matrix: (8 + 1) / 16 of the full product's cost."""
 
 ROWS_TOGETHER = 512
 """One product should have at least this many rows, so rows of one group from several sweeps are multiplied together."""
@@ -25,75 +26,43 @@ NEARLY_CONSTANT = 1e-2
 TINY = 1e-12
 """Deltas that are all smaller than this, or larger than its inverse, are added up in float64."""
 
+FEW = 4
+"""Up to k / `FEW` rows (samples times outputs) are kept as they are: their products cost less than those of k x k."""
+
+FEW_FROM = 1024
+"""From this k on; below it k x k sums take no time."""
+
 IDENTICAL = 100
 """Deltas that differ by no more than this many units of rounding are the same."""
 
 
-class UpperSums:
-    """Several sums of rows'rows (k x k, symmetric), each kept as the blocks on and above the diagonal.
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Rows that were kept as they are, on the CPU.
 
     Args:
-        count: How many sums.
-        k: Entries of a row.
-        like: A tensor of the dtype and device to use.
-
-    >>> sums = UpperSums(1, 2, torch.zeros(1))
-    >>> sums.add(0, torch.tensor([[1.0, 2.0]]))
-    >>> sums.full(0)
-    tensor([[1., 2.],
-            [2., 4.]])
+        rows: delta, less the reference (N x k).
+        outputs: Which output each is of (N,).
+        groups: Which group of samples each is of.
     """
 
-    def __init__(self, count: int, k: int, like: Tensor) -> None:
-        side = max(BLOCK, -(-k // BLOCKS_PER_SIDE))
-        self.k = k
-        self._starts = range(0, k, side)
-        # Not zeroed before a first sum is written, which would cost as much as a layer's rows.
-        self._strips = [like.new_empty(count, min(side, k - start), k - start) for start in self._starts]
-        self._written = [False] * count
+    rows: Tensor
+    outputs: Tensor
+    groups: Tensor
 
-    def add(self, number: int, rows: Tensor, times: float = 1.0) -> None:
-        """Add rows'rows, rows of shape (m, k), to one of the sums, that many times."""
-        beta = float(self._written[number])
-        self._written[number] = True
-        for start, strip in zip(self._starts, self._strips, strict=True):
-            left, right = rows[:, start : start + strip.shape[1]].T, rows[:, start:]
-            strip[number].addmm_(left, right, beta=beta, alpha=times)
+    @classmethod
+    def joined(cls, parts: Sequence["Kept"]) -> "Kept":
+        """Return all rows of several."""
+        return cls(
+            torch.cat([part.rows for part in parts]),
+            torch.cat([part.outputs for part in parts]),
+            torch.cat([part.groups for part in parts]),
+        )
 
-    def pool(self, processes: Processes) -> None:
-        """Add up the sums of all processes."""
-        self._zero_unwritten()
-        self._strips = [processes.sum(strip) for strip in self._strips]
 
-    def full(self, number: int) -> Tensor:
-        """Return one of the sums as a whole matrix (k x k)."""
-        self._zero_unwritten()
-        return self._whole([strip[number] for strip in self._strips])
-
-    def total(self) -> Tensor:
-        """Return the sum of all of them (k x k), in float64."""
-        self._zero_unwritten()
-        return self._whole([sum_float64(strip) for strip in self._strips])
-
-    def cpu(self) -> None:
-        """Move to the CPU."""
-        self._strips = [strip.cpu() for strip in self._strips]
-
-    def _zero_unwritten(self) -> None:
-        """Zero the sums that nothing was added to."""
-        for number, written in enumerate(self._written):
-            if not written:
-                for strip in self._strips:
-                    strip[number].zero_()
-                self._written[number] = True
-
-    def _whole(self, strips: list[Tensor]) -> Tensor:
-        matrix = strips[0].new_empty(self.k, self.k)
-        for start, strip in zip(self._starts, strips, strict=True):
-            stop = start + len(strip)
-            matrix[start:stop, start:] = strip
-            matrix[stop:, start:stop] = strip[:, len(strip) :].T
-        return matrix
+def rows_kept(k: int, probes: int | None, blocks: int = 1) -> int:
+    """Return how many rows of k entries are kept as they are, before they are added up; 0 where none are."""
+    return k // FEW if k >= FEW_FROM and probes is None and blocks == 1 else 0
 
 
 class Accumulator:
@@ -102,6 +71,8 @@ class Accumulator:
     Where delta hardly changes from row to row, its centered sums would be lost in the rounding of the uncentered ones.
     Then sums are taken of delta minus a reference r (c x k), and the uncentered ones follow:
     sum delta'delta = sum (delta - r)'(delta - r) + B'r + r'B + n r'r, with B the sum of delta - r by output.
+
+    As long as there are few rows they are kept (`kept`), and nothing of size k x k is made.
 
     Args:
         first: delta of the first few samples for each output (samples x c x k).
@@ -127,6 +98,9 @@ class Accumulator:
         self.probes = [1] if probes is None else [len(range(half, probes, halves)) for half in range(halves)]
         self.groups, self.blocks = groups, blocks
         self.sums = UpperSums(groups * halves, k, first)
+        self.kept: Kept | None = None
+        self._limit = rows_kept(k, probes, blocks)
+        self._few: list[tuple[Tensor, int, Tensor]] | None = [] if self._limit else None
         # By group and half only where the shift needs it.
         self.B = first.new_zeros(groups * halves if self.trivial else 1, c, k)
         self.rows = torch.zeros(groups, dtype=torch.int64)
@@ -136,10 +110,6 @@ class Accumulator:
 
     def add(self, samples: Tensor, column: int, signs: Tensor | None, delta: Tensor) -> None:
         """Add one sweep: delta of shape (samples, rows per sample, k), samples sorted by group."""
-        if samples is not self._samples or delta.shape[1] != self._positions:
-            self._samples, self._positions = samples, delta.shape[1]
-            for pool in self._pools:
-                pool.begin(samples % self.groups, delta.shape[1])
         delta = delta.to(self.B.dtype)
         if signs is not None:
             signs = signs.to(delta.dtype)
@@ -148,66 +118,107 @@ class Accumulator:
             if self.trivial:
                 tolerance = IDENTICAL * self._eps * float(self.shift.abs().amax())
                 self.trivial = bool(delta.abs().amax() <= tolerance)
-        half = column % len(self._pools)
-        self._add_means(half, column, signs, delta)
-        self._pools[half].add(delta)
+        self._add_means(samples, column, signs, delta)
+        if self._few is None:
+            self._add_up(samples, column, delta)
+            return
+        self._few.append((samples, column, delta))
+        if sum(rows.shape[0] * rows.shape[1] for _, _, rows in self._few) > self._limit:
+            self._add_up_few()
+
+    def _add_up(self, samples: Tensor, column: int, delta: Tensor) -> None:
+        if samples is not self._samples or delta.shape[1] != self._positions:
+            self._samples, self._positions = samples, delta.shape[1]
+            for pool in self._pools:
+                pool.begin(samples % self.groups, delta.shape[1])
+        self._pools[column % len(self._pools)].add(delta)
+
+    def _add_up_few(self) -> None:
+        """Add up the rows that were kept: they are not few."""
+        few, self._few = self._few, None
+        for samples, column, delta in few or ():
+            self._add_up(samples, column, delta)
 
     def count(self, samples: Tensor, rows_per_sample: int) -> None:
         """Count a batch's rows, once per use of the weight (not once per sweep)."""
         self.rows += torch.bincount(samples % self.groups, minlength=self.groups) * rows_per_sample
 
-    def finish(self) -> None:
-        """Multiply the rows that still wait, and move everything to the CPU."""
-        for pool in self._pools:
-            pool.flush()
+    def finish(self, processes: Processes) -> None:
+        """Multiply the rows that still wait, add up what all processes have, and move everything to the CPU."""
+        found = processes.gathered(None if self._few is None else self._kept(self._few))
+        few = [each for each in found if each is not None]
+        if len(few) < len(found) or sum(len(each.rows) for each in few) > self._limit:
+            self._add_up_few()
+            for pool in self._pools:
+                pool.flush()
+            self.sums.cpu()
+            self.sums.pool(processes)
+        else:
+            self.kept = Kept.joined(few)
+        self._few, self._samples = None, None
         self._pools.clear()
-        self.sums.cpu()
-        self.B = self.B.cpu()
+        self.B = processes.sum(self.B.cpu())
+        self.rows = processes.sum(self.rows)
         self.shift = None if self.shift is None else self.shift.cpu()
 
-    def pool(self, processes: Processes) -> None:
-        """Add up what all processes have of their own rows, once it is finished; `first` is the same in all."""
-        self.sums.pool(processes)
-        self.B = processes.sum(self.B)
-        self.rows = processes.sum(self.rows)
+    def _kept(self, few: list[tuple[Tensor, int, Tensor]]) -> Kept:
+        none = torch.zeros(0, dtype=torch.int64)
+        found = [Kept(self.B.new_zeros(0, self.B.shape[2]).cpu(), none, none)]
+        for samples, column, delta in few:
+            rows = delta.flatten(0, 1).cpu()
+            groups = (samples % self.groups).repeat_interleave(delta.shape[1])
+            found.append(Kept(rows, torch.full_like(groups, column), groups))
+        return Kept.joined(found)
 
     @property
     def draws(self) -> int:
         """The number of terms delta'delta: rows, times probes."""
         return int(self.rows.sum()) * sum(self.probes)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self) -> tuple[SecondMoment, Tensor]:
         """Return delta's covariance S_centered (k x k), summed over outputs, and its mean for each (c x k), in float64.
 
         The uncentered S is S_centered + mean'mean, a sum without cancellation. If delta is in blocks, both are block
         diagonal, and the mean is replaced by a matrix (at most k x k) with the same mean'mean in each block.
         """
         mean = sum_float64(self.B) / self.draws
+        if self.kept is not None:
+            rows = (self.kept.rows.double() - mean[self.kept.outputs]) / math.sqrt(self.draws)
+            return ByRows(rows.to(self.kept.rows.dtype)), mean if self.shift is None else mean + self.shift
         S_centered = self.sums.total().div_(self.draws).addmm_(mean.T, mean, alpha=-1)
         mean = mean if self.shift is None else mean + self.shift
         if self.blocks == 1:
-            return S_centered, mean
+            return Whole(S_centered), mean
         by_block = mean.unflatten(1, (self.blocks, -1)).movedim(1, 0)
-        return within_blocks(S_centered, self.blocks), block_diagonal(torch.linalg.qr(by_block).R)
+        S_centered = within_blocks(S_centered, self.blocks)
+        return Whole(S_centered, self.blocks), block_diagonal(torch.linalg.qr(by_block).R)
 
-    def group(self, group: int) -> list[Tensor]:
-        """Return the sum of delta'delta over one group's rows (k x k), for each half of the probes."""
-        found = []
-        for half, probes in enumerate(self.probes):
-            number = group * len(self.probes) + half
-            total = self.sums.full(number)
-            if self.shift is not None and (draws := int(self.rows[group]) * probes):
-                # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
-                B = self.B[number]
-                mean = self.shift + B / draws
-                total = total.addmm_(mean.T, mean, alpha=draws).addmm_(B.T, B, alpha=-1 / draws)
-            found.append(within_blocks(total, self.blocks))
-        return found
+    def inner(self, matrices: Sequence[Tensor], scale: float) -> Tensor:
+        """Return scale <P, S_g>, S_g the sum of delta'delta over the rows of group g and half of the probes.
 
-    def _add_means(self, half: int, column: int, signs: Tensor | None, delta: Tensor) -> None:
-        parts = self._pools[half].parts if len(self.B) > 1 else [(0, 0, len(delta))]
+        Args:
+            matrices: Symmetric matrices P (k x k); if delta is in blocks, they are 0 outside of the blocks.
+            scale: A factor for S_g.
+
+        Returns:
+            Shape (groups, halves, matrices), float64.
+        """
+        found: Tensor = self.sums.inner(matrices, scale)
+        if self.shift is not None:
+            for number, B in enumerate(self.B.double()):
+                draws = int(self.rows[number // len(self.probes)]) * self.probes[number % len(self.probes)]
+                if draws:
+                    # B'r + r'B + n r'r = n (r + B/n)'(r + B/n) - B'B/n.
+                    mean, B = (rows * math.sqrt(scale) for rows in (self.shift + B / draws, B))
+                    for column, P in enumerate(matrices):
+                        found[number, column] += draws * _quadratic(mean, P) - _quadratic(B, P) / draws
+        return found.reshape(self.groups, len(self.probes), -1)
+
+    def _add_means(self, samples: Tensor, column: int, signs: Tensor | None, delta: Tensor) -> None:
+        halves = len(self.probes)
+        parts = group_parts(samples % self.groups) if len(self.B) > 1 else [(0, 0, len(delta))]
         for group, start, stop in parts:
-            B = self.B[group * len(self._pools) + half if len(self.B) > 1 else 0]
+            B = self.B[group * halves + column % halves if len(self.B) > 1 else 0]
             if signs is None:
                 B[column] += delta[start:stop].sum((0, 1))
             else:
@@ -230,12 +241,11 @@ class _Pool:
     def begin(self, groups: Tensor, positions: int) -> None:
         """Prepare for a batch whose samples are in these groups (sorted), with so many rows each."""
         self.flush()
-        numbers, counts = torch.unique_consecutive(groups, return_counts=True)
-        stops = counts.cumsum(0).tolist()
-        self.parts = list(zip(numbers.tolist(), [0, *stops[:-1]], stops, strict=True))
+        self.parts = group_parts(groups)
         self._positions = positions
         rows = len(groups) * positions
-        self._together = max(1, min(-(-ROWS_TOGETHER // (int(counts.min()) * positions)), ROWS_WAITING // rows))
+        least = min(stop - start for _, start, stop in self.parts)
+        self._together = max(1, min(-(-ROWS_TOGETHER // (least * positions)), ROWS_WAITING // rows))
 
     def add(self, delta: Tensor) -> None:
         """Add delta of one sweep over the batch (samples, rows per sample, k)."""
@@ -265,9 +275,13 @@ class _Pool:
         self._stored = 0
 
 
-def sum_float64(parts: Tensor) -> Tensor:
-    """Return the sum over the first axis in float64, without a float64 copy of all parts."""
-    total = parts[0].to(torch.float64, copy=True)
-    for part in parts[1:]:
-        total += part
-    return total
+def group_parts(groups: Tensor) -> list[tuple[int, int, int]]:
+    """Return (group, first, last + 1) for each run of samples of one group, which are sorted by it."""
+    numbers, counts = torch.unique_consecutive(groups, return_counts=True)
+    stops = counts.cumsum(0).tolist()
+    return list(zip(numbers.tolist(), [0, *stops[:-1]], stops, strict=True))
+
+
+def _quadratic(rows: Tensor, P: Tensor) -> float:
+    """Return the sum of rPr' over rows r, in float64."""
+    return sum_of_products(rows.double() @ P.double(), rows.double())

@@ -47,32 +47,46 @@ NO_ALIGNMENT = Alignment(math.nan, math.nan, math.nan, math.nan, "not measured")
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """A symmetric matrix's diagonal blocks, each a multiple of the identity and the rest, float64 in a unit of its own.
+class Moments:
+    """What the nulls need of a symmetric matrix, whose diagonal blocks are each a multiple of the identity and a rest.
 
     Args:
-        levels: Each block's mean eigenvalue, shape (groups,).
-        traceless: The blocks less that multiple of the identity, shape (groups, k, k).
-        spreads: Their squared Frobenius norms, shape (groups,).
+        k: The blocks are k x k.
+        levels: Each block's mean eigenvalue, shape (groups,), float64, in a unit of the matrix's own.
+        spreads: The rests' squared Frobenius norms, shape (groups,), in that unit squared.
         eps: The rounding of the matrix's dtype.
     """
 
+    k: int
     levels: Tensor
-    traceless: Tensor
     spreads: Tensor
     eps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Moments):
+    """The same with the rests themselves.
+
+    Args:
+        traceless: The blocks less the multiple of the identity, shape (groups, k, k), float64.
+    """
+
+    traceless: Tensor
 
     @classmethod
     def of(cls, M: "Tensor | Split", groups: int = 1) -> "Split":
         """Return a matrix (k x k) split into its blocks; one that is split already comes back as it is."""
         if isinstance(M, Split):
             return M
-        traceless = diagonal_blocks(M.double() / unit_of(M), groups).clone()
+        unit, blocks = unit_of(M), diagonal_blocks(M, groups)
+        traceless = blocks.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+        if unit != 1.0:
+            traceless /= unit
         diagonals = traceless.diagonal(dim1=1, dim2=2)
         levels = diagonals.mean(1)
         diagonals.sub_(levels[:, None])
         spreads = torch.linalg.vecdot(traceless.flatten(1), traceless.flatten(1))
-        return cls(levels, traceless, spreads, torch.finfo(M.dtype).eps)
+        return cls(traceless.shape[1], levels, spreads, torch.finfo(M.dtype).eps, traceless)
 
 
 def excess(value: float, null: float) -> float:
@@ -84,7 +98,18 @@ def excess(value: float, null: float) -> float:
     return (value - null) / (1 - null) if null != 1 else math.nan
 
 
-def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, groups: int = 1) -> Alignment:
+def moments_of(M: Tensor | Moments, groups: int) -> Moments:
+    """Return a matrix's moments; those that are at hand come back as they are."""
+    return M if isinstance(M, Moments) else Split.of(M, groups)
+
+
+def alignment(
+    C: Tensor | Moments,
+    S: Tensor | Moments,
+    eps: float | None = None,
+    groups: int = 1,
+    inner: float | None = None,
+) -> Alignment:
     """Return the alignment of C = WW' and S with its exact mean and deviation under S -> OSO', O Haar on O(k).
 
     With C' = C - (tr C / k) I, S' likewise, and m = (k - 1)(k + 2) / 2 the dimension of symmetric matrices of
@@ -93,10 +118,11 @@ def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, gr
     diagonal block within itself, independently: means and variances are sums over blocks of size k / groups.
 
     Args:
-        C: Shape (k, k), symmetric and positive semidefinite, or that matrix split.
+        C: Shape (k, k), symmetric and positive semidefinite, or its moments.
         S: The same.
         eps: Rounding of the entries that C was made of; that of C's dtype by default.
         groups: Diagonal blocks of both, outside of which they are 0.
+        inner: <C, S> in the moments' units, where they are no `Split`.
 
     Returns:
         The alignment; all NaN, with the reason, where there is nothing to align. That is so for k = 1 (in each group);
@@ -110,15 +136,15 @@ def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, gr
     >>> round(found.value, 4), round(found.null, 4), round(found.z, 4)
     (0.9899, 0.8485, 1.4142)
     """
-    C, S = Split.of(C, groups), Split.of(S, groups)
-    k = C.traceless.shape[1]
+    C, S = moments_of(C, groups), moments_of(S, groups)
+    k = C.k
     roundings = (C.eps if eps is None else eps, S.eps)
     where = " in each group" if groups > 1 else ""
     if k == 1:
         return replace(NO_ALIGNMENT, undefined=f"one unit{where}: there is nothing to align")
     parts = []
     for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
-        levels, traceless, spreads = M.levels, M.traceless, M.spreads
+        levels, spreads = M.levels, M.spreads
         square = float((k * levels**2 + spreads).sum())
         if square == 0:
             return replace(NO_ALIGNMENT, undefined=f"{name} is 0: there is nothing to align")
@@ -127,10 +153,10 @@ def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, gr
             return replace(
                 NO_ALIGNMENT, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
             )
-        parts.append((levels, traceless, square, spreads))
-    (c, C_, C_square, C_spreads), (s, S_, S_square, S_spreads) = parts
+        parts.append((levels, square, spreads))
+    (c, C_square, C_spreads), (s, S_square, S_spreads) = parts
     norms = math.sqrt(C_square) * math.sqrt(S_square)
-    beyond = float(torch.linalg.vecdot(C_.flatten(1), S_.flatten(1)).sum()) / norms
+    beyond = _beyond(C, S, inner) / norms
     variance = float((C_spreads / C_square * (S_spreads / S_square)).sum()) / ((k - 1) * (k + 2) / 2)
     if variance == 0:
         return replace(
@@ -146,7 +172,15 @@ def alignment(C: Tensor | Split, S: Tensor | Split, eps: float | None = None, gr
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 
 
-def rotated_cosine(C: Tensor | Split, S: Tensor | Split, groups: int = 1) -> float:
+def _beyond(C: Moments, S: Moments, inner: float | None) -> float:
+    """Return the inner product of what both are beyond a multiple of the identity."""
+    if isinstance(C, Split) and isinstance(S, Split):
+        return float(torch.linalg.vecdot(C.traceless.flatten(1), S.traceless.flatten(1)).sum())
+    assert inner is not None, "moments alone do not tell the inner product"
+    return inner - C.k * float((C.levels * S.levels).sum())
+
+
+def rotated_cosine(C: Tensor | Moments, S: Tensor | Moments, groups: int = 1) -> float:
     """Return cosine(NFM, AGOP) with S turned at random: E<N, A> / (|N| sqrt(E|A|^2)), A = W'OSO'W.
 
     With t1 = tr S, c1 = tr C, c2 = |C|^2, b = |S'|^2 / ((k - 1)(k + 2)) and a = (t1^2 - 2 b k) / k^2:
@@ -158,15 +192,15 @@ def rotated_cosine(C: Tensor | Split, S: Tensor | Split, groups: int = 1) -> flo
     blocks, each turned within itself, and every term is a sum over them.
 
     Args:
-        C: WW', shape (k, k), or that matrix split.
-        S: Shape (k, k), symmetric and positive semidefinite, or that matrix split.
+        C: WW', shape (k, k), or its moments.
+        S: Shape (k, k), symmetric and positive semidefinite, or its moments.
         groups: Diagonal blocks of both, outside of which they are 0.
 
     >>> round(rotated_cosine(torch.eye(4), torch.diag(torch.tensor([1.0, 0.0, 0.0, 0.0]))), 6)
     0.5
     """
-    C, S = Split.of(C, groups), Split.of(S, groups)
-    k, (c, C_spreads), (s, S_spreads) = C.traceless.shape[1], (C.levels, C.spreads), (S.levels, S.spreads)
+    C, S = moments_of(C, groups), moments_of(S, groups)
+    k, (c, C_spreads), (s, S_spreads) = C.k, (C.levels, C.spreads), (S.levels, S.spreads)
     c1, c2 = k * c, k * c**2 + C_spreads
     b = S_spreads / ((k - 1) * (k + 2)) if k > 1 else torch.zeros_like(s)
     a = s**2 - 2 * b / k

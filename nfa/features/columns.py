@@ -141,7 +141,7 @@ _TABLE = (
     Column(
         "alignment_low",
         "alignment",
-        "Lower end of the 95 % interval of alignment over samples (jackknife over ten groups).",
+        "Lower end of the 95 % interval of alignment over samples (infinitesimal jackknife over ten groups).",
         printed=Printed("95 %", 5),
     ),
     Column("alignment_high", "alignment", "Upper end of that interval.", printed=Printed("95 %", 6)),
@@ -197,7 +197,7 @@ _TABLE = (
     Column(
         "ci_low",
         "interval",
-        "Lower end of the 95 % interval of cosine over samples (jackknife over ten groups).",
+        "Lower end of the 95 % interval of cosine over samples (infinitesimal jackknife over ten groups).",
         main=True,
     ),
     Column("ci_high", "interval", "Upper end of that interval.", main=True),

@@ -13,7 +13,7 @@ from nfa.common.errors import InputError
 from nfa.common.notebook import html_table
 from nfa.common.scale import unit_of
 from nfa.features.polar import Polar
-from nfa.features.weight import CUTOFF, Weight, product
+from nfa.features.weight import CUTOFF, Weight, product, symmetric
 
 
 class FactoredMatrix:
@@ -85,21 +85,35 @@ class FactoredMatrix:
         """A small matrix T with tr M = scale tr T and, for one W, <M1, M2> = scale1 scale2 tr(T1 T2)."""
         return self.weight.compact(self._S)
 
+    @property
+    def seen(self) -> Tensor:
+        """WMW' (k x k) as a multiple of `scale`, so that <M, W'S_1W> = <WMW', S_1> for any S_1."""
+        W, T = self.weight.W, self.compact
+        left, right = (self.weight.gram, T) if self.d >= self.weight.k else (W @ T, W.T)
+        return symmetric(self.weight.k, lambda a, b: left[a:b] @ right[:, a:])
+
     @cached_property
     def core(self) -> Tensor:
-        """A small symmetric matrix in the basis of `Weight.basis`; its nonzero eigenvalues times `scale` are M's."""
+        """A small symmetric matrix whose nonzero eigenvalues times `scale` are M's.
+
+        In the basis of `Weight.basis`; without S, the smaller one of WW' and W'W.
+        """
         if self._S is None:
-            K = self.weight.basis.double()
-            return K.T @ K
+            return self.compact.double()
         return self.weight.core(self._S, self.compact)
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what this matrix has computed already."""
         return _Raised(self, B)
 
+    @cached_property
+    def relative_trace(self) -> float:
+        """The trace of M as a multiple of `scale`."""
+        return self.weight.trace if self._S is None else float(self.compact.diagonal().sum(dtype=torch.float64))
+
     def trace(self) -> float:
         """Return tr M."""
-        return self.scale * float(self.compact.diagonal().sum(dtype=torch.float64))
+        return self.scale * self.relative_trace
 
     def inner(self, other: "FactoredMatrix") -> float:
         """Return <M, N> = tr(MN), also for another W of the same d.
@@ -134,7 +148,7 @@ class FactoredMatrix:
     @cached_property
     def relative_square(self) -> float:
         """The squared Frobenius norm of M as a multiple of `scale` squared."""
-        return max(0.0, self.relative_inner(self))
+        return self.weight.gram_square if self._S is None else max(0.0, self.relative_inner(self))
 
     def norm(self) -> float:
         """Return the Frobenius norm of M."""
@@ -175,14 +189,22 @@ class FactoredMatrix:
 
     def effective_rank(self) -> float:
         """Return trace^2 / norm^2, between 1 and the rank; NaN for the zero matrix."""
-        trace = float(self.compact.diagonal().sum(dtype=torch.float64))
-        return trace**2 / self.relative_square if self.relative_square > 0 else math.nan
+        return self.relative_trace**2 / self.relative_square if self.relative_square > 0 else math.nan
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the r largest eigenvalues, descending, and eigenvectors (d x r), float64; fewer at a lower rank."""
         positive("r", r)
+        values, vectors = self._leading(r)
+        return self.scale * values, vectors
+
+    def _leading(self, r: int) -> tuple[Tensor, Tensor]:
+        """Return the same without `scale`."""
+        if self._S is None:
+            values, vectors = self.weight.top(r)
+            kept = int((values > max(CUTOFF * float(values[0]), 0.0)).sum())
+            return values[:kept], vectors[:, :kept]
         values, V = (part[..., :r] for part in self.eigen)
-        return self.scale * values, self._lift(values, V)
+        return values, V if self.d <= self.weight.k else self.weight.W.double().T @ (self._images(V) / values)
 
     def power(self, alpha: float) -> "FactoredMatrix":
         """Return M^alpha on M's range.
@@ -201,14 +223,45 @@ class FactoredMatrix:
         W = self.weight.W.double()
         return self.scale * (W.T @ (W if self._S is None else self._S.double() @ W))
 
-    def _images(self, V: Tensor) -> Tensor:
-        """Return SKV: W' maps its columns to lam u."""
-        KV = self.weight.basis.double() @ V
-        return KV if self._S is None else self._S.double() @ KV
+    @cached_property
+    def images(self) -> Tensor:
+        """Wu for each eigenvector u of `eigen`, in some orthonormal coordinates (by columns); of `W` in its unit."""
+        values, V = self.eigen
+        if self._S is not None:
+            K = self.weight.basis
+        elif self.d < self.weight.k:
+            K = self.weight.W
+        else:
+            return V * values.sqrt()
+        return K @ V.to(K.dtype)
 
-    def _lift(self, values: Tensor, V: Tensor) -> Tensor:
-        """Return eigenvectors u (d x m) for eigenvectors v of the core."""
-        return V if self.d <= self.weight.k else self.weight.W.double().T @ (self._images(V) / values)
+    @cached_property
+    def sums(self) -> Tensor:
+        """1'u for each eigenvector u of `eigen`."""
+        values, V = self.eigen
+        if self._S is None:
+            return V.sum(0) if self.d < self.weight.k else V.T @ self.weight.row_sums / values.sqrt()
+        return V.sum(0) if self.d <= self.weight.k else self._images(V).T @ self.weight.row_sums / values
+
+    @property
+    def k(self) -> int:
+        """S is k x k."""
+        return self.weight.k
+
+    def turned(self, O: Tensor) -> "FactoredMatrix":  # noqa: E741 (the paper's letter)
+        """Return W'OSO'W for an orthogonal O (k x k, float64)."""
+        if self.S is None:
+            raise ValueError("a matrix without an S has nothing to turn")
+        return FactoredMatrix(self.weight, O @ self.S.double() @ O.T)
+
+    def is_over(self, weight: Weight) -> bool:
+        """Return whether the matrix is made from this weight."""
+        return self.weight is weight or torch.equal(self.weight.W, weight.W)
+
+    def _images(self, V: Tensor) -> Tensor:
+        """Return SKV for an S of its own: W' maps its columns to lam u."""
+        assert self._S is not None
+        return self._S.double() @ (self.weight.basis.double() @ V)
 
 
 def sum_of_products(A: Tensor, B: Tensor) -> float:

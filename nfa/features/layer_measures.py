@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.features.alignment import Alignment, Split, alignment
+from nfa.features.alignment import Alignment, Moments, Split, alignment
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces
 from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
+from nfa.features.rows_matrix import RowsMatrix
+from nfa.features.second_moment import ByRows, SecondMoment
 from nfa.features.similarity import cosine_and_pearson
 from nfa.features.weight import Weight
 from nfa.probe import Layer
@@ -68,7 +70,7 @@ class LayerMeasures:
     @cached_property
     def centered(self) -> FactoredMatrix:
         """The centered AGOP W'S_cW."""
-        return FactoredMatrix(self.weight, self.measured.S_centered)
+        return self.measured.centered.under(self.weight)
 
     @cached_property
     def agop(self) -> FactoredMatrix:
@@ -88,27 +90,28 @@ class LayerMeasures:
     @cached_property
     def similarity(self) -> tuple[float, float]:
         """Cosine and Pearson of NFM and AGOP."""
-        return cosine_and_pearson(self.nfm, self.agop)
+        return cosine_and_pearson(self.agop, self.nfm)
 
     @cached_property
     def alignment(self) -> Alignment:
         """Alignment of C = WW' and S."""
-        return self.aligned(self.C_split, self.S_split)
+        return self.aligned(self.agop, self.measured.second)
 
     @cached_property
-    def C_split(self) -> Split:
-        """C = WW' in blocks."""
-        return Split.of(self.weight.C, self.measured.layer.groups)
+    def C_moments(self) -> Moments:
+        """What the nulls need of C = WW'."""
+        few = isinstance(self.measured.second, ByRows)
+        return self.weight.moments if few else Split.of(self.weight.C, self.measured.layer.groups)
 
-    @cached_property
-    def S_split(self) -> Split:
-        """S in blocks."""
-        return Split.of(self.measured.S, self.measured.layer.groups)
-
-    def aligned(self, C: Tensor | Split, S: Tensor | Split) -> Alignment:
-        """Return the alignment of WW' for a weight of this layer, and some S."""
+    def aligned(self, M: FactoredMatrix, S: SecondMoment) -> Alignment:
+        """Return the alignment of WW' and S of a matrix M = W'SW, W any weight of this layer's shape."""
         layer = self.measured.layer
-        return alignment(C, S, torch.finfo(layer.weight.dtype).eps, layer.groups)
+        eps = torch.finfo(layer.weight.dtype).eps
+        if isinstance(M, RowsMatrix):
+            C = self.C_moments if M.of is self.weight else M.of.moments
+            return alignment(C, S.moments, eps, inner=M.in_unit)
+        C = self.C_moments if M.weight is self.weight else Split.of(M.weight.C, layer.groups)
+        return alignment(C, S.moments, eps, layer.groups)
 
     @property
     def varies(self) -> bool:

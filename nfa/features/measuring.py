@@ -1,5 +1,6 @@
 """The AGOP of every layer, streamed over the data."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.data.samples import GROUPS
-from nfa.features.accumulator import IDENTICAL, Accumulator
+from nfa.features.accumulator import IDENTICAL, Accumulator, rows_kept
 from nfa.features.factored import FactoredMatrix
 from nfa.features.rounding import Rounding, Unchecked, remeasured
-from nfa.features.weight import working_dtype
+from nfa.features.second_moment import SecondMoment
+from nfa.features.weight import Weight, working_dtype
 from nfa.network.forward import Forward
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 
@@ -34,7 +36,7 @@ class Measured:
     Args:
         layer: Its name, weight and place.
         sums: The sums it was measured by, by group of samples.
-        S_centered: S of the centered AGOP W'SW (k x k, float64).
+        centered: S of the centered AGOP W'SW.
         mean: Mean over rows of delta for each output (c x k, float64); see `Accumulator.moments` for groups.
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
@@ -43,7 +45,7 @@ class Measured:
 
     layer: Layer
     sums: Accumulator
-    S_centered: Tensor
+    centered: SecondMoment
     mean: Tensor
     probes: int | None
     constant: bool = False
@@ -55,9 +57,19 @@ class Measured:
         return int(self.sums.rows.sum())
 
     @cached_property
+    def second(self) -> SecondMoment:
+        """S of the AGOP: mean over rows of delta'delta."""
+        return self.centered.plus(self.mean)
+
+    @property
     def S(self) -> Tensor:
-        """S of the AGOP: mean over rows of delta'delta (k x k, float64)."""
-        return self.S_centered + self.mean.T @ self.mean
+        """The same as a matrix (k x k, float64)."""
+        return self.second.matrix
+
+    @property
+    def S_centered(self) -> Tensor:
+        """S of the centered AGOP as a matrix (k x k, float64)."""
+        return self.centered.matrix
 
     @property
     def trivial(self) -> bool:
@@ -97,7 +109,7 @@ def measure(
     groups = GROUPS if grouped else 1
     waiting = list(layers)
     while waiting:
-        taken = _fitting(waiting, groups)
+        taken = _fitting(waiting, groups, probe, probes)
         waiting = waiting[len(taken) :]
         several: set[str] = set()  # layers to which a sample brings several rows, at one use or at several, or none
         running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
@@ -116,16 +128,15 @@ def measure(
             done = running.pop(layer.name)
             if layer.name in probe.dropped:
                 continue
-            done.finish()
-            done.pool(processes)
+            done.finish(processes)
             # Only now, since the rows of a layer may all be another process's.
             if not bool(done.rows.any()):
                 probe.leave_out(layer.name, "no rows")
                 continue
-            S_centered, mean = done.moments()
-            if not bool(torch.isfinite(S_centered.sum())):
+            centered, mean = done.moments()
+            if not math.isfinite(centered.trace()):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, S_centered, mean, probes, layer.name in constant, roundings.get(layer.name))
+            yield Measured(layer, done, centered, mean, probes, layer.name in constant, roundings.get(layer.name))
 
 
 def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:
@@ -175,11 +186,15 @@ def _same(delta: Tensor, first: Tensor) -> bool:
     return tolerance != 0 and float((delta - first).abs().amax()) <= tolerance
 
 
-def _fitting(layers: list[Layer], copies: int) -> list[Layer]:
+def _fitting(layers: list[Layer], copies: int, probe: Probe, probes: int | None) -> list[Layer]:
+    """Return the first layers whose sums fit, at least one; a layer's few rows need no sums."""
+    n = probe.samples.n
+    rows = math.inf if n is None else n * probe.rows_per_sample * probe.n_outputs
     taken: list[Layer] = []
     used = 0
     for layer in layers:
-        used += copies * len(layer.weight) ** 2 * working_dtype(layer.weight).itemsize
+        k, limit = len(layer.weight), rows_kept(len(layer.weight), probes, layer.groups)
+        used += (limit if rows <= limit else copies * k) * k * working_dtype(layer.weight).itemsize
         if taken and used > GROUP_BUDGET:
             break
         taken.append(layer)
@@ -239,6 +254,6 @@ def agop(
     with Probe(net, data, outputs) as probe:
         chosen = probe.choose(layers)
         for measured in measure(probe, chosen, grouped=False, batch_size=batch_size, probes=probes, seed=seed):
-            S = measured.S_centered if centered else measured.S
-            found[measured.layer.name] = FactoredMatrix(measured.layer.weight.clone(), S)
+            S = measured.centered if centered else measured.second
+            found[measured.layer.name] = S.under(Weight(measured.layer.weight.clone()))
     return found

@@ -30,7 +30,7 @@ def note(layer: LayerMeasures) -> str:
 
 def undefined_agop(layer: LayerMeasures) -> str:
     """Return why nothing is known of the AGOP, in words; "" where it is known."""
-    size, rounding = float(layer.measured.S.trace()), layer.measured.rounding
+    size, rounding = layer.measured.second.trace(), layer.measured.rounding
     if size == 0 or layer.nfm.norm() == 0:
         return ""
     # The rounding of the product W'SW itself, which counts where W's columns lie where S is nearly 0.
@@ -55,7 +55,7 @@ def _on_values(layer: LayerMeasures) -> list[str]:
     notes = []
     if layer.nfm.effective_rank() - 1 <= CUTOFF:
         notes.append("W has one direction, so that cosine(NFM, AGOP) is 1 whatever was learned")
-    silent = int((layer.measured.S.diagonal() == 0).sum())
+    silent = int((layer.measured.second.diagonal() == 0).sum())
     if silent:
         notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
     if math.isnan(layer.similarity[1]):
@@ -75,7 +75,7 @@ def _on_rows(layer: LayerMeasures) -> list[str]:
     if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
         return []
     # The variation of delta relative to its size.
-    varies = math.sqrt(max(0.0, float(measured.S_centered.trace())) / float(measured.S.trace()))
+    varies = math.sqrt(max(0.0, measured.centered.trace()) / measured.second.trace())
     if varies < FEW_DIGITS * torch.finfo(layer.weight.W.dtype).eps:
         return [f"delta varies by {varies:.0e} of its size: centered columns carry few digits"]
     return []
@@ -91,7 +91,7 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
         return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
     if not rounding.speaks_for(layer.agop.trace()):
         return [f"whether gradients hang on rounding was not checked: the first {rounding.rows} rows have next to none"]
-    own, in_float64 = rounding.cosines(layer.weight.C)
+    own, in_float64 = rounding.cosines(layer.weight)
     if not abs(own - in_float64) > HANGS:
         return []
     found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"

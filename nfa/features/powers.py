@@ -34,7 +34,7 @@ class PowerScan:
     """
 
     def __init__(self, nfm: FactoredMatrix, agop: FactoredMatrix) -> None:
-        if nfm.weight is not agop.weight and not torch.equal(nfm.weight.W, agop.weight.W):
+        if not agop.is_over(nfm.weight):
             raise ValueError("a power scan compares an NFM and an AGOP of one weight")
         self.nfm, self.agop = nfm, agop
         self.nfm_square = nfm.relative_square
@@ -42,10 +42,8 @@ class PowerScan:
     @cached_property
     def _spectrum(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues as shares of the largest, and u'(NFM)u for each."""
-        values, V = self.agop.eigen
-        K = self.agop.weight.basis
-        quadratic = ((K @ V.to(K.dtype)) ** 2).sum(0, dtype=torch.float64)
-        return values / values[:1], quadratic
+        values, _ = self.agop.eigen
+        return values / values[:1], self.agop.images.square().sum(0, dtype=torch.float64)
 
     def _sums(self, alpha: float) -> tuple[float, float, Tensor]:
         shares, quadratic = self._spectrum
@@ -60,14 +58,9 @@ class PowerScan:
     def pearson(self, alpha: float) -> float:
         """Return the correlation of the entries of NFM and AGOP^alpha; NaN where one of them is constant."""
         inner, square, powers = self._sums(alpha)
-        values, V = self.agop.eigen
-        # 1'u = (W1)'SKv / lam, and simply 1'v where the coordinates are those of the rows themselves.
-        weight = self.agop.weight
-        rows_are_basis = weight.d <= weight.k
-        sums = V.sum(0) if rows_are_basis else self.agop._images(V).T @ weight.row_sums / values
-        total = float(powers @ sums**2)
-        nfm_total = self.nfm.relative_total()
-        return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, UNDEFINED[weight.W.dtype])
+        total, nfm_total = float(powers @ self.agop.sums**2), self.nfm.relative_total()
+        undefined = UNDEFINED[self.nfm.weight.W.dtype]
+        return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, undefined)
 
     def best(self) -> tuple[float, float]:
         """Return the first alpha of `ALPHA_GRID` with the largest cosine, and that cosine; NaN where undefined.
@@ -96,12 +89,9 @@ def rotated_scan(
         draws: How many random rotations.
         seed: Of the rotations.
     """
-    if agop.S is None:
-        raise ValueError("the null of a power scan turns S, which this matrix has not")
-    generator, S = torch.Generator().manual_seed(seed), agop.S.double()
+    generator = torch.Generator().manual_seed(seed)
     drawn = torch.full((draws, len(alphas)), math.nan, dtype=torch.float64)
     for row in drawn:
-        rotation = random_directions(len(S), len(S), generator)
-        turned = PowerScan(nfm, FactoredMatrix(nfm.weight, rotation @ S @ rotation.T))
+        turned = PowerScan(nfm, agop.turned(random_directions(agop.k, agop.k, generator)))
         row.copy_(torch.tensor([turned.cosine(alpha) for alpha in alphas], dtype=torch.float64))
     return drawn.mean(0).tolist()

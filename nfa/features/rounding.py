@@ -12,12 +12,13 @@ from torch import Tensor
 
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
-from nfa.common.scale import unit_of
 from nfa.common.shown import shown
 from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
-from nfa.features.factored import sum_of_products
-from nfa.features.similarity import cosine_of
+from nfa.features.factored import FactoredMatrix
+from nfa.features.rows_matrix import RowsMatrix
+from nfa.features.similarity import cosine
+from nfa.features.weight import Weight
 from nfa.network.examinable import copied
 from nfa.probe import Layer, Probe, within_blocks
 from nfa.probe.layers import CUT_OFF
@@ -73,21 +74,15 @@ class Rounding:
         """The same in the other precision."""
         return within_blocks(self.delta_again.T @ self.delta_again / self.rows, self.groups)
 
-    def cosines(self, C: Tensor) -> tuple[float, float]:
-        """Return the cosine of NFM and AGOP on these rows, by either S, from C = WW' (k x k)."""
-        return self._cosine(C, self.delta, self.S), self._cosine(C, self.delta_again, self.S_again)
+    def cosines(self, weight: Weight) -> tuple[float, float]:
+        """Return the cosine of NFM and AGOP on these rows, by either S."""
+        return self._cosine(weight, self.delta), self._cosine(weight, self.delta_again)
 
-    def _cosine(self, C: Tensor, delta: Tensor, S: Tensor) -> float:
-        """Return tr(CSC) / (|C| sqrt(tr(SCSC)))."""
-        square = sum_of_products(C, C)
-        if self.groups == 1 and len(delta) < len(C):
-            # S = D'D has the rank of its few rows: tr(CSC) = |DC|^2, tr(SCSC) = |DCD'|^2.
-            D = (delta / unit_of(delta)).to(C.dtype)
-            DC = D @ C
-            DCD = DC @ D.T
-            return cosine_of(sum_of_products(DC, DC), square, sum_of_products(DCD, DCD))
-        SC = (S / unit_of(S)).to(C.dtype) @ C
-        return cosine_of(sum_of_products(C, SC.T.contiguous()), square, sum_of_products(SC, SC.T.contiguous()))
+    def _cosine(self, weight: Weight, delta: Tensor) -> float:
+        nfm = FactoredMatrix(weight)
+        if self.groups == 1 and len(delta) < weight.k:
+            return cosine(RowsMatrix(weight, delta), nfm)
+        return cosine(FactoredMatrix(weight, within_blocks(delta.T @ delta, self.groups)), nfm)
 
     @cached_property
     def error(self) -> float:

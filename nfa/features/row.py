@@ -7,7 +7,6 @@ from typing import Any
 from nfa.features.alignment import NO_ALIGNMENT, rotated_cosine
 from nfa.features.columns import COLUMNS, names
 from nfa.features.fact import fact_columns
-from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import interval, probe_error
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.notes import note, undefined_agop
@@ -58,20 +57,20 @@ def alignment_certainty(layer: LayerMeasures) -> Columns:
 
 def centered_alignment(layer: LayerMeasures) -> Columns:
     """The same with the centered S."""
-    found = layer.aligned(layer.C_split, layer.measured.S_centered) if layer.varies else NO_ALIGNMENT
+    found = layer.aligned(layer.centered, layer.measured.centered) if layer.varies else NO_ALIGNMENT
     return {"alignment_centered": found.value, "alignment_centered_z": found.z}
 
 
 def similarities(layer: LayerMeasures) -> Columns:
     """NFM against the AGOP, beside S turned at random."""
     similar, correlated = layer.similarity
-    rotated = rotated_cosine(layer.C_split, layer.S_split)
+    rotated = rotated_cosine(layer.C_moments, layer.measured.second.moments)
     return {"cosine": similar, "rotated_cosine": rotated, "pearson": correlated}
 
 
 def centered_similarity(layer: LayerMeasures) -> Columns:
     """NFM against the centered AGOP."""
-    return {"cosine_centered": cosine(layer.nfm, layer.centered) if layer.varies else math.nan}
+    return {"cosine_centered": cosine(layer.centered, layer.nfm) if layer.varies else math.nan}
 
 
 def roots(layer: LayerMeasures) -> Columns:
@@ -108,10 +107,10 @@ def untrained(layer: LayerMeasures) -> Columns:
     if layer.untrained is None or layer.init_nfm is None:
         return {}
     nfm = layer.init_nfm
-    agop = FactoredMatrix(nfm.weight, layer.untrained.S)
-    aligned = layer.aligned(nfm.weight.C, layer.untrained.S)
+    agop = layer.untrained.second.under(nfm.weight)
+    aligned = layer.aligned(agop, layer.untrained.second)
     return {
-        "untrained_cosine": cosine(nfm, agop),
+        "untrained_cosine": cosine(agop, nfm),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),
         "untrained_alignment": aligned.value,
         "untrained_alignment_null": aligned.null,
@@ -142,9 +141,10 @@ def changes(layer: LayerMeasures) -> Columns:
     if layer.change is None:
         return {}
     moved = layer.change
-    aligned = layer.aligned(moved.weight.C, layer.S_split)
     # arXiv:2402.05271: dW in place of W on both sides.
-    similar, correlated = cosine_and_pearson(moved, FactoredMatrix(moved.weight, layer.agop.S))
+    of_change = layer.measured.second.under(moved.weight)
+    aligned = layer.aligned(of_change, layer.measured.second)
+    similar, correlated = cosine_and_pearson(of_change, moved)
     size = layer.weight.norm()
     return {
         "delta_norm": moved.weight.norm() / size if size > 0 else math.nan,

@@ -3,7 +3,6 @@
 import math
 
 from nfa.features.factored import FactoredMatrix
-from nfa.features.weight import CUTOFF
 
 DIRECTIONS = 10
 """The number of leading eigenvectors that are compared, where both ranks allow it."""
@@ -19,10 +18,8 @@ def subspace_overlap(nfm: FactoredMatrix, agop: FactoredMatrix) -> tuple[float, 
     >>> subspace_overlap(FactoredMatrix(torch.eye(2)), FactoredMatrix(torch.eye(2), torch.eye(2)))
     (1.0, 1.0)
     """
-    values, V = agop.eigen
-    lam, U = nfm.weight.top(DIRECTIONS)
-    nfm_rank = int((lam > max(CUTOFF * float(lam[0]), 0.0)).sum())
-    r = min(DIRECTIONS, len(values), nfm_rank)
+    U, V = (matrix.top(DIRECTIONS)[1] for matrix in (nfm, agop))
+    r = min(U.shape[1], V.shape[1])
     if r == 0:
         return math.nan, math.nan
     overlap = float(((U[:, :r].T @ V[:, :r]) ** 2).sum()) / r

@@ -1,13 +1,15 @@
 """A layer's weight W, with results that several of its feature matrices share."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nfa.common.scale import unit_of
+from nfa.features.alignment import Moments
+from nfa.features.leading import leading
 
 CUTOFF = 1e-6
 """Eigenvalues at or below this share of the largest count as 0, in powers and in ranks."""
@@ -41,6 +43,41 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     return total.to(A.dtype)
 
 
+SIDE = 256
+"""The least side of a block of a symmetric product."""
+
+
+def symmetric(n: int, block: Callable[[int, int], Tensor]) -> Tensor:
+    """Return a symmetric n x n matrix of which only the blocks on and above the diagonal are computed.
+
+    Args:
+        n: Its size.
+        block: Returns rows a to b of the columns from a on.
+
+    >>> A = torch.tensor([[1.0, 2.0]])
+    >>> symmetric(2, lambda a, b: A.T[a:b] @ A[:, a:])
+    tensor([[1., 2.],
+            [2., 4.]])
+    """
+    side = max(SIDE, -(-n // 8))
+    if n <= side:
+        return block(0, n)
+    blocks = {start: block(start, min(n, start + side)) for start in range(0, n, side)}
+    matrix = blocks[0].new_empty(n, n)
+    for start, part in blocks.items():
+        stop = start + len(part)
+        matrix[start:stop, start:] = part
+        matrix[stop:, start:stop] = part[:, len(part) :].T
+    return matrix
+
+
+GRAM_KEPT = 2048
+"""Gram matrices up to this size are made whole; sums over larger ones are taken tile by tile."""
+
+TILE = 1024
+"""Rows of a tile."""
+
+
 class Weight:
     """W (k x d) on the CPU, in float32 or float64, divided by `unit`.
 
@@ -49,42 +86,84 @@ class Weight:
 
     Args:
         W: Shape (k, d), any floating-point dtype and device.
+        unit: A factor of W that stays beside it.
 
     >>> Weight(torch.eye(2, 3)).gram.shape
     torch.Size([2, 2])
     """
 
-    def __init__(self, W: Tensor) -> None:
+    def __init__(self, W: Tensor, unit: float = 1.0) -> None:
         W = W.detach().to("cpu", working_dtype(W))
-        self.unit = unit_of(W)
-        self.W = W if self.unit == 1.0 else W / self.unit
+        own = unit_of(W)
+        self.unit = own * unit
+        self.W = W if own == 1.0 else W / own
         self.k, self.d = self.W.shape
 
     @cached_property
     def gram(self) -> Tensor:
         """The smaller of C = WW' (d >= k) and the NFM W'W (d < k)."""
-        return product(self.W, self.W) if self.d >= self.k else product(self.W.T, self.W.T)
+        return _gram(self.W if self.d >= self.k else self.W.T)
 
     @cached_property
     def C(self) -> Tensor:
         """C = WW' (k x k), the Gram matrix of W's rows; `gram` itself where d >= k."""
-        return self.gram if self.d >= self.k else product(self.W, self.W)
+        return self.gram if self.d >= self.k else _gram(self.W)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments of C, in the unit of `W`; nothing of the size of `gram` is kept for it where that is large."""
+        n, trace = min(self.k, self.d), self.trace
+        level, spread = trace / n, 0.0
+        V = self.W if self.d >= self.k else self.W.T
+        for start in range(0, n, TILE):
+            stop = min(n, start + TILE)
+            rows = self.gram[start:stop, start:] if self.gram_kept else product(V[start:stop], V[start:])
+            rows = rows.to(torch.float64, copy=True)
+            rows.diagonal().sub_(level)
+            own, beside = rows[:, : stop - start], rows[:, stop - start :]
+            # What is right of the diagonal block stands for its mirror image too.
+            spread += float(torch.linalg.vecdot(own, own).sum()) + 2 * float(torch.linalg.vecdot(beside, beside).sum())
+        if self.d < self.k:
+            spread += trace**2 * (1 / self.d - 1 / self.k)  # C has k - d further eigenvalues, which are 0
+        found = torch.tensor([trace / self.k, spread], dtype=torch.float64)
+        return Moments(self.k, found[:1], found[1:], torch.finfo(self.W.dtype).eps)
+
+    @property
+    def gram_kept(self) -> bool:
+        """Whether `gram` is small enough to be made whole."""
+        return min(self.k, self.d) <= GRAM_KEPT
+
+    @cached_property
+    def trace(self) -> float:
+        """The trace of `gram`, |W|^2."""
+        if self.gram_kept:
+            return float(self.gram.diagonal().sum(dtype=torch.float64))
+        return self._square()
+
+    @cached_property
+    def gram_square(self) -> float:
+        """The squared norm of `gram`, and of C."""
+        if self.gram_kept:
+            return float(torch.linalg.vecdot(self.gram, self.gram).sum(dtype=torch.float64))
+        return float(self.moments.spreads) + self.trace**2 / self.k
 
     @cached_property
     def basis(self) -> Tensor:
         """K (k x r) with W = K Q', Q (d x r) with orthonormal columns.
 
-        Where d <= k, W itself with Q = I; else K = P s with C = P s^2 P'.
+        Where d <= k, W itself with Q = I; else the Cholesky factor of C, or if C is singular, of W' = QK'.
         """
         if self.d <= self.k:
             return self.W
-        values, vectors = torch.linalg.eigh(self.gram.double())
-        K: Tensor = vectors * values.clamp(min=0).sqrt()
+        K: Tensor
+        K, failed = torch.linalg.cholesky_ex(self.gram.double())
+        if failed:
+            K = torch.linalg.qr(self.W.T, mode="r").R.T
         return K.to(self.W.dtype)
 
     def norm(self) -> float:
         """Return |W|, the Frobenius norm."""
-        return self.unit * math.sqrt(float(torch.linalg.vecdot(self.W, self.W).sum(dtype=torch.float64)))
+        return self.unit * math.sqrt(self._square())
 
     @cached_property
     def row_sums(self) -> Tensor:
@@ -109,25 +188,36 @@ class Weight:
         """Return K'SK (r x r, float64): symmetric, with the nonzero eigenvalues of W'SW."""
         if self.d < self.k:
             return compact.double()
-        return (self.basis.T @ (S.to(self.W.dtype) @ self.basis)).double()
+        K, SK = self.basis, S.to(self.W.dtype) @ self.basis
+        return symmetric(K.shape[1], lambda a, b: K[:, a:b].T @ SK[:, a:]).double()
 
     def top(self, r: int) -> tuple[Tensor, Tensor]:
-        """Return the NFM's r largest eigenvalues (descending) and eigenvectors in the coordinates of K (float64).
+        """Return the NFM's r largest eigenvalues, descending, and eigenvectors (d x r), float64.
 
         Directions of eigenvalue 0 come as zero vectors.
         """
-        from scipy.linalg import eigh
-        from threadpoolctl import threadpool_limits
-
-        n = len(self.gram)
-        # torch has no eigensolver for a part of the spectrum. One thread, since the threads of scipy's BLAS keep
-        # spinning after a call and would slow the next decompositions in torch by half.
-        with threadpool_limits(limits=1, user_api="blas"):
-            values, vectors = eigh(self.gram.double().numpy(), subset_by_index=[max(0, n - r), n - 1])
-        lam, P = torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
+        dtype = self.W.dtype
+        lam, P = leading(self._gram_times, min(self.k, self.d), r, torch.finfo(dtype).eps)
         lam = lam.clamp(min=0)
         if self.d < self.k:
             return lam, P
-        # W'p has norm sqrt(lam); in the coordinates of K it is K'p.
-        scale = torch.where(lam > np.finfo(float).eps * lam[0], lam.rsqrt(), 0.0)
-        return lam, (self.basis.double().T @ P) * scale
+        # W'p has norm sqrt(lam).
+        scale = torch.where(lam > torch.finfo(lam.dtype).eps * lam[0], lam.rsqrt(), 0.0)
+        return lam, (self.W.T @ P.to(dtype)).double() * scale
+
+    def _gram_times(self, X: Tensor) -> Tensor:
+        """Return the image of vectors (float64) under `gram`."""
+        rows = X.T.to(self.W.dtype).contiguous()  # of a few columns, products are several times slower
+        if self.gram_kept:
+            return (rows @ self.gram).T.double().contiguous()
+        W = self.W if self.d >= self.k else self.W.T
+        return (rows @ W @ W.T).T.double().contiguous()
+
+    def _square(self) -> float:
+        """Return |W|^2 in the unit of `W`."""
+        return sum(float(rows.double().square().sum()) for rows in self.W.split(TILE))
+
+
+def _gram(V: Tensor) -> Tensor:
+    """Return VV'."""
+    return symmetric(len(V), lambda a, b: product(V[a:b], V[a:]))

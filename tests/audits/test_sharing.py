@@ -55,12 +55,21 @@ def head(seed=0):
     return Head().double()
 
 
+def wide():
+    """A layer that keeps up to 256 rows as they are, of which a sample has two."""
+    return nfa.MLP(4, [1024], n_outputs=2).double()
+
+
+FEW = ["interval", "similarity", "alignment", "size"]
+
 AUDITS = {
     "uneven": lambda: nfa.audit(network(), rows(41), network(1), loss="cross_entropy", batch_size=8),
     "published": lambda: nfa.audit(network(), rows(9), network(1), published=True, columns=["published"]),
     "probes": lambda: nfa.audit(network(), rows(23), probes=3, batch_size=8),
     "one sample": lambda: nfa.audit(network(), rows(1)),
     "constant": lambda: nfa.audit(head(), gaussian(21, 4).reshape(7, 3, 4), batch_size=2),
+    "few rows": lambda: nfa.audit(wide(), rows(41), columns=FEW),
+    "few in each process": lambda: nfa.audit(wide(), rows(170), columns=FEW),
     "stream": lambda: nfa.audit(
         network(), torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*rows(17)), batch_size=3), network(1)
     ),

@@ -87,11 +87,15 @@ def test_relabelling_hidden_units_changes_nothing(net, seed):
 
 @pytest.mark.parametrize("k", [1, 255, 256, 257, 700])
 def test_sums_by_blocks_are_whole_symmetric_matrices(k):
-    from nfa.features.accumulator import UpperSums
+    from nfa.features.upper_sums import UpperSums
 
     rows = gaussian(9, k)
     sums = UpperSums(2, k, rows)
     sums.add(0, rows[:4])
     sums.add(1, rows[4:])
-    torch.testing.assert_close(sums.full(0), rows[:4].T @ rows[:4])
     torch.testing.assert_close(sums.total(), rows.T @ rows)
+    P = gaussian(k, k, seed=5)
+    P = P + P.T
+    halves = [rows[:4].T @ rows[:4], rows[4:].T @ rows[4:]]
+    expected = torch.stack([torch.stack([0.5 * (each * M).sum() for M in (P, P @ P)]) for each in halves])
+    torch.testing.assert_close(sums.inner([P, P @ P], 0.5), expected)

@@ -11,6 +11,7 @@ from torch.nn.utils import prune
 import nfa
 from nfa.features import rounding
 from nfa.features.rounding import remeasured
+from nfa.features.weight import Weight
 from nfa.probe import Probe
 
 
@@ -57,8 +58,7 @@ def test_a_few_rows_are_measured_in_both_precisions():
         again = found[layer["name"]]
         torch.testing.assert_close(again.S_again, layer.S, rtol=1e-9, atol=1e-12)
         assert float((again.S - layer.S).norm() / layer.S.norm()) < 1e-5
-        W = layer.weight.double()
-        assert again.cosines(W @ W.T)[1] == pytest.approx(layer["cosine"], abs=1e-6)
+        assert again.cosines(Weight(layer.weight.double()))[1] == pytest.approx(layer["cosine"], abs=1e-6)
         assert again.error < 1e-5
 
 

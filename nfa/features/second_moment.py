@@ -1,0 +1,123 @@
+"""S, the mean of delta'delta over rows (k x k): as a matrix, or by the rows themselves where they are few."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nfa.common.scale import unit_of
+from nfa.features.alignment import Moments, Split
+from nfa.features.factored import FactoredMatrix, sum_of_products
+from nfa.features.rows_matrix import RowsMatrix
+from nfa.features.weight import Weight, product
+
+
+class SecondMoment(ABC):
+    """S (k x k), symmetric and positive semidefinite."""
+
+    @property
+    @abstractmethod
+    def matrix(self) -> Tensor:
+        """S itself (float64)."""
+
+    @abstractmethod
+    def diagonal(self) -> Tensor:
+        """Return S's diagonal (float64)."""
+
+    @abstractmethod
+    def plus(self, B: Tensor) -> "SecondMoment":
+        """Return S + B'B, B of shape (c, k)."""
+
+    @abstractmethod
+    def under(self, weight: Weight) -> FactoredMatrix:
+        """Return W'SW."""
+
+    @property
+    @abstractmethod
+    def moments(self) -> Moments:
+        """What the nulls need of S."""
+
+    def trace(self) -> float:
+        """Return tr S."""
+        return float(self.diagonal().sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Whole(SecondMoment):
+    """S as a matrix.
+
+    Args:
+        S: k x k, float64.
+        groups: Blocks on its diagonal, outside of which it is 0.
+    """
+
+    S: Tensor
+    groups: int = 1
+
+    @property
+    def matrix(self) -> Tensor:
+        """S itself."""
+        return self.S
+
+    def diagonal(self) -> Tensor:
+        """Return S's diagonal."""
+        return self.S.diagonal()
+
+    def plus(self, B: Tensor) -> "Whole":
+        """Return S + B'B."""
+        return Whole(self.S + B.T @ B, self.groups)
+
+    def under(self, weight: Weight) -> FactoredMatrix:
+        """Return W'SW."""
+        return FactoredMatrix(weight, self.S)
+
+    @cached_property
+    def moments(self) -> Split:
+        """S in blocks."""
+        return Split.of(self.S, self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class ByRows(SecondMoment):
+    """S = D'D of few rows: nothing of size k x k is made, unless S itself is asked for.
+
+    Args:
+        D: N x k, float32 or float64.
+    """
+
+    D: Tensor
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """S itself."""
+        D = self.D.double()
+        return D.T @ D
+
+    def diagonal(self) -> Tensor:
+        """Return S's diagonal."""
+        return self._diagonal
+
+    @cached_property
+    def _diagonal(self) -> Tensor:
+        return self.D.double().square().sum(0)
+
+    def plus(self, B: Tensor) -> "ByRows":
+        """Return S + B'B."""
+        return ByRows(torch.cat([self.D, B.to(self.D.dtype)]))
+
+    def under(self, weight: Weight) -> RowsMatrix:
+        """Return W'SW, the Gram matrix of the rows DW."""
+        return RowsMatrix(weight, self.D)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """What the nulls need of S, from DD' (N x N), in the square of D's `unit_of`."""
+        D, k = self.D / unit_of(self.D), self.D.shape[1]
+        gram = product(D, D)
+        trace = float(gram.diagonal().sum(dtype=torch.float64))
+        # S has rank N below k, so that this leaves most of its first term.
+        spread = sum_of_products(gram, gram) - trace**2 / k
+        found = torch.tensor([trace / k, spread], dtype=torch.float64)
+        return Moments(k, found[:1], found[1:], torch.finfo(D.dtype).eps)
