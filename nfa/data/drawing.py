@@ -12,8 +12,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from nfa.data.inputs import Inputs, count, is_sparse, joined, map_inputs
 from nfa.data.loaders import items, loader_of
+from nfa.data.mapped import MappedRows
 from nfa.data.pairs import paired
-from nfa.data.samples import ArraySamples, StreamSamples
+from nfa.data.samples import ArraySamples
+from nfa.data.streaming import StreamSamples
 
 
 def drawn(data: Any, samples: int, seed: int = 0) -> Any:
@@ -69,6 +71,8 @@ def _taken(values: Any, numbers: list[int]) -> Any:
         if isinstance(values, Tensor):
             return values.to_sparse_coo().index_select(0, torch.tensor(numbers))
         return values.tocsr()[numbers]
+    if isinstance(values, MappedRows):
+        return values.read(torch.tensor(numbers))
     if hasattr(values, "iloc"):
         return values.iloc[numbers]
     if isinstance(values, (Tensor, np.ndarray)):

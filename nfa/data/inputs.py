@@ -79,7 +79,18 @@ def count(inputs: Inputs) -> int:
     Raises:
         InputError: the inputs have different numbers of samples.
     """
-    sizes = {name: len(x) for name, x in leaves(inputs)}
+    return agreed({name: len(x) for name, x in leaves(inputs)})
+
+
+def agreed(sizes: Mapping[str, int]) -> int:
+    """Return the number of samples that all inputs have, from their sizes by name.
+
+    Raises:
+        InputError: they differ.
+
+    >>> agreed({"left": 3, "right": 3})
+    3
+    """
     if len(set(sizes.values())) != 1:
         raise InputError("data", f"{', '.join(f'{name} has {n}' for name, n in sizes.items())} rows; they must agree")
     return next(iter(sizes.values()))

@@ -1,15 +1,8 @@
-"""Batches of samples from whatever people keep data in, in an order that serves the jackknife.
-
-Sample s belongs to group s mod 10. A batch comes sorted by group, and data in memory are read group by
-group, so that each group's rows lie together and a batch touches few groups. No measured sum depends on
-that order.
-"""
+"""Batches of samples from whatever people keep data in."""
 
 import copy
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,48 +12,18 @@ from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError, Place
-from nfa.common.processes import ALONE, Processes
+from nfa.common.processes import ALONE
+from nfa.data.batches import GROUPS, Batch, Samples
 from nfa.data.dataset import Dataset
-from nfa.data.inputs import Inputs, as_inputs, count, is_sparse, joined, leaves, map_inputs, taken
-from nfa.data.loaders import items, loader_of
+from nfa.data.inputs import Inputs, agreed, as_inputs, count, is_sparse, leaves, map_inputs, taken
+from nfa.data.mapped import MappedRows, in_parts, is_mapped, mapped
 from nfa.data.pairs import paired
+from nfa.data.streaming import StreamSamples
 from nfa.data.targets import target_array, target_tensor
 from nfa.data.tensors import as_tensor, shared
 
-GROUPS = 10
-"""Groups of the jackknife."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some samples: inputs, targets where there are any, and the samples' numbers (sorted by group)."""
-
-    x: Inputs
-    y: Tensor | None
-    samples: Tensor
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """Samples that can be read any number of times.
-
-    `n` is None until a stream has been read once; `processes` are those that have a share of them each.
-    """
-
-    processes: Processes
-
-    @property
-    def n(self) -> int | None:
-        """How many there are, in all processes together."""
-        ...
-
-    def batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all samples in batches of `batch_size`; of several samples, none comes alone in its batch."""
-        ...
-
-    def first(self, count: int) -> Inputs:
-        """Return the inputs of the first `count` samples, or of as many as a first batch has."""
-        ...
+__all__ = ["GROUPS", "ArraySamples", "Batch", "MappedSamples", "Samples", "SparseSamples", "StreamSamples",
+           "as_samples", "in_order"]  # fmt: skip
 
 
 class ArraySamples:
@@ -152,97 +115,61 @@ class SparseSamples(ArraySamples):
         return shared(np.asarray(self._rows[samples.numpy()].toarray()))
 
 
-class StreamSamples:
-    """Samples from a DataLoader, which yields inputs, or (inputs, y), in the loader's own order and batches."""
+class MappedSamples(ArraySamples):
+    """Samples in memory-mapped files, read batch by batch in their order; no array is ever copied whole.
 
-    processes = ALONE
+    Args:
+        X: An array in a memory-mapped file, `MappedRows` of one, or several inputs of which some are.
+        y: Targets, or None.
+        columns: Names of the columns.
 
-    def __init__(
-        self,
-        loader: "DataLoader[Any] | TorchDataset[Any]",
-        relabel: Callable[[Tensor], Tensor] | None = None,
-        in_order: bool = False,
-    ) -> None:
-        """Keep the loader (for a torch data set, make one); nothing is read yet.
+    >>> samples = MappedSamples(MappedRows(np.arange(24, dtype=np.uint8).reshape(12, 2)), None)
+    >>> [(batch.samples.tolist(), batch.x[1].tolist()) for batch in samples.batches(11)]
+    [([0, 10, 1, 11, 2, 3, 4, 5, 6, 7, 8, 9], [20, 21])]
+    """
 
-        Args:
-            loader: What yields the samples.
-            relabel: Applied to the targets.
-            in_order: Whether every pass has to yield the same samples in the same order.
-        """
-        self.loader = loader_of(loader)
-        self.relabel = relabel
-        self.in_order = in_order
-        self.n: int | None = None
-        self._seen: bytes | None = None
+    def __init__(self, X: Any, y: Tensor | None, columns: tuple[str, ...] | None = None) -> None:
+        """Check that there are samples; their entries are checked when they are read."""
+        self._columns = columns
+        self.y = None if y is None else target_tensor(y)
+        sizes: dict[str, int] = {}
+
+        def rows_of(name: str, values: Any) -> Any:
+            rows = mapped(name, values)
+            found = as_tensor(name, values) if rows is None else rows
+            shape = tuple(found.shape)
+            if 0 in shape or len(shape) < (1 if isinstance(X, (Mapping, tuple)) else 2):
+                raise InputError(name, f"shape {shape}, expected (samples, features) with at least one of each")
+            sizes[name] = shape[0]
+            return found
+
+        self.X = as_inputs(X, rows_of)
+        self.n = agreed(sizes)
+        self._check_counts()
+
+    def _taken(self, samples: Tensor) -> Inputs:
+        return as_inputs(self.X, lambda name, rows: _read(name, rows, samples, self._columns))
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all samples in the loader's order, the loader's batches joined and cut to `batch_size`."""
-        xs: list[Inputs] = []
-        ys: list[Tensor] = []
-        waiting = read = 0
-        for x, y in self._items():
-            xs.append(x)
-            if y is not None:
-                ys.append(y)
-            waiting += count(x)
-            # One more than a batch is left to join the next: no sample comes alone.
-            if waiting > batch_size + 1:
-                x, ys = joined(xs), [torch.cat(ys)] if ys else []
-                while waiting > batch_size + 1:
-                    taken = map_inputs(lambda x: x[:batch_size], x)
-                    yield self._batch(taken, ys[0][:batch_size] if ys else None, read)
-                    x = map_inputs(lambda x: x[batch_size:], x)
-                    ys = [ys[0][batch_size:]] if ys else []
-                    waiting -= batch_size
-                    read += batch_size
-                xs = [x]
-        if waiting:
-            yield self._batch(joined(xs), torch.cat(ys) if ys else None, read)
-        self.n = read + waiting
-        if self.n == 0:
-            raise InputError("data", "empty, the loader yields no samples")
+        """Yield all samples in their order, since a file is read fastest so."""
+        for numbers in in_parts(self.n or 0, batch_size):
+            order = (numbers % GROUPS).argsort(stable=True)
+            samples = numbers[order]
+            yield Batch(taken(self._taken(numbers), order), None if self.y is None else self.y[samples], samples)
 
-    def first(self, count: int) -> Inputs:
-        """Return the inputs of the loader's first samples, at most its first batch."""
-        for x, _ in self._items():
-            return map_inputs(lambda x: x[:count].clone(), x)
-        raise InputError("data", "empty, the loader yields no samples")
 
-    def _items(self) -> Iterator[tuple[Inputs, Tensor | None]]:
-        """Yield checked inputs and targets, batch by batch."""
-        start = 0
-        digest = hashlib.blake2b()
-        for x, y in items(self.loader):
-            for name, leaf in leaves(x):
-                check_finite(name, leaf, first_row=start)
-            if y is not None:
-                y = target_tensor(y if self.relabel is None else self.relabel(y), start)
-            if self.in_order:
-                for leaf in (*(leaf for _, leaf in leaves(x)), *([] if y is None else [y])):
-                    digest.update(leaf.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-            start += count(x)
-            yield x, y
-        if self.n not in (None, start):
-            raise InputError("data", f"the loader yields {start} samples, and {self.n} in an earlier pass")
-        if self.in_order and self._seen not in (None, digest.digest()):
-            raise InputError(
-                "data",
-                "the loader brings other samples in each pass, or another order; make it without shuffle=True",
-            )
-        self._seen = digest.digest()
-
-    def _batch(self, x: Inputs, y: Tensor | None, start: int) -> Batch:
-        numbers = torch.arange(start, start + count(x))
-        order = (numbers % GROUPS).argsort(stable=True)
-        return Batch(taken(x, order), None if y is None else y[order], numbers[order])
+def _read(name: str, rows: MappedRows | Tensor, samples: Tensor, columns: tuple[str, ...] | None) -> Tensor:
+    found = rows.read(samples) if isinstance(rows, MappedRows) else rows[samples]
+    check_finite(name, found, int(samples[0]), columns)
+    return found
 
 
 def as_samples(data: Any) -> Samples:
     """Return a reader of samples for tensors, arrays, tables, (X, y) pairs, a `Dataset` or a loader.
 
     Args:
-        data: A tensor or array (n x d, further axes allowed), a pandas data frame, a list of rows, a dict of
+        data: A tensor or array (n x d, further axes allowed; of one in a memory-mapped file, rows are read batch by
+            batch), a pandas data frame, a list of rows, a dict of
             tensors or arrays (several inputs); sparse rows (scipy's, or a sparse tensor), which are made dense batch by
             batch; a pair (X, y), X any of these or a tuple of several inputs, y the
             targets or None (see `nfa.data.pairs.paired`: a tuple of two is always such a pair); an
@@ -263,6 +190,8 @@ def as_samples(data: Any) -> Samples:
         return data
     if isinstance(data, Dataset):
         targets = None if data.y is None else shared(data.y)
+        if is_mapped(data.X):
+            return MappedSamples(data.X, targets, data.feature_names)
         return ArraySamples(shared(data.X), targets, data.feature_names)
     if isinstance(data, (DataLoader, TorchDataset)):
         return StreamSamples(data)
@@ -271,6 +200,9 @@ def as_samples(data: Any) -> Samples:
         return SparseSamples(X, None if y is None else _targets(y))
     columns = tuple(str(name) for name in X.columns) if hasattr(X, "columns") else None
     # A list is a list of rows; what names several inputs is a dict or a tuple.
+    parts = X.values() if isinstance(X, Mapping) else X if isinstance(X, tuple) else [X]
+    if any(isinstance(part, MappedRows) or is_mapped(part) for part in parts):
+        return MappedSamples(X, None if y is None else _targets(y))
     inputs = as_inputs(X, as_tensor) if isinstance(X, (Mapping, tuple)) else as_tensor("data", X)
     return ArraySamples(inputs, None if y is None else _targets(y), columns)
 

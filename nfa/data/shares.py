@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 
 from nfa.common.processes import Processes
+from nfa.data.batches import Batch, Samples
 from nfa.data.inputs import Inputs, leaves, taken
-from nfa.data.samples import Batch, Samples
 
 
 class Share:

@@ -1,6 +1,6 @@
 """Bring data into the form that a loaded network was trained on, and say what was done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,10 @@ from nfa.data.dataset import Dataset, Scaling
 from nfa.data.inputs import is_sparse
 from nfa.data.label_words import not_told_apart, order_in_words
 from nfa.data.labels import read_targets
+from nfa.data.mapped import MappedRows, mapped
 from nfa.data.pairs import paired
-from nfa.data.samples import ArraySamples, StreamSamples
+from nfa.data.samples import ArraySamples
+from nfa.data.streaming import StreamSamples
 from nfa.network.model import Model
 
 
@@ -59,7 +61,8 @@ def prepare(model: Model, data: Any) -> tuple[Any, list[str]]:
         if missing:
             raise InputError("data", f"no column {missing[0]!r}, unlike the network's training data")
         X = X[list(model.features)]
-    X, said = _inputs(model, X)
+    rows = mapped("data", X)
+    X, said = _inputs(model, X if rows is None else rows)
     # Several inputs in a tuple differ from a pair by being part of one.
     return (X if y is None and not isinstance(X, (tuple, Mapping)) else (X, y)), said
 
@@ -147,16 +150,22 @@ def _scaling(model: Model) -> Scaling | None:
 def _inputs(model: Model, X: Any) -> tuple[Any, list[str]]:
     """Return inputs transformed and scaled, and a sentence for each of the two that was done."""
     said = []
-    if model.transform is not None:
+    transform = model.transform
+    if transform is not None:
         if isinstance(X, torch.Tensor):
             X = (X.to_dense() if is_sparse(X) else X).detach().cpu().numpy()
-        X = np.asarray(model.transform(X))
+        X = _applied(lambda rows: np.asarray(transform(rows)), X)
         said.append("The pipeline's earlier steps were applied to the inputs.")
     scaling = _scaling(model)
     if scaling is not None:
-        X = scaling.apply(_array(_dense(X)))
+        X = _applied(lambda rows: scaling.apply(_array(rows)), _dense(X))
         said.append(f"Inputs scaled as in training ({scaling.kind}).")
     return X, said
+
+
+def _applied(step: Callable[[Any], NDArray[Any]], X: Any) -> Any:
+    """Return what a step makes of the rows; of those of a memory-mapped file, when they are read."""
+    return X.then(step) if isinstance(X, MappedRows) else step(X)
 
 
 def _dense(X: Any) -> Any:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfa.data.samples import GROUPS
+from nfa.data.batches import GROUPS
 
 
 class Signs:

@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from nfa.data.batches import Samples
 from nfa.data.labels import decoded, threshold_of
-from nfa.data.samples import Samples
 from nfa.network.model import Model
 from nfa.network.scoring import Score, score_outputs
 from nfa.probe import Probe, activations
