@@ -2,15 +2,33 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+from nfa.common.processes import processes
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 PATIENCE = 2.0
 """Seconds of work before a bar appears."""
 
 _wanted = ContextVar("_wanted", default=True)
+
+
+class Advance(Protocol):
+    """Takes note of steps that are done."""
+
+    def __call__(self, steps: int, at: str = "") -> None:
+        """Go on by some steps.
+
+        Args:
+            steps: Done since the last call.
+            at: Where the work is, such as "layer 0" or "batch 3"; shown beside the label. Empty for no change.
+        """
 
 
 @contextmanager
@@ -28,43 +46,72 @@ def bars(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield a function `advance(steps)`; a bar appears on standard error after two seconds of work.
+def progress(label: str, total: int | None) -> Iterator[Advance]:
+    """Yield a function `advance(steps, at)`; a bar appears on standard error after two seconds of work.
 
-    In a notebook it is drawn below the cell, where ipywidgets is installed. Where standard error is neither a terminal
-    nor a notebook, or without rich (the extra "cli"), nothing is drawn.
+    Work within work has a bar of its own below the other's. In a notebook bars are drawn below the cell, where
+    ipywidgets is installed. Where standard error is neither a terminal nor a notebook, as in scripts whose output goes
+    to a file, or without rich (the extra "cli"), nothing is drawn. Of several processes the first one draws.
 
     Args:
         label: What is being done, in a word or two.
         total: The number of steps, or None where it is not known.
 
     >>> with progress("counting", 3) as advance:
-    ...     for _ in range(3):
-    ...         advance(1)
+    ...     for number in range(3):
+    ...         advance(1, f"number {number}")
     """
-    if not (_wanted.get() and (sys.stderr.isatty() or _in_notebook()) and find_spec("rich") is not None):
-        yield lambda steps: None
+    seen = sys.stderr.isatty() or _in_notebook()
+    if not (_wanted.get() and seen and find_spec("rich") is not None and processes().rank == 0):
+        yield _nothing
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    outer = _drawn.get()
+    drawn = _Bars() if outer is None else outer
+    _drawn.set(drawn)
+    task = drawn.begin(label, total)
 
-    started = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(label, total=total)
-    shown = False
-
-    def advance(steps: int) -> None:
-        nonlocal shown
-        bar.advance(task, steps)
-        if not shown and time.monotonic() - started > PATIENCE:
-            bar.start()
-            shown = True
+    def advance(steps: int, at: str = "") -> None:
+        drawn.advance(task, steps, f"{label}, {at}" if at else None)
 
     try:
         yield advance
     finally:
-        if shown:
-            bar.stop()
+        drawn.end(task)
+        _drawn.set(outer)
+
+
+class _Bars:
+    """The bars of one thread, drawn together, one below the other."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bars: Progress = Progress(console=Console(stderr=True), transient=True)
+        self._started = time.monotonic()
+        self._shown = False
+
+    def begin(self, label: str, total: int | None) -> "TaskID":
+        return self._bars.add_task(label, total=total)
+
+    def advance(self, task: "TaskID", steps: int, description: str | None) -> None:
+        self._bars.update(task, advance=steps, description=description)
+        if not self._shown and time.monotonic() - self._started > PATIENCE:
+            self._bars.start()
+            self._shown = True
+
+    def end(self, task: "TaskID") -> None:
+        self._bars.remove_task(task)
+        if self._shown and not self._bars.task_ids:
+            self._bars.stop()
+
+
+_drawn: ContextVar[_Bars | None] = ContextVar("_drawn", default=None)
+"""The bars of the work around."""
+
+
+def _nothing(steps: int, at: str = "") -> None:
+    """Take no note."""
 
 
 def _in_notebook() -> bool:
