@@ -8,7 +8,8 @@ from torch import Tensor
 
 def power_of_two(values: Tensor) -> float:
     """Return the power of two just above the largest magnitude; 1 where all are 0. Dividing by it rounds nothing."""
-    largest = float(torch.linalg.vector_norm(values, math.inf)) if values.numel() else 0.0
+    # Many times faster than torch's norm of order infinity.
+    largest = max(map(abs, map(float, torch.aminmax(values)))) if values.numel() else 0.0
     return 2.0 ** min(math.frexp(largest)[1], 1023) if largest > 0 else 1.0
 
 

@@ -20,6 +20,9 @@ ROWS_TOGETHER = 512
 ROWS_WAITING = 4096
 """At most this many rows wait in a buffer."""
 
+POSITIONS = 8
+"""Rows of one sample that are enough for a product of their own, where their entries do not lie side by side."""
+
 NEARLY_CONSTANT = 1e-2
 """Sums are shifted where the mean square of delta minus its mean is below this share of the mean's square."""
 
@@ -249,6 +252,11 @@ class _Pool:
 
     def add(self, delta: Tensor) -> None:
         """Add delta of one sweep over the batch (samples, rows per sample, k)."""
+        if delta.stride(1) == 1 and delta.shape[1] >= POSITIONS:
+            # Entry by entry, each for all rows of a sample, as convolutions have them: rows need not be made.
+            for group, start, stop in self.parts:
+                self.sums.add(group * self.halves + self.half, delta[start:stop])
+            return
         if self._together == 1:
             for group, start, stop in self.parts:
                 self.sums.add(group * self.halves + self.half, delta[start:stop].flatten(0, 1))

@@ -8,7 +8,7 @@ from torch import Tensor
 from nfa.common.processes import Processes
 from nfa.features.factored import sum_of_products
 
-BLOCK = 256
+BLOCK = 128
 """The least side of a block; the upper triangle of delta'delta is computed in blocks."""
 
 BLOCKS_PER_SIDE = 8
@@ -48,12 +48,19 @@ class UpperSums:
         return self._made
 
     def add(self, number: int, rows: Tensor, times: float = 1.0) -> None:
-        """Add rows'rows, rows of shape (m, k), to one of the sums, that many times."""
+        """Add rows'rows to one of the sums, that many times.
+
+        Args:
+            number: Of the sum.
+            rows: Shape (m, k), or (samples, m, k).
+            times: How often.
+        """
         beta = float(self._written[number])
         self._written[number] = True
         for start, strip in zip(self._starts, self._strips, strict=True):
-            left, right = rows[:, start : start + strip.shape[1]].T, rows[:, start:]
-            strip[number].addmm_(left, right, beta=beta, alpha=times)
+            left, right = rows[..., start : start + strip.shape[1]].mT, rows[..., start:]
+            add = strip[number].addmm_ if rows.ndim == 2 else strip[number].addbmm_
+            add(left, right, beta=beta, alpha=times)
 
     def pool(self, processes: Processes) -> None:
         """Add up the sums of all processes."""
