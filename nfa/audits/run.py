@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +12,9 @@ from torch import Tensor, nn
 
 from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
+from nfa.audits.scores import Scores
 from nfa.audits.settings import Settings
 from nfa.audits.sharing import shared
 from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
@@ -22,19 +22,19 @@ from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.processes import processes
+from nfa.common.progress import progress
 from nfa.common.version import __version__
 from nfa.features.columns import chosen, names
 from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
-from nfa.features.measuring import Measured
-from nfa.features.row import OF_UNTRAINED, PUBLISHED, row
+from nfa.features.row import PUBLISHED, row
 from nfa.formats.loading import load, load_init
 from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.gathering import whole
 from nfa.network.model import Model
-from nfa.network.scoring import Score, score
+from nfa.network.scoring import Score
 from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Layer, Probe, Select, untouched
+from nfa.probe import BATCH_SIZE, Probe, Select, untouched
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +147,9 @@ def audit(
                 "the published numbers are of the weights' change: give init=, the network before training, such as "
                 "nfa.audit(net, data, net_before, published=True)",
             )
-        return audit_rows(model, with_targets(model, rows, settings), before, settings)
+        return audit_rows(
+            model, with_targets(model, rows, settings), None if before is None else Init(before), settings
+        )
 
 
 def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
@@ -171,7 +173,7 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
     return rows.with_targets(model, n_outputs, positions)
 
 
-def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Settings) -> Audit:
+def audit_rows(model: Model, rows: Rows, before: Init | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
     rows = shared(model.net, rows)
     forward = settings.forward(model, rows)
@@ -182,59 +184,37 @@ def audit_rows(model: Model, rows: Rows, before: Model | None, settings: Setting
         _log.info(
             "auditing %s on %s: %s", settings.name or model.name, rows.name, ", ".join(each.name for each in chosen)
         )
-        found_score = _score(model, forward, rows)
-        init = _Init(None, {}, {})
-        if before is not None:
-            init = _measured_init(before, model, forward, rows, chosen, settings)
+        scores = Scores(model, forward, rows, settings)
+        init = None if before is None else before.measured(forward, rows, chosen, settings)
         numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-        learned = network_verdict(found_score, init.score, bool(model.classes)).for_layers
         found = []
-        for measured in settings.measure(probe, chosen, whole=True, label="measuring"):
-            name = measured.layer.name
-            initial = init.layers.pop(name, None)
-            if before is not None and initial is None:
-                raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
-            in_print = None
-            if settings.needs(PUBLISHED) and initial is not None:
-                in_print = settings.published_columns(probe, measured.layer, initial)
-            layer = LayerMeasures(
-                numbers[name], measured, initial, init.sums.pop(name, None), gradients.get(name), decay, in_print
-            )
-            columns = row(layer, settings.computed)
-            if "verdict" in settings.columns:
-                columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
-            found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
-            _log.debug("measured %s: %s", name, columns.get("verdict", "without a verdict"))
+        with progress("auditing", len(chosen)) as advance:
+            for measured in settings.measure(probe, chosen, whole=True, label="measuring", seen=scores.seen):
+                name = measured.layer.name
+                advance(0, f"layer {name}")
+                initial = None if init is None else init.layers.get(name)
+                if init is not None and initial is None:
+                    raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
+                in_print = None
+                if settings.needs(PUBLISHED) and initial is not None:
+                    in_print = settings.published_columns(probe, measured.layer, initial)
+                untrained, nfm = (None, None) if init is None else (init.sums.get(name), init.nfms[name])
+                layer = LayerMeasures(
+                    numbers[name], measured, initial, untrained, gradients.get(name), decay, in_print, nfm
+                )
+                columns = row(layer, settings.computed)
+                if "verdict" in settings.columns:
+                    init_score = None if init is None else init.score
+                    learned = network_verdict(scores.found(), init_score, bool(model.classes)).for_layers
+                    columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
+                found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
+                _log.debug("measured %s: %s", name, columns.get("verdict", "without a verdict"))
+                advance(1)
         # After the pass over the data, which may show more layers that cannot be measured.
-        about = _about(model, rows, settings, probe, found_score, init.score)
+        about = _about(model, rows, settings, probe, scores.found(), None if init is None else init.score)
     for note in about.notes:
         _log.info("%s", note)
     return Audit(about, tuple(found))
-
-
-@dataclass(frozen=True)
-class _Init:
-    """The network before training: its score, and by name the chosen layers, and their sums if they were measured."""
-
-    score: Score | None
-    layers: dict[str, Layer]
-    sums: dict[str, Measured]
-
-
-def _measured_init(
-    before: Model, model: Model, forward: Forward, rows: Rows, chosen: list[Layer], settings: Settings
-) -> _Init:
-    """Measure the network before training on the network's rows, as far as columns need it."""
-    init = settings.forward(before, rows)
-    with _blamed(init, forward), Probe(init, rows.measured, settings.outputs, settings.groups) as probe:
-        layers = _layers_of_init(probe, chosen)
-        # Most columns need its weights alone; it runs where one needs its gradients or its score.
-        if not settings.needs({*OF_UNTRAINED, "verdict"}):
-            return _Init(None, layers, {})
-        score_of_init = _score(model, init, rows)
-        measured = settings.measure(probe, list(layers.values()), whole=False, label="measuring init")
-        sums = {each.layer.name: each for each in measured}
-        return _Init(score_of_init, {name: each.layer for name, each in sums.items()}, sums)
 
 
 def _about(
@@ -262,44 +242,6 @@ def _about(
         loss=settings.loss,
         thresholds=settings.thresholds,
     )
-
-
-@contextmanager
-def _blamed(init: Forward, net: Forward) -> Iterator[None]:
-    """Turn errors within into errors of the init, since the network itself has taken the same rows."""
-    try:
-        yield
-    except InputError as error:
-        expected = {name: weight.shape for name, weight in net.net.named_parameters()}
-        for name, weight in init.net.named_parameters():
-            if weight.ndim > 1 and weight.shape != expected.get(name, weight.shape):
-                layer = name.removesuffix(".weight")
-                raise _other_shape(layer, weight.shape, expected[name]) from error
-        if error.argument in ("data", "net", "y"):
-            raise InputError("init", f"it cannot be measured on the network's rows ({error})") from error
-        raise
-
-
-def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> InputError:
-    return InputError("init", f"layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
-
-
-def _layers_of_init(probe: Probe, chosen: list[Layer]) -> dict[str, Layer]:
-    """Return the chosen layers in the network before training, by name."""
-    found = {layer.name: layer for layer in probe.layers}
-    for layer in chosen:
-        if layer.name not in found:
-            raise InputError("init", f"it has no layer {layer.name!r}, which the network has")
-        if found[layer.name].weight.shape != layer.weight.shape:
-            raise _other_shape(layer.name, found[layer.name].weight.shape, layer.weight.shape)
-    return {layer.name: found[layer.name] for layer in chosen}
-
-
-def _score(model: Model, forward: Forward, rows: Rows) -> Score | None:
-    if not model.scored or forward.of_several:
-        return None
-    with untouched(forward.net):
-        return score(forward.own(), rows.scored, rows.scored_split)
 
 
 def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[str, Tensor]:

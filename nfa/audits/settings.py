@@ -1,12 +1,15 @@
 """The settings of an audit: the caller's choices, and which columns they ask for."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+
+from torch import Tensor
 
 from nfa.audits.rows import Rows
 from nfa.audits.verdict import CONVENTIONS, DECIDING, Thresholds
 from nfa.common.errors import InputError
+from nfa.data.batches import Batch
 from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, names
 from nfa.features.measuring import Measured, measure
 from nfa.features.published import published_columns
@@ -85,8 +88,19 @@ class Settings:
         outputs = self.outputs if callable(self.outputs) else None
         return Forward(model, self.forward_args, self.head, rows.feature_shape, outputs)
 
-    def measure(self, probe: Probe, layers: list[Layer], *, whole: bool, label: str) -> Iterator[Measured]:
-        """Yield the sums behind each layer's AGOP; if `whole`, by group, and with some rows in another precision."""
+    def measure(
+        self,
+        probe: Probe,
+        layers: list[Layer],
+        *,
+        whole: bool,
+        label: str,
+        seen: Callable[[Tensor, Batch], None] | None = None,
+    ) -> Iterator[Measured]:
+        """Yield the sums behind each layer's AGOP; if `whole`, by group, and with some rows in another precision.
+
+        `seen` is called with the network's outputs for each batch.
+        """
         return measure(
             probe,
             layers,
@@ -96,6 +110,7 @@ class Settings:
             probes=self.probes,
             seed=self.seed,
             label=label,
+            seen=seen,
         )
 
     def published_columns(self, probe: Probe, layer: Layer, init: Layer) -> dict[str, float]:

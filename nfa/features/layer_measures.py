@@ -37,6 +37,7 @@ class LayerMeasures:
         gradient: dL/dW of the loss (k x d), or None.
         weight_decay: lambda of the training, if known.
         published: The layer's published numbers, or None.
+        nfm_of_init: W0'W0, where it is at hand.
 
     Raises:
         InputError: the NFM or the AGOP leaves the range of float64.
@@ -49,6 +50,7 @@ class LayerMeasures:
     gradient: Tensor | None = None
     weight_decay: float | None = None
     published: Mapping[str, float] | None = None
+    nfm_of_init: FactoredMatrix | None = None
 
     def __post_init__(self) -> None:
         """Check the range of NFM and AGOP, from which everything else is computed."""
@@ -121,6 +123,8 @@ class LayerMeasures:
     @cached_property
     def init_nfm(self) -> FactoredMatrix | None:
         """W0'W0."""
+        if self.nfm_of_init is not None:
+            return self.nfm_of_init
         return None if self.init is None else FactoredMatrix(self.init.weight)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
-from nfa.data.samples import GROUPS
+from nfa.data.batches import GROUPS, Batch
 from nfa.features.accumulator import IDENTICAL, Accumulator, rows_kept
 from nfa.features.factored import FactoredMatrix
 from nfa.features.rounding import Rounding, Unchecked, remeasured
@@ -27,6 +27,9 @@ GROUP_BUDGET = 4 << 30
 
 SHIFT_SAMPLES = 2
 """Samples whose deltas decide whether a layer's sums are shifted."""
+
+FEW = 16
+"""Samples that are compared before all of them are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,7 @@ def measure(
     seed: int = 0,
     label: str = "measuring",
     again: int = 0,
+    seen: Callable[[Tensor, Batch], None] | None = None,
 ) -> Iterator[Measured]:
     """Yield the sums behind the AGOP of each layer, in order.
 
@@ -102,6 +106,7 @@ def measure(
         seed: The probes' seed.
         label: What a progress bar calls the work.
         again: Rows to measure in another precision too, about; 0 for none.
+        seen: Called in the first pass with the network's own outputs for each batch.
     """
     processes = probe.samples.processes
     roundings = remeasured(probe, layers, again) if again else {}
@@ -113,7 +118,7 @@ def measure(
         waiting = waiting[len(taken) :]
         several: set[str] = set()  # layers to which a sample brings several rows, at one use or at several, or none
         running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
-        for sweep in probe.sweeps(taken, batch_size, probes, seed, label):
+        for sweep in probe.sweeps(taken, batch_size, probes, seed, label, seen):
             several.update(name for name, uses in Counter(name for name, _ in sweep.deltas).items() if uses > 1)
             for (name, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
                 running[name].add(part.samples, sweep.column, part.signs, delta)
@@ -121,6 +126,7 @@ def measure(
                     several.add(name)
                 if sweep.column == 0:
                     running[name].count(part.samples, delta.shape[1])
+        seen = None
         _agree(probe, running, several)
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
@@ -160,13 +166,17 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
     direction = torch.randn(probe.n_outputs, generator=generator)  # any numbers that do not cancel
     left = {layer.name for layer in layers}
     seen: dict[tuple[str, int], Tensor] = {}
-    for sweep in probe.along(direction, layers, batch_size):
-        uses: Counter[str] = Counter()
-        for name, delta in sweep.deltas:
-            uses[name] += 1
-            first = seen.setdefault((name, uses[name]), delta[0])
-            if delta.shape[1:] != first.shape or not _same(delta, first):
-                left.discard(name)
+    # A few samples show nearly always that delta varies, at a small part of a sweep's cost.
+    for size in (FEW, batch_size):
+        for sweep in probe.along(direction, [layer for layer in layers if layer.name in left], size):
+            uses: Counter[str] = Counter()
+            for name, delta in sweep.deltas:
+                uses[name] += 1
+                first = seen.setdefault((name, uses[name]), delta[0])
+                if delta.shape[1:] != first.shape or not _same(delta, first):
+                    left.discard(name)
+            if not left or size == FEW:
+                break
         if not left:
             break
     everyone = probe.samples.processes.gathered((left, {key: delta.cpu() for key, delta in seen.items()}))

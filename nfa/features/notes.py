@@ -14,6 +14,10 @@ FEW_DIGITS = 1e4
 HANGS = 1e-3
 """Gradients depend on rounding if cosine(NFM, AGOP) of the same rows differs by more between float32 and float64."""
 
+CANCELS = "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
+ON_ROUNDING = "gradients hang on rounding"
+"""How a note begins that only rows in another precision give a reason for."""
+
 
 def note(layer: LayerMeasures) -> str:
     """Return what is undefined or unusual in a layer's row, in words; "" where nothing is."""
@@ -39,7 +43,7 @@ def undefined_agop(layer: LayerMeasures) -> str:
     cancels = isinstance(rounding, Rounding) and rounding.error >= 1 and rounding.speaks_for(trace)
     if trace > left and not cancels:
         return ""
-    return "the gradients cancel to rounding: trace and directions of the AGOP are undefined"
+    return CANCELS
 
 
 def _on_groups(layer: LayerMeasures) -> list[str]:
@@ -95,7 +99,7 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
     if not abs(own - in_float64) > HANGS:
         return []
     found = f"on {rounding.rows} rows cosine(NFM, AGOP) is {own:.3f}, in float64 {in_float64:.3f}"
-    return [f"gradients hang on rounding: {found}"]
+    return [f"{ON_ROUNDING}: {found}"]
 
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.common.processes import Processes
+from nfa.data.batches import Batch
 from nfa.data.inputs import map_inputs
 from nfa.data.label_words import out_of_range, several_positions
 from nfa.data.labels import class_labels, decoded, thresholds
@@ -121,28 +123,61 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
         net = Forward(model)
         positions, width = net.extent(as_samples(data).first(2))
         data = encoded(model, data, width, positions)[0]
-    forward = net
-    tally: _Tally | None = None
-    samples, targets = as_samples(data), True
+    samples = as_samples(data)
+    scorer = Scorer(net, rows, samples.processes)
     with torch.no_grad():
-        for batch in samples.batches(batch_size):
-            targets = batch.y is not None
+        for number, batch in enumerate(samples.batches(batch_size)):
             if batch.y is None:
+                scorer.add(None, batch)
                 break
-            if tally is None:
-                forward.adapt(map_inputs(lambda x: x[:2].clone(), batch.x))
-                tally = _Tally(forward.ending)
-            f = forward(batch.x)
-            outputs = f.shape[-1] if f.ndim > 1 else 1
-            if forward.classes is not None and len(forward.classes) not in (outputs, max(2, outputs)):
-                raise InputError("classes", f"{len(forward.classes)} labels, but the network has {outputs} outputs")
-            tally.add(f.float().cpu(), batch.y.cpu())
-    if not samples.processes.all(targets):
-        return None
-    there = [each for each in samples.processes.gathered(tally) if each is not None]
-    for other in there[1:]:
-        there[0].join(other)
-    return there[0].score(rows) if there else None
+            if number == 0:
+                net.adapt(map_inputs(lambda x: x[:2].clone(), batch.x))
+            scorer.add(net(batch.x), batch)
+    return scorer.score()
+
+
+class Scorer:
+    """Scores a network by its outputs, which somebody else computes batch by batch.
+
+    Args:
+        forward: How it is called.
+        rows: The name of the rows.
+        processes: Those that share the rows.
+    """
+
+    def __init__(self, forward: Forward, rows: str, processes: Processes) -> None:
+        self._forward, self._rows, self._processes = forward, rows, processes
+        self._tally: _Tally | None = None
+        self._targets = True
+
+    def add(self, f: Tensor | None, batch: Batch) -> None:
+        """Take in a batch and the network's outputs (n x ...); the outputs of one without targets do not matter.
+
+        Raises:
+            InputError: the targets do not fit the outputs.
+        """
+        self._targets = self._targets and batch.y is not None
+        if f is None or batch.y is None:
+            return
+        if self._tally is None:
+            self._tally = _Tally(self._forward.ending)
+        outputs, classes = f.shape[-1] if f.ndim > 1 else 1, self._forward.classes
+        if classes is not None and len(classes) not in (outputs, max(2, outputs)):
+            raise InputError("classes", f"{len(classes)} labels, but the network has {outputs} outputs")
+        self._tally.add(f.detach().float().cpu(), batch.y.cpu())
+
+    def score(self) -> Score | None:
+        """Return the score of all batches of all processes; None where there are no targets.
+
+        Raises:
+            InputError: the targets do not fit the outputs.
+        """
+        if not self._processes.all(self._targets):
+            return None
+        there = [each for each in self._processes.gathered(self._tally) if each is not None]
+        for other in there[1:]:
+            there[0].join(other)
+        return there[0].score(self._rows) if there else None
 
 
 def score_outputs(

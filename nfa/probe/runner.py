@@ -33,6 +33,7 @@ class Runner:
         self._select = select_outputs(outputs, forward.ending)
         self._counts_all = isinstance(outputs, str) and not outputs.startswith("output:")
         self._replaced: Mapping[str, Tensor] = {}
+        self.output: Tensor | None = None  # the network's own in the last run, detached
         self._last: UseRecorder | None = None
         self._stack = ExitStack()
 
@@ -137,6 +138,7 @@ class Runner:
         with recorder:
             output = self.forward(x)
         recorder.forget()
+        self.output = output.detach()
         if self._counts_all and output.ndim > 2:
             self.positions = f"{' x '.join(map(str, output.shape[1:]))} for each sample"
         f = output.reshape(len(output), -1) if self.forward.outputs_made else self._select(output)
@@ -157,4 +159,4 @@ class Runner:
         """Detach tensors of the last run that the network may have kept."""
         if self._last is not None:
             self._last.release()
-        self._last = None
+        self._last = self.output = None

@@ -5,7 +5,7 @@ gives delta of all layers at once. Nothing of size samples x outputs x inputs is
 """
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +20,10 @@ from nfa.common.checks import check_finite, one_of, positive
 from nfa.common.errors import InputError, Place, out_of_memory
 from nfa.common.precision import stated_precision
 from nfa.common.progress import progress
+from nfa.data.batches import Batch, Samples
 from nfa.data.inputs import count as n_samples
 from nfa.data.inputs import map_inputs
-from nfa.data.samples import Batch, Samples, as_samples
+from nfa.data.samples import as_samples
 from nfa.network.forward import Forward
 from nfa.probe.finding import find_layers
 from nfa.probe.gradients import OverwrittenError, gradients
@@ -222,6 +223,7 @@ class Probe:
         probes: int | None = None,
         seed: int = 0,
         label: str = "measuring",
+        seen: Callable[[Tensor, Batch], None] | None = None,
     ) -> Iterator[Sweep]:
         """Yield, batch by batch, one sweep per chosen output, or `probes` random ones.
 
@@ -233,6 +235,7 @@ class Probe:
             probes: Random probes instead of outputs.
             seed: The probes' seed.
             label: What a progress bar calls the work.
+            seen: Called with the network's own outputs (n x ..., detached) for each batch.
         """
         positive("batch_size", batch_size)
         if self.runner.positions and probes is None and self.n_outputs > SWEEPS:
@@ -243,10 +246,13 @@ class Probe:
             )
         wanted = frozenset(layer.name for layer in (self.layers if layers is None else layers))
         signs = None if probes is None else Signs(seed, positive("probes", probes), self.n_outputs)
-        with progress(label, self.samples.n) as advance:
-            for batch in self.samples.batches(batch_size):
-                yield from self.sweep(batch, wanted, signs)
-                advance(len(batch.samples))
+        sweeps = self.n_outputs if probes is None else probes
+        with progress(label, None if self.samples.n is None else self.samples.n * sweeps) as advance:
+            for number, batch in enumerate(self.samples.batches(batch_size), 1):
+                advance(0, f"batch {number}")
+                for sweep in self.sweep(batch, wanted, signs, seen):
+                    yield sweep
+                    advance(len(batch.samples))
 
     def along(self, direction: Tensor, layers: list[Layer], batch_size: int = BATCH_SIZE) -> Iterator[Sweep]:
         """Yield, batch by batch, one sweep of the same combination sum_j direction_j f_j(x_i) for every sample i.
@@ -292,11 +298,19 @@ class Probe:
             for layer in layers
         }
 
-    def sweep(self, batch: Batch, wanted: frozenset[str], signs: Signs | Along | None = None) -> Iterator[Sweep]:
+    def sweep(
+        self,
+        batch: Batch,
+        wanted: frozenset[str],
+        signs: Signs | Along | None = None,
+        seen: Callable[[Tensor, Batch], None] | None = None,
+    ) -> Iterator[Sweep]:
         """Yield the sweeps of one batch, for layers by name: one per chosen output, or per random probe."""
         start = int(batch.samples.min())
         # A copy, since the network may write to its inputs, which may be asked for again.
         f, uses = self.runner.run(map_inputs(torch.clone, batch.x), wanted, start)
+        if seen is not None and self.runner.output is not None:
+            seen(self.runner.output, batch)
         regular = wanted - self.dropped - self._found.routed
         if len(f) == 1 and (missing := regular - {use.name for use in uses}):
             raise InputError("net", f"layer {min(missing)} saw no rows in sample {start}, alone in its batch")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
 from nfa.audits.run import audit_rows, with_targets
 from nfa.audits.settings import Settings
@@ -91,7 +92,7 @@ def substitute(
     settings = Settings(forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
     rows = with_targets(model, _rows(model, data, "train" if audit is None else audit.about.split), settings)
     if audit is None:
-        audit = audit_rows(model, rows, None if init is None else load_init(init, model), settings)
+        audit = audit_rows(model, rows, None if init is None else Init(load_init(init, model)), settings)
     with Probe(settings.forward(model, rows), in_order(rows.scored)) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
         reference = Reference.of(probe, model, rows.scored_split, batch_size)

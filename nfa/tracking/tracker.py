@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from nfa.audits.audit import Audit
+from nfa.audits.init import Init
 from nfa.audits.rows import rows_of
 from nfa.audits.run import audit_rows, with_targets
 from nfa.audits.settings import Settings
@@ -24,6 +26,7 @@ from nfa.network.forward import ForwardArgs
 from nfa.network.gathering import whole
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Select
+from nfa.tracking.checks import Checks
 from nfa.tracking.history import TAKEN, Cost, History, Moment, load_with_tensors
 from nfa.tracking.schedule import Clock, Schedule
 
@@ -35,7 +38,7 @@ LIGHT = ("cosine", "rotated_cosine", "init_cosine", "init_cosine_null")
 
 
 AGAIN = 8
-"""Rows that each audit measures again in float64, to see rounding: fewer than `nfa.audit`, since audits are many."""
+"""Rows that are measured again in float64, to see rounding: fewer than `nfa.audit` has, since audits are many."""
 
 
 class Tracker:
@@ -121,7 +124,7 @@ class Tracker:
             self._rows = with_targets(now, rows, self._settings)
             before = now if init is None else whole(load_init(init, now))
             unwrapped = self._settings.forward(before, self._rows).net
-            self._init = replace(before, net=_copied(unwrapped, "net" if init is None else "init"))
+            self._init = Init(replace(before, net=_copied(unwrapped, "net" if init is None else "init")))
         self.history = History(
             {
                 "columns": list(self._settings.columns),
@@ -134,6 +137,7 @@ class Tracker:
             }
         )
         self._clock = Clock()
+        self._checks = Checks()
 
     def record(self, *, epoch: int | None = None, step: int | None = None, **values: float) -> dict[str, float] | None:
         """Audit the network if that is due; each epoch, or step, is audited once.
@@ -156,7 +160,7 @@ class Tracker:
             return None
         started = time.perf_counter()
         with undisturbed(), stated_precision(), processes().together():
-            audit = audit_rows(whole(self._model), self._rows, self._init, self._settings)
+            audit = self._audit()
         run = {} if audit.score is None else {"score": audit.score.value, "score_baseline": audit.score.baseline}
         moment = Moment(
             self._clock.epoch if epoch is not None else None,
@@ -199,15 +203,27 @@ class Tracker:
         own_state = self._init_state()
         if {name: each.shape for name, each in state.items()} != {name: each.shape for name, each in own_state.items()}:
             raise InputError("tracker", f"{folder} began from another network")
-        self._init.net.load_state_dict(state, strict=False)
+        self._init = Init(self._init.model)  # its weights are others now
+        self._init.model.net.load_state_dict(state, strict=False)
         self.history = history
         self._clock = Clock()
         for moment in history.moments:
             self._clock.tick(self.schedule, moment.epoch, moment.step)
 
+    def _audit(self) -> Audit:
+        """Audit the network as it is; with a look at its rounding where that is due."""
+        model = whole(self._model)
+        if not self._checks.due:
+            audit = audit_rows(model, self._rows, self._init, replace(self._settings, again=0))
+            if processes().all(self._checks.vouch_for(audit)):
+                return audit
+        audit = audit_rows(model, self._rows, self._init, self._settings)
+        self._checks.note(audit)
+        return audit
+
     def _init_state(self) -> dict[str, torch.Tensor]:
         # Cloned, since one tensor may be a weight under several names, and the file keeps each by itself.
-        state = self._init.net.state_dict()
+        state = self._init.model.net.state_dict()
         return {name: each.detach().clone() for name, each in state.items() if isinstance(each, torch.Tensor)}
 
 
