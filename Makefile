@@ -2,6 +2,7 @@
 # make quick: lint, types and a core of the tests, while you work.  make test-all: the slow tests too.
 # make test-oldest, make test-notebook: the suite in an environment of its own, with the versions in constraints/.
 # make dist: wheel and source distribution, checked.  make docs: the documentation as pages.
+# make gpu: the tests that need a GPU, and the benchmarks on it, into docs/speed.md.  make speed: those of the processor.
 # make paper: every table and figure of the docs, in hours (it goes on where it stopped).  make paper-quick: all, small.
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ NEWEST := constraints/newest.txt
 
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test test-all test-oldest test-notebook quick lint dist fuzz docs paper paper-quick clean
+.PHONY: demo test test-all test-oldest test-notebook quick lint dist fuzz docs gpu speed paper paper-quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/nfa demo --out runs/demo
@@ -57,6 +58,18 @@ fuzz: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+gpu: $(INSTALLED)
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[analyses]'
+	$(BIN)/python -m analyses.fill docs/speed.md --only "--device cuda"
+
+# For hours, on a machine that does nothing else.
+speed: $(INSTALLED)
+	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[analyses]'
+	$(BIN)/python -m analyses.fill docs/speed.md --only "analyses.benchmark"
+	$(BIN)/python -m analyses speed
+	$(BIN)/python -m figures speed
 
 paper: $(INSTALLED)
 	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[analyses]'

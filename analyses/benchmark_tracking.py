@@ -1,11 +1,13 @@
 """What does a light audit during training cost beside its sweep, and what do random probes do to its numbers?
 
-    python -m analyses.benchmark_tracking [--probes]
+    python -m analyses.benchmark_tracking [--threads 1] [--probes]
 
 *Sweep*: everything from the network to S of all layers (`nfa.features.agop`): finding the layers, then one forward pass
 over the tracker's 512 rows and a backward pass for each output. *Audit*: `Tracker.record` of the default columns, with
-targets. Networks as in `nfa train`: hidden layers of one width, ReLU. Both are taken in turn;
-medians of the rounds' ratios.
+targets, the network's weights moved a little before each. Networks as in `nfa train`: hidden layers of one width, ReLU.
+Both are taken in turn. Times are medians over rounds, in seconds of the wall clock and of the processor (all threads
+together; `--threads 1` for one). Ratios are of the processor's seconds: the median over rounds, and that of the sums
+over all rounds, which have the tracker's occasional look in float64 among them.
 
 With `--probes`, no times: cosine and alignment of trained networks of 100 classes by random probes, less those by exact
 sweeps, in means and deviations over 20 seeds. A bias is a mean beyond two standard errors from 0.
@@ -21,11 +23,11 @@ from rich.table import Table
 from torch import Tensor
 
 import nfa
-from analyses.benchmark_audit import timed
+from analyses.processor import seconds
 from nfa.features import agop
 from nfa.network import MLP, train
 
-ROWS, ROUNDS, SEEDS = 512, 9, 20
+ROWS, ROUNDS, SEEDS = 512, 16, 20
 SIZES = ((64, 128, 3, 10), (784, 256, 3, 10), (784, 1024, 3, 10), (3072, 1024, 5, 10))
 """Inputs, width, hidden layers, outputs."""
 CLASSES, PROBES = 100, (1, 2, 4, 8, 16)
@@ -40,24 +42,24 @@ def setting(d: int, c: int, n: int) -> tuple[Tensor, Tensor]:
     return X, (X @ torch.randn(d, c, generator=generator)).argmax(1)
 
 
-def cost(d: int, width: int, depth: int, c: int) -> tuple[float, float, float]:
-    """Return seconds of a sweep and of an audit, and the median of their ratios."""
+def cost(d: int, width: int, depth: int, c: int) -> dict[str, float]:
+    """Return medians of the seconds of a sweep and of an audit, by the clock and the processor, and their ratios."""
     X, y = setting(d, c, ROWS)
     net = MLP(d, width, depth, c)
     tracker = nfa.Tracker(net, (X, y), init=MLP(d, width, depth, c, seed=1), samples=None)
     epochs = iter(range(10**6))
-
-    def sweep() -> None:
-        agop(net, X)
-
-    def audit() -> None:
-        tracker.record(epoch=next(epochs))
-
     rounds = []
-    for _ in range(ROUNDS):
-        rounds.append((timed(sweep, "cpu"), timed(audit, "cpu")))
-    sweeps, audits = zip(*rounds[1:], strict=True)  # the first one warms up
-    return statistics.median(sweeps), statistics.median(audits), statistics.median(b / a for a, b in rounds[1:])
+    for _ in range(ROUNDS + 1):
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter *= 1.001
+        sweep = seconds(lambda: agop(net, X))
+        rounds.append((*sweep, *seconds(lambda: tracker.record(epoch=next(epochs)))))
+    columns = list(zip(*rounds[1:], strict=True))  # the first round warms up
+    names = ("sweep", "sweep's processor", "audit", "audit's processor")
+    found = dict(zip(names, map(statistics.median, columns), strict=True))
+    found["ratio"] = statistics.median(row[3] / row[1] for row in rounds[1:])
+    return found | {"ratio of sums": sum(columns[3]) / sum(columns[1])}
 
 
 def probed() -> pd.DataFrame:
@@ -86,8 +88,11 @@ def main() -> None:
     """Print one of the two tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--probes", action="store_true", help="what random probes do to the numbers")
-    console = Console(width=120)
-    if parser.parse_args().probes:
+    parser.add_argument("--threads", type=int, help="of torch; as many as it takes by itself")
+    call, console = parser.parse_args(), Console(width=140)
+    if call.threads is not None:
+        torch.set_num_threads(call.threads)
+    if call.probes:
         groups = probed().groupby(["column", "n", "layer", "probes"], sort=False)
         table = Table("column", "rows", "layer", "probes", "exact", "mean difference", "standard error", "deviation")
         for (column, n, layer, probes), own in groups:
@@ -100,10 +105,13 @@ def main() -> None:
             ]
             table.add_row(column, str(n), layer, str(probes), *numbers)
     else:
-        table = Table("inputs, width, hidden layers, outputs", "sweep", "audit", "audit / sweep")
+        times = ("sweep", "sweep's processor", "audit", "audit's processor")
+        ratios = ("ratio", "ratio of sums")
+        table = Table("inputs, width, hidden layers, outputs", *times, *ratios)
         for size in SIZES:
-            sweep, audit, ratio = cost(*size)
-            table.add_row(", ".join(map(str, size)), f"{1e3 * sweep:.0f} ms", f"{1e3 * audit:.0f} ms", f"{ratio:.2f}")
+            found = cost(*size)
+            cells = [f"{1e3 * found[name]:.0f} ms" for name in times] + [f"{found[name]:.2f}" for name in ratios]
+            table.add_row(", ".join(map(str, size)), *cells)
     console.print(table)
 
 
