@@ -7,7 +7,7 @@ A network of 784 inputs, three hidden layers of width 256 and 10 outputs; rows a
 10,000 rows a group, with a column of classes. Each audit (all default columns, with score and interval) has a process
 of its own.
 
-- *seconds per 1,000 rows*: of the processor, all threads together, for the call of `nfa.audit` alone.
+- *seconds*: of the clock, and of the processor with one thread, for the call of `nfa.audit` alone.
 - *anonymous MB*: the most memory that is no file's (`RssAnon`, read 50 times a second), Python and torch included; and
   *above the start*, what came on top when the audit began.
 
@@ -60,9 +60,12 @@ def anonymous() -> int:
 
 def audited(path: Path, rows: int) -> dict[str, float]:
     """Audit in this process, and say what it took."""
+    import torch
+
     import nfa
     from nfa.data import stream
 
+    torch.set_num_threads(1)
     table = path.suffix == ".parquet"
     net = nfa.MLP(D, WIDTH, DEPTH, CLASSES)
     nfa.audit(net, np.ones((20, D), np.float32))  # what is loaded once is not the audit's

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from nfa.data.streaming import StreamSamples
 
 SUFFIXES = (".npy", ".parquet")
 
-AT_ONCE = 1 << 26
+AT_ONCE = 1 << 24
 """Bytes of rows that are read from a table together."""
+
+BUFFER = 1 << 16
+"""Bytes that are read ahead in each column: tables may have thousands."""
 
 
 def stream(path: str | os.PathLike[str], target: str | None = None) -> Any:
@@ -95,8 +99,12 @@ class _Table(IterableDataset[tuple[Tensor, Tensor | None]]):
 
         start = 0
         with opened("data", self.file) as handle:
-            source = parquet_module().ParquetFile(handle, page_checksum_verification=True, buffer_size=1 << 20)
-            for batch in source.iter_batches(self.rows, columns=list(self.columns.names), use_threads=False):
+            source = parquet_module().ParquetFile(handle, page_checksum_verification=True, buffer_size=BUFFER)
+            groups = range(source.num_row_groups)
+            names = list(self.columns.names)
+            # Group by group: a reader of several keeps what it has read of all of them.
+            readers = (source.iter_batches(self.rows, [group], names, use_threads=False) for group in groups)
+            for batch in chain.from_iterable(readers):
                 X, y = features_and_targets(pa.Table.from_batches([batch]), self.columns, start)
                 start += len(X)
                 yield torch.from_numpy(X), None if y is None else torch.from_numpy(np.array(y))

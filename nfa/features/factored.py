@@ -135,6 +135,10 @@ class FactoredMatrix:
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
             return sum_of_products(self.compact.to(dtype), other.compact.T.to(dtype).contiguous())
+        square = self.d <= min(self.weight.k, other.weight.k) and self.weight.gram_kept
+        if self._S is None and other._S is None and square:
+            # Each needs half a product, by symmetry, and keeps it.
+            return sum_of_products(self.weight.dense.to(dtype), other.weight.dense.to(dtype))
         X = product(self.weight.W.to(dtype), other.weight.W.to(dtype))
         left = X if self._S is None else self._S.to(dtype) @ X
         right = X if other._S is None else X @ other._S.to(dtype)

@@ -148,6 +148,11 @@ class Weight:
         return float(self.moments.spreads) + self.trace**2 / self.k
 
     @cached_property
+    def dense(self) -> Tensor:
+        """W'W (d x d) as a matrix; `gram` itself where d < k."""
+        return self.gram if self.d < self.k else _gram(self.W.T)
+
+    @cached_property
     def basis(self) -> Tensor:
         """K (k x r) with W = K Q', Q (d x r) with orthonormal columns.
 
