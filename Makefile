@@ -67,9 +67,9 @@ gpu: $(INSTALLED)
 # For hours, on a machine that does nothing else.
 speed: $(INSTALLED)
 	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[analyses]'
-	$(BIN)/python -m analyses.fill docs/speed.md --only "analyses.benchmark"
 	$(BIN)/python -m analyses speed
 	$(BIN)/python -m figures speed
+	$(BIN)/python -m analyses.fill docs/speed.md --without cuda
 
 paper: $(INSTALLED)
 	$(BIN)/pip install --quiet -c $(NEWEST) -e '.[analyses]'
