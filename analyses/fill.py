@@ -2,9 +2,9 @@
 
     python -m analyses.fill docs/speed.md [--only TEXT] [--without TEXT]
 
-A place is a line `<!-- fill: python -m analyses.benchmark_... -->`, what the command printed when it was last run, in a
-block of code, and a line `<!-- end -->`. `--only` runs commands that have this text in them, `--without` those that
-have it not.
+A place is a line `<!-- fill: python -m analyses.benchmark_... -->`, then the command and what it printed when it was
+last run, in a block of code, and a line `<!-- end -->`. `--only` runs commands that have this text in them,
+`--without` those that have it not.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def filled(text: str, wanted: Callable[[str], bool], run: Callable[[str], str] =
     >>> print(filled(page, lambda command: "-m a" in command, lambda command: "1 s\n"))
     <!-- fill: python -m a -->
     ```text
+    $ python -m a
     1 s
     ```
     <!-- end -->
@@ -49,7 +50,7 @@ def filled(text: str, wanted: Callable[[str], bool], run: Callable[[str], str] =
         if not wanted(found["command"]):
             return found[0]
         output = "\n".join(line.rstrip() for line in run(found["command"]).strip("\n").splitlines())
-        return f"{found[1]}```text\n{output}\n```\n{found[3]}"
+        return f"{found[1]}```text\n$ python {found['command']}\n{output}\n```\n{found[3]}"
 
     return PLACE.sub(place, text)
 

@@ -213,7 +213,8 @@ class Tracker:
     def _audit(self) -> Audit:
         """Audit the network as it is; with a look at its rounding where that is due."""
         model = whole(self._model)
-        if not self._checks.due:
+        # Of several processes, one that needs a look is enough, since all measure together.
+        if processes().all(not self._checks.due):
             audit = audit_rows(model, self._rows, self._init, replace(self._settings, again=0))
             if processes().all(self._checks.vouch_for(audit)):
                 return audit

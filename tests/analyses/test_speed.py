@@ -57,9 +57,9 @@ def test_a_page_keeps_what_is_not_asked_for():
         "# Page\n<!-- fill: python -m a --x 1 -->\nold\n<!-- end -->\n<!-- fill: python -m b -->\nold\n<!-- end -->\n"
     )
     found = filled(page, lambda command: "-m b" in command, lambda command: f"{command}  \n3 s\n\n")
-    assert found == page.replace("-m b -->\nold", "-m b -->\n```text\n-m b\n3 s\n```")
+    assert found == page.replace("-m b -->\nold", "-m b -->\n```text\n$ python -m b\n-m b\n3 s\n```")
     assert filled(found, lambda command: "-m b" in command, lambda command: "4 s") == found.replace(
-        "-m b\n3 s\n", "4 s\n"
+        "\n-m b\n3 s\n", "\n4 s\n"
     )
 
 
