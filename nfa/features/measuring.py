@@ -167,15 +167,16 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
     left = {layer.name for layer in layers}
     seen: dict[tuple[str, int], Tensor] = {}
     # A few samples show nearly always that delta varies, at a small part of a sweep's cost.
-    for size in (FEW, batch_size):
-        for sweep in probe.along(direction, [layer for layer in layers if layer.name in left], size):
+    for few in (True, False):
+        undecided = [layer for layer in layers if layer.name in left]
+        for sweep in probe.along(direction, undecided, FEW if few else batch_size):
             uses: Counter[str] = Counter()
             for name, delta in sweep.deltas:
                 uses[name] += 1
                 first = seen.setdefault((name, uses[name]), delta[0])
                 if delta.shape[1:] != first.shape or not _same(delta, first):
                     left.discard(name)
-            if not left or size == FEW:
+            if few or not left:
                 break
         if not left:
             break

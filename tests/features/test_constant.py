@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nfa.features.measuring import measure
+from nfa.features.measuring import FEW, measure
 from nfa.probe import Probe
 
 
@@ -55,7 +55,8 @@ def test_rows_of_fixed_weights_are_trivial():
     assert trivial(Pooled(), torch.randn(30, 4, 5)) == {"first": False, "second": True}
 
 
-def test_one_sample_that_differs_is_enough():
+@pytest.mark.parametrize("batch_size", [7, FEW, 100])
+def test_one_sample_that_differs_is_enough(batch_size):
     """The gate of one sample in thirty, in the last batch."""
 
     class Gated(nn.Module):
@@ -67,9 +68,9 @@ def test_one_sample_that_differs_is_enough():
             return self.head(x) * (1 + (x[:, :, :1] > 100).float())
 
     x = torch.randn(30, 4, 5)
-    assert trivial(Gated(), x) == {"head": True}
+    assert trivial(Gated(), x, batch_size=batch_size) == {"head": True}
     x[29, 2, 0] = 200
-    assert trivial(Gated(), x) == {"head": False}
+    assert trivial(Gated(), x, batch_size=batch_size) == {"head": False}
 
 
 class Twice(nn.Module):
