@@ -11,7 +11,7 @@ from nfa.common.processes import Processes
 from nfa.features.factored import sum_of_products
 from nfa.features.second_moment import ByRows, SecondMoment, Whole
 from nfa.features.upper_sums import UpperSums, sum_float64
-from nfa.features.weight import working_dtype
+from nfa.features.weight import TILE, working_dtype
 from nfa.probe import block_diagonal, within_blocks
 
 ROWS_TOGETHER = 512
@@ -186,8 +186,11 @@ class Accumulator:
         """
         mean = sum_float64(self.B) / self.draws
         if self.kept is not None:
-            rows = (self.kept.rows.double() - mean[self.kept.outputs]) / math.sqrt(self.draws)
-            return ByRows(rows.to(self.kept.rows.dtype)), mean if self.shift is None else mean + self.shift
+            centered = [
+                ((rows.double() - mean[outputs]) / math.sqrt(self.draws)).to(rows.dtype)
+                for rows, outputs in zip(self.kept.rows.split(TILE), self.kept.outputs.split(TILE), strict=True)
+            ]
+            return ByRows(torch.cat(centered)), mean if self.shift is None else mean + self.shift
         S_centered = self.sums.total().div_(self.draws).addmm_(mean.T, mean, alpha=-1)
         mean = mean if self.shift is None else mean + self.shift
         if self.blocks == 1:

@@ -74,10 +74,8 @@ class Split(Moments):
     traceless: Tensor
 
     @classmethod
-    def of(cls, M: "Tensor | Split", groups: int = 1) -> "Split":
-        """Return a matrix (k x k) split into its blocks; one that is split already comes back as it is."""
-        if isinstance(M, Split):
-            return M
+    def of(cls, M: Tensor, groups: int = 1) -> "Split":
+        """Return a matrix (k x k) split into its blocks."""
         unit, blocks = unit_of(M), diagonal_blocks(M, groups)
         traceless = blocks.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
         if unit != 1.0:

@@ -11,7 +11,7 @@ from nfa.common.scale import unit_of
 from nfa.features.alignment import Moments, Split
 from nfa.features.factored import FactoredMatrix, sum_of_products
 from nfa.features.rows_matrix import RowsMatrix
-from nfa.features.weight import Weight, product
+from nfa.features.weight import TILE, Weight, product
 
 
 class SecondMoment(ABC):
@@ -101,7 +101,7 @@ class ByRows(SecondMoment):
 
     @cached_property
     def _diagonal(self) -> Tensor:
-        return self.D.double().square().sum(0)
+        return torch.stack([rows.double().square().sum(0) for rows in self.D.split(TILE)]).sum(0)
 
     def plus(self, B: Tensor) -> "ByRows":
         """Return S + B'B."""
