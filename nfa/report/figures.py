@@ -84,11 +84,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Features:
-    """A layer's NFM and AGOP over its inputs: as pictures, or as bar charts."""
+    """A layer's NFM and AGOP over its inputs: as pictures, or as bar charts and, of few named inputs, heat maps."""
 
     layer: str
-    pairs: list[Pair]
-    charts: list[Drawing]
+    pairs: list[Pair] = field(default_factory=list)
+    charts: list[Drawing] = field(default_factory=list)
+    maps: list[Drawing] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -181,15 +182,15 @@ def _shows_features(layer: LayerAudit) -> bool:
 
 def _features(audit: Audit, layer: LayerAudit, sample: Any, drawer: Drawer) -> Features:
     if layer.nfm.norm() == 0 or layer.agop.norm() == 0:
-        return Features(layer["name"], [], [])
+        return Features(layer["name"])
     whole = layer["layer"] == 0 and input_shape(audit, layer) == audit.about.feature_shape != ()
     shown = sample if whole else None
     found = layer_features(audit, layer["name"], EIGENVECTORS, shown)
     if found.shape:
-        return Features(layer["name"], _pairs(found, drawer), [])
-    maps = has_names(audit, layer) and 1 < layer["d_in"] <= MAPPED
-    charts = _charts(found, drawer)
-    return Features(layer["name"], [], charts + (_heat_maps(layer, found, drawer) if maps else []))
+        return Features(layer["name"], pairs=_pairs(found, drawer))
+    mapped = has_names(audit, layer) and 1 < layer["d_in"] <= MAPPED
+    charts, maps = _charts(found, drawer), _heat_maps(layer, found, drawer) if mapped else []
+    return Features(layer["name"], charts=charts, maps=maps)
 
 
 def _pairs(found: LayerFeatures, drawer: Drawer) -> list[Pair]:
