@@ -111,14 +111,9 @@ def test_there_are_blocks_of_every_page_that_should_have_some():
     assert {"README.md", "index.md", "auditing.md", "coming-from.md", "machines.md", "networks-to-machines.md"} <= found
 
 
-HOME = re.compile(r"https://(github\.com|raw\.githubusercontent\.com)/neural-feature-ansatz/nfa/(blob/)?main/")
-"""Where the repository is: the README, which is read elsewhere too, says so in full."""
-
-
 def links(page):
     """The targets of a page's links and pictures within the repository, with the headings they point to."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        target = HOME.sub(f"{ROOT}/", target)
         if not target.startswith(("http", "mailto")):
             path, _, heading = target.partition("#")
             yield (page.parent / path if path else page), heading
