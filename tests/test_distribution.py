@@ -49,20 +49,6 @@ def test_each_floor_has_its_reason():
         assert re.search(r"# \S", line), line
 
 
-def test_the_readme_stands_anywhere():
-    text = (ROOT / "README.md").read_text()
-    home = PROJECT["urls"]["Homepage"]
-    raw = home.replace("github.com", "raw.githubusercontent.com") + "/main/"
-    targets = re.findall(r"\]\(([^)#][^)]*)\)", text)
-    assert all(target.startswith("https://") for target in targets)
-    own = [target for target in targets if target.startswith((home, raw))]
-    assert len(own) > 10
-    for target in own:
-        path = target.removeprefix(f"{home}/blob/main/").removeprefix(raw).partition("#")[0]
-        assert (ROOT / path).exists(), path
-    assert all(target.startswith(raw) for target in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text))
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A folder with the wheel and the source distribution."""
