@@ -41,6 +41,7 @@ from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Recipe
 from nfa.rfm.saving.mixin import SavedMixin
+from nfa.rfm.targets import Standardisation
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
@@ -60,6 +61,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "bandwidth": above_zero,
         "bandwidth_scale": optional(among(["median"])),
         "ridge": not_negative,
+        "fit_intercept": truth,
+        "scale_targets": truth,
         "n_iters": whole(0),
         "M_init": anything,
         "M_scale": optional(among(["max", "trace"])),
@@ -82,6 +85,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
         bandwidth: float = 1.0,
         bandwidth_scale: str | None = "median",
         ridge: float = 1e-3,
+        fit_intercept: bool = True,
+        scale_targets: bool = True,
         n_iters: int = 3,
         M_init: Any = None,
         M_scale: str | None = "max",
@@ -101,6 +106,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
         self.bandwidth = bandwidth
         self.bandwidth_scale = bandwidth_scale
         self.ridge = ridge
+        self.fit_intercept = fit_intercept
+        self.scale_targets = scale_targets
         self.n_iters = n_iters
         self.M_init = M_init
         self.M_scale = M_scale
@@ -219,7 +226,10 @@ class BaseRFM(SavedMixin, BaseEstimator):
         found = checked(self, self._constraints)
         kernel = kernel_named(found["kernel"], found["exponent"])
         recipe = Recipe(kernel, **{name: found[name] for name in IN_RECIPE})
-        return FitSettings(recipe, **{name: found[name] for name in IN_SETTINGS})
+        # The one-hot rows of classes are of one unit.
+        scaled = not is_classifier(self) and found["scale_targets"]
+        standardisation = Standardisation(found["fit_intercept"], scaled)
+        return FitSettings(recipe, standardisation, **{name: found[name] for name in IN_SETTINGS})
 
     def _training(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
         """Return rows, targets and weights, checked; learns the columns."""

@@ -38,8 +38,8 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
 
     searched = RFMClassifier
     _criterion = Criterion(
-        loss=lambda unit, outputs, targets, weights: log_loss(outputs * unit, targets * unit, weights),
-        shown=lambda unit, loss: loss,
+        loss=lambda units, outputs, targets, weights: log_loss(outputs, targets, weights),
+        shown=lambda units, loss: loss,
         score=_accuracy,
     )
     classes_ = of_best("classes_", "The labels, sorted.")
@@ -56,6 +56,7 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
         max_iters: int = 4,
         shortlist: int = 3,
         cv: Any = 5,
+        fit_intercept: bool = True,
         M_init: Any = None,
         diag: bool = False,
         center_grads: bool = False,
@@ -77,6 +78,7 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
             max_iters=max_iters,
             shortlist=shortlist,
             cv=cv,
+            fit_intercept=fit_intercept,
             M_init=M_init,
             diag=diag,
             center_grads=center_grads,

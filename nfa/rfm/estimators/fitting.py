@@ -23,6 +23,7 @@ from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.dense import warn_singular
 from nfa.rfm.start import first_matrix
+from nfa.rfm.targets import Standardisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class FitSettings:
 
     Args:
         recipe: What happens in an iteration.
+        standardisation: What is taken off the targets.
         n_iters: Updates of M.
         M_init: The first M, as `nfa.rfm.start.first_matrix` takes it.
         memory_budget: GiB.
@@ -39,6 +41,7 @@ class FitSettings:
     """
 
     recipe: Recipe
+    standardisation: Standardisation
     n_iters: int
     M_init: Any
     memory_budget: float
@@ -181,7 +184,7 @@ def stages(
     """
     recipe = settings.recipe
     rows = X if coordinates is None else coordinates.rows(X).to(X.device)
-    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel).fitted()
+    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel, settings.standardisation).fitted()
     if coordinates is not None and coordinates.basis is not None:
         problem = replace(problem, basis=coordinates.basis.to(X.device))
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)

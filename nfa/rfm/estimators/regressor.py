@@ -38,10 +38,9 @@ class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
 class RFMRegressor(RegressorRFM, SingleRFM):
     """Kernel ridge regression that learns its features: a recursive feature machine for one or many targets.
 
-    f(x) = sum_i a_i k(x, x_i) with (K + ridge I) a = y. The kernel is a function of r / L, r^2 = (x - z)'M(x - z). M
-    starts as the identity. After each fit it becomes the average gradient outer product, AGOP = mean over training rows
-    of J'J with J = df/dx. This is done `n_iters` times; the last fit is the estimator's. Nothing is standardised, and
-    there is no intercept: scale columns and center targets yourself where it matters.
+    f(x) = b + sum_i a_i k(x, x_i) with (K + ridge I) a = y - b and b the mean of y. The kernel is a function of r / L,
+    r^2 = (x - z)'M(x - z). M starts as the identity. After each fit it becomes the average gradient outer product,
+    AGOP = mean over training rows of J'J with J = df/dx. This is done `n_iters` times; the last fit is the estimator's.
 
     Args:
         kernel: "laplace" exp(-t) with t = r / L; "gaussian" exp(-t^2 / 2); "power" exp(-t^exponent); "quadratic"
@@ -51,6 +50,10 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         bandwidth_scale: "median": the median distance between training rows that differ, under the current M (at
             more than 1,000 rows, of 1,000 drawn). None: the bandwidth is L itself.
         ridge: Added to the diagonal of the kernel matrix, divided by the row's weight if there are weights.
+        fit_intercept: Take the targets' weighted mean b off, so that rows far from all others are predicted as b, and
+            not as 0. Of classes it is the prior: the classes' weighted shares.
+        scale_targets: Of several targets, make M with each divided by its standard deviation, so that their units do
+            not matter. False: targets are of one unit, and larger ones count more.
         n_iters: Updates of M; 0 is plain kernel ridge regression.
         M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
             an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).

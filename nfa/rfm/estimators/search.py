@@ -38,8 +38,8 @@ DIAGONAL = ("l1", "power")
 
 
 PASSED_ON = (
-    *("M_init", "center_grads", "agop_power", "agop_samples", "n_components", "memory_budget", "device", "dtype"),
-    *("random_state", "progress"),
+    *("fit_intercept", "M_init", "center_grads", "agop_power", "agop_samples", "n_components", "memory_budget"),
+    *("device", "dtype", "random_state", "progress"),
 )
 """Parameters that every machine of a search gets as they are given."""
 
@@ -49,13 +49,13 @@ class Criterion:
     """The loss that a search minimises, and the score that it reports.
 
     Args:
-        loss: From the targets' unit, outputs and targets in that unit, and weights: what is minimised.
-        shown: From the unit and the loss: the loss in the units of the targets, as the tables show it.
+        loss: From units (c,), outputs, targets and weights: what is minimised.
+        shown: From the units and the loss: the loss as the tables show it.
         score: From outputs, targets and weights: what is reported.
     """
 
-    loss: Callable[[float, Tensor, Tensor, Tensor | None], float]
-    shown: Callable[[float, float], float]
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], float]
+    shown: Callable[[Tensor, float], float]
     score: Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], float]
 
 
@@ -107,6 +107,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         max_iters: int = 4,
         shortlist: int = 3,
         cv: Any = 5,
+        fit_intercept: bool = True,
+        scale_targets: bool = True,
         M_init: Any = None,
         diag: bool = False,
         center_grads: bool = False,
@@ -126,6 +128,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         self.max_iters = max_iters
         self.shortlist = shortlist
         self.cv = cv
+        self.fit_intercept = fit_intercept
+        self.scale_targets = scale_targets
         self.M_init = M_init
         self.diag = diag
         self.center_grads = center_grads
@@ -276,10 +280,12 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         found = checked(self, self._constraints)
         kernel_named("power", found["exponent"])  # which checks it
         bandwidths, ridges, max_iters = found["bandwidths"], found["ridges"], found["max_iters"]
-        recipes = {
-            kernel: [self._machine(kernel, bandwidth)._settings().recipe for bandwidth in bandwidths]
+        settings = {
+            kernel: [self._machine(kernel, bandwidth)._settings() for bandwidth in bandwidths]
             for kernel in found["kernels"]
         }
+        standardisation = settings[found["kernels"][0]][0].standardisation
+        recipes = {kernel: [each.recipe for each in some] for kernel, some in settings.items()}
         seed = int(check_random_state(self.random_state).randint(2**31))
         most = leave_one_out_rows(self.memory_budget)
         shortlist = min(found["shortlist"], len(bandwidths) * len(ridges))
@@ -290,21 +296,22 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
             for kernel, candidates in recipes.items():
                 coordinates = coordinates_for(rows[:known], candidates[0], self.M_init)
                 X = rows if coordinates is None else coordinates.rows(rows).to(rows.device)
-                problem = Problem.of(X, Y, weights, candidates[0].kernel)
+                problem = Problem.of(X, Y, weights, candidates[0].kernel, standardisation)
                 M = first_matrix(self.M_init, X.shape[1], candidates[0].diag).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
-                loss = partial(criterion.loss, problem.unit)
+                loss = partial(criterion.loss, problem.units)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)
                 held_out = CrossValidation(problem, splits, loss, self.memory_budget, seed, advance)
                 paths = tried_paths(held_out, M, ranking[:shortlist], max_iters)
-                targets = problem.Y[held_out.judged].cpu().numpy()
+                # In these units squares are numbers.
+                targets = (problem.y[held_out.judged] / problem.units).cpu().numpy()
                 shares = None if weights is None else weights[held_out.judged].cpu().numpy()
-                shown = partial(criterion.shown, problem.unit)
+                shown = partial(criterion.shown, problem.units)
                 left_out += [named(kernel, each.recipe) | {"loss": shown(each.loss)} for each in ranking]
                 tried += [
                     named(kernel, each.recipe)
                     | {"n_iters": each.n_iters, "loss": shown(each.loss)}
-                    | {"score": criterion.score(each.outputs.cpu().numpy(), targets, shares)}
+                    | {"score": criterion.score((each.outputs / problem.units).cpu().numpy(), targets, shares)}
                     for each in paths
                 ]
                 losses += [each.loss for each in paths]

@@ -40,7 +40,7 @@ class Path:
     def machines(self, last: KernelMachine) -> Iterator[KernelMachine]:
         """Yield the machines, the last of which is known."""
         for metric, bandwidth, a in self.stages:
-            yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit)
+            yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit, last.scaling)
         yield last
 
 

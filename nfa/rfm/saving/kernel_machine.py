@@ -8,18 +8,21 @@ from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric, checked_matrix
 from nfa.rfm.saving.header import Header, above_zero, expect, typed
+from nfa.rfm.targets import TargetScaling
 
 
 def tensors_of(machine: KernelMachine, weights: Tensor | None) -> dict[str, Tensor]:
-    """Return a machine's tensors: M and center (float64), rows in M's coordinates, coefficients, weights."""
-    metric = machine.metric
+    """Return a machine's tensors: M, center, rows in M's coordinates, coefficients, the targets' scaling, weights."""
+    metric, scaling = machine.metric, machine.scaling
+    assert scaling is not None, "an estimator's machine has scaled targets"
     found = {"M": metric.M, "center": metric.center, "rows": machine.centers, "coefficients": machine.a}
+    found |= {"offset": scaling.offset, "target_scale": scaling.scale}
     return found if weights is None else found | {"weights": weights}
 
 
 def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
     """Return the kernel machine, after checking that its tensors fit each other."""
-    names = {"M", "center", "rows", "coefficients"}
+    names = {"M", "center", "rows", "coefficients", "offset", "target_scale"}
     expect(names <= set(tensors) <= names | {"weights"}, f"holds the tensors {shown(sorted(tensors))}")
     for name, tensor in tensors.items():
         kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
@@ -31,11 +34,14 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     expect(len(a) == n and same, f"coefficients of {len(a)} {a.dtype} rows, expected {n} of {rows.dtype}")
     expect(center.shape == (d,), f"center: shape {tuple(center.shape)}, expected ({d},)")
     checked_matrix("M", M, d)
+    offset, scale = (tensors[name].to(place) for name in ("offset", "target_scale"))
+    fits = offset.shape == scale.shape == a.shape[1:] and bool((scale > 0).all())
+    expect(fits, f"offset and target_scale: expected {a.shape[1]} numbers each, scales above 0")
     exponent = float(typed(found, "exponent", float, int))
     kernel = kernel_named(typed(found, "kernel", str), exponent)
     bandwidth, unit = above_zero(found, "bandwidth"), above_zero(found, "unit")
     metric = metric_of(M.to(place), center.to(place), above_zero(found, "x_unit"), rows.to(place))
-    return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit)
+    return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit, TargetScaling(offset, scale))
 
 
 def metric_of(M: Tensor, center: Tensor, unit: float, rows: Tensor) -> Metric:
