@@ -99,7 +99,7 @@ class KernelMachine:
         found, unit = self._unscaled().agop_in_units(X, centered, diag, weights, pairs)
         found = found.clamp(min=0) if found.ndim == 1 else semidefinite(found)
         # One at a time, since the square of the unit may be beyond float64.
-        return found * unit * unit
+        return self.metric.in_columns(found) * unit * unit
 
     def agop_in_units(
         self,
@@ -111,7 +111,7 @@ class KernelMachine:
     ) -> tuple[Tensor, float]:
         """Return the AGOP divided by the square of a unit, so that it is neither huge nor tiny; and the unit.
 
-        It is that of the scaled outputs, (f - offset) / scale, from which the next M is made.
+        It is that of the scaled outputs, (f - offset) / scale, with respect to scaled rows: the next M is made of it.
 
         Args:
             X: Shape (m, d); None for the rows the machine was fitted on.

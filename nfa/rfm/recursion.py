@@ -34,8 +34,9 @@ class Problem:
         unit: The power of two that the scaled targets were divided by.
         Y: Shape (n, c), in X's dtype: what is learned.
         center: Float64, (d,).
-        x_unit: Power of two near the largest entry of X - center; of X where all rows are equal.
-        spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
+        scales: What columns are divided by, float64, (d,); None for 1.
+        x_unit: Power of two near the largest entry of (X - center) / scales; of X / scales where all rows are equal.
+        spread: Mean squares of the columns of (X - center) / scales / x_unit, float64, (d,).
         basis: Where X are `Coordinates` of wider rows, theirs; None otherwise.
     """
 
@@ -47,6 +48,7 @@ class Problem:
     unit: float
     Y: Tensor
     center: Tensor
+    scales: Tensor | None
     x_unit: float
     spread: Tensor
     basis: Tensor | None = None
@@ -59,6 +61,7 @@ class Problem:
         weights: Tensor | None,
         kernel: Kernel,
         standardisation: Standardisation = Standardisation(),  # noqa: B008 (it cannot change)
+        scales: Tensor | None = None,
     ) -> "Problem":
         """Return the problem; the origin is moved to the mean row where the kernel does not depend on it.
 
@@ -69,11 +72,14 @@ class Problem:
         around = X - center
         if not bool(torch.isfinite(around).all()):
             raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
+        scaled = X
+        if scales is not None:
+            around, scaled = around.div_(scales), X / scales
         # If all rows are equal, their own size is the better guess at distances to other rows.
-        x_unit = power_of_two(around if bool(around.any()) else X)
+        x_unit = power_of_two(around if bool(around.any()) else scaled)
         spread = around.div_(x_unit).square_().mean(0)
         scaling, unit, Y = _learned(y, weights, standardisation, X.dtype)
-        return cls(X, y.double(), weights, standardisation, scaling, unit, Y, center, x_unit, spread)
+        return cls(X, y.double(), weights, standardisation, scaling, unit, Y, center, scales, x_unit, spread)
 
     def fitted(self, rows: Tensor | None = None) -> "Problem":
         """Return those of some rows (None: of all) that a machine is fitted to, the ones of weight above 0.
@@ -92,6 +98,22 @@ class Problem:
         X, y = self.X[rows], self.y[rows]
         scaling, unit, Y = _learned(y, weights, self.standardisation, X.dtype)
         return replace(self, X=X, y=y, weights=weights, scaling=scaling, unit=unit, Y=Y)
+
+    def distinct(self) -> "Problem":
+        """Return the problem with equal rows as one, of their weights' sum and their targets' mean.
+
+        A machine fitted to it is the same. Rows are in ascending order.
+        """
+        X, place = torch.unique(self.X, dim=0, return_inverse=True)
+        if self.weights is None and len(X) == len(self.X):
+            order = place.argsort()
+            return replace(self, X=X, y=self.y[order], Y=self.Y[order])
+        w = torch.ones_like(self.y[:, 0]) if self.weights is None else self.weights.double()
+        total = w.new_zeros(len(X)).index_add_(0, place, w)
+        y = self.y.new_zeros(len(X), self.y.shape[1]).index_add_(0, place, (w / total[place])[:, None] * self.y)
+        weights = total.clamp(max=torch.finfo(X.dtype).max).to(X.dtype)
+        Y = (self.scaling.learned(y) / self.unit).to(X.dtype)
+        return replace(self, X=X, y=y, weights=weights, Y=Y)
 
     @property
     def units(self) -> Tensor:
@@ -116,7 +138,7 @@ class Problem:
 
     def metric(self, M: Tensor) -> Metric:
         """Return the metric of a feature matrix."""
-        return Metric.of(M, self.center, self.x_unit, self.spread)
+        return Metric.of(M, self.center, self.x_unit, self.spread, self.scales)
 
 
 def _learned(

@@ -9,8 +9,10 @@ from sklearn.metrics import r2_score
 from nfa.rfm.estimators.regressor import RFMRegressor
 from nfa.rfm.estimators.search import PASSED_ON, BaseSearch, Criterion
 from nfa.rfm.losses import squared_loss
+from nfa.rfm.recursion import Problem
 from nfa.rfm.saving.registry import kept_in_files
 from nfa.rfm.saving.search import restored_search, search_parts
+from nfa.rfm.selection import Loss
 
 
 def _r2(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
@@ -68,8 +70,12 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     searched = RFMRegressor
     _passed: ClassVar = (*PASSED_ON, "scale_targets")
     _criterion = Criterion(
-        loss=lambda units, outputs, targets, weights: squared_loss(outputs / units, targets / units, weights),
         # In the units of a target it may be beyond float64.
         shown=lambda units, loss: loss * float(units[0]) * float(units[0]) if len(units) == 1 else loss,
         score=_r2,
     )
+
+    def _loss(self, problem: Problem) -> Loss:
+        """Return the mean squared error in the units of the targets."""
+        units = problem.units
+        return lambda outputs, targets, weights: squared_loss(outputs / units, targets / units, weights)

@@ -39,16 +39,17 @@ def _from_1(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[st
 
 
 def _from_2(header: Header, tensors: dict[str, Tensor]) -> tuple[Header, dict[str, Tensor]]:
-    """Upgrade version 2, of machines without intercept whose targets were all learned in one unit."""
+    """Upgrade version 2, of machines that had no intercept, scaled nothing and were told their ridge."""
     zeros = torch.zeros(typed(tensors, "coefficients", Tensor).shape[-1], dtype=torch.float64)
     fitted = typed(header, "fitted", dict)
-    old = OLD_PARAMETERS | ({"scale_targets": False} if fitted.get("classes") is None else {})
-    fitted = fitted | {"parameters": old | typed(fitted, "parameters", dict)}
+    old = OLD_PARAMETERS | ({"scale_targets": False} if fitted.get("classes") is None else {"temperature": None})
+    told = typed(fitted, "parameters", dict)
+    fitted = fitted | {"parameters": old | told, "ridge": typed(told, "ridge", float, int)}
     parameters = old | typed(header, "parameters", dict)
     return header | {"parameters": parameters, "fitted": fitted}, tensors | {"offset": zeros, "target_scale": zeros + 1}
 
 
-OLD_PARAMETERS: Header = {"fit_intercept": False}
+OLD_PARAMETERS: Header = {"fit_intercept": False, "scale": None}
 """Parameters that machines before version 3 did not have, as they were fitted."""
 UPGRADES: dict[int, Upgrade] = {1: _from_1, 2: _from_2}
 """By version, the function that upgrades a file to the next one."""

@@ -48,6 +48,15 @@ def test_a_kept_pipeline_predicts_what_it_did():
     assert not model[-1].scale_targets
 
 
+@pytest.mark.parametrize("name", ["regressor", "classifier", "search", "pipeline"])
+def test_kept_files_of_version_3(name):
+    """With an intercept, scaled columns and targets, and a temperature."""
+    expected = np.array(json.loads((FILES / "expected-3.json").read_text())[name])
+    model = load(FILES / f"machine-3-{name}.safetensors")
+    found = model.predict_proba(NEW) if hasattr(model, "predict_proba") else model.predict(NEW)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_a_search_of_an_older_version_keeps_what_it_did():
     model = load(FILES / "machine-2-search.safetensors")
     for each in (model, model.best_estimator_):
