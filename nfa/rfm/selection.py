@@ -58,8 +58,6 @@ def ranked(
 ) -> list[Ranked]:
     """Return every recipe with every ridge, by leave-one-out loss under a fixed M, best first.
 
-    Equal rows are left out together, so that a weight of 2 is two rows here, too.
-
     Args:
         problem: Rows and targets.
         M: The feature matrix.
@@ -72,7 +70,7 @@ def ranked(
     Raises:
         InputError: a bandwidth that the kernel cannot be computed with.
     """
-    generator, problem = torch.Generator().manual_seed(seed), problem.distinct()
+    generator = torch.Generator().manual_seed(seed)
     if len(problem.X) > most:
         problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:most].to(problem.X.device))
     metric, kernel = problem.metric(M), recipes[0].kernel

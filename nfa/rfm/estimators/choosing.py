@@ -65,4 +65,5 @@ def _best(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, s
         M = first_scaled(settings.M_init, X.shape[1], recipe.diag, scales)
     ridges = [max(ridge, LEAST_RIDGE) for ridge in settings.ridges]
     most = min(CHOOSING_ROWS, leave_one_out_rows(settings.memory_budget))
-    return ranked(problem, M.to(X.device), [recipe], ridges, loss, 0, most)[0]
+    # Equal rows are left out together, so that a weight of 2 is two rows here, too.
+    return ranked(problem.distinct(), M.to(X.device), [recipe], ridges, loss, 0, most)[0]

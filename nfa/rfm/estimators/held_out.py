@@ -31,11 +31,12 @@ def temperatures(
         settings: Of the fit, with one ridge and one scaling.
         coordinates: Of the scaled rows, to compute in; None for these themselves.
     """
-    recipe, scales = settings.recipe, settings.scales
-    rows, inside = X, scales
+    recipe, scales, standardisation = settings.recipe, settings.scales, settings.standardisation
+    # The order of rows is theirs, not that of their coordinates: copies and weights have the same folds.
+    problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel, standardisation, scales).distinct()
     if coordinates is not None:
-        rows, inside = coordinates.rows(scaled(X, scales)).to(X.device), None
-    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel, settings.standardisation, inside).distinct()
+        rows, scales = coordinates.rows(scaled(problem.X, scales)).to(X.device), None
+        problem = Problem.of(rows, problem.y, problem.weights, recipe.kernel, standardisation)
     n = min(len(problem.X), JUDGED_ROWS)
     if n == 1:
         return [1.0] * (settings.n_iters + 1)
@@ -43,7 +44,7 @@ def temperatures(
     number = np.arange(n) % min(FOLDS, n)
     splits = [(order[number != fold], order[number == fold]) for fold in range(min(FOLDS, n))]
     judge = CrossValidation(problem, splits, lambda *given: 0.0, settings.memory_budget, 0, lambda steps: None)
-    M = first_scaled(settings.M_init, rows.shape[1], recipe.diag, inside).to(X.device)
+    M = first_scaled(settings.M_init, problem.X.shape[1], recipe.diag, scales).to(X.device)
     targets, prior = problem.y[judge.judged], prior_of(problem)
     shares = None if problem.weights is None else problem.weights[judge.judged]
     paths = judge.path(M, recipe, settings.n_iters)

@@ -86,6 +86,14 @@ def test_weights_are_copies():
     np.testing.assert_allclose(weighted.predict_proba(NEW), repeated.predict_proba(NEW), atol=1e-7)
 
 
+def test_weights_are_copies_also_in_the_span_of_the_rows():
+    wide = gaussian(15, 40).numpy()
+    y, counts = np.arange(15) % 3, np.arange(15) % 4
+    weighted = RFMClassifier(n_iters=1).fit(wide, y, counts)
+    repeated = RFMClassifier(n_iters=1).fit(np.repeat(wide, counts, 0), np.repeat(y, counts))
+    assert weighted.temperature_ == pytest.approx(repeated.temperature_, rel=1e-3)
+
+
 def test_of_many_rows_some_are_judged(monkeypatch):
     monkeypatch.setattr(held_out, "JUDGED_ROWS", 30)
     one, again = RFMClassifier(random_state=0).fit(X, LABELS), RFMClassifier(random_state=1).fit(X, LABELS)
