@@ -23,7 +23,7 @@ import numpy as np
 import nfa
 from analyses.analysis import Analysis, Cell, Options, Row
 from analyses.low_rank_summary import findings
-from analyses.setting import trained
+from analyses.setting import PAPERS, trained
 from analyses.targets import TARGETS, Array, directions, drawn, overlap, top_of
 from nfa.common.checks import one_of
 
@@ -88,7 +88,7 @@ def _kernel_machine(cell: Cell, data: nfa.Dataset, r: int) -> tuple[Any, dict[st
     from nfa.rfm import RFMRegressor
 
     settings = {key: cell[key] for key in METHODS["rfm"]}
-    model = RFMRegressor(**settings, random_state=cell["seed"], dtype="float64", progress=False)
+    model = RFMRegressor(**settings, **PAPERS, random_state=cell["seed"], dtype="float64", progress=False)
     train = data.part("train")
     model.fit(train.X, train.y)
     # An RFM's M is the AGOP of the machine before the last update; a plain kernel's is the identity.

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 import nfa
 from analyses.analysis import Analysis, Cell, Options, Row
 from analyses.rfm_vs_network_summary import findings
-from analyses.setting import pictures, pictures_of, trained
+from analyses.setting import PAPERS, pictures, pictures_of, trained
 from analyses.targets import TARGETS, drawn, top_of
 from nfa.common.checks import one_of
 from nfa.data import Dataset
@@ -115,7 +115,8 @@ def _unfitted(cell: Cell, data: Dataset, n_iters: int) -> Any:
 
     kind = RFMClassifier if data.is_classification else RFMRegressor
     settings = {key: cell[key] for key in RFM} | {"n_iters": n_iters, "random_state": cell["seed"], "progress": False}
-    return kind(**settings)
+    own = {"temperature": None} if data.is_classification else {"scale_targets": False}
+    return kind(**settings, **PAPERS, **own)
 
 
 def _over_updates(cell: Cell, data: Dataset) -> Iterator[Row]:

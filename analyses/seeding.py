@@ -27,7 +27,7 @@ import pandas as pd
 
 import nfa
 from analyses.analysis import Analysis, Cell, Options, Row
-from analyses.setting import pictures, pictures_of, trained, untrained
+from analyses.setting import PAPERS, pictures, pictures_of, trained, untrained
 from nfa.common.checks import one_of
 from nfa.data import Dataset, Scaling
 from nfa.data.loading import NAMES
@@ -97,7 +97,8 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
     audit = nfa.audit(net, data, init)
     cost = {"audit_seconds": time.process_time() - clock, "training_seconds": training_seconds}
     train, test = data.part("train"), data.part("test")
-    machines = LayerwiseRFM.from_audit(audit, net, train.X, train.y, n_iters=cell["updates"], progress=False)
+    settings = {"n_iters": cell["updates"], "fit_intercept": False, "progress": False}
+    machines = LayerwiseRFM.from_audit(audit, net, train.X, train.y, **settings)
     for _, row in machines.score_frame(test.X, test.y).iterrows():
         yield {"part": "layers"} | {column: row[column] for column in LAYER_COLUMNS}
     for features, M in (("identity", None), ("agop", audit[0].agop)):
@@ -111,9 +112,8 @@ def rows(cell: Cell, options: Options) -> Iterator[Row]:
 def timed(features: str, M: Any, n_iters: int, train: Dataset, test: Dataset, cost: dict[str, float]) -> Iterator[Row]:
     """Yield test errors of an RFM on X after each update, with the processor's seconds until then."""
     clock, predicting = time.process_time(), 0.0
-    for number, machine in enumerate(
-        RFMClassifier(n_iters=n_iters, M_init=M, progress=False).staged_fit(train.X, train.y)
-    ):
+    model = RFMClassifier(ridge=1e-3, **PAPERS, temperature=None, n_iters=n_iters, M_init=M, progress=False)
+    for number, machine in enumerate(model.staged_fit(train.X, train.y)):
         until = time.process_time()
         error = float((machine.predict(test.X) != test.y).mean())
         row = {"features": features, "n_iters": number, "error": error, "n": test.n}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from nfa.data.loading import NAMES
 from nfa.data.vision import DEBIAN_FASHION_MNIST
 from nfa.network import MLP, Training, train
 
+PAPERS: dict[str, Any] = {"fit_intercept": False, "scale": None}
+"""The paper's machines have no intercept, and columns as they are: not the defaults of `nfa.rfm`."""
 TEST_SHARE = 0.2
 """Of a set that comes without a division into training and test rows."""
 

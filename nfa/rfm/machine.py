@@ -1,6 +1,6 @@
 """A fitted kernel machine: predictions, and averages of its gradients."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -14,12 +14,13 @@ from nfa.rfm.pairs import Pairs
 from nfa.rfm.plain import plain
 from nfa.rfm.points import Points
 from nfa.rfm.solving.choosing import BLOCK_ROWS
+from nfa.rfm.targets import TargetScaling
 
 
 @plain
 @dataclass(frozen=True, eq=False)
 class KernelMachine:
-    """f_j(x) = unit sum_i a_ij k(x, z_i), with the kernel taken under a feature matrix M.
+    """f_j(x) = offset_j + scale_j unit sum_i a_ij k(x, z_i), with the kernel taken under a feature matrix M.
 
     Args:
         kernel: The kernel.
@@ -27,7 +28,8 @@ class KernelMachine:
         bandwidth: L, in the units of the data.
         centers: Rows z_i in the metric's coordinates, shape (n, d).
         a: Coefficients, shape (n, c).
-        unit: The number that the targets were divided by.
+        unit: The number that the scaled targets were divided by.
+        scaling: The targets' offset and scale; None for 0 and 1.
     """
 
     kernel: Kernel
@@ -36,6 +38,7 @@ class KernelMachine:
     centers: Tensor
     a: Tensor
     unit: float = 1.0
+    scaling: TargetScaling | None = None
 
     @property
     def L(self) -> float:
@@ -49,6 +52,15 @@ class KernelMachine:
 
     def predict(self, X: Tensor) -> Tensor:
         """Return f(x) for rows x, shape (m, c)."""
+        return self.outputs(X).to(X.dtype)
+
+    def outputs(self, X: Tensor) -> Tensor:
+        """Return f(x) for rows x in float64, shape (m, c): unit and scale may be beyond float32 where f is not."""
+        found = self.learned(X).double() * self.unit
+        return found if self.scaling is None else self.scaling.given(found)
+
+    def learned(self, X: Tensor) -> Tensor:
+        """Return sum_i a_ij k(x, z_i) for rows x, shape (m, c)."""
         points, n = self.metric.points(X), len(self.centers)
         outputs = points.rows.new_empty(len(points), self.a.shape[1])
         step = min(len(points), max(BLOCK_ROWS, BLOCK // n))
@@ -58,8 +70,7 @@ class KernelMachine:
         for x, part in zip(points.split(step), outputs.split(step), strict=True):
             values = self.kernel.pairs(x, self.points, space[: len(x)]).values
             torch.mm(self.kernel.value(values, self.L, out=values), self.a, out=part)
-        # The unit may be beyond float32 where the product is not.
-        return (outputs.double() * self.unit).to(outputs.dtype)
+        return outputs
 
     def gradients(self, X: Tensor) -> Tensor:
         """Return df/dx of every output at rows x, float64, (m, c, d); where x is a center, that pair counts 0."""
@@ -67,7 +78,8 @@ class KernelMachine:
         f = Expansion(self.points, self.a / a_unit, self.L)
         G, unit = self.kernel.gradients(f, self.metric.points(X))
         # One at a time: no unit need be a number of the dtype, nor their product.
-        return self.metric.pulled(G.double()) * unit * a_unit * self.unit / self.metric.unit
+        found = self.metric.pulled(G.double()) * unit * a_unit * self.unit / self.metric.unit
+        return found if self.scaling is None else found * self.scaling.scale[:, None]
 
     def agop(
         self,
@@ -84,10 +96,10 @@ class KernelMachine:
         Returns:
             Float64, (d, d) or (d,), exactly symmetric, without eigenvalues below 0.
         """
-        found, unit = self.agop_in_units(X, centered, diag, weights, pairs)
+        found, unit = self._unscaled().agop_in_units(X, centered, diag, weights, pairs)
         found = found.clamp(min=0) if found.ndim == 1 else semidefinite(found)
         # One at a time, since the square of the unit may be beyond float64.
-        return found * unit * unit
+        return self.metric.in_columns(found) * unit * unit
 
     def agop_in_units(
         self,
@@ -98,6 +110,8 @@ class KernelMachine:
         pairs: Pairs | None = None,
     ) -> tuple[Tensor, float]:
         """Return the AGOP divided by the square of a unit, so that it is neither huge nor tiny; and the unit.
+
+        It is that of the scaled outputs, (f - offset) / scale, with respect to scaled rows: the next M is made of it.
 
         Args:
             X: Shape (m, d); None for the rows the machine was fitted on.
@@ -132,3 +146,11 @@ class KernelMachine:
         if diag and outer.ndim == 2:
             outer = outer.diagonal()
         return outer, total.unit * a_unit * self.unit / self.metric.unit
+
+    def _unscaled(self) -> "KernelMachine":
+        """Return the machine with the targets' scales in its coefficients."""
+        if self.scaling is None:
+            return self
+        largest = float(self.scaling.scale.max())
+        a = self.a * (self.scaling.scale / largest).to(self.a.dtype)
+        return replace(self, a=a, unit=self.unit * largest, scaling=None)

@@ -23,6 +23,9 @@ NEGATIVE = 1e-13
 class Metric:
     """The distance r^2 = (x - z)'M(x - z), computed from rows F (x - center) / unit with F = (M / size)^(1/2).
 
+    With `scales` s, M is that of scaled rows x / s, entry by entry, and so are F, `unit` and `terms`; `center` and
+    `in_columns` are of x itself.
+
     Args:
         M: Float64, (d, d), or (d,) for a diagonal matrix; exactly symmetric and positive semidefinite.
         center: Subtracted from every row, (d,); distances do not depend on it, but rounding does.
@@ -31,6 +34,7 @@ class Metric:
         size: The largest entry of M.
         terms: As for `Points`.
         basis: V (d, q), orthonormal columns, where M is V M V' with the q x q matrix above; None for M itself.
+        scales: What columns are divided by first, (d,), above 0; None for 1.
     """
 
     M: Tensor
@@ -40,9 +44,17 @@ class Metric:
     size: float
     terms: Tensor | None = None
     basis: Tensor | None = None
+    scales: Tensor | None = None
 
     @classmethod
-    def of(cls, M: Tensor, center: Tensor, unit: float = 1.0, spread: Tensor | None = None) -> "Metric":
+    def of(
+        cls,
+        M: Tensor,
+        center: Tensor,
+        unit: float = 1.0,
+        spread: Tensor | None = None,
+        scales: Tensor | None = None,
+    ) -> "Metric":
         """Return the metric of M, which must be symmetric and positive semidefinite (see `checked_matrix`).
 
         Args:
@@ -50,21 +62,23 @@ class Metric:
             center: Float64, (d,).
             unit: Every entry is divided by it.
             spread: Mean squares of the columns of (x - center) / unit, (d,); None for 0.
+            scales: What columns are divided by first.
         """
         size = float(M.diagonal().max() if M.ndim == 2 else M.max())
         if size <= 0:
-            return cls(M, center, unit, torch.zeros_like(M), 1.0)
+            return cls(M, center, unit, torch.zeros_like(M), 1.0, scales=scales)
         shape = M / size
         if M.ndim == 2 and torch.equal(shape, torch.diag(shape.diagonal())):
             shape = shape.diagonal()
         if shape.ndim == 1:
             M = M if bool((shape >= 0).all()) else M.clamp(min=0)
-            return cls(M, center, unit, None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt(), size)
+            root = None if bool((shape == 1).all()) else shape.clamp(min=0).sqrt()
+            return cls(M, center, unit, root, size, scales=scales)
         values, V = torch.linalg.eigh(shape)
         root = spectral_power(values, V, 0.5)
         if values[0] < -NEGATIVE * values[-1]:
             M = size * spectral_power(values, V, 1.0)
-        return cls(M, center, unit, root, size, None if spread is None else root.square() @ spread)
+        return cls(M, center, unit, root, size, None if spread is None else root.square() @ spread, scales=scales)
 
     @property
     def shape(self) -> Tensor:
@@ -76,9 +90,21 @@ class Metric:
         """Return the length of one unit of the rows' distance: r = length |z - z'|."""
         return math.sqrt(self.size) * self.unit
 
+    def in_columns(self, A: Tensor) -> Tensor:
+        """Return a matrix of scaled rows, (d, d) or (d,), M or an AGOP, as the one of rows x.
+
+        (x - z)'A(x - z) and J'J are in the units of x then.
+        """
+        if self.scales is None:
+            return A
+        return A / (self.scales.square() if A.ndim == 1 else self.scales[:, None] * self.scales)
+
     def rows(self, X: Tensor) -> Tensor:
         """Return rows z of X, in X's dtype; computed in float64, since F may remove nearly all of their length."""
-        rows = (X - self.center).div_(self.unit)
+        rows = X - self.center
+        if self.scales is not None:
+            rows.div_(self.scales)
+        rows.div_(self.unit)
         if self.basis is not None:
             rows = rows @ self.basis
         if self.root is not None:
@@ -93,10 +119,12 @@ class Metric:
         """Return gradients with respect to x / unit from those with respect to z, (..., d), float64."""
         if self.root is not None:
             G = G * self.root if self.root.ndim == 1 else G @ self.root
-        return G if self.basis is None else G @ self.basis.T
+        if self.basis is not None:
+            G = G @ self.basis.T
+        return G if self.scales is None else G / self.scales
 
     def pull(self, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Return `outer` and `sums` with respect to x / unit from those with respect to z, float64, symmetric."""
+        """Return `outer` and `sums` with respect to x / scales / unit from those of z, float64, symmetric."""
         outer, sums, root = moments.outer.double(), moments.sums.double(), self.root
         if root is not None and root.ndim == 1:
             outer, sums = outer * (root**2 if outer.ndim == 1 else root[:, None] * root), sums * root

@@ -18,6 +18,7 @@ from nfa.rfm.pairs import Pairs
 from nfa.rfm.solving.blocks import solve_in_blocks
 from nfa.rfm.solving.choosing import SOLVER_MATRICES, Plan
 from nfa.rfm.solving.dense import solve_dense
+from nfa.rfm.targets import Standardisation, TargetScaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,26 +27,42 @@ class Problem:
 
     Args:
         X: Shape (n, d), in the dtype of the computation.
-        Y: Shape (n, c), divided by `unit`, in X's dtype.
+        y: Targets as they were given, float64, (n, c).
         weights: Shape (n,), at least 0; None for 1.
-        unit: The number that the targets were divided by.
+        standardisation: What is taken off the targets.
+        scaling: The targets' scaling.
+        unit: The power of two that the scaled targets were divided by.
+        Y: Shape (n, c), in X's dtype: what is learned.
         center: Float64, (d,).
-        x_unit: Power of two near the largest entry of X - center; of X where all rows are equal.
-        spread: Mean squares of the columns of (X - center) / x_unit, float64, (d,).
+        scales: What columns are divided by, float64, (d,); None for 1.
+        x_unit: Power of two near the largest entry of (X - center) / scales; of X / scales where all rows are equal.
+        spread: Mean squares of the columns of (X - center) / scales / x_unit, float64, (d,).
         basis: Where X are `Coordinates` of wider rows, theirs; None otherwise.
     """
 
     X: Tensor
-    Y: Tensor
+    y: Tensor
     weights: Tensor | None
+    standardisation: Standardisation
+    scaling: TargetScaling
     unit: float
+    Y: Tensor
     center: Tensor
+    scales: Tensor | None
     x_unit: float
     spread: Tensor
     basis: Tensor | None = None
 
     @classmethod
-    def of(cls, X: Tensor, Y: Tensor, weights: Tensor | None, kernel: Kernel) -> "Problem":
+    def of(
+        cls,
+        X: Tensor,
+        y: Tensor,
+        weights: Tensor | None,
+        kernel: Kernel,
+        standardisation: Standardisation = Standardisation(),  # noqa: B008 (it cannot change)
+        scales: Tensor | None = None,
+    ) -> "Problem":
         """Return the problem; the origin is moved to the mean row where the kernel does not depend on it.
 
         Raises:
@@ -55,13 +72,19 @@ class Problem:
         around = X - center
         if not bool(torch.isfinite(around).all()):
             raise InputError("X", "so large that the mean row is beyond float64; expected smaller numbers")
+        scaled = X
+        if scales is not None:
+            around, scaled = around.div_(scales), X / scales
         # If all rows are equal, their own size is the better guess at distances to other rows.
-        unit, x_unit = power_of_two(Y), power_of_two(around if bool(around.any()) else X)
+        x_unit = power_of_two(around if bool(around.any()) else scaled)
         spread = around.div_(x_unit).square_().mean(0)
-        return cls(X, (Y.double() / unit).to(X.dtype), weights, unit, center, x_unit, spread)
+        scaling, unit, Y = _learned(y, weights, standardisation, X.dtype)
+        return cls(X, y.double(), weights, standardisation, scaling, unit, Y, center, scales, x_unit, spread)
 
     def fitted(self, rows: Tensor | None = None) -> "Problem":
         """Return those of some rows (None: of all) that a machine is fitted to, the ones of weight above 0.
+
+        Means and deviations of their targets are their own.
 
         Raises:
             InputError: there are none.
@@ -72,7 +95,34 @@ class Problem:
             rows, weights = rows[weights > 0], weights[weights > 0]
         if not len(rows):
             raise InputError("sample_weight", "0 for all the rows to fit, expected at least one above")
-        return replace(self, X=self.X[rows], Y=self.Y[rows], weights=weights)
+        X, y = self.X[rows], self.y[rows]
+        scaling, unit, Y = _learned(y, weights, self.standardisation, X.dtype)
+        return replace(self, X=X, y=y, weights=weights, scaling=scaling, unit=unit, Y=Y)
+
+    def distinct(self) -> "Problem":
+        """Return the problem with equal rows as one, of their weights' sum and their targets' mean.
+
+        A machine fitted to it is the same. Rows are in ascending order.
+        """
+        X, place = torch.unique(self.X, dim=0, return_inverse=True)
+        if self.weights is None and len(X) == len(self.X):
+            order = place.argsort()
+            return replace(self, X=X, y=self.y[order], Y=self.Y[order])
+        w = torch.ones_like(self.y[:, 0]) if self.weights is None else self.weights.double()
+        total = w.new_zeros(len(X)).index_add_(0, place, w)
+        y = self.y.new_zeros(len(X), self.y.shape[1]).index_add_(0, place, (w / total[place])[:, None] * self.y)
+        weights = total.clamp(max=torch.finfo(X.dtype).max).to(X.dtype)
+        Y = (self.scaling.learned(y) / self.unit).to(X.dtype)
+        return replace(self, X=X, y=y, weights=weights, Y=Y)
+
+    @property
+    def units(self) -> Tensor:
+        """What `y` is divided by, column by column, (c,)."""
+        return self.scaling.scale * self.unit
+
+    def given(self, outputs: Tensor) -> Tensor:
+        """Return outputs for `Y` as outputs for `y`, float64."""
+        return self.scaling.given(outputs.double() * self.unit)
 
     def largest(self, M: Tensor) -> Tensor:
         """Return the largest entry of a feature matrix of the rows, or of the wider rows that they stand for."""
@@ -88,7 +138,17 @@ class Problem:
 
     def metric(self, M: Tensor) -> Metric:
         """Return the metric of a feature matrix."""
-        return Metric.of(M, self.center, self.x_unit, self.spread)
+        return Metric.of(M, self.center, self.x_unit, self.spread, self.scales)
+
+
+def _learned(
+    y: Tensor, weights: Tensor | None, standardisation: Standardisation, dtype: torch.dtype
+) -> tuple[TargetScaling, float, Tensor]:
+    """Return the targets' scaling, the unit of what is learned, and what is learned in this unit."""
+    scaling = standardisation.of(y, weights)
+    learned = scaling.learned(y)
+    unit = power_of_two(learned)
+    return scaling, unit, (learned / unit).to(dtype)
 
 
 @dataclass(frozen=True)
@@ -136,16 +196,16 @@ class Iteration:
         """
         problem, a = self.problem, self.machine.a
         if self.pairs is None or self.pairs.kernel is None:
-            outputs = replace(self.machine, unit=1.0).predict(problem.X)
+            outputs = self.machine.learned(problem.X)
             residual = problem.Y - outputs
         else:  # the ridge is on the diagonal of the solver's matrix
             residual = problem.Y - self.pairs.kernel @ a + self.ridge[:, None] * a
             outputs = problem.Y - residual
-        largest = float(torch.linalg.vector_norm(outputs, math.inf)) * problem.unit
+        largest = float(torch.linalg.vector_norm(problem.given(outputs), math.inf))
         if not largest <= torch.finfo(a.dtype).max:
             name = str(a.dtype).removeprefix("torch.")
             raise InputError("y", f"predictions are as large as {largest:.3g}, beyond {name}; expected smaller targets")
-        square = (residual.double() ** 2).mean(1)
+        square = ((residual.double() * problem.scaling.scale) ** 2).mean(1)
         return weighted_mean(square, problem.weights) * problem.unit * problem.unit
 
     def row(self, previous: Tensor) -> dict[str, float]:
@@ -238,7 +298,7 @@ def fitted(
         a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator, singular.append)
     if not bool(torch.isfinite(a).all()):
         raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
-    machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit)
+    machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit, problem.scaling)
     return Iteration(iteration, problem, machine, ridge, pairs, " ".join(singular))
 
 

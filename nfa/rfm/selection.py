@@ -63,7 +63,7 @@ def ranked(
         M: The feature matrix.
         recipes: Of one kernel.
         ridges: Each above 0.
-        loss: Of outputs in the units of the problem.
+        loss: Of outputs and targets as they were given.
         seed: Draws `most` of more rows, and the median's rows.
         most: Rows to leave out; see `leave_one_out_rows`.
 
@@ -74,16 +74,16 @@ def ranked(
     if len(problem.X) > most:
         problem = problem.fitted(torch.randperm(len(problem.X), generator=generator)[:most].to(problem.X.device))
     metric, kernel = problem.metric(M), recipes[0].kernel
-    points = metric.points(problem.X)
+    points, centered = metric.points(problem.X), problem.standardisation.centered
     pairs = kernel.pairs(points).values
     median = median_distance(kernel, points, problem.weights, generator)
     found = []
     for recipe in recipes:
         L = recipe.bandwidth * (median if recipe.bandwidth_scale == "median" else 1 / metric.length)
         check_bandwidth(kernel, points, L, metric.length)
-        outputs = leave_one_out(kernel.value(pairs, L), problem.Y, problem.weights, ridges)
+        outputs = leave_one_out(kernel.value(pairs, L), problem.Y, problem.weights, ridges, centered)
         for ridge, each in zip(ridges, outputs, strict=True):
-            found.append(Ranked(replace(recipe, ridge=ridge), loss(each, problem.Y, problem.weights)))
+            found.append(Ranked(replace(recipe, ridge=ridge), loss(problem.given(each), problem.y, problem.weights)))
     return sorted(found, key=lambda each: each.loss)
 
 
@@ -92,7 +92,7 @@ class CrossValidation:
     """Cross-validation: how well the machines of a path predict rows that they were not fitted on.
 
     Args:
-        problem: All rows; targets in its units.
+        problem: All rows.
         splits: Numbers of the rows to fit and of the rows to judge by, in turn.
         loss: The loss to minimise.
         memory_budget: GiB.
@@ -122,9 +122,9 @@ class CrossValidation:
             solver = plan(len(part.X), part.X.element_size(), self.memory_budget)
             generator = torch.Generator().manual_seed(self.seed)
             for step in recursion(part, M, recipe, solver, n_iters, generator):
-                outputs[step.iteration].append(step.machine.predict(rows) / problem.unit)
+                outputs[step.iteration].append(step.machine.outputs(rows))
             self.advance(1)
-        targets, weights = problem.Y[self.judged], None if problem.weights is None else problem.weights[self.judged]
+        targets, weights = problem.y[self.judged], None if problem.weights is None else problem.weights[self.judged]
         found = [torch.cat(parts) for parts in outputs]
         return [Tried(recipe, number, self.loss(each, targets, weights), each) for number, each in enumerate(found)]
 

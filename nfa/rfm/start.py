@@ -185,6 +185,8 @@ class WeightStart:
         """Return the start with the M of a kernel machine, at the NFM's scale."""
         root = torch.ones(self.polar.d) if metric.root is None else metric.root
         R = torch.diag(root) if root.ndim == 1 else root
+        if metric.scales is not None:
+            R = R / metric.scales[:, None]
         return WeightStart(self.polar, Spectral.of_factor(R).scaled(self.polar.nfm.size))
 
     def weight(self, like: Tensor) -> Tensor:

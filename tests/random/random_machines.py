@@ -59,6 +59,8 @@ def case(seed):
         "center_grads": bool(g.random() < 0.25),
         "agop_power": one(1.0, 1.0, 1.0, 0.5, 2.0),
         "M_scale": one("max", "max", "trace"),
+        "fit_intercept": bool(g.random() < 0.7),
+        "scale": None,  # M_ in the units of X is held against scaling by hand in tests/rfm/estimators/test_choosing.py
         "progress": False,
     }
     if blocks:
@@ -79,6 +81,20 @@ def fitted(X, y, weights, options):
     return model, not caught
 
 
+def scaling(y, weights, centered, dtype):
+    """The offset and the scale of targets: their weighted mean, and of several their deviation.
+
+    Weights are in the dtype of the rows.
+    """
+    units = np.abs(y).max(0)
+    units = np.where(units > 0, units, 1)
+    w = np.ones(len(y)) if weights is None else weights.astype(dtype)
+    mean = np.average(y / units, axis=0, weights=w)
+    deviation = np.sqrt(np.average((y / units - mean) ** 2, axis=0, weights=w))
+    scale = np.where((deviation > 1e-14) & (y.shape[1] > 1), deviation * units, 1)
+    return mean * units * centered, scale
+
+
 class Oracle:
     """The functions that a fitted machine says it is, in float64, in units in which rows and M are around 1."""
 
@@ -95,6 +111,7 @@ class Oracle:
         self.F = torch.from_numpy(self.root(self.M))
         self.L = model.bandwidth_ / np.sqrt(size) / self.x_unit
         self.Z, self.a, self.y_unit = self.scaled(X), model.machine_.a.double(), model.machine_.unit
+        self.y_offset, self.y_scale = model.machine_.scaling.offset.numpy(), model.machine_.scaling.scale.numpy()
         z = self.Z @ self.F
         # The size of what a coordinate of z is added up from, over the rows: it rounds relative to that.
         self.terms = (self.Z.square().mean(0) @ self.F.square()).sqrt() if not self.diagonal else z.abs().max(0).values
@@ -169,17 +186,20 @@ class Oracle:
         error, _ = self.errors(X, K, t)
         return K @ self.a, ROUNDINGS * (error + self.eps * K) @ self.a.abs()
 
-    def agop(self, X, weights, centered):
-        """The AGOP with respect to x / unit of f / unit by autograd, and how far its norm may be off."""
-        X = X.clone().requires_grad_()
-        f = self.kernel(X)[0] @ self.a
+    def agop(self, X, weights, centered, scale=1.0):
+        """The AGOP with respect to x / unit of f / unit by autograd, and how far its norm may be off.
+
+        f_j is what is learned, times `scale`_j.
+        """
+        X, a = X.clone().requires_grad_(), self.a * torch.as_tensor(scale)
+        f = self.kernel(X)[0] @ a
         J = torch.stack([torch.autograd.grad(column.sum(), X, retain_graph=True)[0] for column in f.T], 1)
         X = X.detach()
         K, t = self.kernel(X)
         w = torch.ones(len(X), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
         w = w / w.sum()
         # |F| is at most the root of the trace: what gradients with respect to z are off by, with respect to x.
-        off = ROUNDINGS * (self.errors(X, K, t)[1] @ self.a.abs()).norm(dim=1) * float(self.F.norm())
+        off = ROUNDINGS * (self.errors(X, K, t)[1] @ a.abs()).norm(dim=1) * float(self.F.norm())
         norms = J.flatten(1).norm(dim=1)
         lost = LOST * self.eps * float(w @ norms**2)
         if centered:
@@ -208,7 +228,13 @@ def assert_is_its_own(model, solved, X, y, weights, new, options):
     oracle = Oracle(model, X, options)
     assert_feature_matrix("M_", model.M_)
     a, ridge, unit = oracle.a, options["ridge"], oracle.y_unit
-    Y = torch.from_numpy(y / unit)
+    offset, scale = scaling(y, weights, options["fit_intercept"], X.dtype)
+    spread = np.abs(y).max(0) / scale
+    near("offset", oracle.y_offset / scale, offset / scale, 1e-13 * spread)
+    near("scale", oracle.y_scale / scale, 1.0, 1e-12 * spread.max())
+    offset, scale = oracle.y_offset, oracle.y_scale
+    lost = 4 * np.finfo(np.float64).eps * spread / unit  # where the offset is taken off
+    Y = torch.from_numpy((y - offset) / scale / unit)
     K, t = oracle.kernel(oracle.Z)
     error, _ = oracle.errors(oracle.Z, K, t)
     own = ridge / np.ones(len(X)) if weights is None else ridge / weights
@@ -221,22 +247,25 @@ def assert_is_its_own(model, solved, X, y, weights, new, options):
         slack = 0.0
         if "conjugate" in model.solver_:
             slack = (1e-6 if X.dtype == np.float64 else 1e-2) * float(Y.norm())
-        near("the system", residual.numpy(), 0.0, rounding.numpy() + 10 * oracle.eps * np.abs(y / unit).max() + slack)
+        rounding = rounding.numpy() + 10 * oracle.eps * np.abs(Y.numpy()).max() + lost
+        near("the system", residual.numpy(), 0.0, rounding + slack)
     for rows in (X, new):
         found = model.predict(rows)
         assert np.isfinite(found).all(), "predictions are not finite"
         expected, tolerance = oracle.predictions(oracle.scaled(rows))
-        # In the units of y they may be no float of their dtype with all its digits.
-        least = np.finfo(X.dtype).tiny / unit
-        near("predictions", found.astype(np.float64) / unit, expected.numpy(), tolerance.numpy() + least)
+        # In the units of y they may be no float of their dtype with all its digits, beside an offset of fewer.
+        least = (np.finfo(X.dtype).tiny + 4 * oracle.eps * np.abs(offset)) / scale / unit + lost
+        learned = (found.astype(np.float64).reshape(len(rows), -1) - offset) / scale / unit
+        near("predictions", learned, expected.numpy(), tolerance.numpy() + least)
         shares = weights if rows is X else None
+        largest = unit * scale.max()
         for centered in (False, True):
-            A, off = oracle.agop(oracle.scaled(rows), shares, centered)
+            A, off = oracle.agop(oracle.scaled(rows), shares, centered, scale / scale.max())
             agop = model.agop(None if rows is X else rows, centered=centered)
             # In the units of y and X it may be no float64, or one of few digits.
-            size = np.log10(np.abs(A).max()) + 2 * np.log10(unit / oracle.x_unit) if A.any() else 0.0
+            size = np.log10(np.abs(A).max()) + 2 * np.log10(largest / oracle.x_unit) if A.any() else 0.0
             if -290 < size < 300 and not 0 < np.abs(A).max() < 1e-290:
-                agop = agop / unit * oracle.x_unit / unit * oracle.x_unit
+                agop = agop / largest * oracle.x_unit / largest * oracle.x_unit
                 assert_feature_matrix("agop", agop)
                 A = np.diag(A) if options["diag"] else A
                 near("agop", np.linalg.norm(agop - A), 0.0, off)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainRegressor
 from safetensors.torch import load_file
 
 import nfa
 from nfa.features.factored import FactoredMatrix
-from nfa.rfm import LayerwiseRFM, RFMRegressor, load
+from nfa.rfm import LayerwiseRFM, load
 from nfa.rfm.coordinates import Coordinates, factor_of
 
 N, D = 20, 33
@@ -28,11 +29,11 @@ def start(k, low=False, measured=True):
     "M", [None, start(4), start(4, low=True), start(50), start(50, low=True), start(50, measured=False)]
 )
 def test_a_machine_in_coordinates_is_the_machine_on_the_rows(kernel, updates, M):
-    dense = RFMRegressor(kernel, n_iters=updates, M_init=M).fit(H, Y)
+    dense = PlainRegressor(kernel, n_iters=updates, M_init=M).fit(H, Y)
     coordinates = Coordinates.of(H, M)
     rows = coordinates.rows(H)
     assert rows.shape[1] <= max(N, 4)
-    small = RFMRegressor(kernel, n_iters=updates).fit(rows, Y)
+    small = PlainRegressor(kernel, n_iters=updates).fit(rows, Y)
     np.testing.assert_allclose(small.predict(coordinates.rows(NEW)), dense.predict(NEW), rtol=1e-7, atol=1e-8)
     if updates:
         found = coordinates.matrix(torch.from_numpy(small.M_)).dense().numpy()
@@ -58,7 +59,7 @@ def test_layerwise_machines_on_wide_layers_are_those_of_dense_matrices(tmp_path)
     audit = model.audit_
     for _, row in table[(table["name"] == "layers.1") & (table["features"] != "random")].iterrows():
         M = None if row["features"] == "identity" else getattr(audit["layers.1"], row["features"])
-        dense = RFMRegressor(n_iters=row["n_iters"], M_init=M).fit(h, y)
+        dense = PlainRegressor(n_iters=row["n_iters"], M_init=M).fit(h, y)
         residual = y_new - dense.predict(h_new)
         assert row["error"] == pytest.approx((residual**2).sum() / ((y_new - y_new.mean()) ** 2).sum(), rel=1e-6)
         for column, measured in (("cosine_nfm", audit["layers.1"].nfm), ("cosine_agop", audit["layers.1"].agop)):
@@ -66,7 +67,7 @@ def test_layerwise_machines_on_wide_layers_are_those_of_dense_matrices(tmp_path)
             cosine = (dense.M_ * other).sum() / np.linalg.norm(dense.M_) / np.linalg.norm(other)
             assert row[column] == pytest.approx(cosine, abs=1e-7)
     chosen = LayerwiseRFM(net, n_iters=2, layer="layers.1", audit=audit).fit(X, y)
-    dense = RFMRegressor(n_iters=2, M_init=audit["layers.1"].agop).fit(h, y)
+    dense = PlainRegressor(n_iters=2, M_init=audit["layers.1"].agop).fit(h, y)
     np.testing.assert_allclose(chosen.predict(X_new), dense.predict(h_new), rtol=1e-6)
     model.save(tmp_path)
     kept = load_file(tmp_path / "1-layers.1.coordinates.safetensors")

@@ -5,8 +5,9 @@ import pytest
 import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
+from rfm.bare import BareRegressor
 
-from nfa.rfm import RFMRegressor, load, machine
+from nfa.rfm import load, machine
 from nfa.rfm.kernels import kernel_named, radial
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
@@ -132,7 +133,7 @@ def test_agop_of_a_fitted_regressor(name, q, centered, diag):
     """From data alone: solved, updated and differentiated by the reference."""
     X, Y = rows(), gaussian(31, 2, seed=5)
     X = X - (0 if name == "l1" else 100) * torch.tensor([0.0, 1, 0, 1, 0])
-    model = RFMRegressor(name, exponent=q, n_iters=1, ridge=0.1, diag=diag, center_grads=centered).fit(X, Y)
+    model = BareRegressor(name, exponent=q, n_iters=1, ridge=0.1, diag=diag, center_grads=centered).fit(X, Y)
     M = torch.ones(D) if diag else torch.eye(D)
     M, L, a = reference.recursion(name, X, Y, M, 0.1, 1, q=q, diag=diag, centered=centered)
     kept = M.diagonal() if diag else M
@@ -230,7 +231,7 @@ def test_a_file_predicts_the_same_where_M_takes_most_of_the_columns_away(tmp_pat
     """Columns that nearly agree, M that takes away what they share: rounding is estimated anew after loading."""
     X = (gaussian(40, 1, seed=4) + 1e-3 * gaussian(40, 20)).numpy()
     M = np.eye(20) - 1 / 20
-    model = RFMRegressor(n_iters=0, M_init=M).fit(np.concatenate([X, X[:9]]), gaussian(49, 1)[:, 0].numpy())
+    model = BareRegressor(n_iters=0, M_init=M).fit(np.concatenate([X, X[:9]]), gaussian(49, 1)[:, 0].numpy())
     model.save(tmp_path / "model.safetensors")
     other = load(tmp_path / "model.safetensors")
     new = X + 1e-3 * gaussian(40, 20, seed=6).numpy()
@@ -244,7 +245,8 @@ def test_float32_keeps_its_digits_around_100_under_a_full_matrix(name):
     X, y = (gaussian(300, 30) + 100).float(), gaussian(300, 1, seed=2)[:, 0].float()
     G = gaussian(40, 30, seed=3)
     one, other = (
-        RFMRegressor(name, dtype=dtype, n_iters=0, M_init=G.T @ G).fit(X, y) for dtype in (torch.float64, torch.float32)
+        BareRegressor(name, dtype=dtype, n_iters=0, M_init=G.T @ G).fit(X, y)
+        for dtype in (torch.float64, torch.float32)
     )
     for at in (None, X[:50] + 0.5):
         exact = one.agop(at)
@@ -266,13 +268,13 @@ def test_coefficients_that_nearly_cancel(name, ridge, n, d, c, gap):
     """Rows that come twice, with other targets: their coefficients are opposite, and as large as the ridge is small."""
     X, Y = gaussian(n, d), gaussian(n, c, seed=2)
     X[n // 2 :] = X[: n // 2] + gap * gaussian(n // 2, d, seed=3)
-    model = RFMRegressor(name, ridge=ridge, n_iters=0).fit(X, Y)
+    model = BareRegressor(name, ridge=ridge, n_iters=0).fit(X, Y)
     a = model.machine_.a * model.machine_.unit
     expected = reference.agop(name, X, X, a, torch.eye(d), model.bandwidth_)
     # What autograd itself leaves of the digits of such coefficients.
     share = 1e-11 + 1e-14 * float(a.abs().max()) * (1 if gap == 0 else 1e-2 / gap)
     assert off(torch.from_numpy(model.agop()), expected) < share
-    updated = RFMRegressor(name, ridge=ridge, n_iters=1).fit(X, Y)
+    updated = BareRegressor(name, ridge=ridge, n_iters=1).fit(X, Y)
     np.testing.assert_allclose(updated.M_, expected / expected.abs().max(), atol=2 * share)
     for M in (model.agop(), updated.M_, updated.agop(), updated.agop(X[:3] + 1)):
         assert_feature_matrix(M)
@@ -285,7 +287,7 @@ def test_a_kernel_that_hardly_reaches_from_row_to_row(diag, scale, bandwidth):
     """Between rows it is 1e-22 and less, at a row 1: what a row has of itself must cancel to the last digit."""
     for seed in range(5):
         X, Y = gaussian(2, 8, seed=seed) * scale, gaussian(2, 3, seed=seed + 50)
-        model = RFMRegressor("gaussian", bandwidth=bandwidth, ridge=1e6, n_iters=1, diag=diag).fit(X, Y)
+        model = BareRegressor("gaussian", bandwidth=bandwidth, ridge=1e6, n_iters=1, diag=diag).fit(X, Y)
         gap = (X[0] - X[1]) / scale
         expected = gap**2 if diag else gap[:, None] * gap
         np.testing.assert_allclose(model.M_, expected / expected.max(), atol=1e-9)
@@ -313,7 +315,7 @@ def test_bandwidths_far_from_the_rows_distances(name, dtype, L):
 def test_float32_squares_no_tiny_gradients():
     """The kernel is 1e-30 between rows: its square is no float32."""
     X, Y = torch.tensor([[0.0, 0.0], [8.0, 8.0]]).float(), torch.tensor([[1.0], [-1.0]])
-    model = RFMRegressor("gaussian", bandwidth=0.96, bandwidth_scale=None, n_iters=1).fit(X, Y)
+    model = BareRegressor("gaussian", bandwidth=0.96, bandwidth_scale=None, n_iters=1).fit(X, Y)
     np.testing.assert_allclose(model.M_, np.ones((2, 2)), rtol=1e-5)
 
 
@@ -321,7 +323,7 @@ def test_float32_squares_no_tiny_gradients():
 def test_one_row_near_other_rows_of_float32(n):
     """Distances of 1e-29, whose squares are no float32: f(x) = a exp(-|x - z| / L), |grad f| = |a| exp(...) / L."""
     X, new = np.full((n, 4), 3e-29, np.float32), (3e-29 + 1e-29 * np.eye(4)).astype(np.float32)
-    model = RFMRegressor(kernel="laplace", bandwidth_scale=None, ridge=1.0, n_iters=0).fit(X, np.ones(n))
+    model = BareRegressor(kernel="laplace", bandwidth_scale=None, ridge=1.0, n_iters=0).fit(X, np.ones(n))
     a = 1 / (1 + n) * n  # the sum of the coefficients of n equal rows
     apart = new.astype(np.float64) - X[:1].astype(np.float64)
     directions = apart / np.linalg.norm(apart, axis=1, keepdims=True)

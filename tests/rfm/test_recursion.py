@@ -8,10 +8,10 @@ import pytest
 import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
+from rfm.bare import BareRegressor
 
 from nfa import InputError
 from nfa.common.scale import power_of_two
-from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import KERNELS, kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Problem
@@ -35,7 +35,7 @@ def thresholds(seed, n=1500, d=100):
 def test_two_coordinates_of_a_hundred_are_found_in_two_updates(seed, diag, bandwidth):
     """Source: the example of the authors' package, https://github.com/aradha/recursive_feature_machines."""
     X, Y = thresholds(seed)
-    model = RFMRegressor(n_iters=2, diag=diag, **bandwidth).fit(X, Y)
+    model = BareRegressor(n_iters=2, diag=diag, **bandwidth).fit(X, Y)
     diagonal = model.M_ if diag else model.M_.diagonal()
     assert diagonal[:2].sum() / diagonal.sum() > 0.95
     assert set(np.argsort(model.feature_importances_)[-2:]) == {0, 1}
@@ -52,7 +52,7 @@ def test_it_is_the_algorithm(kernel, q, n_iters):
             continue
         scale = 2.0 if weights is None else 1.0
         options = {} if weights is None else {"bandwidth_scale": None}
-        model = RFMRegressor(kernel, exponent=q, n_iters=n_iters, ridge=0.05, diag=diag, bandwidth=scale, **options)
+        model = BareRegressor(kernel, exponent=q, n_iters=n_iters, ridge=0.05, diag=diag, bandwidth=scale, **options)
         model.fit(X, Y, weights)
         M = torch.ones(4) if diag else torch.eye(4)
         if weights is None:
@@ -74,7 +74,7 @@ def test_it_is_the_algorithm(kernel, q, n_iters):
 
 def test_centered_gradients_and_powers_by_the_reference():
     X, Y = data(c=2)
-    model = RFMRegressor(n_iters=1, ridge=0.05, center_grads=True, agop_power=0.5).fit(X, Y)
+    model = BareRegressor(n_iters=1, ridge=0.05, center_grads=True, agop_power=0.5).fit(X, Y)
     _, L, a = reference.recursion("laplace", X, Y, torch.eye(4), 0.05, 0)
     A = reference.agop("laplace", X, X, a, torch.eye(4), L, centered=True)
     expected = reference.root_of(A)
@@ -83,14 +83,14 @@ def test_centered_gradients_and_powers_by_the_reference():
 
 def test_history_tells_every_iteration():
     X, y = data()
-    model = RFMRegressor(n_iters=3).fit(X, y)
+    model = BareRegressor(n_iters=3).fit(X, y)
     history = model.history_
     columns = ["iteration", "bandwidth", "train_mse", "cosine_to_previous_M", "effective_rank"]
     assert list(history.columns) == columns
     assert list(history["iteration"]) == [0, 1, 2, 3]
     previous = np.eye(4)
     for iteration in range(4):
-        one = RFMRegressor(n_iters=iteration).fit(X, y)
+        one = BareRegressor(n_iters=iteration).fit(X, y)
         row, M = history.iloc[iteration], one.M_
         assert row["bandwidth"] == pytest.approx(one.bandwidth_, rel=1e-9)
         assert row["train_mse"] == pytest.approx(np.mean((one.predict(X) - y) ** 2), rel=1e-6)
@@ -105,14 +105,14 @@ def test_history_tells_every_iteration():
 def test_the_training_error_is_weighted_and_a_mean_over_targets():
     X, Y = data(c=3)
     weights = np.linspace(0.1, 2, len(X))
-    model = RFMRegressor(n_iters=1, ridge=0.2).fit(X, 1e5 * Y, weights)
+    model = BareRegressor(n_iters=1, ridge=0.2).fit(X, 1e5 * Y, weights)
     errors = ((model.predict(X) - 1e5 * Y) ** 2).mean(1)
     assert model.history_["train_mse"][1] == pytest.approx(np.average(errors, weights=weights), rel=1e-9)
 
 
 def test_the_training_error_in_blocks_is_that_of_the_predictions():
     X, y = data(n=600)
-    model = RFMRegressor(n_iters=1, ridge=0.2, memory_budget=0.005).fit(X, y)
+    model = BareRegressor(n_iters=1, ridge=0.2, memory_budget=0.005).fit(X, y)
     assert "conjugate gradients" in model.solver_
     np.testing.assert_allclose(model.history_["train_mse"][1], np.mean((model.predict(X) - y) ** 2), rtol=1e-9)
 
@@ -124,14 +124,14 @@ def test_where_nothing_is_learned_the_last_M_stays(diag):
     M = (F.T @ F).diagonal().copy() if diag else F.T @ F
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = RFMRegressor(n_iters=2, M_init=M, diag=diag).fit(X, np.zeros(len(X)))
+        model = BareRegressor(n_iters=2, M_init=M, diag=diag).fit(X, np.zeros(len(X)))
     np.testing.assert_allclose(model.M_, M, rtol=1e-14)
     assert not model.predict(X).any()
     assert list(model.history_["train_mse"]) == [0, 0, 0]
     np.testing.assert_allclose(model.history_["cosine_to_previous_M"][1:], 1)
     # So it does where all rows are equal, and where there is only one.
     for rows, y in [(np.full((6, 4), 0.3), np.arange(6.0)), (X[:1], np.ones(1))]:
-        model = RFMRegressor(n_iters=2, M_init=M, diag=diag, ridge=0.5).fit(rows, y)
+        model = BareRegressor(n_iters=2, M_init=M, diag=diag, ridge=0.5).fit(rows, y)
         np.testing.assert_allclose(model.M_, M, rtol=1e-14)
         np.testing.assert_allclose(model.predict(rows), y.sum() / (len(rows) + 0.5), rtol=1e-9)
         assert model.bandwidth_ == pytest.approx(model.history_["bandwidth"][0])
@@ -139,15 +139,15 @@ def test_where_nothing_is_learned_the_last_M_stays(diag):
 
 def test_M_scales():
     X, y = data()
-    by = {scale: RFMRegressor(n_iters=1, M_scale=scale).fit(X, y) for scale in ("max", "trace", None)}
+    by = {scale: BareRegressor(n_iters=1, M_scale=scale).fit(X, y) for scale in ("max", "trace", None)}
     assert np.abs(by["max"].M_).max() == 1
     assert np.trace(by["trace"].M_) == pytest.approx(4)
-    agop = RFMRegressor(n_iters=0).fit(X, y).agop()
+    agop = BareRegressor(n_iters=0).fit(X, y).agop()
     np.testing.assert_allclose(by[None].M_, agop, rtol=1e-9, atol=1e-12)
-    squared = RFMRegressor(n_iters=1, M_scale=None, agop_power=2.0).fit(X, y)
+    squared = BareRegressor(n_iters=1, M_scale=None, agop_power=2.0).fit(X, y)
     np.testing.assert_allclose(squared.M_, agop @ agop, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(
-        RFMRegressor(n_iters=1, M_scale=None, diag=True).fit(X, y).M_, agop.diagonal(), rtol=1e-9
+        BareRegressor(n_iters=1, M_scale=None, diag=True).fit(X, y).M_, agop.diagonal(), rtol=1e-9
     )
 
 
@@ -155,24 +155,24 @@ def test_M_scales():
 def test_drawn_rows_are_the_seeds(samples):
     X, y = data()
     options = {"n_iters": 2, "agop_samples": samples}
-    one, other = (RFMRegressor(**options, random_state=3).fit(X, y) for _ in range(2))
+    one, other = (BareRegressor(**options, random_state=3).fit(X, y) for _ in range(2))
     np.testing.assert_array_equal(one.M_, other.M_)
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
-    another = RFMRegressor(**options, random_state=4).fit(X, y)
+    another = BareRegressor(**options, random_state=4).fit(X, y)
     assert np.abs(one.M_ - another.M_).max() > 1e-6
 
 
 @pytest.mark.parametrize("samples", [50, 51, None])
 def test_as_many_drawn_rows_as_there_are_change_nothing(samples):
     X, y = data()
-    model = RFMRegressor(n_iters=2, agop_samples=samples).fit(X, y)
-    np.testing.assert_array_equal(model.M_, RFMRegressor(n_iters=2).fit(X, y).M_)
+    model = BareRegressor(n_iters=2, agop_samples=samples).fit(X, y)
+    np.testing.assert_array_equal(model.M_, BareRegressor(n_iters=2).fit(X, y).M_)
 
 
 def test_drawn_rows_estimate_the_average():
     X, y = data(n=400)
-    whole = RFMRegressor(n_iters=1).fit(X, y).M_
-    drawn = np.mean([RFMRegressor(n_iters=1, agop_samples=100, random_state=s).fit(X, y).M_ for s in range(5)], 0)
+    whole = BareRegressor(n_iters=1).fit(X, y).M_
+    drawn = np.mean([BareRegressor(n_iters=1, agop_samples=100, random_state=s).fit(X, y).M_ for s in range(5)], 0)
     np.testing.assert_allclose(drawn, whole, atol=0.1)
 
 
@@ -181,13 +181,13 @@ def test_drawn_rows_estimate_the_average():
 def test_numbers_far_from_one(how, scale):
     """Squares of M's squares leave float64; nothing asks for them."""
     X, y = data()
-    usual = RFMRegressor(n_iters=2, M_scale=None).fit(X, y)
+    usual = BareRegressor(n_iters=2, M_scale=None).fit(X, y)
     if how == "targets":
-        model, factor = RFMRegressor(n_iters=2, M_scale=None).fit(X, scale * y), scale
+        model, factor = BareRegressor(n_iters=2, M_scale=None).fit(X, scale * y), scale
     elif how == "M_init":
-        model, factor = RFMRegressor(n_iters=2, M_scale=None, M_init=scale**2 * np.eye(4)).fit(X, y), 1.0
+        model, factor = BareRegressor(n_iters=2, M_scale=None, M_init=scale**2 * np.eye(4)).fit(X, y), 1.0
     else:
-        model, factor = RFMRegressor(n_iters=2, M_scale=None).fit(scale * X, y), 1.0
+        model, factor = BareRegressor(n_iters=2, M_scale=None).fit(scale * X, y), 1.0
     new = X * scale if how == "columns" else X
     np.testing.assert_allclose(model.predict(new) / factor, usual.predict(X), atol=1e-8)
     columns = ["cosine_to_previous_M", "effective_rank"]
@@ -226,7 +226,7 @@ def test_gradients_that_do_not_vary_leave_M_as_it_was(kernel, dtype, diag):
     """Of two rows, each has its gradient from the other: both are the same, and centered they are 0."""
     for seed in range(5):
         X = gaussian(2, 5, seed=seed).numpy().astype(dtype)
-        model = RFMRegressor(kernel, center_grads=True, diag=diag).fit(X, [1.0, -1.0])
+        model = BareRegressor(kernel, center_grads=True, diag=diag).fit(X, [1.0, -1.0])
         np.testing.assert_array_equal(model.M_, np.ones(5) if diag else np.eye(5))
         np.testing.assert_allclose(model.predict(X), [1, -1], atol=0.01)
 
@@ -238,7 +238,7 @@ def test_gradients_that_hardly_vary_give_a_feature_matrix(kernel, dtype, diag):
     """A linear target: what is left of the gradients without their mean is next to nothing."""
     X = gaussian(200, 5).numpy().astype(dtype)
     for bandwidth in (1, 300):
-        model = RFMRegressor(kernel, bandwidth=bandwidth, center_grads=True, diag=diag).fit(X, X @ np.arange(5.0))
+        model = BareRegressor(kernel, bandwidth=bandwidth, center_grads=True, diag=diag).fit(X, X @ np.arange(5.0))
         for M in (model.M_, model.agop(centered=True)):
             values = np.sort(M) if diag else np.linalg.eigvalsh(M)
             assert values[0] >= -1e-13 * values[-1]
@@ -252,15 +252,15 @@ def test_gradients_that_hardly_vary_give_a_feature_matrix(kernel, dtype, diag):
 def test_sizes_whose_squares_leave_float64(of, size, center_grads):
     X, y = data()
     options = {"n_iters": 2, "center_grads": center_grads}
-    expected = RFMRegressor(**options).fit(X, y)
+    expected = BareRegressor(**options).fit(X, y)
     times = (X, y * size) if of == "targets" else (X * size, y)
     for scale in ("max", "trace"):
-        found = RFMRegressor(**options, M_scale=scale).fit(*times)
+        found = BareRegressor(**options, M_scale=scale).fit(*times)
         np.testing.assert_allclose(found.M_ / found.M_.max(), expected.M_, rtol=1e-9)
         unit = size if of == "targets" else 1.0
         np.testing.assert_allclose(found.predict(times[0]) / unit, expected.predict(X), rtol=1e-9)
     with pytest.raises(InputError, match=r"M_scale: got None, but .* largest entry is (inf|0|.*e-32.); expected"):
-        RFMRegressor(**options, M_scale=None).fit(*times)
+        BareRegressor(**options, M_scale=None).fit(*times)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_sizes_whose_squares_leave_float64(of, size, center_grads):
 )
 def test_what_has_no_finite_predictions_is_refused(options, X, y, message):
     with pytest.raises(InputError, match=message):
-        RFMRegressor(**{"bandwidth_scale": None, "n_iters": 1} | options).fit(np.array(X), np.array(y, dtype=float))
+        BareRegressor(**{"bandwidth_scale": None, "n_iters": 1} | options).fit(np.array(X), np.array(y, dtype=float))
 
 
 @pytest.mark.parametrize("factor", [3e38, 1e-38])
@@ -309,7 +309,7 @@ def test_targets_at_the_ends_of_float32(factor):
     """Their power of two is no float32."""
     X, y = data()
     X, y = X.astype(np.float32), np.sin(y)
-    one, other = (RFMRegressor(n_iters=1).fit(X, y * f) for f in (1.0, factor))
+    one, other = (BareRegressor(n_iters=1).fit(X, y * f) for f in (1.0, factor))
     found = other.predict(X)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found / np.float64(factor), one.predict(X), atol=1e-4)
@@ -323,4 +323,4 @@ def test_an_agop_that_is_not_finite_is_no_agop_of_zero(entry, monkeypatch):
     X, Y = data()
     monkeypatch.setattr(KernelMachine, "agop_in_units", broken)
     with pytest.raises(InputError, match="the AGOP of the fitted machine is not finite"):
-        RFMRegressor(n_iters=1).fit(X, Y)
+        BareRegressor(n_iters=1).fit(X, Y)

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainRegressor
 
 import nfa
 from nfa import FactoredMatrix, InputError
-from nfa.rfm import RFMRegressor
 from nfa.rfm.start import first_matrix
 
 F = gaussian(3, 3)
@@ -84,7 +84,7 @@ def test_a_layer_of_an_audit_gives_its_agop(audit):
     torch.testing.assert_close(first_matrix(audit[0], 3, diag=True), expected.diagonal())
     torch.testing.assert_close(first_matrix(audit[0].nfm, 3, diag=False), audit[0].nfm.dense())
     X, y = gaussian(30, 3, dtype=torch.float32), gaussian(30, 1)[:, 0]
-    model = RFMRegressor(n_iters=0, M_init=audit[0]).fit(X, y)
+    model = PlainRegressor(n_iters=0, M_init=audit[0]).fit(X, y)
     np.testing.assert_allclose(model.M_, expected)
 
 

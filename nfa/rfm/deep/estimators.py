@@ -47,7 +47,8 @@ class DeepEstimator(BaseRFM, DeepRFM):
         exponent: float = 1.0,
         bandwidth: float = 1.0,
         bandwidth_scale: str | None = "median",
-        ridge: float = 1e-3,
+        ridge: float | str = 1e-3,
+        fit_intercept: bool = True,
         n_iters: int = 1,
         M_init: Any = None,
         M_scale: str | None = "max",
@@ -67,6 +68,8 @@ class DeepEstimator(BaseRFM, DeepRFM):
             bandwidth=bandwidth,
             bandwidth_scale=bandwidth_scale,
             ridge=ridge,
+            scale=None,
+            fit_intercept=fit_intercept,
             n_iters=n_iters,
             M_init=M_init,
             M_scale=M_scale,
@@ -137,9 +140,9 @@ class DeepEstimator(BaseRFM, DeepRFM):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The diagonal of the first machine's M as shares of its trace, for each column of X, (n_features_in_,)."""
+        """Those of the first machine, on rows of norm 1, for each column of X, (n_features_in_,)."""
         check_is_fitted(self, "layers_")
-        return self._shares(self.layers_[0].M)
+        return self._shares(self.layers_[0].fitted.importances)
 
 
 class DeepRFMRegressor(RegressorRFM, DeepEstimator):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nfa.rfm.deep.collapse import LAST, collapse_rows
 from nfa.rfm.deep.feature_maps import FeatureMap, feature_map_named, unit_rows
+from nfa.rfm.estimators.choosing import chosen
 from nfa.rfm.estimators.fitting import FitSettings, Fitted, fitted
 from nfa.rfm.machine import KernelMachine
 
@@ -85,6 +86,8 @@ def stacked(
     # One stream for all that is drawn; its first number is the one that a single machine would draw.
     drawn = check_random_state(settings.random_state)
     rows = unit_rows(X)
+    # Rows of later machines have seen the targets, so that leave-one-out can choose for the first alone.
+    settings = chosen(rows, Y, weights, replace(settings, M_init=None))
     layers: list[DeepLayer] = []
     table: list[dict[str, Any]] = []
     for number, width in enumerate([*widths, None]):

@@ -30,6 +30,7 @@ from nfa.rfm.estimators.parameters import (
     among,
     anything,
     checked,
+    either,
     not_negative,
     optional,
     truth,
@@ -41,14 +42,17 @@ from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.recursion import Recipe
 from nfa.rfm.saving.mixin import SavedMixin
+from nfa.rfm.targets import Standardisation
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
 
-IN_RECIPE = ("bandwidth", "bandwidth_scale", "ridge", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
+IN_RECIPE = ("bandwidth", "bandwidth_scale", "M_scale", "diag", "center_grads", "agop_power", "agop_samples")
 """Parameters that a `Recipe` has under the same name."""
 IN_SETTINGS = ("n_iters", "M_init", "memory_budget", "random_state", "progress")
 """Parameters that `FitSettings` have under the same name."""
+RIDGES = tuple(10 ** (k / 2) for k in range(-6, 3))
+"""The ridges that "auto" chooses among."""
 
 
 class BaseRFM(SavedMixin, BaseEstimator):
@@ -59,7 +63,10 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "exponent": not_negative,
         "bandwidth": above_zero,
         "bandwidth_scale": optional(among(["median"])),
-        "ridge": not_negative,
+        "ridge": either("auto", not_negative),
+        "scale": optional(among(["auto", "std"])),
+        "fit_intercept": truth,
+        "scale_targets": truth,
         "n_iters": whole(0),
         "M_init": anything,
         "M_scale": optional(among(["max", "trace"])),
@@ -81,7 +88,10 @@ class BaseRFM(SavedMixin, BaseEstimator):
         exponent: float = 1.0,
         bandwidth: float = 1.0,
         bandwidth_scale: str | None = "median",
-        ridge: float = 1e-3,
+        ridge: float | str = "auto",
+        scale: str | None = "auto",
+        fit_intercept: bool = True,
+        scale_targets: bool = True,
         n_iters: int = 3,
         M_init: Any = None,
         M_scale: str | None = "max",
@@ -101,6 +111,9 @@ class BaseRFM(SavedMixin, BaseEstimator):
         self.bandwidth = bandwidth
         self.bandwidth_scale = bandwidth_scale
         self.ridge = ridge
+        self.scale = scale
+        self.fit_intercept = fit_intercept
+        self.scale_targets = scale_targets
         self.n_iters = n_iters
         self.M_init = M_init
         self.M_scale = M_scale
@@ -154,8 +167,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return targets as numbers, (n, c), float64; `learn` their kind, or else check that they are of it."""
 
     @abstractmethod
-    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return what is predicted, from outputs (m, c)."""
+    def _answered(self, outputs: NDArray[Any], temperature: float | None) -> NDArray[Any]:
+        """Return what is predicted, from outputs (m, c) and the temperature of their probabilities."""
 
     @abstractmethod
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
@@ -163,7 +176,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return predictions for rows X (m x d): labels, or numbers of y's shape in the dtype of the computation."""
-        return self._answered(self._outputs(X))
+        return self._answered(self._outputs(X), getattr(self, "temperature_", None))
 
     def _weighted(self, y: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
         """Return the rows' weights, those of classes among them."""
@@ -208,18 +221,27 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The diagonal of M as shares of its trace: how much f varies along each column of X, (n_features_in_,).
+        """Shares of M_ii var_i, how much f varies by each column of X, whatever its unit; (n_features_in_,).
 
-        Columns that one categorical column became count together.
+        var_i is the variance of the column. Columns that one categorical column became count together.
         """
-        return self._shares(self._output_machine.diagonal)
+        return self._shares(self._output_machine.importances)
 
     def _settings(self) -> FitSettings:
         """Return the settings of a fit by these parameters, checked."""
         found = checked(self, self._constraints)
         kernel = kernel_named(found["kernel"], found["exponent"])
         recipe = Recipe(kernel, **{name: found[name] for name in IN_RECIPE})
-        return FitSettings(recipe, **{name: found[name] for name in IN_SETTINGS})
+        # The one-hot rows of classes are of one unit.
+        scaled = not is_classifier(self) and found["scale_targets"]
+        standardisation = Standardisation(found["fit_intercept"], scaled)
+        ridges = RIDGES if found["ridge"] == "auto" else (found["ridge"],)
+        scalings: tuple[str | None, ...] = (found["scale"],)
+        if found["scale"] == "auto":
+            # A first M says what the columns' units are worth.
+            scalings = (None, "std") if found["M_init"] is None else (None,)
+        given = {name: found[name] for name in IN_SETTINGS}
+        return FitSettings(recipe, standardisation, ridges=ridges, scalings=scalings, **given)
 
     def _training(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
         """Return rows, targets and weights, checked; learns the columns."""

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from nfa.common.progress import progress
+from nfa.rfm.columns import deviations
 from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric
@@ -23,6 +24,7 @@ from nfa.rfm.recursion import Problem, Recipe, recursion
 from nfa.rfm.solving.choosing import plan
 from nfa.rfm.solving.dense import warn_singular
 from nfa.rfm.start import first_matrix
+from nfa.rfm.targets import Standardisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +33,29 @@ class FitSettings:
 
     Args:
         recipe: What happens in an iteration.
+        standardisation: What is taken off the targets.
         n_iters: Updates of M.
         M_init: The first M, as `nfa.rfm.start.first_matrix` takes it.
         memory_budget: GiB.
         random_state: A seed, or the `RandomState` to draw one from.
         progress: Whether a bar may be shown.
+        ridges: The ridges to choose among, ascending.
+        scalings: The scalings of columns to choose among: None, or "std".
+        scales: What columns are divided by, (d,), once it is chosen; None for 1.
+        said: What was chosen, in words.
     """
 
     recipe: Recipe
+    standardisation: Standardisation
     n_iters: int
     M_init: Any
     memory_budget: float
     random_state: Any
     progress: bool
+    ridges: tuple[float, ...]
+    scalings: tuple[str | None, ...]
+    scales: Tensor | None = None
+    said: str = ""
 
 
 @plain
@@ -57,6 +69,8 @@ class Fitted:
         solver: How it was fitted, in words.
         weights: Of the training rows, (n,), each above 0; None for 1.
         diag: Whether M is kept as its diagonal.
+        ridge: The ridge.
+        deviations: Of the training rows' columns, float64, (d,); None where they are not known, as in older files.
     """
 
     machine: KernelMachine
@@ -64,19 +78,37 @@ class Fitted:
     solver: str
     weights: Tensor | None
     diag: bool
+    ridge: float
+    deviations: Tensor | None
 
     @cached_property
     def M(self) -> NDArray[np.float64]:
-        """The feature matrix, (d, d), or (d,) with `diag`."""
-        found: NDArray[np.float64] = self._dense.cpu().numpy()
+        """The feature matrix in the units of the columns, (d, d), or (d,) with `diag`."""
+        found: NDArray[np.float64] = self.machine.metric.in_columns(self._dense).cpu().numpy()
         return found
 
     @property
     def diagonal(self) -> NDArray[np.float64]:
         """The diagonal of M, (d,)."""
+        return np.array(self.machine.metric.in_columns(self._scaled_diagonal).cpu().numpy())
+
+    @property
+    def _scaled_diagonal(self) -> Tensor:
         M, V = self.machine.metric.M, self.machine.metric.basis
-        found = (V @ M * V).sum(1) if V is not None else M if M.ndim == 1 else M.diagonal()
-        return np.array(found.cpu().numpy())
+        return (V @ M * V).sum(1) if V is not None else M if M.ndim == 1 else M.diagonal()
+
+    @property
+    def importances(self) -> NDArray[np.float64]:
+        """M_ii var_i over a number, (d,): how much of the rows' squared distances each column makes up.
+
+        M_ii where no column varies, or nothing is known of it.
+        """
+        if self.deviations is None or not bool(self.deviations.any()):
+            return self.diagonal
+        # Each factor in the units of the scaled rows: in those of the columns they may be beyond float64.
+        M, s = self._scaled_diagonal, self.machine.metric.scales
+        deviations = self.deviations if s is None else self.deviations / s
+        return np.array((M * (deviations / deviations.max()).square()).cpu().numpy())
 
     @property
     def factor(self) -> NDArray[np.float64]:
@@ -84,7 +116,8 @@ class Fitted:
         metric = self.machine.metric
         root = torch.ones_like(metric.center) if metric.root is None else metric.root
         R = (torch.diag(root) if root.ndim == 1 else root) * math.sqrt(metric.size)
-        found: NDArray[np.float64] = (R if metric.basis is None else R @ metric.basis.T).cpu().numpy()
+        R = R if metric.basis is None else R @ metric.basis.T
+        found: NDArray[np.float64] = (R if metric.scales is None else R / metric.scales).cpu().numpy()
         return found
 
     @property
@@ -95,7 +128,7 @@ class Fitted:
             return replace(machine, metric=replace(metric, M=M))
         size = float(M.diagonal().max())
         centers = (machine.centers.double() @ metric.basis.T) * math.sqrt(metric.size / size)
-        whole = Metric.of(M, metric.center, metric.unit)
+        whole = Metric.of(M, metric.center, metric.unit, scales=metric.scales)
         return replace(machine, metric=whole, centers=centers.to(machine.centers.dtype))
 
     @property
@@ -114,11 +147,17 @@ class Fitted:
         """
         metric = self.machine.metric
         if metric.M.ndim == 1:
-            values, order = metric.M.cpu().sort(descending=True, stable=True)
+            values, order = metric.in_columns(metric.M).cpu().sort(descending=True, stable=True)
             V = torch.eye(len(order), dtype=values.dtype)[order]
+        elif metric.scales is not None and metric.basis is not None:
+            _, roots, V = torch.linalg.svd(torch.from_numpy(self.factor), full_matrices=False)
+            values = roots.square()
+        elif metric.basis is None:
+            values, V = (each.flip(-1) for each in torch.linalg.eigh(torch.from_numpy(self.M)))
+            V = V.T
         else:
             values, V = (each.flip(-1) for each in torch.linalg.eigh(metric.M.cpu()))
-            V = V.T if metric.basis is None else V.T @ metric.basis.T.cpu()
+            V = V.T @ metric.basis.T.cpu()
         signs = V.gather(1, V.abs().argmax(1, keepdim=True)).sign()
         return values.numpy(), (V * signs).numpy()
 
@@ -138,19 +177,29 @@ class Fitted:
         return self.machine.agop(rows, centered, self.diag, weights).cpu().numpy()
 
 
-def unfolded(machine: KernelMachine, coordinates: Coordinates, X: Tensor) -> KernelMachine:
-    """Return a machine fitted to coordinates of rows X (n x d) as one that takes the rows themselves."""
+def unfolded(machine: KernelMachine, coordinates: Coordinates, X: Tensor, scales: Tensor | None) -> KernelMachine:
+    """Return a machine fitted to coordinates of (scaled) rows X (n x d) as one that takes the rows themselves."""
     metric, center, basis = machine.metric, coordinates.center.to(X.device), coordinates.basis
+    unscaled = 1.0 if scales is None else scales
     assert basis is not None, "rows wider than there are rows have a basis"
     if metric.root is None:  # the identity, under which what lies outside of the span counts too
-        plain = Metric(torch.ones_like(center), center, metric.unit, None, 1.0)
+        plain = Metric(torch.ones_like(center), center * unscaled, metric.unit, None, 1.0, scales=scales)
         return replace(machine, metric=plain, centers=plain.rows(X))
     basis, q = basis.to(X.device), basis.shape[1]
     root = metric.root[:q] if metric.root.ndim == 1 else metric.root[:q, :q]
     terms = None if metric.terms is None else metric.terms[:q]
-    center = center + basis @ metric.center[:q]
-    spanned = Metric(metric.M[:q, :q].clone(), center, metric.unit, root.clone(), metric.size, terms, basis)
+    center = (center + basis @ metric.center[:q]) * unscaled
+    spanned = Metric(metric.M[:q, :q].clone(), center, metric.unit, root.clone(), metric.size, terms, basis, scales)
     return replace(machine, metric=spanned, centers=machine.centers[:, :q].clone())
+
+
+def first_scaled(M_init: Any, d: int, diag: bool, scales: Tensor | None) -> Tensor:
+    """Return the first M of scaled rows: the identity, or `M_init`, which is in the units of the columns."""
+    M = first_matrix(M_init, d, diag)
+    if M_init is None or scales is None:
+        return M
+    scales = scales.cpu()
+    return M * (scales.square() if diag else scales[:, None] * scales)
 
 
 def coordinates_for(X: Tensor, recipe: Recipe, M_init: Any) -> Coordinates | None:
@@ -164,6 +213,11 @@ def coordinates_for(X: Tensor, recipe: Recipe, M_init: Any) -> Coordinates | Non
     return found if found.basis is not None and found.basis.shape[1] else None
 
 
+def scaled(X: Tensor, scales: Tensor | None) -> Tensor:
+    """Return rows X over the scales of their columns, in X's dtype."""
+    return X if scales is None else (X.double() / scales).to(X.dtype)
+
+
 def stages(
     X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, coordinates: Coordinates | None = None
 ) -> Iterator[Fitted]:
@@ -173,19 +227,22 @@ def stages(
         X: Shape (n, d), on the device and in the dtype of the computation.
         Y: Shape (n, c).
         weights: Shape (n,), at least 0; None for 1.
-        settings: Of the fit.
-        coordinates: Of X, to compute in; None for X itself.
+        settings: Of the fit, with one ridge and one scaling.
+        coordinates: Of the scaled rows, to compute in; None for these themselves.
 
     Raises:
         InputError: a first M that is not possible, or a memory budget that is too small.
     """
     recipe = settings.recipe
-    rows = X if coordinates is None else coordinates.rows(X).to(X.device)
-    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel).fitted()
+    scales = settings.scales
+    rows = X if coordinates is None else coordinates.rows(scaled(X, scales)).to(X.device)
+    inside = scales if coordinates is None else None
+    problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel, settings.standardisation, inside).fitted()
     if coordinates is not None and coordinates.basis is not None:
         problem = replace(problem, basis=coordinates.basis.to(X.device))
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
-    M = first_matrix(settings.M_init, rows.shape[1], recipe.diag).to(X.device)
+    M = first_scaled(settings.M_init, rows.shape[1], recipe.diag, inside).to(X.device)
+    spread = deviations(X, weights)
     generator = torch.Generator().manual_seed(int(check_random_state(settings.random_state).randint(2**31)))
     table, singular, n_iters = [], list[str](), settings.n_iters
     with progress("fitting", n_iters + 1) if settings.progress else nullcontext(lambda steps: None) as advance:
@@ -197,9 +254,9 @@ def stages(
                 if not singular:
                     warn_singular(step.singular)
                 singular.append(f"after {step.iteration} updates of M {step.singular}")
-            words = "; ".join([str(solver), *singular])
-            machine = step.machine if coordinates is None else unfolded(step.machine, coordinates, X)
-            yield Fitted(machine, pd.DataFrame(table), words, problem.weights, recipe.diag)
+            words = "; ".join(filter(None, [str(solver), settings.said, *singular]))
+            machine = step.machine if coordinates is None else unfolded(step.machine, coordinates, X, scales)
+            yield Fitted(machine, pd.DataFrame(table), words, problem.weights, recipe.diag, recipe.ridge, spread)
 
 
 def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Fitted:

@@ -39,6 +39,20 @@ def among(choices: Iterable[str]) -> Constraint:
     return partial(one_of, choices=tuple(choices))
 
 
+def either(word: str, constraint: Constraint) -> Constraint:
+    """Return the constraint that a value is a word or satisfies another constraint."""
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, str) and value == word:
+            return value
+        try:
+            return constraint(name, value)
+        except InputError as error:
+            raise InputError(name, f"{error.problem}, or {word!r}") from error
+
+    return check
+
+
 def optional(constraint: Constraint) -> Constraint:
     """Return the constraint that a value is None or satisfies another constraint."""
 

@@ -29,7 +29,7 @@ class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
             raise InputError("validation", f"targets of shape {y.shape}, expected {('n', *self._target_shape)} as in y")
         return as_tensor(y.reshape(len(y), -1).astype(np.float64))
 
-    def _answered(self, outputs: NDArray[Any]) -> NDArray[Any]:
+    def _answered(self, outputs: NDArray[Any], temperature: float | None) -> NDArray[Any]:
         """Return predictions of y's shape."""
         return outputs.reshape(len(outputs), *self._target_shape)
 
@@ -38,10 +38,9 @@ class RegressorRFM(MultiOutputMixin, RegressorMixin, BaseRFM):
 class RFMRegressor(RegressorRFM, SingleRFM):
     """Kernel ridge regression that learns its features: a recursive feature machine for one or many targets.
 
-    f(x) = sum_i a_i k(x, x_i) with (K + ridge I) a = y. The kernel is a function of r / L, r^2 = (x - z)'M(x - z). M
-    starts as the identity. After each fit it becomes the average gradient outer product, AGOP = mean over training rows
-    of J'J with J = df/dx. This is done `n_iters` times; the last fit is the estimator's. Nothing is standardised, and
-    there is no intercept: scale columns and center targets yourself where it matters.
+    f(x) = b + sum_i a_i k(x, x_i) with (K + ridge I) a = y - b and b the mean of y. The kernel is a function of r / L,
+    r^2 = (x - z)'M(x - z). M starts as the identity. After each fit it becomes the average gradient outer product,
+    AGOP = mean over training rows of J'J with J = df/dx. This is done `n_iters` times; the last fit is the estimator's.
 
     Args:
         kernel: "laplace" exp(-t) with t = r / L; "gaussian" exp(-t^2 / 2); "power" exp(-t^exponent); "quadratic"
@@ -50,7 +49,16 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         bandwidth: L, in units of `bandwidth_scale`.
         bandwidth_scale: "median": the median distance between training rows that differ, under the current M (at
             more than 1,000 rows, of 1,000 drawn). None: the bandwidth is L itself.
-        ridge: Added to the diagonal of the kernel matrix, divided by the row's weight if there are weights.
+        ridge: Added to the diagonal of the kernel matrix, divided by the row's weight if there are weights. "auto": of
+            0.001 to 10, by half decades, the one with the least error when rows are left out one by one (exactly, all
+            of them equal rows together) under the first M; of more than 1,000 rows, 1,000 are drawn for that.
+        scale: What columns are divided by first: "std", their standard deviations (columns of 0 and 1 stay); None,
+            nothing; "auto", what has the smaller leave-one-out error. M_init, M_ and all other matrices are in the
+            units of X. With an M_init, "auto" is None, since it says what units are worth.
+        fit_intercept: Take the targets' weighted mean b off, so that rows far from all others are predicted as b, and
+            not as 0. Of classes it is the prior: the classes' weighted shares.
+        scale_targets: Of several targets, make M with each divided by its standard deviation, so that their units do
+            not matter. False: targets are of one unit, and larger ones count more.
         n_iters: Updates of M; 0 is plain kernel ridge regression.
         M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
             an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).
@@ -73,7 +81,8 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         M_: The feature matrix of the fitted machine, float64, (d, d), or (d,) with `diag`.
         M_factor_: R (r, d) with M = R'R. Where d is above n, M is made only when asked for, within `memory_budget`.
         components_: Its top eigenvectors, (n_components, d); `transform` returns X @ components_.T.
-        feature_importances_: Its diagonal as shares of its trace, for each column of X.
+        feature_importances_: M_ii times the column's variance, as shares, for each column of X; the same in any units.
+        ridge_, scale_: The ridge, and what each column is divided by, (d,).
         bandwidth_: L in the units of X.
         history_: A data frame, a row per iteration: bandwidth, train_mse, cosine of M to the one before, effective
             rank of M.

@@ -1,16 +1,18 @@
 """The regressor that chooses its own parameters."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
 from nfa.rfm.estimators.regressor import RFMRegressor
-from nfa.rfm.estimators.search import BaseSearch, Criterion
+from nfa.rfm.estimators.search import PASSED_ON, BaseSearch, Criterion
 from nfa.rfm.losses import squared_loss
+from nfa.rfm.recursion import Problem
 from nfa.rfm.saving.registry import kept_in_files
 from nfa.rfm.saving.search import restored_search, search_parts
+from nfa.rfm.selection import Loss
 
 
 def _r2(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:
@@ -35,6 +37,8 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         shortlist: How many pairs of bandwidth and ridge of each kernel are judged by cross-validation.
         cv: The number of folds (shuffled; stratified for classes; by groups where `fit` is given them), or a
             scikit-learn splitter or list of splits, which decides alone.
+        fit_intercept: As for `RFMRegressor`; each fold has its own mean.
+        scale_targets: As for `RFMRegressor`. Losses are then in units of each target's variance.
         M_init: As for `RFMRegressor`, like all that follow. An M that was measured on these rows has seen their
             targets: then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
         diag: Keep M diagonal for all kernels.
@@ -64,9 +68,14 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
     """
 
     searched = RFMRegressor
+    _passed: ClassVar = (*PASSED_ON, "scale_targets")
     _criterion = Criterion(
-        loss=lambda unit, outputs, targets, weights: squared_loss(outputs, targets, weights),
-        # In the units of the targets it may be beyond float64.
-        shown=lambda unit, loss: loss * unit * unit,
+        # In the units of a target it may be beyond float64.
+        shown=lambda units, loss: loss * float(units[0]) * float(units[0]) if len(units) == 1 else loss,
         score=_r2,
     )
+
+    def _loss(self, problem: Problem) -> Loss:
+        """Return the mean squared error in the units of the targets."""
+        units = problem.units
+        return lambda outputs, targets, weights: squared_loss(outputs / units, targets / units, weights)

@@ -1,9 +1,10 @@
 """Estimators that choose their own kernel, bandwidth, ridge and number of updates."""
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -22,7 +23,8 @@ from nfa.common.checks import check_finite, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.rfm.estimators.base import BaseRFM
-from nfa.rfm.estimators.fitting import coordinates_for
+from nfa.rfm.estimators.choosing import chosen
+from nfa.rfm.estimators.fitting import FitSettings, coordinates_for, first_scaled, scaled
 from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
@@ -30,32 +32,38 @@ from nfa.rfm.estimators.training import TrainingData
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.mixin import SavedMixin
-from nfa.rfm.selection import FIRST_UPDATES, CrossValidation, Split, leave_one_out_rows, ranked, tried_paths
-from nfa.rfm.start import first_matrix
+from nfa.rfm.selection import FIRST_UPDATES, CrossValidation, Loss, Split, leave_one_out_rows, ranked, tried_paths
 
 DIAGONAL = ("l1", "power")
 """Kernels whose M is kept diagonal: "l1" for its cost, "power" since it then adds most to what the others find."""
 
 
 PASSED_ON = (
-    *("M_init", "center_grads", "agop_power", "agop_samples", "n_components", "memory_budget", "device", "dtype"),
-    *("random_state", "progress"),
+    *(
+        "scale",
+        "fit_intercept",
+        "M_init",
+        "center_grads",
+        "agop_power",
+        "agop_samples",
+        "n_components",
+        "memory_budget",
+    ),
+    *("device", "dtype", "random_state", "progress"),
 )
 """Parameters that every machine of a search gets as they are given."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """The loss that a search minimises, and the score that it reports.
+    """The loss and the score that a search reports.
 
     Args:
-        loss: From the targets' unit, outputs and targets in that unit, and weights: what is minimised.
-        shown: From the unit and the loss: the loss in the units of the targets, as the tables show it.
+        shown: From the units and the loss: the loss as the tables show it.
         score: From outputs, targets and weights: what is reported.
     """
 
-    loss: Callable[[float, Tensor, Tensor, Tensor | None], float]
-    shown: Callable[[float, float], float]
+    shown: Callable[[Tensor, float], float]
     score: Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], float]
 
 
@@ -94,6 +102,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
     M_ = of_best("M_", "The feature matrix of the machine that was chosen.")
     feature_importances_ = of_best("feature_importances_", "The diagonal of `M_` as shares of its trace, by column.")
     history_ = of_best("history_", "A row per iteration of the machine that was chosen.")
+    scale_ = of_best("scale_", "What each column is divided by, (d,).")
+    ridge_ = of_best("ridge_", "The ridge that was chosen.")
     n_features_in_ = of_best("n_features_in_", "The number of columns of X.")
     feature_names_in_ = of_best("feature_names_in_", "The columns' names, where X had names.")
 
@@ -107,6 +117,9 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         max_iters: int = 4,
         shortlist: int = 3,
         cv: Any = 5,
+        scale: str | None = "auto",
+        fit_intercept: bool = True,
+        scale_targets: bool = True,
         M_init: Any = None,
         diag: bool = False,
         center_grads: bool = False,
@@ -126,6 +139,9 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         self.max_iters = max_iters
         self.shortlist = shortlist
         self.cv = cv
+        self.scale = scale
+        self.fit_intercept = fit_intercept
+        self.scale_targets = scale_targets
         self.M_init = M_init
         self.diag = diag
         self.center_grads = center_grads
@@ -273,45 +289,74 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
 
     def _search(self, rows: Tensor, Y: Tensor, weights: Tensor | None, known: int, splits: list[Split]) -> None:
         """Set the tables of all candidates, and the best one."""
-        found = checked(self, self._constraints)
-        kernel_named("power", found["exponent"])  # which checks it
-        bandwidths, ridges, max_iters = found["bandwidths"], found["ridges"], found["max_iters"]
-        recipes = {
-            kernel: [self._machine(kernel, bandwidth)._settings().recipe for bandwidth in bandwidths]
-            for kernel in found["kernels"]
+        asked = checked(self, self._constraints)
+        kernel_named("power", asked["exponent"])  # which checks it
+        bandwidths, ridges, max_iters = asked["bandwidths"], asked["ridges"], asked["max_iters"]
+        settings = {
+            kernel: [self._machine(kernel, bandwidth)._settings() for bandwidth in bandwidths]
+            for kernel in asked["kernels"]
         }
+        # The deviations are those of all rows that are known: targets have no part in them.
+        whole = chosen(
+            rows[:known], Y[:known], None if weights is None else weights[:known], self._first(settings, ridges)
+        )
+        standardisation, scales = whole.standardisation, whole.scales
+        recipes = {kernel: [each.recipe for each in some] for kernel, some in settings.items()}
         seed = int(check_random_state(self.random_state).randint(2**31))
         most = leave_one_out_rows(self.memory_budget)
-        shortlist = min(found["shortlist"], len(bandwidths) * len(ridges))
+        shortlist = min(asked["shortlist"], len(bandwidths) * len(ridges))
         criterion = self._criterion
         total = len(recipes) * len(splits) * (shortlist + (max_iters > FIRST_UPDATES))
         left_out, tried, losses = [], [], []
         with progress("choosing", total) if self.progress else nullcontext(lambda steps: None) as advance:
             for kernel, candidates in recipes.items():
-                coordinates = coordinates_for(rows[:known], candidates[0], self.M_init)
-                X = rows if coordinates is None else coordinates.rows(rows).to(rows.device)
-                problem = Problem.of(X, Y, weights, candidates[0].kernel)
-                M = first_matrix(self.M_init, X.shape[1], candidates[0].diag).to(rows.device)
+                wide = scaled(rows, scales)
+                coordinates = coordinates_for(wide[:known], candidates[0], self.M_init)
+                X, inside = (rows, scales) if coordinates is None else (coordinates.rows(wide).to(rows.device), None)
+                problem = Problem.of(X, Y, weights, candidates[0].kernel, standardisation, inside)
+                M = first_scaled(self.M_init, X.shape[1], candidates[0].diag, inside).to(rows.device)
                 train = problem.fitted(torch.arange(known, device=rows.device))
-                loss = partial(criterion.loss, problem.unit)
+                loss = self._loss(train)
                 ranking = ranked(train, M, candidates, ridges, loss, seed, most)
                 held_out = CrossValidation(problem, splits, loss, self.memory_budget, seed, advance)
                 paths = tried_paths(held_out, M, ranking[:shortlist], max_iters)
-                targets = problem.Y[held_out.judged].cpu().numpy()
-                shares = None if weights is None else weights[held_out.judged].cpu().numpy()
-                shown = partial(criterion.shown, problem.unit)
+                # In these units squares are numbers.
+                targets = (problem.y[held_out.judged] / train.units).cpu().numpy()
+                judged_weights = None if weights is None else weights[held_out.judged]
+                shares = None if judged_weights is None else judged_weights.cpu().numpy()
+                shown = partial(criterion.shown, train.units)
                 left_out += [named(kernel, each.recipe) | {"loss": shown(each.loss)} for each in ranking]
-                tried += [
-                    named(kernel, each.recipe)
-                    | {"n_iters": each.n_iters, "loss": shown(each.loss)}
-                    | {"score": criterion.score(each.outputs.cpu().numpy(), targets, shares)}
-                    for each in paths
-                ]
+                for each in paths:
+                    found = named(kernel, each.recipe) | {"n_iters": each.n_iters}
+                    found |= self._calibration(train, each.outputs, problem.y[held_out.judged], judged_weights)
+                    answers = self._answers(train, each.outputs, found.get("temperature")).cpu().numpy()
+                    found["loss"], found["score"] = shown(each.loss), criterion.score(answers, targets, shares)
+                    tried.append(found)
                 losses += [each.loss for each in paths]
         self.loo_results_, self.cv_results_ = pd.DataFrame(left_out), pd.DataFrame(tried)
         best = tried[losses.index(min(losses))]
         self.best_score_ = best["score"]
         self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
+        self.best_params_["scale"] = whole.scalings[0]
+
+    @abstractmethod
+    def _loss(self, problem: Problem) -> Loss:
+        """Return the loss that is minimised, of outputs and targets as they were given."""
+
+    def _calibration(
+        self, problem: Problem, outputs: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> dict[str, float]:
+        """Return what is chosen besides by the outputs of a candidate for the rows that judge it."""
+        return {}
+
+    def _answers(self, problem: Problem, outputs: Tensor, temperature: float | None) -> Tensor:
+        """Return outputs as the score takes them, beside targets in the problem's units."""
+        return outputs / problem.units
+
+    def _first(self, settings: dict[str, list[FitSettings]], ridges: Sequence[float]) -> FitSettings:
+        """Return the settings by which the scaling of columns is chosen, for all kernels: those of the first."""
+        first = next(iter(settings.values()))[0]
+        return replace(first, ridges=tuple(sorted(ridges)))
 
     def _machine(self, kernel: str, bandwidth: float) -> SingleRFM:
         return self.searched(

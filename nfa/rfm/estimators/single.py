@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.estimators.base import BaseRFM
-from nfa.rfm.estimators.fitting import Fitted, coordinates_for, stages
+from nfa.rfm.estimators.choosing import chosen
+from nfa.rfm.estimators.fitting import FitSettings, Fitted, coordinates_for, scaled, stages
 from nfa.rfm.estimators.parameters import Constraint, optional, whole
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric
@@ -40,7 +42,7 @@ class Path:
     def machines(self, last: KernelMachine) -> Iterator[KernelMachine]:
         """Yield the machines, the last of which is known."""
         for metric, bandwidth, a in self.stages:
-            yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit)
+            yield KernelMachine(last.kernel, metric, bandwidth, metric.rows(self.rows), a, last.unit, last.scaling)
         yield last
 
 
@@ -50,6 +52,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     _constraints: ClassVar[dict[str, Constraint]] = BaseRFM._constraints | {"n_components": optional(whole(1))}
     fitted_: Fitted
     _path: Path | None = None
+    _temperatures: tuple[float | None, ...]
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
         """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
@@ -88,7 +91,8 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
         if self._path is None:
             raise InputError("staged_predict", "a machine from a file has its last stage alone; fit it again")
         rows = self._rows(X)
-        return (self._answered(each.predict(rows).cpu().numpy()) for each in self._path.machines(self.machine_))
+        machines = zip(self._path.machines(self.machine_), self._temperatures, strict=False)
+        return (self._answered(each.predict(rows).cpu().numpy(), temperature) for each, temperature in machines)
 
     def gradients(self, X: Any) -> NDArray[np.float64]:
         """Return the gradient of each output at each row of X, float64, (m, c, d); (m, d) where y is (n,) of numbers.
@@ -109,6 +113,18 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
         """
         machine = self.machine_
         return self._by_output(machine.gradients(self._rows(X)).cpu().numpy())
+
+    @property
+    def ridge_(self) -> float:
+        """The ridge: the one that was given, or chosen."""
+        return self._output_machine.ridge
+
+    @property
+    def scale_(self) -> NDArray[np.float64]:
+        """What each column is divided by, (d,): 1 where it is as it is."""
+        metric = self._output_machine.machine.metric
+        found = torch.ones_like(metric.center) if metric.scales is None else metric.scales
+        return np.array(found.cpu().numpy())
 
     @property
     def components_(self) -> NDArray[np.float64]:
@@ -139,15 +155,26 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
 
     def _stages(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Iterator[Self]:
         """Fit, and yield the estimator after each update of M."""
-        settings = self._settings()
+        settings = chosen(X, Y, weights, self._settings())
         if self.n_components is not None and self.n_components > X.shape[1]:
             raise InputError("n_components", f"got {self.n_components}, but M has {X.shape[1]} columns")
         # A copy: what is fitted does not change with the array that it was fitted to.
-        path, coordinates = Path(X.clone()), coordinates_for(X, settings.recipe, settings.M_init)
+        path, coordinates = Path(X.clone()), None
+        if X.shape[1] > len(X):
+            coordinates = coordinates_for(scaled(X, settings.scales), settings.recipe, settings.M_init)
+        self._temperatures = self._calibration(X, Y, weights, settings, coordinates)
         for number, found in enumerate(stages(X, Y, weights, settings, coordinates)):
             path = path if number == 0 else path.followed_by(self.fitted_.machine)
             self.fitted_, self._path = found, path
+            if self._temperatures[number] is not None:
+                self.temperature_ = self._temperatures[number]
             yield self
+
+    def _calibration(
+        self, X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, coordinates: Coordinates | None
+    ) -> tuple[float | None, ...]:
+        """Return the temperature of probabilities after 0, 1, ... updates of M; None where there are none."""
+        return (None,) * (settings.n_iters + 1)
 
     def _by_output(self, J: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return gradients (m, c, d) in the shape of the targets."""

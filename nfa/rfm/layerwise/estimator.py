@@ -49,6 +49,7 @@ class LayerwiseRFM(BaseEstimator):
         exponent: Of the kernel "power".
         bandwidth: In units of the median distance under M.
         ridge: Added to the diagonal of the kernel matrix.
+        fit_intercept: Take the targets' mean, or the classes' prior, off.
         memory_budget: GiB.
         random_state: The seed of all that is drawn.
         progress: Show bars on a terminal for what takes longer than two seconds.
@@ -93,6 +94,7 @@ class LayerwiseRFM(BaseEstimator):
         exponent: float = 1.0,
         bandwidth: float = 1.0,
         ridge: float = 1e-3,
+        fit_intercept: bool = True,
         memory_budget: float = 4.0,
         random_state: int = 0,
         progress: bool = True,
@@ -110,6 +112,7 @@ class LayerwiseRFM(BaseEstimator):
         self.exponent = exponent
         self.bandwidth = bandwidth
         self.ridge = ridge
+        self.fit_intercept = fit_intercept
         self.memory_budget = memory_budget
         self.random_state = random_state
         self.progress = progress
@@ -287,8 +290,12 @@ class LayerwiseRFM(BaseEstimator):
         if start.undefined:
             return start.undefined
         kind = RFMRegressor if self.classes_ is None else RFMClassifier
-        names = ("kernel", "exponent", "bandwidth", "ridge", "n_iters", "memory_budget", "random_state")
-        machine = kind(progress=False, **{each: getattr(self, each) for each in names})
+        names = ("kernel", "exponent", "bandwidth", "ridge", "fit_intercept", "n_iters", "memory_budget")
+        own = {each: getattr(self, each) for each in names} | {"random_state": self.random_state, "progress": False}
+        if self.classes_ is not None:  # labels are all that is asked for
+            own["temperature"] = None
+        # Each layer's rows are in the units that the network gave them.
+        machine = kind(scale=None, **own)
         return staged(machine, self._H[name], self._y, start.M)
 
     def _predicting_layer(self) -> str:

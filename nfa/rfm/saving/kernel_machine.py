@@ -8,19 +8,25 @@ from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric, checked_matrix
 from nfa.rfm.saving.header import Header, above_zero, expect, typed
+from nfa.rfm.targets import TargetScaling
+
+OPTIONAL = ("weights", "scales", "deviations")
+"""Tensors that may be missing."""
 
 
-def tensors_of(machine: KernelMachine, weights: Tensor | None) -> dict[str, Tensor]:
-    """Return a machine's tensors: M and center (float64), rows in M's coordinates, coefficients, weights."""
-    metric = machine.metric
+def tensors_of(machine: KernelMachine) -> dict[str, Tensor]:
+    """Return a machine's tensors: M, center, rows in M's coordinates, coefficients, scaling of targets and columns."""
+    metric, scaling = machine.metric, machine.scaling
+    assert scaling is not None, "an estimator's machine has scaled targets"
     found = {"M": metric.M, "center": metric.center, "rows": machine.centers, "coefficients": machine.a}
-    return found if weights is None else found | {"weights": weights}
+    found |= {"offset": scaling.offset, "target_scale": scaling.scale}
+    return found if metric.scales is None else found | {"scales": metric.scales}
 
 
 def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
     """Return the kernel machine, after checking that its tensors fit each other."""
-    names = {"M", "center", "rows", "coefficients"}
-    expect(names <= set(tensors) <= names | {"weights"}, f"holds the tensors {shown(sorted(tensors))}")
+    names = {"M", "center", "rows", "coefficients", "offset", "target_scale"}
+    expect(names <= set(tensors) <= names | set(OPTIONAL), f"holds the tensors {shown(sorted(tensors))}")
     for name, tensor in tensors.items():
         kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
         expect(tensor.dtype in kinds, f"{name} is {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
@@ -31,23 +37,39 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     expect(len(a) == n and same, f"coefficients of {len(a)} {a.dtype} rows, expected {n} of {rows.dtype}")
     expect(center.shape == (d,), f"center: shape {tuple(center.shape)}, expected ({d},)")
     checked_matrix("M", M, d)
+    offset, scale = (tensors[name].to(place) for name in ("offset", "target_scale"))
+    fits = offset.shape == scale.shape == a.shape[1:] and bool((scale > 0).all())
+    expect(fits, f"offset and target_scale: expected {a.shape[1]} numbers each, scales above 0")
     exponent = float(typed(found, "exponent", float, int))
     kernel = kernel_named(typed(found, "kernel", str), exponent)
     bandwidth, unit = above_zero(found, "bandwidth"), above_zero(found, "unit")
-    metric = metric_of(M.to(place), center.to(place), above_zero(found, "x_unit"), rows.to(place))
-    return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit)
+    scales = positive_columns("scales", tensors, d, place)
+    metric = metric_of(M.to(place), center.to(place), above_zero(found, "x_unit"), rows.to(place), scales)
+    return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit, TargetScaling(offset, scale))
 
 
-def metric_of(M: Tensor, center: Tensor, unit: float, rows: Tensor) -> Metric:
+def positive_columns(
+    name: str, tensors: dict[str, Tensor], d: int, place: torch.device, zero: bool = False
+) -> Tensor | None:
+    """Return a tensor with a number above 0 (or 0, with `zero`) for each of d columns; None where there is none."""
+    if name not in tensors:
+        return None
+    found = tensors[name]
+    fits = found.shape == (d,) and bool(((found > 0) | ((found == 0) & zero)).all())
+    expect(fits, f"{name}: expected {d} numbers {'of at least' if zero else 'above'} 0")
+    return found.to(place)
+
+
+def metric_of(M: Tensor, center: Tensor, unit: float, rows: Tensor, scales: Tensor | None) -> Metric:
     """Return the metric of M, given rows z = F (x - center) / unit in its coordinates.
 
     The rounding of a row depends on x, which is F^+ z, but for the part that F removes.
     """
-    metric = Metric.of(M, center, unit)
+    metric = Metric.of(M, center, unit, scales=scales)
     if metric.root is None or metric.root.ndim == 1:
         return metric
     spread = (rows.double() @ torch.linalg.pinv(metric.root, hermitian=True)).square().mean(0)
-    return Metric.of(M, center, unit, spread)
+    return Metric.of(M, center, unit, spread, scales)
 
 
 def weights_of(weights: Tensor | None, machine: KernelMachine) -> Tensor | None:

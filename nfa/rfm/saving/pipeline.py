@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.rfm.saving.formats import upgraded
 from nfa.rfm.saving.header import Header, expect, typed
 from nfa.rfm.saving.registry import ENTRIES, Tensors, kept_in_files
 from nfa.rfm.saving.steps import Builder, Keeper
@@ -48,7 +49,7 @@ def restored_pipeline(kind: Any, header: Header, tensors: Tensors, place: torch.
 
     def machine(part: Header, own: Tensors) -> Any:
         entry = ENTRIES[one_of("class", typed(part, "class", str), machines_kept())]
-        return entry.restore(entry.kind, part, own, place, device)
+        return entry.restore(entry.kind, *upgraded(part | {"format": header["format"]}, own), place, device)
 
     model = Builder(tensors, machine).value(found)
     expect(isinstance(model, kind), "holds no pipeline")

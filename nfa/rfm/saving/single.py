@@ -13,6 +13,7 @@ from nfa.rfm.estimators.tables import name_of
 from nfa.rfm.saving.encoders import encoder_header, restored_encoder
 from nfa.rfm.saving.header import (
     Header,
+    above_zero,
     array_from_json,
     array_to_json,
     expect,
@@ -22,7 +23,7 @@ from nfa.rfm.saving.header import (
     to_json,
     typed,
 )
-from nfa.rfm.saving.kernel_machine import machine_of, tensors_of, weights_of
+from nfa.rfm.saving.kernel_machine import machine_of, positive_columns, tensors_of, weights_of
 from nfa.rfm.saving.registry import Tensors
 
 NOT_KEPT = ("M_init", "device")
@@ -44,7 +45,9 @@ def restored_machine(kind: Any, header: Header, tensors: Tensors, place: torch.d
 
 def fitted_tensors(model: Any) -> Tensors:
     """Return the tensors of a fitted estimator."""
-    return tensors_of(model.fitted_.in_columns, model.fitted_.weights)
+    fitted = model.fitted_
+    more = {"weights": fitted.weights, "deviations": fitted.deviations}
+    return tensors_of(fitted.in_columns) | {name: each for name, each in more.items() if each is not None}
 
 
 def kept_parameters(model: Any) -> Header:
@@ -92,6 +95,8 @@ def fitted_header(model: Any) -> Header:
         "target_shape": None if classes is not None else list(model._target_shape),
         "history": table_to_json(model.history_),
         "solver": model.solver_,
+        "ridge": float(model.ridge_),
+        "temperature": getattr(model, "temperature_", None),
     }
 
 
@@ -114,11 +119,16 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
         model.classes_ = array_from_json("classes", classes)
         ascending = len(model.classes_) == c and bool((model.classes_[:-1] < model.classes_[1:]).all())
         expect(ascending, f"classes: expected {c} different ones, sorted")
+        if found.get("temperature") is not None:
+            model.temperature_ = above_zero(found, "temperature")
     else:
         expect(shape in ([c], []) and (shape or c == 1), f"target_shape: got {shown(shape)}, but there are {c} outputs")
         model._target_shape = tuple(shape)
     solver = shown(typed(found, "solver", str), 1000)
     model._device, model._dtype = place, machine.centers.dtype
     model._path = None
-    model.fitted_ = Fitted(machine, table_from_json(found, "history"), solver, weights, machine.metric.M.ndim == 1)
+    ridge = float(typed(found, "ridge", float, int))
+    spread = positive_columns("deviations", tensors, d, place, zero=True)
+    history, diag = table_from_json(found, "history"), machine.metric.M.ndim == 1
+    model.fitted_ = Fitted(machine, history, solver, weights, diag, ridge, spread)
     return model

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainClassifier, PlainRegressor
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from nfa.common import InputError
-from nfa.rfm import DeepRFM, DeepRFMClassifier, DeepRFMRegressor, RFMClassifier, RFMRegressor
+from nfa.rfm import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.deep.collapse import neural_collapse
 from nfa.rfm.deep.feature_maps import FEATURE_MAPS, unit_rows
 
@@ -39,7 +40,7 @@ OPTIONS = [{}, {"n_iters": 2, "diag": True}, {"kernel": "gaussian", "n_iters": 0
 def test_depth_1_is_a_recursive_feature_machine_on_rows_of_norm_1(options, dtype):
     rows, new = X.astype(dtype), NEW.astype(dtype)
     weights = np.arange(len(X)) % 3
-    for deep, flat, y in [(DeepRFMClassifier, RFMClassifier, LABELS), (DeepRFMRegressor, RFMRegressor, NUMBERS)]:
+    for deep, flat, y in [(DeepRFMClassifier, PlainClassifier, LABELS), (DeepRFMRegressor, PlainRegressor, NUMBERS)]:
         one = deep(depth=1, **options).fit(rows, y, weights)
         other = flat(**({"n_iters": 1} | options)).fit(unit(rows), y, weights)
         np.testing.assert_array_equal(one._outputs(new), other._outputs(unit(new)))
@@ -54,7 +55,7 @@ def test_depth_1_draws_what_a_machine_alone_draws():
     """Of more than 1,000 rows the median distance is that of some."""
     many = gaussian(1100, 3).numpy()
     one = DeepRFMRegressor(depth=1, random_state=7, agop_samples=100).fit(many, many[:, 0])
-    other = RFMRegressor(n_iters=1, random_state=7, agop_samples=100).fit(unit(many), many[:, 0])
+    other = PlainRegressor(n_iters=1, random_state=7, agop_samples=100).fit(unit(many), many[:, 0])
     np.testing.assert_array_equal(one.predict(many), other.predict(unit(many)))
 
 
@@ -70,7 +71,7 @@ def test_layers_are_machines_and_maps_by_hand(name):
     rows, new = unit(X), unit(NEW)
     assert [layer.M.shape for layer in model.layers_] == [(5, 5), (16, 16), (24, 24)]
     for layer in model.layers_:
-        alone = RFMRegressor(n_iters=1).fit(rows, NUMBERS)
+        alone = PlainRegressor(n_iters=1).fit(rows, NUMBERS)
         np.testing.assert_allclose(layer.M, alone.M_, rtol=1e-9, atol=1e-12)
         if layer.feature_map is None:
             break

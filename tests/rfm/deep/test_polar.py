@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainClassifier, PlainRegressor
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
 from nfa.common import InputError
-from nfa.rfm import DeepRFM, DeepRFMClassifier, RFMClassifier, RFMRegressor
+from nfa.rfm import DeepRFM, DeepRFMClassifier, RFMClassifier
 from nfa.rfm.deep import PolarRFM
 from nfa.rfm.deep.collapse import neural_collapse
 
@@ -147,7 +148,7 @@ def test_a_kernel_head_is_a_machine_on_the_last_rows():
     hidden = torch.relu(net.layers[1](torch.relu(net.layers[0](X)))).detach()
     new = torch.relu(net.layers[1](torch.relu(net.layers[0](NEW)))).detach()
     W = net.layers[2].weight.detach()
-    alone = RFMClassifier(n_iters=0, ridge=0.1, M_init=W.T @ W).fit(hidden, LABELS)
+    alone = PlainClassifier(n_iters=0, ridge=0.1, M_init=W.T @ W).fit(hidden, LABELS)
     np.testing.assert_allclose(model.outputs(NEW), alone.decision_function(new), atol=1e-6)
     np.testing.assert_array_equal(model.predict(NEW), alone.predict(new))
     assert isinstance(model.head_, RFMClassifier)
@@ -161,7 +162,7 @@ def test_updates_refine_each_layer_on_its_own_rows(head):
     h = X
     for number, layer in enumerate(net.layers[:-1]):
         W = layer.weight.detach()
-        alone = RFMRegressor(n_iters=2, ridge=0.1, M_init=W.T @ W).fit(h, Y)
+        alone = PlainRegressor(n_iters=2, ridge=0.1, M_init=W.T @ W).fit(h, Y)
         M = alone.M_ * float((W.T @ W).norm()) / np.linalg.norm(alone.M_)
         np.testing.assert_allclose(model.layers_[number].M, M, atol=1e-5)
         h = torch.relu(h @ model.layers_[number].weight.T + layer.bias).detach()
@@ -170,7 +171,7 @@ def test_updates_refine_each_layer_on_its_own_rows(head):
         np.testing.assert_allclose(model.outputs(X), net.layers[-1](h).detach(), atol=1e-9)
         np.testing.assert_allclose(model.layers_[-1].M, W.T @ W, atol=1e-12)
     else:
-        alone = RFMRegressor(n_iters=2, ridge=0.1, M_init=W.T @ W).fit(h, Y)
+        alone = PlainRegressor(n_iters=2, ridge=0.1, M_init=W.T @ W).fit(h, Y)
         np.testing.assert_allclose(model.predict(X), alone.predict(h), atol=1e-6)
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainClassifier
 from sklearn.base import clone
 from torch import nn
 
 import nfa
 from nfa.common import InputError
-from nfa.rfm import DeepRFM, DeepRFMClassifier, DeepRFMRegressor, RFMClassifier
+from nfa.rfm import DeepRFM, DeepRFMClassifier, DeepRFMRegressor
 from nfa.rfm.deep.feature_maps import unit_rows
 from nfa.rfm.deep.transport import carried
 
@@ -48,7 +49,7 @@ def test_each_layer_starts_at_the_networks_matrix_in_its_own_coordinates(net, fe
         assert model.carried_["name"][number] == f"layers.{number}"
         if number < 2:
             x = model.layers_[number].mapped(x)
-    last = RFMClassifier(n_iters=0, M_init=M).fit(x, LABELS)
+    last = PlainClassifier(n_iters=0, M_init=M).fit(x, LABELS)
     np.testing.assert_allclose(model.decision_function(X), last.decision_function(x), atol=1e-6)
 
 
@@ -75,7 +76,7 @@ def test_updates_start_from_the_seed(net):
     one, plain = seeded(net, n_iters=1, width=[30, 20]), seeded(net, width=[30, 20])
     assert len(one.layers_[0].history) == 2
     seed = plain.layers_[0].M
-    alone = RFMClassifier(n_iters=1, M_init=seed).fit(unit_rows(X), LABELS)
+    alone = PlainClassifier(n_iters=1, M_init=seed).fit(unit_rows(X), LABELS)
     np.testing.assert_allclose(one.layers_[0].M, alone.M_, atol=1e-9)
 
 

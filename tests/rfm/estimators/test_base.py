@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import BareRegressor, PlainClassifier, PlainRegressor
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
@@ -39,13 +40,13 @@ LABELS = np.where(X[:, 0] > 0, "a", "b")
 @pytest.mark.parametrize("name", ["bandwidth", "agop_power", "memory_budget"])
 def test_numbers_above_zero(name, value):
     with pytest.raises(InputError, match=rf"^{name}: got .*, expected a number above 0$"):
-        RFMRegressor(**{name: value}).fit(X, Y)
+        PlainRegressor(**{name: value}).fit(X, Y)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ridge": -1e-9}, r"^ridge: got -1e-09, expected a number of at least 0$"),
+        ({"ridge": -1e-9}, r"^ridge: got -1e-09, expected a number of at least 0, or 'auto'$"),
         ({"ridge": "small"}, r"^ridge: got 'small', expected a number"),
         ({"n_iters": -1}, r"^n_iters: got -1, expected a whole number of at least 0$"),
         ({"n_iters": 1.5}, r"^n_iters: got 1.5, expected a whole number"),
@@ -74,30 +75,30 @@ def test_numbers_above_zero(name, value):
 )
 def test_what_cannot_be_is_refused_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as refused:
-        RFMRegressor(**options).fit(X, Y)
+        PlainRegressor(**options).fit(X, Y)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
 def test_a_device_that_is_not_there():
     with pytest.raises(InputError, match=r"^device: 'cuda' is not available here$"):
-        RFMRegressor(device="cuda").fit(X, Y)
+        PlainRegressor(device="cuda").fit(X, Y)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_infinity_are_refused(bad):
     wrong, targets = X.copy(), Y.copy()
     wrong[3, 1] = targets[2] = bad
-    for estimator, good in ((RFMRegressor(), Y), (RFMClassifier(), LABELS)):
+    for estimator, good in ((PlainRegressor(), Y), (PlainClassifier(), LABELS)):
         with pytest.raises(ValueError, match=r"Input X contains"):
             estimator.fit(wrong, good)
     with pytest.raises(ValueError, match=r"Input y contains"):
-        RFMRegressor().fit(X, targets)
-    model = RFMRegressor().fit(X, Y)
+        PlainRegressor().fit(X, targets)
+    model = PlainRegressor().fit(X, Y)
     with pytest.raises(ValueError, match=r"Input X contains"):
         model.predict(wrong)
     with pytest.raises(InputError, match=r"^X: inf at row 0, column 0"):
-        RFMRegressor(dtype="float32").fit(1e300 * np.abs(X), Y)  # which float32 cannot hold
+        PlainRegressor(dtype="float32").fit(1e300 * np.abs(X), Y)  # which float32 cannot hold
 
 
 @pytest.mark.parametrize(
@@ -111,12 +112,12 @@ def test_nan_and_infinity_are_refused(bad):
 )
 def test_weights_that_are_none(weights, message):
     with pytest.raises(ValueError, match=message):
-        RFMRegressor().fit(X, Y, weights)
+        PlainRegressor().fit(X, Y, weights)
 
 
 def test_weights_that_float32_cannot_hold():
     with pytest.raises(InputError, match=r"^sample_weight: every weight is 0 in the dtype of the computation$"):
-        RFMRegressor(dtype="float32").fit(X, Y, np.full(40, 1e-60))
+        PlainRegressor(dtype="float32").fit(X, Y, np.full(40, 1e-60))
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "l1"])
@@ -125,8 +126,8 @@ def test_a_weight_of_two_is_two_rows_and_a_weight_of_zero_is_none(kernel, option
     counts = np.arange(40) % 3
     wild = X.copy()
     wild[counts == 0] *= 1e6  # what does not count leaves no trace, not even in rounding
-    weighted = RFMRegressor(kernel, n_iters=2, **options).fit(wild, Y, counts)
-    repeated = RFMRegressor(kernel, n_iters=2, **options).fit(np.repeat(X, counts, 0), np.repeat(Y, counts))
+    weighted = PlainRegressor(kernel, n_iters=2, **options).fit(wild, Y, counts)
+    repeated = PlainRegressor(kernel, n_iters=2, **options).fit(np.repeat(X, counts, 0), np.repeat(Y, counts))
     # Copies are at a distance of 0 and do not count for the median.
     np.testing.assert_allclose(weighted.predict(NEW), repeated.predict(NEW), atol=1e-9)
     np.testing.assert_allclose(weighted.M_, repeated.M_, atol=1e-9)
@@ -135,16 +136,16 @@ def test_a_weight_of_two_is_two_rows_and_a_weight_of_zero_is_none(kernel, option
 
 
 def test_equal_weights_are_a_smaller_ridge():
-    one = RFMRegressor(ridge=0.1).fit(X, Y, np.full(40, 10.0))
-    np.testing.assert_allclose(one.predict(NEW), RFMRegressor(ridge=0.01).fit(X, Y).predict(NEW), rtol=1e-9)
+    one = PlainRegressor(ridge=0.1).fit(X, Y, np.full(40, 10.0))
+    np.testing.assert_allclose(one.predict(NEW), PlainRegressor(ridge=0.01).fit(X, Y).predict(NEW), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 3e38), (np.float32, 1e-30), (np.float64, 1e308)])
 def test_weights_of_any_size(dtype, scale):
     rows, ones = X.astype(dtype), np.linspace(0.5, 1, 40, dtype=dtype)
     options = {"n_iters": 2, "dtype": np.dtype(dtype).name}
-    plain = RFMRegressor(ridge=1e-2, **options).fit(rows, Y, ones)
-    heavy = RFMRegressor(ridge=1e-2 * scale, **options).fit(rows, Y, ones * dtype(scale))
+    plain = PlainRegressor(ridge=1e-2, **options).fit(rows, Y, ones)
+    heavy = PlainRegressor(ridge=1e-2 * scale, **options).fit(rows, Y, ones * dtype(scale))
     np.testing.assert_allclose(heavy.predict(rows), plain.predict(rows), atol=1e-3 if dtype == np.float32 else 1e-9)
     np.testing.assert_allclose(heavy.M_, plain.M_, atol=1e-3 if dtype == np.float32 else 1e-9)
 
@@ -154,8 +155,8 @@ def test_weights_of_any_size(dtype, scale):
 def test_targets_of_any_size(scale, dtype):
     """The same relative error as at 1."""
     options = {"n_iters": 2, "ridge": 0.01}
-    plain = RFMRegressor(**options).fit(X.astype(dtype), Y)
-    scaled = RFMRegressor(**options).fit(X.astype(dtype), Y * scale)
+    plain = PlainRegressor(**options).fit(X.astype(dtype), Y)
+    scaled = PlainRegressor(**options).fit(X.astype(dtype), Y * scale)
     expected = plain.predict(NEW.astype(dtype))
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(scaled.predict(NEW.astype(dtype)) / dtype(scale), expected, rtol=0, atol=tolerance)
@@ -165,24 +166,24 @@ def test_targets_of_any_size(scale, dtype):
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "l1", "quadratic"])
 def test_one_row_two_rows_equal_rows_and_constant_columns(kernel):
     for rows, targets in [(X[:1], Y[:1]), (X[:2], Y[:2]), (np.ones((5, 3)), Y[:5]), (X * [1, 0, 0] + 3, Y)]:
-        model = RFMRegressor(kernel, ridge=0.1).fit(rows, targets)
+        model = PlainRegressor(kernel, ridge=0.1).fit(rows, targets)
         assert np.isfinite(model.predict(NEW)).all()
         assert np.isfinite(model.M_).all()
     # Without an origin of its own a kernel sees nothing of a column that is constant.
     if kernel != "quadratic":
-        assert RFMRegressor(kernel).fit(X * [1, 0, 0] + 3, Y).feature_importances_[0] == pytest.approx(1)
+        assert PlainRegressor(kernel).fit(X * [1, 0, 0] + 3, Y).feature_importances_[0] == pytest.approx(1)
 
 
 def test_more_columns_than_rows():
     wide = gaussian(8, 30).numpy()
-    model = RFMRegressor(ridge=1e-6).fit(wide, wide[:, 0])
+    model = PlainRegressor(ridge=1e-6).fit(wide, wide[:, 0])
     np.testing.assert_allclose(model.predict(wide), wide[:, 0], atol=1e-3)
 
 
 def test_a_ridge_of_zero_on_copies_says_what_it_did():
     twice = np.concatenate([X, X])
     with pytest.warns(SingularKernelWarning, match=r"singular \(rank 40\); took the solution of least norm"):
-        model = RFMRegressor("gaussian", ridge=0, n_iters=0, bandwidth=0.2).fit(twice, np.concatenate([Y, Y + 2]))
+        model = PlainRegressor("gaussian", ridge=0, n_iters=0, bandwidth=0.2).fit(twice, np.concatenate([Y, Y + 2]))
     np.testing.assert_allclose(model.predict(X), Y + 1, atol=1e-6)
 
 
@@ -192,46 +193,49 @@ def test_a_ridge_of_zero_on_copies_says_what_it_did():
 )
 def test_tensors(half, expected):
     rows = (4 * torch.from_numpy(X)).to(half)
-    model = RFMRegressor().fit(rows, torch.from_numpy(Y).to(half))
+    model = PlainRegressor().fit(rows, torch.from_numpy(Y).to(half))
     found = model.predict(rows)
     assert isinstance(found, np.ndarray)
     assert found.dtype == expected
     plain, targets = rows.double().numpy().astype(expected), torch.from_numpy(Y).to(half).double().numpy()
-    np.testing.assert_array_equal(found, RFMRegressor().fit(plain, targets).predict(plain))
+    np.testing.assert_array_equal(found, PlainRegressor().fit(plain, targets).predict(plain))
     asking = torch.from_numpy(X).requires_grad_()
-    np.testing.assert_array_equal(RFMRegressor().fit(asking, Y).predict(asking), RFMRegressor().fit(X, Y).predict(X))
+    np.testing.assert_array_equal(
+        PlainRegressor().fit(asking, Y).predict(asking), PlainRegressor().fit(X, Y).predict(X)
+    )
 
 
 def test_the_computing_dtype_is_the_one_asked_for():
     for given in (np.float32, np.float64, np.int32, np.float16):
         for asked, expected in (("float32", np.float32), (torch.float64, np.float64), (np.float32, np.float32)):
-            model = RFMRegressor(dtype=asked).fit((3 * X).astype(given), Y)
+            model = PlainRegressor(dtype=asked).fit((3 * X).astype(given), Y)
             assert model.predict((3 * NEW).astype(given)).dtype == expected
-    assert RFMRegressor().fit(X.astype(np.float16), Y).predict(NEW).dtype == np.float32
-    assert RFMRegressor().fit(X.tolist(), Y.tolist()).predict(NEW.tolist()).dtype == np.float64
+    assert PlainRegressor().fit(X.astype(np.float16), Y).predict(NEW).dtype == np.float32
+    assert PlainRegressor().fit(X.tolist(), Y.tolist()).predict(NEW.tolist()).dtype == np.float64
 
 
 @pytest.mark.parametrize("targets", [(), (1,), (3,)])
 def test_without_updates_it_is_kernel_ridge(targets):
     y = np.random.default_rng(0).normal(size=(40, *targets))
     theirs = KernelRidge(kernel="rbf", gamma=0.5, alpha=0.01).fit(X, y).predict(NEW)
-    found = RFMRegressor("gaussian", bandwidth=1.0, bandwidth_scale=None, ridge=0.01, n_iters=0).fit(X, y).predict(NEW)
+    options = {"bandwidth": 1.0, "bandwidth_scale": None, "ridge": 0.01, "n_iters": 0}
+    found = BareRegressor("gaussian", **options).fit(X, y).predict(NEW)
     assert found.shape == theirs.shape
     np.testing.assert_allclose(found, theirs, atol=1e-10)
 
 
-def test_nothing_is_standardised():
-    """Columns of other sizes, or targets with another mean, are other problems."""
-    model = RFMRegressor(n_iters=0).fit(X, Y)
-    stretched = RFMRegressor(n_iters=0).fit(X * [1, 10, 1], Y)
+def test_bare_machines_standardise_nothing():
+    """Columns of other sizes are other problems."""
+    model = BareRegressor(n_iters=0).fit(X, Y)
+    stretched = BareRegressor(n_iters=0).fit(X * [1, 10, 1], Y)
     assert np.abs(stretched.predict(NEW * [1, 10, 1]) - model.predict(NEW)).max() > 0.1
-    far = RFMRegressor(n_iters=0).fit(X, Y + 5).predict(1e6 * NEW)
-    np.testing.assert_allclose(far, 0, atol=1e-9)  # no intercept: far from all rows there is nothing
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "l1", "quadratic"])
 def test_predictions_do_not_depend_on_the_scale_of_M(kernel):
-    found = [RFMRegressor(kernel, M_scale=scale, ridge=0.01).fit(X, Y).predict(NEW) for scale in ("max", "trace", None)]
+    found = [
+        PlainRegressor(kernel, M_scale=scale, ridge=0.01).fit(X, Y).predict(NEW) for scale in ("max", "trace", None)
+    ]
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], rtol=1e-6, atol=1e-8)
 
@@ -240,18 +244,18 @@ def test_M_init_takes_every_form():
     F = gaussian(2, 3)
     S = torch.eye(2, dtype=torch.float64)
     dense = (F.T @ F).numpy()
-    expected = RFMRegressor(n_iters=0, M_init=dense).fit(X, Y)
+    expected = PlainRegressor(n_iters=0, M_init=dense).fit(X, Y)
     np.testing.assert_allclose(expected.M_, dense)
     for same in (torch.from_numpy(dense), dense.tolist(), FactoredMatrix(F, S)):
-        np.testing.assert_allclose(RFMRegressor(n_iters=0, M_init=same).fit(X, Y).M_, dense, atol=1e-12)
-    diagonal = RFMRegressor(n_iters=0, M_init=[1.0, 2.0, 0.0]).fit(X, Y)
+        np.testing.assert_allclose(PlainRegressor(n_iters=0, M_init=same).fit(X, Y).M_, dense, atol=1e-12)
+    diagonal = PlainRegressor(n_iters=0, M_init=[1.0, 2.0, 0.0]).fit(X, Y)
     np.testing.assert_array_equal(diagonal.M_, np.diag([1.0, 2.0, 0.0]))
-    assert RFMRegressor(n_iters=1, M_init=[1.0, 2.0, 0.0], diag=True).fit(X, Y).M_.shape == (3,)
+    assert PlainRegressor(n_iters=1, M_init=[1.0, 2.0, 0.0], diag=True).fit(X, Y).M_.shape == (3,)
     audit = nfa.audit(nfa.MLP(3, [6], n_outputs=2).double(), torch.from_numpy(X))
-    seeded = RFMRegressor(n_iters=0, M_init=audit[0]).fit(X, Y)
+    seeded = PlainRegressor(n_iters=0, M_init=audit[0]).fit(X, Y)
     np.testing.assert_allclose(seeded.M_, audit[0].agop.dense(), rtol=1e-6)
     with pytest.raises(InputError, match=r"^M_init: a matrix of 6 features, expected 3"):
-        RFMRegressor(M_init=audit[1]).fit(X, Y)
+        PlainRegressor(M_init=audit[1]).fit(X, Y)
 
 
 def test_what_is_known_after_fitting():
@@ -264,7 +268,8 @@ def test_what_is_known_after_fitting():
     model = RFMRegressor(n_iters=2).fit(X, Y)
     assert model.M_.shape == (3, 3)
     assert model.M_.dtype == np.float64
-    np.testing.assert_allclose(model.feature_importances_, np.diag(model.M_) / np.trace(model.M_))
+    share = np.diag(model.M_) * X.var(0)
+    np.testing.assert_allclose(model.feature_importances_, share / share.sum())
     assert model.feature_importances_.sum() == pytest.approx(1)
     assert list(model.history_["iteration"]) == [0, 1, 2]
     assert repr(model) == f"RFMRegressor(n_iters=2): {model.solver_}"
@@ -272,8 +277,8 @@ def test_what_is_known_after_fitting():
 
 
 def test_agop_is_the_next_M_and_by_differences():
-    model = RFMRegressor("gaussian", n_iters=1, ridge=0.1).fit(X, Y)
-    after = RFMRegressor("gaussian", n_iters=2, ridge=0.1).fit(X, Y)
+    model = PlainRegressor("gaussian", n_iters=1, ridge=0.1).fit(X, Y)
+    after = PlainRegressor("gaussian", n_iters=2, ridge=0.1).fit(X, Y)
     A = model.agop()
     np.testing.assert_allclose(A / np.abs(A).max(), after.M_, atol=1e-12)
     step = 1e-5
@@ -281,22 +286,24 @@ def test_agop_is_the_next_M_and_by_differences():
     np.testing.assert_allclose(model.agop(NEW), J.T @ J / len(NEW), atol=1e-7)
     np.testing.assert_allclose(model.agop(NEW, centered=True), np.cov(J.T, bias=True), atol=1e-7)
     # A diagonal M stays one, whatever the parameter says later.
-    diagonal = RFMRegressor(diag=True).fit(X, Y).set_params(diag=False)
+    diagonal = PlainRegressor(diag=True).fit(X, Y).set_params(diag=False)
     assert diagonal.agop().shape == (3,)
 
 
 def test_power_and_samples_reach_M():
-    once = RFMRegressor(n_iters=1).fit(X, Y).M_
+    once = PlainRegressor(n_iters=1).fit(X, Y).M_
     squared = once @ once
-    np.testing.assert_allclose(RFMRegressor(n_iters=1, agop_power=2.0).fit(X, Y).M_, squared / squared.max(), atol=1e-9)
-    few = [RFMRegressor(n_iters=1, agop_samples=10, random_state=seed).fit(X, Y).M_ for seed in (0, 0, 1)]
+    np.testing.assert_allclose(
+        PlainRegressor(n_iters=1, agop_power=2.0).fit(X, Y).M_, squared / squared.max(), atol=1e-9
+    )
+    few = [PlainRegressor(n_iters=1, agop_samples=10, random_state=seed).fit(X, Y).M_ for seed in (0, 0, 1)]
     np.testing.assert_array_equal(few[0], few[1])
     assert np.abs(few[0] - few[2]).max() > 1e-3
 
 
 def test_random_states():
     def fitted(state):
-        return RFMRegressor(agop_samples=9, random_state=state).fit(X, Y).predict(NEW)
+        return PlainRegressor(agop_samples=9, random_state=state).fit(X, Y).predict(NEW)
 
     np.testing.assert_array_equal(fitted(3), fitted(3))
     np.testing.assert_array_equal(fitted(np.random.RandomState(3)), fitted(3))
@@ -313,25 +320,25 @@ def test_progress_is_shown_where_it_is_wanted(monkeypatch):
         yield told.append
 
     monkeypatch.setattr(fitting, "progress", counted)
-    RFMRegressor(n_iters=2).fit(X, Y)
+    PlainRegressor(n_iters=2).fit(X, Y)
     assert told == [("fitting", 3), 1, 1, 1]
-    RFMRegressor(n_iters=2, progress=False).fit(X, Y)
+    PlainRegressor(n_iters=2, progress=False).fit(X, Y)
     assert len(told) == 4
 
 
 def test_it_works_with_scikit_learn():
-    model = RFMRegressor(ridge=0.1, M_init=np.eye(3))
+    model = PlainRegressor(ridge=0.1, M_init=np.eye(3))
     copy = clone(model)
     assert copy.get_params().keys() == model.get_params().keys()
     assert copy.M_init is not model.M_init
-    piped = make_pipeline(StandardScaler(), RFMRegressor(n_iters=1))
+    piped = make_pipeline(StandardScaler(), PlainRegressor(n_iters=1))
     assert cross_val_score(piped, X, Y, cv=4).shape == (4,)
-    search = GridSearchCV(RFMRegressor(), {"ridge": [1e-3, 1e2], "n_iters": [0, 2]}, cv=3).fit(X, Y)
+    search = GridSearchCV(PlainRegressor(), {"ridge": [1e-3, 1e2], "n_iters": [0, 2]}, cv=3).fit(X, Y)
     assert search.best_params_["ridge"] == 1e-3
     both = np.stack([Y, -Y], 1)
-    apart = MultiOutputRegressor(RFMRegressor(n_iters=0)).fit(X, both).predict(NEW)
-    np.testing.assert_allclose(RFMRegressor(n_iters=0).fit(X, both).predict(NEW), apart, atol=1e-12)
-    fitted = RFMRegressor(dtype=torch.float32).fit(X, Y)
+    apart = MultiOutputRegressor(PlainRegressor(n_iters=0)).fit(X, both).predict(NEW)
+    np.testing.assert_allclose(PlainRegressor(n_iters=0).fit(X, both).predict(NEW), apart, atol=1e-12)
+    fitted = PlainRegressor(dtype=torch.float32).fit(X, Y)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(NEW), fitted.predict(NEW))
 
 
@@ -340,6 +347,6 @@ def test_what_is_handed_over_stays_as_it_is():
     for given in (rows, targets, weights):
         given.flags.writeable = False
     M = np.eye(3)
-    RFMRegressor(M_init=M).fit(rows, targets, weights).predict(rows)
+    PlainRegressor(M_init=M).fit(rows, targets, weights).predict(rows)
     np.testing.assert_array_equal(M, np.eye(3))
     np.testing.assert_array_equal(rows, X)

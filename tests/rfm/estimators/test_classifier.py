@@ -81,8 +81,9 @@ def test_labels_that_cannot_be():
 @pytest.mark.parametrize("y", [TWO, THREE], ids=["two", "three"])
 def test_outputs_are_regressions_on_one_hot_targets(y, dtype):
     rows, new = X.astype(dtype), NEW.astype(dtype)
-    model = RFMClassifier(n_iters=2).fit(rows, y)
-    outputs = RFMRegressor(n_iters=2).fit(rows, np.eye(y.max() + 1)[y]).predict(new)
+    model = RFMClassifier(n_iters=2, ridge=0.01, scale=None, temperature=None).fit(rows, y)
+    options = {"n_iters": 2, "ridge": 0.01, "scale": None, "scale_targets": False}
+    outputs = RFMRegressor(**options).fit(rows, np.eye(y.max() + 1)[y]).predict(new)
     np.testing.assert_array_equal(model.predict(new), outputs.argmax(1))
     p, decision = model.predict_proba(new), model.decision_function(new)
     assert p.dtype == decision.dtype == dtype

@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
+from rfm.bare import BareRegressor
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -71,7 +72,7 @@ def test_numbers_of_components_that_cannot_be(k, message):
 def test_gradients_are_those_of_autograd(kernel, options, targets):
     """Of f(x) = sum_i a_i k(x, x_i), written anew with the fitted M, bandwidth and ridge."""
     q = {"exponent": 0.7} if kernel == "power" else {}
-    model = RFMRegressor(kernel, **q, ridge=0.1, **options).fit(X + 3, targets)
+    model = BareRegressor(kernel, **q, ridge=0.1, **options).fit(X + 3, targets)
     M = torch.from_numpy(model.M_ if model.M_.ndim == 2 else np.diag(model.M_))
     rows, given = torch.from_numpy(X + 3), (M, model.bandwidth_, q.get("exponent", 1.0))
     K = reference.matrix(kernel, rows, rows, *given)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainClassifier, PlainRegressor
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
@@ -17,15 +18,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nfa import InputError
-from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor, RFMRegressorCV
+from nfa.rfm import RFMClassifierCV, RFMRegressorCV
+from nfa.rfm.calibration import best_temperature, calibrated
 from nfa.rfm.estimators import search
-from nfa.rfm.losses import log_loss, squared_loss
+from nfa.rfm.losses import log_probabilities, squared_loss
 
 X = gaussian(60, 3).numpy()
 Y = X[:, 0] ** 2 + 0.3 * X[:, 1]
 LABELS = np.array(["low", "mid", "top"])[np.digitize(X[:, 0], [-0.4, 0.4])]
 NEW = gaussian(25, 3, seed=7).numpy()
 FEW = {
+    "scale": None,
     "kernels": ["laplace", "l1", "power"],
     "bandwidths": [1.0, 2.0],
     "ridges": [1e-3, 1e-1],
@@ -42,12 +45,13 @@ def test_what_it_tells():
         assert not hasattr(model, "solver_")
         model.fit(X, y)
         assert list(model.loo_results_) == [*CHOSEN[:-1], "loss"]
-        assert list(model.cv_results_) == [*CHOSEN, "loss", "score"]
+        chosen = CHOSEN if y is Y else [*CHOSEN, "temperature"]
+        assert list(model.cv_results_) == [*chosen, "loss", "score"]
         # Every pair is ranked; of each kernel, two are judged with 0 and 1 update, and one with 2.
         assert model.loo_results_.groupby("kernel").size().to_dict() == {"laplace": 4, "l1": 4, "power": 4}
         assert model.cv_results_.groupby("kernel").size().to_dict() == {"laplace": 5, "l1": 5, "power": 5}
         best = model.cv_results_.loc[model.cv_results_["loss"].idxmin()]
-        assert model.best_params_ == {name: best[name] for name in CHOSEN}
+        assert model.best_params_ == {name: best[name] for name in chosen} | {"scale": None}
         assert model.best_score_ == best["score"]
         assert model.cv_results_.query("kernel == 'l1'")["diag"].all()
         np.testing.assert_array_equal(model.M_, model.best_estimator_.M_)
@@ -71,9 +75,9 @@ def test_exponent_and_diagonal_are_those_of_the_kernel(kernel, exponent, diag):
 
 def test_it_is_the_machine_of_the_chosen_parameters():
     chosen = RFMRegressorCV(**FEW).fit(X, Y)
-    np.testing.assert_array_equal(chosen.predict(NEW), RFMRegressor(**chosen.best_params_).fit(X, Y).predict(NEW))
+    np.testing.assert_array_equal(chosen.predict(NEW), PlainRegressor(**chosen.best_params_).fit(X, Y).predict(NEW))
     chosen = RFMClassifierCV(**FEW).fit(X, LABELS)
-    plain = RFMClassifier(**chosen.best_params_).fit(X, LABELS)
+    plain = PlainClassifier(**chosen.best_params_).fit(X, LABELS)
     np.testing.assert_array_equal(chosen.predict_proba(NEW), plain.predict_proba(NEW))
     np.testing.assert_array_equal(chosen.decision_function(NEW), plain.decision_function(NEW))
     assert chosen.score(X, LABELS) == accuracy_score(LABELS, chosen.predict(X))
@@ -86,7 +90,7 @@ def test_losses_and_scores_are_those_of_refitted_paths(weighted):
     splits = list(KFold(3, shuffle=True, random_state=1).split(X))
     judged = np.concatenate([test for _, test in splits])
     share = None if weights is None else weights[judged]
-    for model, single, y in ((RFMRegressorCV, RFMRegressor, Y), (RFMClassifierCV, RFMClassifier, LABELS)):
+    for model, single, y in ((RFMRegressorCV, PlainRegressor, Y), (RFMClassifierCV, PlainClassifier, LABELS)):
         found = model(**FEW, cv=splits).fit(X, y, weights)
         for row in found.cv_results_.to_dict("records"):
             parameters = {name: row[name] for name in CHOSEN}
@@ -101,9 +105,20 @@ def test_losses_and_scores_are_those_of_refitted_paths(weighted):
                 assert row["score"] == pytest.approx(r2_score(y[judged], outputs[:, 0], sample_weight=share))
                 continue
             one_hot = torch.from_numpy(np.eye(3)[np.searchsorted(found.classes_, y[judged])])
-            assert row["loss"] == pytest.approx(log_loss(torch.from_numpy(outputs), one_hot, shares))
-            predicted = found.classes_[outputs.argmax(1)]
+            # The prior is that of all rows.
+            prior = torch.from_numpy(np.array([np.average(y == name, weights=weights) for name in found.classes_]))
+            T, loss = best_temperature(torch.from_numpy(outputs), one_hot, shares, prior)
+            assert row["loss"] == pytest.approx(loss)
+            assert row["temperature"] == pytest.approx(T)
+            predicted = found.classes_[calibrated(torch.from_numpy(outputs), prior, T).numpy().argmax(1)]
             assert row["score"] == pytest.approx(accuracy_score(y[judged], predicted, sample_weight=share))
+
+
+def test_without_a_temperature_the_loss_is_of_softened_outputs():
+    model = RFMClassifierCV(**FEW, cv=2, temperature=None).fit(X, LABELS)
+    outputs = torch.from_numpy(model.best_estimator_._outputs(NEW))
+    assert list(model.cv_results_) == [*CHOSEN, "loss", "score"]
+    np.testing.assert_allclose(model.predict_proba(NEW), log_probabilities(outputs).exp())
 
 
 def test_on_noise_no_score_is_better_than_chance():
@@ -121,7 +136,7 @@ def test_on_noise_no_score_is_better_than_chance():
         scores.append(model.best_score_)
         numbers = np.random.default_rng(seed).normal(size=120)
         assert RFMRegressorCV(kernels=("laplace", "gaussian"), random_state=seed).fit(rows, numbers).best_score_ < 0.1
-        lies.append(accuracy_by_leave_one_out(RFMClassifier(n_iters=5, ridge=1e-3).fit(rows, labels), labels))
+        lies.append(accuracy_by_leave_one_out(PlainClassifier(n_iters=5, ridge=1e-3).fit(rows, labels), labels))
     # Three standard errors of 360 fair coins: 0.08; and the best of several tries is a little optimistic.
     assert abs(np.mean(scores) - 0.5) < 0.1
     assert np.mean(lies) > 0.9
@@ -205,10 +220,10 @@ def test_held_out_rows_choose():
     model = RFMRegressorCV(**FEW).fit(X, Y, validation=(held, y_held))
     for row in model.cv_results_.to_dict("records"):
         parameters = {name: row[name] for name in CHOSEN}
-        expected = r2_score(y_held, RFMRegressor(**parameters).fit(X, Y).predict(held))
+        expected = r2_score(y_held, PlainRegressor(**parameters).fit(X, Y).predict(held))
         assert row["score"] == pytest.approx(expected)
     # It is fitted to the rows of X alone.
-    np.testing.assert_array_equal(model.predict(NEW), RFMRegressor(**model.best_params_).fit(X, Y).predict(NEW))
+    np.testing.assert_array_equal(model.predict(NEW), PlainRegressor(**model.best_params_).fit(X, Y).predict(NEW))
     weighted = RFMClassifierCV(**FEW).fit(X, LABELS, np.arange(60.0), validation=(held[:5], LABELS[:5]))
     assert 0 <= weighted.best_score_ <= 1
 

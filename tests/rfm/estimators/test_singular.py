@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 from helpers import gaussian
+from rfm.bare import PlainRegressor
 
-from nfa.rfm import RFMClassifierCV, RFMRegressor
+from nfa.rfm import RFMClassifierCV
 from nfa.rfm.solving.dense import SingularKernelWarning
 
 X = np.concatenate([gaussian(30, 3).numpy()] * 2)
@@ -22,7 +23,7 @@ def caught(estimator, y):
 
 
 def test_one_warning_says_it_and_the_solver_names_the_updates():
-    model = RFMRegressor(ridge=0, n_iters=2)
+    model = PlainRegressor(ridge=0, n_iters=2)
     assert caught(model, Y) == [f"{LEAST_NORM}. A larger ridge avoids this."]
     solver = "Cholesky of the 60 x 60 kernel matrix (3 such matrices fit a budget of 4 GiB)"
     assert model.solver_ == "; ".join([solver, *(f"after {k} updates of M {LEAST_NORM}" for k in range(3))])
@@ -32,13 +33,13 @@ def test_one_warning_says_it_and_the_solver_names_the_updates():
 def test_a_small_ridge_in_blocks_is_said_too():
     rows = np.repeat(gaussian(300, 4).numpy(), 2, axis=0)
     with pytest.warns(SingularKernelWarning) as found:
-        model = RFMRegressor(ridge=0, n_iters=1, memory_budget=0.005).fit(rows, rows[:, 0] + np.arange(600) % 2)
+        model = PlainRegressor(ridge=0, n_iters=1, memory_budget=0.005).fit(rows, rows[:, 0] + np.arange(600) % 2)
     assert len(found) == 1
     assert "after 1 updates of M the kernel matrix of 600 rows plus ridge is singular to conjugate" in model.solver_
 
 
 def test_what_is_not_singular_is_not_said():
-    model = RFMRegressor(ridge=0.1)
+    model = PlainRegressor(ridge=0.1)
     assert caught(model, Y) == []
     assert model.solver_.endswith("GiB)")
 

@@ -5,11 +5,12 @@ import pickle
 import numpy as np
 import pytest
 from helpers import gaussian
+from rfm.bare import PlainClassifier, PlainRegressor
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from nfa import InputError
-from nfa.rfm import RFMClassifier, RFMRegressor, RFMRegressorCV, load
+from nfa.rfm import RFMRegressorCV, load
 from nfa.rfm.estimators import search
 
 N, D = 20, 60
@@ -18,7 +19,7 @@ Y = X[:, 0] * X[:, 1] + X[:, 2]
 WEIGHTS = np.arange(N) % 3
 
 
-def both(kind=RFMRegressor, y=Y, weights=None, rows=X, **options):
+def both(kind=PlainRegressor, y=Y, weights=None, rows=X, **options):
     """The estimator, and the same from the identity as a matrix, which is computed on the rows themselves."""
     return kind(**options).fit(rows, y, weights), kind(M_init=np.eye(D), **options).fit(rows, y, weights)
 
@@ -60,13 +61,13 @@ def test_options_and_weights(options):
 
 
 def test_it_is_as_after_a_full_pca():
-    rotated = make_pipeline(PCA(), RFMRegressor()).fit(X, Y)
-    np.testing.assert_allclose(RFMRegressor().fit(X, Y).predict(NEW), rotated.predict(NEW), atol=1e-7)
+    rotated = make_pipeline(PCA(), PlainRegressor()).fit(X, Y)
+    np.testing.assert_allclose(PlainRegressor().fit(X, Y).predict(NEW), rotated.predict(NEW), atol=1e-7)
 
 
 def test_classes_float32_and_several_targets():
     labels = np.digitize(X[:, 0], [-0.4, 0.4])
-    found, plain = both(RFMClassifier, labels, ridge=0.01)
+    found, plain = both(PlainClassifier, labels, ridge=0.01)
     np.testing.assert_allclose(found.predict_proba(NEW), plain.predict_proba(NEW), atol=1e-8)
     found, plain = both(y=np.column_stack([Y, X[:, 3]]), rows=X.astype(np.float32), ridge=0.01)
     assert found.predict(NEW.astype(np.float32)).dtype == np.float32
@@ -81,7 +82,7 @@ def test_components_lie_in_the_span():
 
 @pytest.mark.parametrize("updates", [0, 2])
 def test_files_and_pickles(updates, tmp_path):
-    model = RFMRegressor(n_iters=updates).fit(X, Y, np.linspace(0, 1, N))
+    model = PlainRegressor(n_iters=updates).fit(X, Y, np.linspace(0, 1, N))
     model.save(tmp_path / "m")
     again = load(tmp_path / "m")
     expected = model.predict(NEW)
@@ -96,7 +97,7 @@ def test_files_and_pickles(updates, tmp_path):
 def test_nothing_of_the_size_of_M_is_made_until_it_is_asked_for():
     """60,000 columns: M would take 27 GiB."""
     wide = gaussian(8, 60_000).numpy()
-    model = RFMRegressor(n_iters=1).fit(wide, wide[:, 0])
+    model = PlainRegressor(n_iters=1).fit(wide, wide[:, 0])
     assert model.predict(wide).shape == (8,)
     assert model.M_factor_.shape == (7, 60_000)
     assert model.feature_importances_.shape == (60_000,)
@@ -110,13 +111,20 @@ def test_nothing_of_the_size_of_M_is_made_until_it_is_asked_for():
 
 def test_equal_rows_and_constant_targets():
     for rows, y in ((np.ones((5, 9)), Y[:5]), (X[:1], Y[:1]), (X, np.zeros(N)), (X[:2], Y[:2])):
-        model = RFMRegressor(ridge=0.1).fit(rows, y)
+        model = PlainRegressor(ridge=0.1).fit(rows, y)
         assert np.isfinite(model.predict(rows)).all()
         assert np.isfinite(model.M_).all()
 
 
 def test_a_search_computes_in_the_span_too(monkeypatch):
-    few = {"kernels": ["laplace", "l1"], "bandwidths": [1.0, 2.0], "ridges": [0.01, 0.1], "max_iters": 2, "cv": 2}
+    few = {
+        "scale": None,
+        "kernels": ["laplace", "l1"],
+        "bandwidths": [1.0, 2.0],
+        "ridges": [0.01, 0.1],
+        "max_iters": 2,
+        "cv": 2,
+    }
     found = RFMRegressorCV(**few).fit(X, Y)
     monkeypatch.setattr(search, "coordinates_for", lambda *given: None)
     plain = RFMRegressorCV(**few).fit(X, Y)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
+from rfm.bare import PlainClassifier, PlainRegressor
 from sklearn.base import clone
 from torch import nn
 
@@ -15,7 +16,7 @@ from nfa import InputError
 from nfa.data import Scaling
 from nfa.network import Model
 from nfa.network.scoring import score
-from nfa.rfm import LayerwiseRFM, RFMClassifier, RFMRegressor, load
+from nfa.rfm import LayerwiseRFM, load
 from nfa.rfm.network import Network
 
 X = gaussian(80, 6).numpy()
@@ -53,7 +54,7 @@ def test_machines_are_rfms_on_each_layers_inputs(features, kind):
     network = net(outputs={"classes": 3, "real": 1, "two targets": 2}[kind])
     model = LayerwiseRFM.from_network(network, X, y, features=features, n_iters=2)
     audit = nfa.audit(network, X)
-    estimator = RFMClassifier if kind == "classes" else RFMRegressor
+    estimator = PlainClassifier if kind == "classes" else PlainRegressor
     names = ["layers.0", "layers.1", "layers.2"]
     assert list(model.machines_) == (names[:2] if features == "agop_centered" else names)
     for number, name in enumerate(model.machines_):
@@ -73,9 +74,9 @@ def test_machines_are_rfms_on_each_layers_inputs(features, kind):
 
 
 def test_an_rfm_from_its_own_converged_features_stays_there():
-    found = RFMRegressor(n_iters=40).fit(X, VALUES)
+    found = PlainRegressor(n_iters=40).fit(X, VALUES)
     assert found.history_["cosine_to_previous_M"].iloc[-1] > 0.9999
-    again = RFMRegressor(n_iters=1, M_init=found.M_).fit(X, VALUES)
+    again = PlainRegressor(n_iters=1, M_init=found.M_).fit(X, VALUES)
     assert (again.M_ * found.M_).sum() / np.linalg.norm(again.M_) / np.linalg.norm(found.M_) > 0.999
 
 
@@ -102,7 +103,7 @@ def test_the_table_holds_every_layer_seed_and_number_of_updates():
         h, h_new = (rows_by_hand(network, x)[row["layer"]] for x in (X, NEW))
         layer = audit[row["layer"]]
         M = None if row["features"] == "identity" else getattr(layer, row["features"])
-        alone = RFMClassifier(n_iters=row["n_iters"], M_init=M).fit(h, LABELS)
+        alone = PlainClassifier(n_iters=row["n_iters"], M_init=M).fit(h, LABELS)
         assert row["error"] == pytest.approx((alone.predict(h_new) != NEW_LABELS).mean(), abs=0.04)
         nfm = layer.nfm.dense().numpy()
         expected = (alone.M_ * nfm).sum() / np.linalg.norm(alone.M_) / np.linalg.norm(nfm)
@@ -115,7 +116,7 @@ def test_real_targets_are_scored_by_unexplained_variance():
     table = LayerwiseRFM.from_network(net(1), X, VALUES).score_frame(NEW, NEW_VALUES)
     np.testing.assert_allclose(table["network_error"], own_error(net(1), NEW, NEW_VALUES[:, None]), rtol=1e-5)
     first = table[(table["layer"] == 0) & (table["features"] == "identity")].iloc[0]
-    predicted = RFMRegressor(n_iters=0).fit(X, VALUES).predict(NEW)
+    predicted = PlainRegressor(n_iters=0).fit(X, VALUES).predict(NEW)
     expected = ((NEW_VALUES - predicted) ** 2).sum() / ((NEW_VALUES - NEW_VALUES.mean()) ** 2).sum()
     assert first["error"] == pytest.approx(expected)
     assert first["metric"] == "1 - R^2"

@@ -39,6 +39,31 @@ def test_kept_files_predict_what_their_machines_did(name, version, tmp_path):
     np.testing.assert_allclose(again, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
+def test_a_kept_pipeline_predicts_what_it_did():
+    """Its machine, of two targets in one unit, has no intercept, also when it is fitted again."""
+    expected = np.array(json.loads((FILES / "expected-2.json").read_text())["pipeline"])
+    model = load(FILES / "machine-2-pipeline.safetensors")
+    np.testing.assert_allclose(model.predict(NEW), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert not model[-1].fit_intercept
+    assert not model[-1].scale_targets
+
+
+@pytest.mark.parametrize("name", ["regressor", "classifier", "search", "pipeline"])
+def test_kept_files_of_version_3(name):
+    """With an intercept, scaled columns and targets, and a temperature."""
+    expected = np.array(json.loads((FILES / "expected-3.json").read_text())[name])
+    model = load(FILES / f"machine-3-{name}.safetensors")
+    found = model.predict_proba(NEW) if hasattr(model, "predict_proba") else model.predict(NEW)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_search_of_an_older_version_keeps_what_it_did():
+    model = load(FILES / "machine-2-search.safetensors")
+    for each in (model, model.best_estimator_):
+        assert not each.fit_intercept
+        assert not each.scale_targets
+
+
 @pytest.mark.parametrize("transposed", [["secret"], ["center"], "M", None])
 def test_what_version_1_says_of_its_matrices_is_held_against_them(transposed, tmp_path):
     tensors, metadata = read_safetensors(FILES / "machine-1-regressor.safetensors", "path")

@@ -135,10 +135,10 @@ def test_headers_that_lie(files, tmp_path):
         place[at[-1]] = to
         return refused(tmp_path, tensors, changed)
 
-    assert lie("format", to=3).endswith("format 3, expected one from 1 to 2")
-    assert lie("format", to=0).endswith("format 0, expected one from 1 to 2")
+    assert lie("format", to=4).endswith("format 4, expected one from 1 to 3")
+    assert lie("format", to=0).endswith("format 0, expected one from 1 to 3")
     assert "class: 'os.system' is unknown" in lie("class", to="os.system")
-    assert "classes" in lie("class", to="RFMClassifier")
+    assert "parameters: 'scale_targets' is unknown" in lie("class", to="RFMClassifier")
     assert "kernel: 'linear' is unknown" in lie("fitted", "kernel", to="linear")
     assert "bandwidth: got 0.0, expected a number above 0" in lie("fitted", "bandwidth", to=0)
     assert "n_features: got 4, but M has 3" in lie("fitted", "n_features", to=4)
@@ -151,7 +151,8 @@ def test_headers_that_lie(files, tmp_path):
 
 def test_tensors_that_lie(files, tmp_path):
     tensors, header = parts(files / "regressor")
-    assert set(tensors) == {"M", "center", "rows", "coefficients", "weights"}
+    names = {"M", "center", "rows", "coefficients", "offset", "target_scale", "weights", "deviations"}
+    assert names <= set(tensors) <= names | {"scales"}
 
     def lie(name, change):
         return refused(tmp_path, {**tensors, name: change(tensors[name])}, header)
@@ -159,10 +160,11 @@ def test_tensors_that_lie(files, tmp_path):
     for name in tensors:
         assert f"{name} holds NaN or infinity" in lie(name, lambda t: torch.full_like(t, torch.nan))
         assert f"{name} is torch.int64, expected" in lie(name, lambda t: t.long())
-        assert lie(name, lambda t: t[:1])
+        assert lie(name, lambda t: t[:0])
     assert "M: not symmetric" in lie("M", lambda t: t + torch.triu(torch.ones(3, 3), 1))
     assert "M: not positive semidefinite" in lie("M", lambda t: -t)
     assert "weights: expected 12 numbers above 0" in lie("weights", lambda t: -t)
+    assert "offset and target_scale: expected 1 numbers each" in lie("target_scale", lambda t: -t)
     assert "holds the tensors" in refused(tmp_path, {**tensors, "more": torch.ones(1)}, header)
     assert "holds the tensors" in refused(tmp_path, {k: t for k, t in tensors.items() if k != "M"}, header)
 

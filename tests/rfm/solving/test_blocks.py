@@ -9,11 +9,11 @@ import pytest
 import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
+from rfm.bare import BareRegressor
 from sklearn.exceptions import ConvergenceWarning
 
 from nfa import InputError
 from nfa.common.budget import GIB
-from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.points import Points
 from nfa.rfm.solving import blocks
@@ -96,11 +96,11 @@ def test_rows_that_come_twice_with_two_targets_in_float32(ridge):
     new = gaussian(200, 4, seed=9).float().numpy()
     options = {"ridge": ridge, "n_iters": 0}
     with pytest.warns(SingularKernelWarning):
-        found = RFMRegressor(**options, memory_budget=0.005).fit(X, y)
+        found = BareRegressor(**options, memory_budget=0.005).fit(X, y)
     assert found.solver_.startswith("preconditioned")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularKernelWarning)
-        whole = RFMRegressor(**options).fit(X, y)
+        whole = BareRegressor(**options).fit(X, y)
     assert np.abs(found.predict(new) - whole.predict(new)).max() < 0.1
 
 
@@ -211,10 +211,11 @@ def test_no_more_of_the_kernel_at_once_than_the_budget(monkeypatch):
 SCRIPT = """
 import resource, numpy, torch
 from nfa.rfm import RFMRegressor
+
 torch.set_num_threads(1)
 X = numpy.random.default_rng(0).normal(size=(4000, 5)).astype(numpy.float32)
 y = numpy.sin(X[:, 0])
-RFMRegressor(n_iters=0, progress=False).fit(X[:1000], y[:1000])
+RFMRegressor(n_iters=0, ridge=1.0, progress=False).fit(X[:1000], y[:1000])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model = RFMRegressor(n_iters=0, ridge=10.0, memory_budget=0.06, progress=False).fit(X, y)
 assert model.solver_.startswith("preconditioned")
@@ -234,9 +235,9 @@ def test_an_estimator_in_blocks_equals_one_by_whole_matrices(kernel):
     X, Y = smooth(700, c=2)
     weights = 0.2 + gaussian(700, 1, seed=3)[:, 0].abs()
     options = {"kernel": kernel, "diag": kernel == "l1", "ridge": 0.05, "n_iters": 2}
-    whole = RFMRegressor(**options).fit(X, Y, weights)
+    whole = BareRegressor(**options).fit(X, Y, weights)
     budget = SOLVER_MATRICES * BLOCK_ROWS * 700 * 8 * 1.01 / GIB
-    in_blocks = RFMRegressor(**options, memory_budget=budget).fit(X, Y, weights)
+    in_blocks = BareRegressor(**options, memory_budget=budget).fit(X, Y, weights)
     assert in_blocks.solver_.startswith("preconditioned conjugate gradients on blocks of the 700 x 700 kernel matrix")
     assert repr(in_blocks).endswith(in_blocks.solver_)
     np.testing.assert_allclose(in_blocks.M_, whole.M_, atol=1e-6)
@@ -246,4 +247,4 @@ def test_an_estimator_in_blocks_equals_one_by_whole_matrices(kernel):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(InputError, match=r"memory_budget: .* is less than the smallest block"):
-            RFMRegressor(**options, memory_budget=budget / 1.1).fit(X, Y)
+            BareRegressor(**options, memory_budget=budget / 1.1).fit(X, Y)

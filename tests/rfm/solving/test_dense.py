@@ -7,9 +7,9 @@ import pytest
 import torch
 from helpers import gaussian
 from rfm import kernel_reference as reference
+from rfm.bare import BareRegressor
 from sklearn.kernel_ridge import KernelRidge
 
-from nfa.rfm import RFMRegressor
 from nfa.rfm.kernels import KERNELS, kernel_named
 from nfa.rfm.points import Points
 from nfa.rfm.solving.dense import SingularKernelWarning, solve_dense
@@ -47,7 +47,7 @@ def test_without_updates_it_is_scikit_learns_kernel_ridge(kernel, theirs, weight
         for ridge in (1e-3, 2.0):
             name, gamma = theirs(L)
             expected = KernelRidge(kernel=name, gamma=gamma, alpha=ridge).fit(X, y, weights).predict(new)
-            model = RFMRegressor(kernel, n_iters=0, bandwidth=L, bandwidth_scale=None, ridge=ridge)
+            model = BareRegressor(kernel, n_iters=0, bandwidth=L, bandwidth_scale=None, ridge=ridge)
             found = model.fit(X, y, weights).predict(new)
             assert found.shape == expected.shape
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
@@ -101,7 +101,7 @@ def test_a_matrix_of_zeros_has_the_solution_zero():
 def test_a_ridge_of_zero_interpolates_without_a_warning_where_it_can():
     X, y = gaussian(40, 3).numpy(), gaussian(40, 1, seed=2)[:, 0].numpy()
     for kernel in ("laplace", "l1"):
-        model = RFMRegressor(kernel, ridge=0, n_iters=1).fit(X, y)
+        model = BareRegressor(kernel, ridge=0, n_iters=1).fit(X, y)
         np.testing.assert_allclose(model.predict(X), y, atol=1e-9)
 
 
@@ -119,7 +119,7 @@ def test_a_regressor_without_ridge_predicts_the_mean_of_copies_that_disagree(ker
     X, y = copies_that_disagree(n)
     X = X.astype(dtype)
     with pytest.warns(SingularKernelWarning, match=rf"singular \(rank {n}\)"):
-        model = RFMRegressor(kernel, bandwidth=0.5, ridge=0, n_iters=0).fit(X, y)
+        model = BareRegressor(kernel, bandwidth=0.5, ridge=0, n_iters=0).fit(X, y)
     tolerance = 1e-9 if dtype == np.float64 else 1e-3
     np.testing.assert_allclose(model.predict(X[: n // 2]), y[: n // 2] + 0.5, atol=tolerance)
     np.testing.assert_allclose(model.predict(X[n // 2 : n]), y[n // 2 : n], atol=tolerance)
@@ -134,7 +134,7 @@ def test_a_row_of_next_to_no_weight_is_as_one_of_none(kernel, dtype):
     X[1] = X[2]
     y = X[:, 0] * X[:, 1] + (kernel == "laplace") * X[:, 2]
     y[0] = 7
-    model = RFMRegressor(kernel, bandwidth=3.0, bandwidth_scale=None, ridge=1e-8, n_iters=0)
+    model = BareRegressor(kernel, bandwidth=3.0, bandwidth_scale=None, ridge=1e-8, n_iters=0)
     weights[0] = 0
     expected = model.fit(X, y, weights).predict(X)
     assert model.score(X[1:], y[1:]) > 0.999
@@ -149,7 +149,7 @@ def test_a_row_of_next_to_no_weight_is_as_one_of_none(kernel, dtype):
 def test_a_row_of_great_weight_leaves_the_others_their_part(heavy, dtype):
     X, weights = gaussian(60, 3).numpy().astype(dtype), np.ones(60)
     X[1], weights[0] = X[2], heavy
-    assert RFMRegressor(ridge=1e-8, n_iters=0).fit(X, X[:, 0], weights).score(X, X[:, 0]) > 0.999
+    assert BareRegressor(ridge=1e-8, n_iters=0).fit(X, X[:, 0], weights).score(X, X[:, 0]) > 0.999
 
 
 @pytest.mark.filterwarnings("ignore::nfa.rfm.solving.dense.SingularKernelWarning")
@@ -158,7 +158,7 @@ def test_a_row_of_great_weight_leaves_the_others_their_part(heavy, dtype):
 def test_copies_that_disagree_are_given_their_weighted_mean(ridge, dtype):
     X, y = copies_that_disagree(20)
     weights = np.where(np.arange(30) < 20, 1.0, 3.0)
-    found = RFMRegressor(bandwidth=0.5, ridge=ridge, n_iters=0).fit(X.astype(dtype), y, weights).predict(X[:10])
+    found = BareRegressor(bandwidth=0.5, ridge=ridge, n_iters=0).fit(X.astype(dtype), y, weights).predict(X[:10])
     np.testing.assert_allclose(found, y[:10] + 0.75, atol=1e-4)
 
 
@@ -166,7 +166,7 @@ def test_the_training_error_without_ridge_is_that_of_the_predictions():
     X, y = copies_that_disagree(20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularKernelWarning)
-        model = RFMRegressor(ridge=0, n_iters=0).fit(X, y)
+        model = BareRegressor(ridge=0, n_iters=0).fit(X, y)
     error = np.mean((model.predict(X) - y) ** 2)
     assert error == pytest.approx(20 * 0.25 / 30)
     assert model.history_["train_mse"][0] == pytest.approx(error)

@@ -40,6 +40,33 @@ def test_it_equals_refitting_without_each_row(name, q, c, weighted):
     assert torch.equal(own, kept)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize(("name", "q"), KERNELS)
+def test_each_machine_without_a_row_has_the_mean_of_its_own_rows(name, q, c, weighted):
+    X, Y, kernel = gaussian(25, 4), gaussian(25, c, seed=2) + 10, kernel_named(name, q)
+    weights = 0.1 + gaussian(25, 1, seed=3)[:, 0].abs() if weighted else None
+    K = kernel.value(kernel.pairs(Points(X)).values, 2.0)
+    w = torch.ones(25, dtype=torch.float64) if weights is None else weights
+    for ridge, found in zip([1e-3, 1.0], leave_one_out(K, Y, weights, [1e-3, 1.0], centered=True), strict=True):
+        expected = []
+        for i in range(25):
+            rest = np.delete(np.arange(25), i)
+            mean = (w[rest, None] * Y[rest]).sum(0) / w[rest].sum()
+            share = None if weights is None else weights[rest]
+            a = reference.coefficients(K[rest][:, rest], Y[rest] - mean, ridge, share)
+            expected.append(mean + K[i, rest] @ a)
+        expected = torch.stack(expected)
+        assert (found - expected).norm() <= 1e-8 * expected.norm()
+
+
+def test_a_row_that_is_nearly_all_of_the_weight_has_a_mean_of_others():
+    K, Y = torch.eye(3, dtype=torch.float64), torch.tensor([[1.0], [2.0], [4.0]]).double()
+    for weights in (torch.tensor([1e30, 1.0, 1.0]).double(), torch.tensor([3e38, 3e38, 1e38])):
+        [found] = leave_one_out(K.to(weights), Y.to(weights), weights, [1.0], centered=True)
+        assert torch.isfinite(found).all()
+
+
 def test_copies_answer_for_each_other():
     """A row of which another copy stays: predicted nearly without ridge."""
     X, Y = gaussian(10, 2), gaussian(10, 1, seed=2)

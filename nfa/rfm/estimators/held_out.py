@@ -1,0 +1,59 @@
+"""A classifier's temperature, by predictions for rows that the machine and its M have not seen."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfa.rfm.calibration import best_temperature
+from nfa.rfm.coordinates import Coordinates
+from nfa.rfm.estimators.fitting import FitSettings, first_scaled, scaled
+from nfa.rfm.recursion import Problem
+from nfa.rfm.selection import CrossValidation
+
+FOLDS = 3
+"""Each judges a part of the rows by the whole path of machines fitted to the others."""
+JUDGED_ROWS = 1000
+"""At most this many rows are judged and fitted for it; of more, as many are drawn."""
+FEW_ROWS = 600
+"""Up to this many rows every fold judges; of more, one fold is enough for one number, and takes a third of the time."""
+
+
+def temperatures(
+    X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, coordinates: Coordinates | None
+) -> list[float]:
+    """Return the temperature of the machine after 0, 1, ... updates of M; 1 where a single row tells nothing.
+
+    Leave-one-out under an updated M would not do: M has seen all labels, so that on noise it is sure of itself. So the
+    path is fitted again without the rows that judge it. Equal rows are in one fold.
+
+    Args:
+        X: Shape (n, d).
+        Y: One-hot, (n, c).
+        weights: Of the rows, above 0; None for 1.
+        settings: Of the fit, with one ridge and one scaling.
+        coordinates: Of the scaled rows, to compute in; None for these themselves.
+    """
+    recipe, scales, standardisation = settings.recipe, settings.scales, settings.standardisation
+    # The order of rows is theirs, not that of their coordinates: copies and weights have the same folds.
+    problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel, standardisation, scales).distinct()
+    if coordinates is not None:
+        rows, scales = coordinates.rows(scaled(problem.X, scales)).to(X.device), None
+        problem = Problem.of(rows, problem.y, problem.weights, recipe.kernel, standardisation)
+    n = min(len(problem.X), JUDGED_ROWS)
+    if n == 1:
+        return [1.0] * (settings.n_iters + 1)
+    order = torch.randperm(len(problem.X), generator=torch.Generator().manual_seed(0))[:n].numpy()
+    number = np.arange(n) % min(FOLDS, n)
+    judging = range(min(FOLDS, n) if n <= FEW_ROWS else 1)
+    splits = [(order[number != fold], order[number == fold]) for fold in judging]
+    judge = CrossValidation(problem, splits, lambda *given: 0.0, settings.memory_budget, 0, lambda steps: None)
+    M = first_scaled(settings.M_init, problem.X.shape[1], recipe.diag, scales).to(X.device)
+    targets, prior = problem.y[judge.judged], prior_of(problem)
+    shares = None if problem.weights is None else problem.weights[judge.judged]
+    paths = judge.path(M, recipe, settings.n_iters)
+    return [best_temperature(each.outputs, targets, shares, prior)[0] for each in paths]
+
+
+def prior_of(problem: Problem) -> Tensor | None:
+    """Return the classes' shares, which is what an intercept takes off one-hot targets; None without one."""
+    return problem.scaling.offset if problem.standardisation.centered else None
