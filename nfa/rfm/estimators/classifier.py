@@ -67,7 +67,7 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
 
         With a temperature see `nfa.rfm.calibration.calibrated`, without one `nfa.rfm.losses.log_probabilities`.
         """
-        return np.exp(self._logarithms(self._outputs(X), getattr(self, "temperature_", None)))
+        return np.asarray(np.exp(self._logarithms(self._outputs(X), getattr(self, "temperature_", None))))
 
     def _logarithms(self, outputs: NDArray[Any], temperature: float | None) -> NDArray[Any]:
         """Return logarithms of probabilities, (m, c)."""
