@@ -8,8 +8,6 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
-from nfa.common.processes import processes
-
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -62,7 +60,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
     ...         advance(1, f"number {number}")
     """
     seen = sys.stderr.isatty() or _in_notebook()
-    if not (_wanted.get() and seen and find_spec("rich") is not None and processes().rank == 0):
+    if not (_wanted.get() and seen and find_spec("rich") is not None and _is_first()):
         yield _nothing
         return
     outer = _drawn.get()
@@ -112,6 +110,13 @@ _drawn: ContextVar[_Bars | None] = ContextVar("_drawn", default=None)
 
 def _nothing(steps: int, at: str = "") -> None:
     """Take no note."""
+
+
+def _is_first() -> bool:
+    """Return whether this is the first of the processes that work together, or the only one."""
+    from nfa.common.processes import processes  # torch, which takes a second to import, has been imported by then
+
+    return processes().rank == 0
 
 
 def _in_notebook() -> bool:

@@ -92,7 +92,7 @@ def test_work_that_is_left_in_the_middle_leaves_no_display(terminal):
 
 def test_of_several_processes_the_first_draws(terminal, monkeypatch):
     shown = terminal()
-    monkeypatch.setattr(progress_module, "processes", lambda: Processes(rank=1, size=2))
+    monkeypatch.setattr(sys.modules["nfa.common.processes"], "processes", lambda: Processes(rank=1, size=2))
     with progress("counting", 3) as advance:
         advance(3)
     assert shown() == ""
