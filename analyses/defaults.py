@@ -32,7 +32,7 @@ from analyses.defaults_summary import findings
 from analyses.varied_sets import SETS, divided
 from nfa.common.checks import one_of
 
-SPLITS = 2
+SPLITS = 3
 QUICK_SETS, QUICK_METHODS = ("few-rows", "iris"), ("rfm", "rfm_cv", "linear", "constant", "svm_tuned")
 
 
