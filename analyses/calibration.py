@@ -5,7 +5,7 @@ machine with Platt's map and of logistic regression; on the digits their log los
 they are no worse than the map without calibration. Refuted where one of the numbers is larger.
 
 Sets: the digits, and sets of two classes of `analyses.varied_sets`. Methods: `rfm` and `rfm_cv` with their defaults;
-`rfm_uncalibrated`, the outputs f of the same machine by a fixed map, p_j proportional to log(1 + exp(f_j / 0.04));
+`rfm_uncalibrated`, the same machine without a temperature: its outputs are taken for probabilities as they are;
 `svm` and `logistic`, both behind a `StandardScaler`. One row of the table is one set, split and method:
 
 - `accuracy`, `log_loss`: of the test rows;
@@ -38,7 +38,7 @@ SETS = ("digits", "breast-cancer", "breast-cancer-40", "flipped", "imbalance", "
 METHODS: Mapping[str, Callable[[], Any]] = {
     "rfm": RFMClassifier,
     "rfm_cv": RFMClassifierCV,
-    "rfm_uncalibrated": RFMClassifier,
+    "rfm_uncalibrated": lambda: RFMClassifier(temperature=None),
     "svm": lambda: make_pipeline(StandardScaler(), ProbableSVC()),
     "logistic": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
 }
@@ -80,8 +80,6 @@ def rows(cell: Cell, options: Options) -> list[Row]:
     data = divided("classification", cell["dataset"], cell["split"])
     model = METHODS[cell["method"]]().fit(data.X_train, data.y_train)
     p = np.asarray(model.predict_proba(data.X_test), dtype=np.float64)
-    if cell["method"] == "rfm_uncalibrated":
-        p = uncalibrated(model, data.X_test)
     p = p / p.sum(1, keepdims=True)
     labels = np.searchsorted(model.classes_, data.y_test)
     measured = {
@@ -91,15 +89,6 @@ def rows(cell: Cell, options: Options) -> list[Row]:
         "ece": expected_calibration_error(p, labels),
     }
     return [{"n": len(data.X_train), "classes": p.shape[1], **measured}]
-
-
-def uncalibrated(model: Any, X: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the outputs of a fitted classifier by the map that knows nothing of the rows, p_j ~ log(1 + exp(f_j / s)).
-
-    With s = 0.04, outputs well above 0 count as probabilities as they are.
-    """
-    found = np.logaddexp(0, model._outputs(X) / 0.04)
-    return np.asarray(found / found.sum(1, keepdims=True))
 
 
 def findings(table: pd.DataFrame) -> list[str]:
