@@ -73,9 +73,26 @@ def test_every_command_of_that_page_draws(command, demo, monkeypatch, capsys):
     assert Path(shlex.split(command)[-1]).stat().st_size > 1000
 
 
+SKLEARN = (Path(__file__).parent.parent / "docs" / "rfm-for-scikit-learn-users.md").read_text()
+
+
+def test_what_the_page_for_users_of_scikit_learn_shows_runs_as_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks, found = re.findall(r"```python\n(.*?)```", SKLEARN, re.DOTALL), {}
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(compile(block, "docs/rfm-for-scikit-learn-users.md", "exec"), found)
+    score, _, shapes, same = capsys.readouterr().out.splitlines()
+    assert float(score.split()[0]) > 0.9
+    assert found["search"].score(found["X_test"], found["y_test"]) > 0.9
+    assert "flavanoids" in shapes
+    assert same == "True"
+    assert [file.name for file in tmp_path.iterdir()] == ["wine.safetensors"]
+
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OTHERWISE = ("figures.md", "training.md", "design.md")
+OTHERWISE = ("figures.md", "training.md", "design.md", "rfm-for-scikit-learn-users.md")
 """Pages whose blocks are run elsewhere, or are parts of files of the package."""
 
 

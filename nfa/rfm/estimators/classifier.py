@@ -56,7 +56,7 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
         if temperature is None and len(self.classes_) != 2:
             return outputs
         logarithms = self._logarithms(outputs, temperature)
-        return logarithms if len(self.classes_) != 2 else np.asarray(logarithms[:, 1] - logarithms[:, 0])
+        return logarithms if len(self.classes_) != 2 else np.diff(logarithms, axis=1)[:, 0]
 
     def _answered(self, outputs: NDArray[Any], temperature: float | None) -> NDArray[Any]:
         """Return the likeliest label for each row."""
