@@ -45,12 +45,16 @@ def log_loss_at(
 def best_temperature(
     outputs: Tensor, targets: Tensor, weights: Tensor | None, prior: Tensor | None
 ) -> tuple[float, float]:
-    """Return the temperature of the least mean of -log p(class), and this loss, which is convex in 1 / T.
+    """Return the best temperature, and the mean of -log p(class) at it.
+
+    It is that of the least mean where a row more is counted beside the n given ones, which falls on the classes as the
+    prior does: each row's target t is (n t + prior) / (n + 1). So a few rows that are all right leave some doubt, as
+    the targets of Platt's sigmoid do (1999, section 2.2). That mean is convex in 1 / T.
 
     Args:
         outputs: For rows that the machine was not fitted on, (n, c).
         targets: One-hot, or shares of classes, (n, c).
-        weights: Of the rows; None for 1.
+        weights: Of the rows; None for 1. n is their sum.
         prior: As for `calibrated`.
 
     >>> f = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
@@ -59,10 +63,13 @@ def best_temperature(
     True
     """
     outputs = outputs.double()
+    n = float(len(outputs) if weights is None else weights.sum())
+    doubted = (n * targets + (1 / targets.shape[1] if prior is None else prior)) / (n + 1)
 
     def loss(logarithm: float) -> float:
-        return log_loss_at(outputs, targets, weights, prior, math.exp(logarithm))
+        return log_loss_at(outputs, doubted, weights, prior, math.exp(logarithm))
 
     ends = (math.log(COLDEST), math.log(HOTTEST))
     found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": DIGITS})
-    return math.exp(found.x), float(found.fun)
+    temperature = math.exp(found.x)
+    return temperature, log_loss_at(outputs, targets, weights, prior, temperature)

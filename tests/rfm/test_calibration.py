@@ -42,16 +42,28 @@ def test_a_perfect_output_leaves_nothing_for_other_classes(classes):
 @pytest.mark.parametrize("prior", [None, PRIOR])
 def test_the_best_temperature_is_the_best(prior, weights):
     T, loss = best_temperature(OUTPUTS, TARGETS, weights, prior)
-    p = lambda t: calibrated(OUTPUTS, prior, t).numpy()  # noqa: E731
-    by = lambda t: np.average(-(p(t) * TARGETS.numpy()).sum(1), weights=weights)  # noqa: E731
-    expected = minimize_scalar(by, bounds=(0.02, 5), method="bounded", options={"xatol": 1e-8})
+    n = 50 if weights is None else float(weights.sum())
+    shares = np.full(3, 1 / 3) if prior is None else prior.numpy()
+
+    def by(t, targets):
+        return np.average(-(calibrated(OUTPUTS, prior, t).numpy() * targets).sum(1), weights=weights)
+
+    doubted = TARGETS.numpy() * n / (n + 1) + shares / (n + 1)
+    expected = minimize_scalar(lambda t: by(t, doubted), bounds=(0.02, 5), method="bounded", options={"xatol": 1e-8})
     assert pytest.approx(expected.x, rel=2e-3) == T
-    assert loss == pytest.approx(expected.fun, rel=1e-5) == log_loss_at(OUTPUTS, TARGETS, weights, prior, T)
+    assert loss == pytest.approx(by(T, TARGETS.numpy())) == log_loss_at(OUTPUTS, TARGETS, weights, prior, T)
 
 
-def test_noise_has_the_prior_and_what_is_right_no_doubt():
+@pytest.mark.parametrize("n", [2, 20, 2000])
+def test_rows_that_are_all_right_leave_the_doubt_of_one_row_more(n):
+    right = torch.eye(2, dtype=torch.float64)[torch.arange(n) % 2]
+    T, loss = best_temperature(right, right, None, torch.tensor([0.5, 0.5], dtype=torch.float64))
+    assert loss == pytest.approx(-np.log((n + 0.5) / (n + 1)), rel=1e-2)
+    assert T > COLDEST
+
+
+def test_noise_has_the_prior():
     noise = torch.eye(3, dtype=torch.float64)[torch.arange(50) % 3]
     assert best_temperature(-TARGETS, TARGETS, None, PRIOR)[0] > 0.9 * HOTTEST
-    assert best_temperature(TARGETS, TARGETS, None, PRIOR)[0] < 1.1 * COLDEST
     T = best_temperature(OUTPUTS, noise, None, None)[0]
     assert T > 1
