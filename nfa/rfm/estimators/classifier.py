@@ -90,7 +90,7 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
             has none), or "balanced", so that every class weighs the same; None for 1.
         temperature: T of the probabilities, p_j proportional to prior_j exp((f_j - prior_j) / T), with the classes'
             weighted shares as prior. "auto": the one with the least log loss when the path of machines is fitted again
-            three times, each without a third of the rows (of more than 600 once, on at most 1,000 drawn). None: p_j is
+            three times, each without a third of the rows (of more than 600 once, on at most 750 drawn). None: p_j is
             about f_j where that is above 0, and never 0.
 
     Besides, `temperature_` is the temperature. `predict` gives the likeliest class.

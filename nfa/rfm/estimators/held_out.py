@@ -12,7 +12,7 @@ from nfa.rfm.selection import CrossValidation
 
 FOLDS = 3
 """Each judges a part of the rows by the whole path of machines fitted to the others."""
-JUDGED_ROWS = 1000
+JUDGED_ROWS = 750
 """At most this many rows are judged and fitted for it; of more, as many are drawn."""
 FEW_ROWS = 600
 """Up to this many rows every fold judges; of more, one fold is enough for one number, and takes a third of the time."""
