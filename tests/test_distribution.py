@@ -1,5 +1,6 @@
 """What is published: its version, its floors, its links, and that it installs and runs elsewhere."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -54,16 +55,22 @@ def built(tmp_path_factory):
     """A folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("dist")
     shutil.copytree(ROOT, folder / "checkout", ignore=shutil.ignore_patterns(".*venv*", ".git", "runs", "*.egg-info"))
-    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, folder / "checkout"], check=True)
+    run(sys.executable, "-m", "build", "--outdir", folder, folder / "checkout", cwd=folder)
     return folder
+
+
+def run(*command, cwd):
+    """Run a command that sees nothing of this checkout."""
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([str(part) for part in command], cwd=cwd, env=outside, check=True)
 
 
 def installed(folder, what):
     """The Python of a new environment with a distribution in it."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python, constraints = folder / "bin" / "python", ["-c", ROOT / "constraints" / "newest.txt"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, "torch"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, what], check=True)
+    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
+    python = folder / "bin" / "python"
+    for each in ("torch", what):
+        run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints" / "newest.txt", each, cwd=folder)
     return python
 
 
@@ -72,10 +79,10 @@ def test_the_wheel_runs_in_a_new_environment(built, tmp_path):
     (wheel,) = built.glob("*.whl")
     assert wheel.name == f"neural_feature_ansatz-{nfa.__version__}-py3-none-any.whl"
     python = installed(tmp_path / "venv", f"{wheel}[cli]")
-    subprocess.run([python.with_name("nfa"), "demo", "--out", "demo"], cwd=tmp_path, check=True)
+    run(python.with_name("nfa"), "demo", "--out", "demo", cwd=tmp_path)
     assert (tmp_path / "demo" / "report.html").read_text().startswith("<!doctype html>")
     code = f"import nfa; assert nfa.__version__ == {nfa.__version__!r}, nfa; assert 'site-packages' in nfa.__file__"
-    subprocess.run([python, "-c", code], cwd=tmp_path, check=True)
+    run(python, "-c", code, cwd=tmp_path)
 
 
 @pytest.mark.slow
@@ -85,4 +92,4 @@ def test_the_source_distribution_installs_and_its_tests_run(built, tmp_path):
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.glob("neural_feature_ansatz-*")
     python = installed(tmp_path / "venv", f"{sdist}[test]")
-    subprocess.run([python, "-m", "pytest", "-n", "2", "-m", "core"], cwd=source, check=True)
+    run(python, "-m", "pytest", "-n", "2", "-m", "core", cwd=source)

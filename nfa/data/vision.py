@@ -36,15 +36,18 @@ def import_torchvision() -> Any:
     Raises:
         MissingExtraError: torchvision is not installed.
     """
-    import torch
-
-    for operator in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, operator):
-            torch.library.define(
-                f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            )
     with extra("vision", "data", "picture sets need"):
-        import torchvision
+        try:
+            import torchvision
+        except RuntimeError:
+            # Declaring them where the library does load would end the process: it declares them too.
+            import torch
+
+            for operator in ("nms", "qnms"):
+                torch.library.define(
+                    f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                )
+            import torchvision
     return torchvision
 
 
