@@ -22,7 +22,7 @@ def test_in_words():
     assert str(plan(1000, 8, 4)) == whole
     blocks = "preconditioned conjugate gradients on blocks of the 100,000 x 100,000 kernel matrix (a budget of 1.5 GiB)"
     assert str(plan(100_000, 4, 1.5)) == blocks
-    model = RFMRegressor(n_iters=0).fit([[0.0], [1.0]], [0.0, 1.0])
+    model = RFMRegressor(n_iters=0, ridge=1e-3, scale=None).fit([[0.0], [1.0]], [0.0, 1.0])
     assert model.solver_ == "Cholesky of the 2 x 2 kernel matrix (3 such matrices fit a budget of 4 GiB)"
     assert repr(model) == f"RFMRegressor(n_iters=0): {model.solver_}"
 
