@@ -24,7 +24,7 @@ def test_in_words():
     assert str(plan(100_000, 4, 1.5)) == blocks
     model = RFMRegressor(n_iters=0, ridge=1e-3, scale=None).fit([[0.0], [1.0]], [0.0, 1.0])
     assert model.solver_ == "Cholesky of the 2 x 2 kernel matrix (3 such matrices fit a budget of 4 GiB)"
-    assert repr(model) == f"RFMRegressor(n_iters=0): {model.solver_}"
+    assert repr(model) == f"RFMRegressor(n_iters=0, ridge=0.001, scale=None): {model.solver_}"
 
 
 def test_the_smallest_budget_is_a_block_of_rows():
