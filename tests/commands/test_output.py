@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import nfa
 from nfa.audits.verdict import VERDICTS
 from nfa.cli import app
 from nfa.commands.printing import COLOURS, Printer, records
@@ -124,7 +124,7 @@ def test_every_colour_is_of_a_verdict():
 
 def test_the_version_and_the_help_of_the_bare_command():
     result = run("--version")
-    assert (result.exit_code, result.output) == (0, f"nfa {version('nfa')}\n")
+    assert (result.exit_code, result.output) == (0, f"nfa {nfa.__version__}\n")
     result = run()
     assert result.exit_code == 0
     assert all(command in result.output for command in ("info", "audit", "compare", "figure", "train", "demo", "seed"))
