@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from helpers import runner
 
 import nfa
 from nfa.cli import app
@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["info", *arguments])
+    return runner().invoke(app, ["info", *arguments])
 
 
 def save_mlp(path="net.safetensors"):

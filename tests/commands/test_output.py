@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from typer.testing import CliRunner
+from helpers import runner
 
 import nfa
 from nfa.audits.verdict import VERDICTS
@@ -33,7 +33,7 @@ def call(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, list(arguments))
+    return runner().invoke(app, list(arguments))
 
 
 def headings(output):

@@ -61,7 +61,7 @@ def test_a_missing_entry_is_named_by_its_row(tmp_path, table):
     [
         ("word", "target: column 'word' holds text"),
         ("wurd", "target: 'wurd' is unknown; did you mean 'word'"),
-        (None, "column 'word' holds large_string, expected numbers"),
+        (None, "column 'word' holds (large_)?string, expected numbers"),
     ],
 )
 def test_columns_of_text_are_refused(tmp_path, table, target, problem):

@@ -160,7 +160,7 @@ class Oracle:
             inner = K.sqrt() + of_M
             slope = length + self.M_off * X.norm(dim=1)[:, None] * self.Z.norm(dim=1) / length.clamp(min=1e-300)
             return self.eps * size**2 + 2 * inner * of_M, 2 * (self.eps * size + of_M) * slope / self.L**2
-        r = (t * self.L).clamp(min=1e-300)
+        r = (t * self.L).clamp(min=1e-100)
         off = self.eps * length / r * (length / r).clamp(1, 100)  # of r, relatively
         off = off + self.M_off * ((X[:, None] - self.Z[None]).norm(dim=2) / r) ** 2
         if self.name == "l1":

@@ -190,7 +190,8 @@ def unfolded(machine: KernelMachine, coordinates: Coordinates, X: Tensor, scales
     terms = None if metric.terms is None else metric.terms[:q]
     center = (center + basis @ metric.center[:q]) * unscaled
     spanned = Metric(metric.M[:q, :q].clone(), center, metric.unit, root.clone(), metric.size, terms, basis, scales)
-    return replace(machine, metric=spanned, centers=machine.centers[:, :q].clone())
+    # Centers by this metric, not those of the fit: its center is rounded anew, and equal rows must stay equal.
+    return replace(machine, metric=spanned, centers=spanned.rows(X))
 
 
 def first_scaled(M_init: Any, d: int, diag: bool, scales: Tensor | None) -> Tensor:

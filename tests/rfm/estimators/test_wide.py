@@ -131,3 +131,14 @@ def test_a_search_computes_in_the_span_too(monkeypatch):
     assert found.best_params_ == plain.best_params_
     for name in ("cv_results_", "loo_results_"):
         np.testing.assert_allclose(getattr(found, name)["loss"], getattr(plain, name)["loss"], rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_are_close_beside_their_size_keep_their_places(seed):
+    """The system's own answer at a training row is y - ridge a; a row that is shifted by rounding has another."""
+    draw = np.random.default_rng(seed)
+    near = 4000 * draw.normal(size=D) * (1 + 1e-7 * draw.normal(size=(2, D)))
+    y = draw.normal(size=2)
+    model = PlainRegressor(ridge=0.1, n_iters=1, fit_intercept=False).fit(near, y)
+    a = model.machine_.a[:, 0].numpy() * model.machine_.unit
+    np.testing.assert_allclose(model.predict(near), y - 0.1 * a, rtol=0, atol=1e-13)
