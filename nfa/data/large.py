@@ -16,7 +16,7 @@ from nfa.common.errors import InputError, Place
 from nfa.common.opened import opened
 from nfa.common.shown import shown
 from nfa.data.mapped import MappedRows
-from nfa.data.parquet import Columns, columns_of, features_and_targets, is_text, parquet_module
+from nfa.data.parquet import Columns, columns_of, damaged, features_and_targets, is_text, parquet_module
 from nfa.data.streaming import StreamSamples
 
 SUFFIXES = (".npy", ".parquet")
@@ -81,10 +81,7 @@ class _Table(IterableDataset[tuple[Tensor, Tensor | None]]):
             except InputError:
                 raise
             except Exception as error:
-                # Arrow raises exceptions of many kinds on a damaged file; all mean this.
-                raise InputError(
-                    "data", f"cannot read {file.name} as .parquet: it is truncated or of another kind"
-                ) from error
+                raise damaged(file) from error
             self.columns: Columns = columns_of(place, source.schema_arrow, target)
             if target is not None and is_text(source.schema_arrow.field(target).type):
                 raise InputError(

@@ -43,10 +43,12 @@ def read_parquet(file: Path, target: str | None = None, max_memory: float | None
         except (InputError, MemoryError):
             raise
         except Exception as error:
-            # Arrow raises exceptions of many kinds on a damaged file; all mean this.
-            raise InputError(
-                "data", f"cannot read {file.name} as .parquet: it is truncated or of another kind"
-            ) from error
+            raise damaged(file) from error
+
+
+def damaged(file: Path) -> InputError:
+    """Return the error for a file that Arrow cannot read; it raises exceptions of many kinds, which all mean this."""
+    return InputError("data", f"cannot read {file.name} as .parquet: it is truncated or of another kind")
 
 
 def parquet_module() -> Any:
