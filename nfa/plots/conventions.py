@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import seaborn as sns
@@ -195,6 +196,7 @@ def _width(handles: Sequence[Line2D | Patch]) -> float:
     return sum(_inches(str(each.get_label())) + _HANDLE for each in handles)
 
 
+@cache
 def _inches(text: str) -> float:
     """Return the width of a label of 7 points."""
     if not text.strip():

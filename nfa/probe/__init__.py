@@ -5,7 +5,8 @@ from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
 from nfa.probe.guard import untouched
 from nfa.probe.layers import Layer
 from nfa.probe.outputs import CHOICES, Select, select_outputs
-from nfa.probe.sweep import BATCH_SIZE, Probe, Sweep
+from nfa.probe.probe import BATCH_SIZE, Probe
+from nfa.probe.sweep import Sweep
 
 __all__ = [
     "BATCH_SIZE",

@@ -10,7 +10,7 @@ from torch import Tensor
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
-from nfa.probe.sweep import BATCH_SIZE, Probe
+from nfa.probe.probe import BATCH_SIZE, Probe
 
 
 @dataclass(frozen=True, eq=False)
