@@ -70,7 +70,7 @@ def activations(
             for name in layers:
                 # A weight used several times has the rows of all its uses.
                 kept = [(use, use.kept.h()) for use in uses if use.name == name and use.kept is not None]
-                found = [probe.by_sample(use, h, len(f)) for use, h in kept]
+                found = [probe.by_sample(f, use, h) for use, h in kept]
                 if not found:
                     raise InputError("layers", f"{name} sees no rows in the batch of sample {int(batch.samples.min())}")
                 rows[name].append(torch.cat(found, 1))

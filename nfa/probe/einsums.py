@@ -55,7 +55,7 @@ def _einsum(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Product]:
                 if x not in k
             ),
         )
-        yield from with_stacks(
+        yield with_stacks(
             found,
             tuple(Stack(of_weight.index(x), of_rows.index(x) if x in of_rows else None, of_z.index(x)) for x in both),
         )

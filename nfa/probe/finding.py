@@ -1,6 +1,7 @@
 """Find the layers of a network on a few samples, and see that their rows come sample by sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -37,19 +38,36 @@ def find_layers(runner: Runner, first: Callable[[int], Inputs]) -> Layers:
     x = first(FEW)
     f, uses, late = runner.first_run(x, partial(first, DISCOVER))
     if not uses:
-        raise InputError(
-            "net", "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
-        )
+        raise InputError("net", _no_layer(runner))
+    if len(f) > 1:
+        _check_alone(runner, x, f)
+        f, uses = runner.run(map_inputs(torch.clone, x), None)
     layers, found = _shown(runner, x, f, uses, late)
     if layers.unclear:
         x = first(MORE)
         f, uses = runner.run(map_inputs(torch.clone, x), None)
         layers, found = _shown(runner, x, f, uses, late)
         layers.settle_unclear()
-    if len(f) > 1:
-        _check_alone(runner, x, f)
     layers.check_cut_off(f, uses, found, partial(runner.nudged, x, None, 0))
+    if len(f) > 1:
+        _check_order(runner, taken(x, torch.arange(len(f), device="cpu").flip(0)), layers)
     return layers
+
+
+def _no_layer(runner: Runner) -> str:
+    """Return why a network has no layer, in words."""
+    found = next(iter(runner.weights.in_other_operations.items()), None)
+    if found is None:
+        return "it has no linear layer (no product of its inputs with a weight matrix, no convolution)"
+    name, how = found
+    return f"it has no linear layer that is read: {name} meets data in {how}, which is no product of a batch of rows"
+
+
+def _check_order(runner: Runner, x: Inputs, layers: Layers) -> None:
+    """Check that rows come in the order found, given the samples in reverse: a network that sorts them sorts anew."""
+    f, uses = runner.run(map_inputs(torch.clone, x), None)
+    with _without_zeros(runner, x, f, uses) as (lively, alike):
+        layers.check_order(alike, sources(lively, alike), len(f))
 
 
 def _shown(
@@ -57,14 +75,17 @@ def _shown(
 ) -> tuple[Layers, tuple[Tensor | None, ...]]:
     """Return the layers of a run, and the gradients at every use."""
     found = gradients(f, uses, torch.ones_like(f), retain=True)
-    reaching, traced = _reaching(runner, x, f, uses) if len(f) > 1 else ([], [])
+    reaching: list[list[Tensor | None]] = []
+    traced: list[Tensor | None] = []
+    if len(f) > 1:
+        with _without_zeros(runner, x, f, uses) as (lively, alike):
+            reaching, traced = [reached(lively, alike, sample) for sample in range(len(f))], sources(lively, alike)
     return Layers(uses, len(f), reaching, traced, late), found
 
 
-def _reaching(
-    runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use]
-) -> tuple[list[list[Tensor | None]], list[Tensor | None]]:
-    """Return, by sample and use, the rows that a gradient of this sample's outputs reaches; and by use, whose they are.
+@contextmanager
+def _without_zeros(runner: Runner, x: Inputs, f: Tensor, uses: Sequence[Use]) -> Iterator[tuple[Tensor, Sequence[Use]]]:
+    """Give the outputs and uses of a network none of whose weights is zero.
 
     A weight of zeros, such as many a head's before training, lets no gradient through: for once it is another one.
     """
@@ -74,12 +95,11 @@ def _reaching(
         for use in uses
         if not bool(use.weight.any())
     }
-    if other:
-        f, uses = runner.run(map_inputs(torch.clone, x), None, replaced=other)
-    found, traced = [reached(f, uses, sample) for sample in range(len(f))], sources(f, uses)
-    if other:
-        runner.run(map_inputs(torch.clone, x), None)  # what a network keeps of its runs is its own again
-    return found, traced
+    if not other:
+        yield f, uses
+        return
+    yield runner.run(map_inputs(torch.clone, x), None, replaced=other)
+    runner.run(map_inputs(torch.clone, x), None)  # what a network keeps of its runs is its own again
 
 
 def _check_alone(runner: Runner, x: Inputs, f: Tensor) -> None:

@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _LOCK = threading.RLock()
 """Held while a network is examined. One for all: networks may share modules, and threads share flags of torch."""
@@ -28,39 +28,34 @@ def untouched(net: nn.Module) -> Iterator[None]:
     >>> net.training
     True
     """
-    with _LOCK:
-        modes = [(module, module.training) for module in net.modules()]
-        buffers = [
-            (module, name, buffer, None if buffer is None else buffer.detach().clone())
-            for module in net.modules()
-            for name, buffer in module._buffers.items()
-        ]
-        tables = [
-            (table, table.detach().clone())
-            for module in net.modules()
-            if getattr(module, "max_norm", None) is not None
-            for table in module.parameters(recurse=False)
-        ]
-        try:
-            for module, _ in modes:
-                # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
-                module.training = False
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
-            kept = {(module, name) for module, name, _, _ in buffers}
-            for module in net.modules():
-                for name in [name for name in module._buffers if (module, name) not in kept]:
-                    del module._buffers[name]  # registered while it ran
-            with torch.no_grad():
-                for table, rows in tables:
-                    if not torch.equal(table, rows):
-                        table.copy_(rows)
-            for module, name, buffer, value in buffers:
-                module._buffers[name] = buffer
-                if buffer is not None and buffer.grad_fn is not None and value is not None:
-                    buffer.detach_()  # written to by what needs gradients
-                if buffer is not None and value is not None and not torch.equal(buffer, value):
-                    with torch.no_grad():
-                        buffer.copy_(value)
+    with _LOCK, ExitStack() as restored:
+        for module in net.modules():
+            restored.callback(setattr, module, "training", module.training)
+            # A scripted module keeps its buffers out of Python's reach, as objects, but not their values.
+            if not isinstance(module, torch.jit.ScriptModule):
+                restored.callback(_put_back, module, dict(module._buffers))
+            for buffer in module.buffers(recurse=False):
+                restored.callback(_write_back, buffer, buffer.detach().clone())
+            if getattr(module, "max_norm", None) is not None:
+                for table in module.parameters(recurse=False):
+                    restored.callback(_write_back, table, table.detach().clone())
+        for module in net.modules():
+            # Not `eval()`, which some networks forbid (exported programs) or use to change their weights.
+            module.training = False
+        yield
+
+
+def _put_back(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
+    """Give a module the buffers that it had, and no others."""
+    for name in [name for name in module._buffers if name not in buffers]:
+        del module._buffers[name]  # registered while it ran
+    module._buffers.update(buffers)
+
+
+def _write_back(tensor: Tensor, values: Tensor) -> None:
+    """Write values back to a tensor where they have changed."""
+    if tensor.grad_fn is not None:
+        tensor.detach_()  # written to by what needs gradients
+    if not torch.equal(tensor, values):
+        with torch.no_grad():
+            tensor.copy_(values)

@@ -105,15 +105,26 @@ class Layers:
         steps = list(dict.fromkeys(self._operations[layer.name] for layer in left))
         return [replace(layer, to_output=len(steps) - steps.index(self._operations[layer.name])) for layer in left]
 
-    def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
+    def by_sample(self, f: Tensor, use: Use, values: Tensor) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k.
 
+        Args:
+            f: The chosen outputs, n x c.
+            use: The use.
+            values: Its rows, or what belongs to each.
+
         Raises:
-            InputError: samples have different numbers of rows.
+            InputError: gradients do not show whose each row is, or samples have different numbers of rows.
         """
-        if not self._is_regular(use, n):
-            raise InputError("layers", f"{use.name} sees rows of some samples alone, or of one more than of another")
-        return self._layouts[use.name].arranged(values, n)
+        n = len(f)
+        if self._is_regular(use, n):
+            return self._layouts[use.name].arranged(values, n)
+        (places,) = sources(f, [use])
+        if places is None or bool((places < 0).any()) or len(places.bincount(minlength=n).unique()) > 1:
+            raise InputError(
+                "layers", f"{use.name} sees rows of some samples alone, or in an order that no gradient shows"
+            )
+        return values.reshape(len(places), -1)[places.argsort(stable=True)].reshape(n, -1, values.shape[-1])
 
     def routes(self, f: Tensor, uses: Sequence[Use]) -> list[Route | None]:
         """Return whose rows are whose, for each use where that is not told by their order; None for the others.
@@ -160,7 +171,7 @@ class Layers:
                 continue
             delta = f.new_zeros(use.shape) if gradient is None else use.delta(gradient)
             if route is None:
-                deltas.append((use.name, self.by_sample(use, delta, len(f)), None))
+                deltas.append((use.name, self._layouts[use.name].arranged(delta, len(f)), None))
             elif len(route.order):
                 deltas.append((use.name, delta.reshape(-1, delta.shape[-1])[route.order][:, None], route))
         return deltas
@@ -253,6 +264,23 @@ class Layers:
             self._trace_or_drop(name)
         else:
             self.unclear.add(name)
+
+    def check_order(self, uses: Sequence[Use], traced: Sequence[Tensor | None], n: int) -> None:
+        """Trace rows batch by batch from now on where they come in another order than the one found.
+
+        Args:
+            uses: Every use of a weight in another run.
+            traced: For each, which sample's each row is (see `gradients.sources`).
+            n: The samples.
+        """
+        for use, places in zip(uses, traced, strict=True):
+            if places is None or use.name in self.dropped or not self._is_regular(use, n):
+                continue
+            rows = torch.arange(len(places), device=places.device).reshape(*use.shape[:-1], 1)
+            by_sample = places[self._layouts[use.name].arranged(rows, n)].flatten(1)
+            own = torch.arange(n, device=places.device)[:, None]
+            if bool(((by_sample != own) & (by_sample >= 0)).any()):
+                self.routed.add(use.name)
 
     def settle_unclear(self) -> None:
         """Trace rows batch by batch where the samples do not show in which layout they lie, or drop their layers."""

@@ -24,6 +24,15 @@ class LinearMap(ABC):
         """Return the maps that it is made of, each of which is a layer; a single map is its own."""
         return [self]
 
+    def without_copies(self) -> "LinearMap":
+        """Return the map with one matrix in the place of equal ones side by side."""
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many matrices it is made of."""
+        return 1
+
     @property
     def label(self) -> str:
         """The name of this map among several of one weight; empty for the only one."""

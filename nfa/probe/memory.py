@@ -1,5 +1,7 @@
 """Which tensors share memory. Addresses do not tell: they are used again once their owner is gone."""
 
+from typing import Generic, TypeVar
+
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -30,25 +32,37 @@ def region(tensor: Tensor) -> Region | None:
     return None if memory is None else (memory, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
 
 
-class Memories:
-    """A set of memories that keeps none of them alive, and takes no new memory for one that was freed.
+T = TypeVar("T")
+
+
+class Memories(Generic[T]):
+    """Something that is known of memories. It keeps none of them alive, and takes no new memory for one that was freed.
 
     >>> import torch
-    >>> x, known = torch.ones(2, 3), Memories()
-    >>> known.add(x)
-    >>> x.T in known, torch.ones(2, 3) in known
-    (True, False)
+    >>> x, known = torch.ones(2, 3), Memories[str]()
+    >>> known.add(x, "rows")
+    >>> x.T in known, torch.ones(2, 3) in known, known.get(x.T)
+    (True, False, 'rows')
     """
 
     def __init__(self) -> None:
         # A weak reference keeps the handle, not the memory.
-        self._known: dict[int, StorageWeakRef] = {}
+        self._known: dict[int, tuple[StorageWeakRef, T]] = {}
 
-    def add(self, tensor: Tensor) -> None:
-        """Take in the memory of a tensor, if it has one."""
+    def add(self, tensor: Tensor, known: T) -> None:
+        """Take in what is known of the memory of a tensor, if it has one and nothing is known yet."""
         memory = handle(tensor)
         if memory is not None and memory not in self._known:
-            self._known[memory] = StorageWeakRef(tensor.untyped_storage())
+            self._known[memory] = (StorageWeakRef(tensor.untyped_storage()), known)
+
+    def get(self, tensor: Tensor) -> T | None:
+        """Return what is known of the memory of a tensor, None if nothing."""
+        memory = handle(tensor) if self._known else None
+        return None if memory is None or memory not in self._known else self._known[memory][1]
+
+    def drop_freed(self) -> None:
+        """Forget memories that nobody has any more."""
+        self._known = {memory: known for memory, known in self._known.items() if not known[0].expired()}
 
     def __contains__(self, tensor: Tensor) -> bool:
         return bool(self._known) and handle(tensor) in self._known

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import allow_mutation_on_saved_tensors
+from torch.autograd.graph import saved_tensors_hooks
 
 from nfa.common.checks import check_finite, one_of, positive
 from nfa.common.errors import InputError, Place, out_of_memory
@@ -82,8 +82,8 @@ class Probe:
             try:
                 self._attach(stack)
             except OverwrittenError:
-                # torch then keeps copies of what is overwritten; it looks at every operation, so not from the start.
-                stack.enter_context(allow_mutation_on_saved_tensors())
+                # Gradients then use copies of all they need; that takes memory, so not from the start.
+                stack.enter_context(saved_tensors_hooks(lambda saved: saved.detach().clone(), lambda copy: copy))
                 self._attach(stack)
             self._stack = stack.pop_all()
         return self
@@ -272,6 +272,6 @@ class Probe:
         """Yield the sweeps of one batch, for layers by name: one per chosen output, or per random probe."""
         return sweeps_of(self.runner, self._found, batch, wanted, signs, seen)
 
-    def by_sample(self, use: Use, values: Tensor, n: int) -> Tensor:
-        """Return values of a use's rows (... x k) as n x (rows of a sample) x k."""
-        return self._found.by_sample(use, values, n)
+    def by_sample(self, f: Tensor, use: Use, values: Tensor) -> Tensor:
+        """Return values of a use's rows (... x k) as n x (rows of a sample) x k, given the outputs f (n x c)."""
+        return self._found.by_sample(f, use, values)

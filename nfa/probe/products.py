@@ -13,9 +13,6 @@ from torch import Tensor
 
 from nfa.probe.maps import LinearMap, Reader
 
-SLICES = 1024
-"""A weight with more matrices side by side than this makes no layers."""
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -79,6 +76,16 @@ class Product(LinearMap):
         """Return the maps to queries, keys and values, where the k entries are these one after the other."""
         return [replace(self, third=third) for third in range(3)]
 
+    def without_copies(self) -> "Product":
+        """Return the product with one matrix in the place of several equal ones side by side."""
+        apart = tuple(each for each in self.stacks if not _is_constant(self.weight, each.weight))
+        return self if len(apart) == len(self.stacks) else replace(self, stacks=apart)
+
+    @property
+    def count(self) -> int:
+        """How many matrices lie side by side."""
+        return math.prod(self.weight.shape[each.weight] for each in self.stacks)
+
     def maps(self) -> list[LinearMap]:
         """Return the maps of the matrices that lie side by side."""
         if not self.stacks:
@@ -107,9 +114,8 @@ class Product(LinearMap):
     def patched(self, name: str, W: Tensor, weight: Tensor) -> Tensor:
         """Return a weight with another W (k x d) in the place of this map's own."""
         new = weight.detach()
-        for axis in range(new.ndim):
-            if _is_repeated(new, axis):
-                new = new.narrow(axis, 0, 1)
+        for axis in self._copied(new.ndim):
+            new = new.narrow(axis, 0, 1)
         new = new.clone()
         W = W.to(new.device, new.dtype)
         own, axes = self._own_axes(new)
@@ -150,10 +156,14 @@ class Product(LinearMap):
         """Return this map's part of a weight as a view, with its k axes before its d axes, and the number of each."""
         n = weight.ndim
         kept = [axis % n for axis in (*self.k, *self.d)]
-        stacked = [each.weight % n for each in self.stacks]
-        rest = [axis for axis in range(n) if axis not in kept and axis not in stacked]
+        stacked, rest = [each.weight % n for each in self.stacks], self._copied(n)
         own = weight.permute(*stacked, *rest, *kept)
         return own[(*self.index, *[0] * (len(stacked) - len(self.index) + len(rest)))], len(kept)
+
+    def _copied(self, n: int) -> list[int]:
+        """Return the axes of a weight with n axes along which it is the same matrix again and again."""
+        own = {axis % n for axis in (*self.k, *self.d, *(each.weight for each in self.stacks))}
+        return [axis for axis in range(n) if axis not in own]
 
 
 def _arranged(
@@ -268,23 +278,21 @@ def _batched(found: Product) -> Iterator[Product]:
         if axis not in found.z_axes
     )
     found = replace(found, row_axes=row_axes)
-    yield from with_stacks(
+    yield with_stacks(
         found, tuple(Stack(place, place if found.rows.ndim >= -place else None, place) for place in places)
     )
 
 
-def with_stacks(found: Product, stacks: tuple[Stack, ...]) -> Iterator[Product]:
-    """Yield a product with those axes along which its weight holds several matrices, if these are not too many."""
-    several = tuple(
-        each for each in stacks if found.weight.shape[each.weight] > 1 and not _is_repeated(found.weight, each.weight)
-    )
-    if math.prod(found.weight.shape[each.weight] for each in several) <= SLICES:
-        yield replace(found, stacks=several)
+def with_stacks(found: Product, stacks: tuple[Stack, ...]) -> Product:
+    """Return a product with those axes along which its weight holds several matrices, not one that `expand` repeats."""
+    weight = found.weight
+    several = tuple(each for each in stacks if weight.shape[each.weight] > 1 and weight.stride(each.weight) != 0)
+    return replace(found, stacks=several)
 
 
-def _is_repeated(weight: Tensor, axis: int) -> bool:
-    """Return whether a weight is the same all along an axis, as `expand` makes it."""
-    return weight.shape[axis] > 1 and weight.stride(axis) == 0
+def _is_constant(weight: Tensor, axis: int) -> bool:
+    """Return whether a weight has the same entries all along an axis."""
+    return bool((weight == weight.narrow(axis, 0, 1)).all())
 
 
 def _are_rows(x: Any) -> bool:

@@ -76,7 +76,7 @@ class Runner:
             self.forward.adapt(map_inputs(torch.clone, x))
         self._last.forget()
         passes_by = self._passes_by_matrices()
-        self.weights.forget_otherwise()
+        self.weights.forget_uses()
         if passes_by:
             self._release()
             self.weights.begin()

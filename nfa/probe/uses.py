@@ -27,6 +27,9 @@ from nfa.probe.recurrent import computed, first_state, in_sight
 from nfa.probe.vmapped import bare, is_hidden, slices, with_axis_first, wrapped_first, wrapped_like
 from nfa.probe.weights import DATA, Origin, Weights
 
+SLICES = 1024
+"""A weight with more matrices side by side than this makes no layers."""
+
 MAPS = PRODUCTS | EINSUMS | CONVOLUTIONS | EMBEDDINGS
 """How to read each operation that applies a weight to rows."""
 
@@ -94,7 +97,7 @@ class UseRecorder(TorchFunctionMode):
         self._keep_rows = keep_rows
         # Where tensors come from, by id. All are kept alive while the network runs, so that no id is given out again.
         self._origins: dict[int, tuple[Tensor, Origin]] = {}
-        self._written = Memories()  # memories that data were written to
+        self._written = Memories[None]()  # memories that data were written to
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._nudged = nudged
         self._part = ""  # of attention's packed weight
@@ -121,14 +124,14 @@ class UseRecorder(TorchFunctionMode):
             # torch computes no gradients with out=; the result is written there afterwards.
             kwargs = {name: value for name, value in kwargs.items() if name != "out"}
         read = MAPS.get(func)
-        product = None if read is None else next((each for each in read(args, kwargs) if self._is_layer(each)), None)
+        product = None if read is None else self._layer(read(args, kwargs))
         tensors = list(_tensors((args, kwargs)))
         origins = [self._origin(tensor) for tensor in tensors]
         origin = Origin.of(origins)
         if origin is DATA and product is None:
             for tensor, found in zip(tensors, origins, strict=True):
                 if found is not None and found.parameters and tensor.ndim >= 2:
-                    self._weights.use_otherwise(found.parameters, getattr(func, "__name__", str(func)), _matrix(tensor))
+                    self._weights.use_otherwise(found.parameters, _in_words(func, tensors), _matrix(tensor))
         target = _written(func, args, kwargs | {"out": out})
         outside = target is not None and not target.requires_grad
         result = func(*args, **kwargs) if product is None else self._apply(product, func, args, kwargs)
@@ -141,12 +144,13 @@ class UseRecorder(TorchFunctionMode):
             if outside and target.requires_grad:
                 self._drawn_in.append(target if target._base is None else target._base)
             if origin is DATA:
-                self._written.add(target)
+                self._written.add(target, None)
                 self._follow(target, DATA)
         return result
 
     def forget(self) -> None:
         """Drop the record of where tensors come from, once the network has run."""
+        self._weights.remember(self._origins.values())
         self._origins.clear()
 
     def release(self) -> None:
@@ -165,11 +169,23 @@ class UseRecorder(TorchFunctionMode):
         self._part = ""
         return found
 
-    def _is_layer(self, product: LinearMap) -> bool:
+    def _layer(self, readings: Iterable[LinearMap]) -> LinearMap | None:
+        """Return the reading of an operation that applies weights to data; None where none does."""
+        for each in readings:
+            if (weight := self._weight(each)) is not None:
+                # Matrices that a network makes anew for each sample are one, and as many as the batch has samples.
+                product = each.without_copies() if self._weights.is_made(each.weight, weight) else each
+                if product.count <= SLICES:
+                    return product
+        return None
+
+    def _weight(self, product: LinearMap) -> Origin | None:
+        """Return the origin of a product's weight; None where it applies no weight to data, or a complex one."""
         rows, weight = self._origin(product.rows), self._origin(product.weight)
-        if not weight or not weight.parameters:
-            return False
-        return rows is DATA or (not product.of_data and (rows is None or not rows.sure))
+        if not weight or not weight.parameters or product.weight.is_complex() or product.rows.is_complex():
+            return None
+        of_data = rows is DATA or (not product.of_data and (rows is None or not rows.sure))
+        return weight if of_data else None
 
     def _apply(
         self, product: LinearMap, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -257,6 +273,12 @@ class UseRecorder(TorchFunctionMode):
                 self._zeros[key] = torch.zeros((), dtype=z.dtype, device=z.device, requires_grad=True)
             z.add_(self._zeros[key])
         return z
+
+
+def _in_words(func: Callable[..., Any], tensors: Sequence[Tensor]) -> str:
+    """Return the name of an operation, and that its numbers are complex where they are."""
+    name = getattr(func, "__name__", str(func))
+    return f"{name} of complex numbers" if any(tensor.is_complex() for tensor in tensors) else name
 
 
 def _written(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:

@@ -1,6 +1,6 @@
 """The weights in a running network: its parameters, and what it computes from them alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,10 +72,13 @@ class Weights:
         self._at: dict[Region, str] = {}
         self._own: dict[int, tuple[Tensor, str]] = {}
         self._kept: list[Tensor] = []
-        self._memories = Memories()
+        self._memories = Memories[None]()
+        self._computed = Memories[Origin]()  # what the network has computed from weights, and may keep
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
         self._layers: dict[str, _Known] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
+        self._stacked = {name for name, parameter in net.named_parameters() if parameter.ndim > 2}
+        self._late: dict[str, str] = {}  # matrices that the first runs did not go through, and why they are left out
         self._made: dict[str, tuple[Parameters, str]] = {}  # matrices made of these that no layer has used
         self._frozen = False
         owners: dict[str, list[tuple[nn.Module, str]]] = {}
@@ -97,7 +100,7 @@ class Weights:
     def _place(self, tensor: Tensor, name: str) -> str:
         """Remember where a parameter lies; return the first name of the parameter that lies there."""
         self._kept.append(tensor)
-        self._memories.add(tensor)
+        self._memories.add(tensor, None)
         where = region(tensor)
         return name if where is None else self._at.setdefault(where, name)
 
@@ -119,22 +122,35 @@ class Weights:
         """Begin a run: forget which modules an earlier one, perhaps cut short, was in."""
         self._inside.clear()
 
-    def forget_otherwise(self) -> None:
-        """Forget what met data in another operation than a layer's, in tries that may have failed."""
+    def forget_uses(self) -> None:
+        """Forget what met data, and in which operations, in tries that may have failed or kept what they made."""
         self._otherwise.clear()
+        self._used.clear()
+
+    def remember(self, followed: Iterable[tuple[Tensor, Origin]]) -> None:
+        """Remember what a run has computed from weights alone: a network may keep it for its later runs."""
+        if not self._frozen:
+            for tensor, origin in followed:
+                if origin.parameters and tensor not in self._memories:
+                    self._computed.add(tensor, origin)
+            self._computed.drop_freed()
 
     def freeze(self) -> None:
         """Accept no further layers."""
         self._frozen = True
 
     def origin(self, tensor: Tensor) -> Origin | None:
-        """Return the origin of a parameter, a view of one, or a buffer; None for anything else."""
+        """Return the origin of a parameter, a buffer, or what an earlier run computed from weights; None for others."""
         if id(tensor) in self._buffers:
             return Origin()
         if (own := self._own.get(id(tensor))) is not None:
             return Origin((own[1],))
         name = self._at.get(where) if (where := region(tensor)) is not None else None
-        return None if name is None else Origin((name,))
+        return self._computed.get(tensor) if name is None else Origin((name,))
+
+    def is_made(self, tensor: Tensor, origin: Origin) -> bool:
+        """Return whether a tensor is no part of a parameter but computed, from matrices or vectors."""
+        return tensor not in self._memories and self._stacked.isdisjoint(origin.parameters)
 
     def layer(self, parameters: Parameters, weight: Tensor, part: str = "") -> str | None:
         """Return the name of the layer with a weight W (k x d) that is made of these parameters.
@@ -158,7 +174,7 @@ class Weights:
             return found
         if self._frozen:
             if not known.count:
-                self.use_otherwise(parameters, "samples after the first")
+                self._late[base] = "used only after the first samples"
                 return None
             raise InputError(
                 "net", f"the weight of layer {base} changes from batch to batch; a layer has one weight for all data"
@@ -188,8 +204,7 @@ class Weights:
             how: The operation, in a word.
             matrix: Whether the tensor has two axes or more of entries of its own.
         """
-        if not self._frozen:
-            self._otherwise |= {self._here(each): how for each in parameters}
+        self._otherwise |= {self._here(each): how for each in parameters}
         # Matrices that are parameters are found by name; those made of vectors are known by their uses alone.
         if matrix and all(each in self._flat for each in parameters):
             self._made.setdefault(self._base(parameters), (parameters, how))
@@ -212,7 +227,14 @@ class Weights:
         for name, (parameters, how) in self._made.items():
             if not self._used.issuperset(parameters):
                 found.setdefault(name, f"made of {', '.join(parameters)}, in {how}")
+        for name, why in self._late.items():
+            found.setdefault(name, why)
         return found
+
+    @property
+    def in_other_operations(self) -> dict[str, str]:
+        """By parameter, the operation that applies it to data although none of a layer's does."""
+        return {name: how for name, how in self._otherwise.items() if name not in self._used}
 
     def _unmeasured(self, parameter: str, kind: str) -> str | None:
         """Return what is not measured of a parameter of a module of this kind; None where all of it is."""

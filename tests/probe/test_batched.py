@@ -257,3 +257,47 @@ def test_a_layer_mapped_over_samples_is_measured_or_named():
     audit = nfa.audit(Mapped(), torch.randn(20, D))
     assert [layer["name"] for layer in audit] == ["head"]
     assert [each["name"] for each in audit.skipped] == ["inner"]
+
+
+COPIES = {
+    "repeat": lambda x, W: torch.bmm(x[:, None], W.repeat(len(x), 1, 1))[:, 0],
+    "contiguous": lambda x, W: torch.bmm(x[:, None], W.expand(len(x), -1, -1).contiguous())[:, 0],
+    "stack": lambda x, W: torch.bmm(x[:, None], torch.stack([W] * len(x)))[:, 0],
+    "index": lambda x, W: (x[:, None] @ W[None][[0] * len(x)])[:, 0],
+    "sum": lambda x, W: (x[:, None] @ (W[None] + torch.zeros(len(x), 1, 1)))[:, 0],
+    "einsum": lambda x, W: torch.einsum("nd,ndk->nk", x, W.repeat(len(x), 1, 1)),
+}
+
+
+class Once(nn.Module):
+    """A product with one matrix W (d x k), and a head."""
+
+    def __init__(self, product):
+        super().__init__()
+        torch.manual_seed(0)
+        self.W, self.head, self.product = nn.Parameter(torch.randn(D, K)), nn.Linear(K, 2), product
+        self.double()
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.product(x, self.W)))
+
+
+@pytest.mark.parametrize("batch_size", [4, 512])
+@pytest.mark.parametrize("way", COPIES)
+def test_a_matrix_copied_for_each_sample_is_one_layer(way, batch_size):
+    net, plain, X = Once(COPIES[way]), Once(torch.matmul), gaussian(14, D)
+    torch.testing.assert_close(net(X), plain(X))
+    audit = nfa.audit(net, X, batch_size=batch_size)
+    assert_same_table(audit, nfa.audit(plain, X), 1e-9)
+    assert not audit.skipped
+    with Probe(net, X) as own, Probe(plain, X) as other:
+        W = 2 * plain.W.detach().T
+        got, expected = (activations(probe, ["W"], {"W": W}) for probe in (own, other))
+        torch.testing.assert_close((got.outputs, got.rows["W"]), (expected.outputs, expected.rows["W"]))
+
+
+def test_matrices_that_only_later_samples_meet_are_named():
+    net = Stacked(lambda x, W: (x[None] @ W[: 2 if len(x) < 3 else M]).transpose(0, 1), (M, D, K))
+    audit = nfa.audit(net, torch.randn(20, D))
+    assert [layer["name"] for layer in audit] == ["W.0", "W.1", "head"]
+    assert audit.skipped == [{"name": "W.2", "kind": "used only after the first samples"}]

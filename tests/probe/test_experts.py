@@ -112,7 +112,7 @@ def test_the_rows_of_experts_are_no_table():
     torch.manual_seed(0)
     net, X = Routed(), torch.randn(60, 1, 4)
     with Probe(net, X) as probe:
-        message = "^layers: experts.0.0 sees rows of some samples alone, or of one more than of another$"
+        message = "^layers: experts.0.0 sees rows of some samples alone, or in an order that no gradient shows$"
         with pytest.raises(nfa.InputError, match=message):
             activations(probe, ["experts.0.0"])
 

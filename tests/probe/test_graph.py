@@ -274,3 +274,68 @@ def test_rows_that_gradients_reach_late_are_checked_then():
     audit = nfa.audit(Net(time_first), X)
     assert names(audit) == ["b"]
     assert skipped(audit)["a"] == "samples not first"
+
+
+def two_views(z, x):
+    z[:, 2:].mul_(2).tanh_()
+    z.view(-1, 6).add_(x[:, :1])
+    return z
+
+
+def three_views(z, x):
+    first = z[:, :4].exp_()
+    z[:, 4:].exp_().mul_(first[:, :2])
+    z.view(-1)[:].div_(2.0)
+    return z
+
+
+@pytest.mark.parametrize(
+    ("in_place", "plain"),
+    [
+        (two_views, lambda z, x: torch.cat([z[:, :2], (2 * z[:, 2:]).tanh()], 1) + x[:, :1]),
+        (three_views, lambda z, x: torch.cat([z[:, :4].exp(), z[:, 4:].exp() * z[:, :2].exp()], 1) / 2),
+    ],
+)
+def test_several_views_of_one_memory_may_be_written_to(in_place, plain):
+    X = gaussian(12, 4)
+    expected = nfa.audit(Net(lambda net, x: net.b(plain(net.a(x), x))), X)
+    assert_same_table(nfa.audit(Net(lambda net, x: net.b(in_place(net.a(x), x))), X), expected, 1e-9)
+
+
+def cached(net, x):
+    if not hasattr(net, "made"):
+        net.made = torch.outer(net.u, net.v)
+    return net.b(torch.tanh(x @ net.made.T))
+
+
+def test_a_weight_that_is_kept_from_run_to_run_is_measured():
+    X = gaussian(12, 4)
+    audit = nfa.audit(Net(cached), X)
+    expected = nfa.audit(Net(lambda net, x: net.b(torch.tanh(x @ torch.outer(net.u, net.v).T))), X)
+    assert_same_table(audit, expected, 1e-9)
+    assert names(audit) == ["u+v", "b"]
+
+
+def test_a_complex_weight_is_named():
+    def forward(net, x):
+        W = torch.complex(net.a.weight, net.a.weight.flip(0))
+        return net.b(torch.tanh((x + 0j) @ W.T).abs())
+
+    audit = nfa.audit(Net(forward), gaussian(12, 4))
+    assert names(audit) == ["b"]
+    assert skipped(audit)["a"] == "Linear"
+
+
+@pytest.mark.parametrize("scripted", [torch.jit.script, lambda module: torch.jit.trace(module, torch.randn(2, 6))])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_part_is_named_and_left_as_it_was(scripted):
+    part = scripted(nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6)).eval())
+    net = nn.Sequential(nn.Linear(4, 6), part, nn.Linear(6, 2)).train()
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    modes = [module.training for module in net.modules()]
+    audit = nfa.audit(net, torch.randn(12, 4))
+    assert names(audit) == ["0", "2"]
+    assert [each["name"] for each in audit.skipped if each["name"].startswith("1")]
+    assert [module.training for module in net.modules()] == modes
+    for name, buffer in net.named_buffers():
+        assert torch.equal(buffer, before[name])

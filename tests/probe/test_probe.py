@@ -181,11 +181,21 @@ def test_what_an_error_in_the_network_says_is_one_line():
     assert "\n" not in str(caught.value)
 
 
+class OneByOne(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.W, self.b = nn.Parameter(torch.randn(2, 3)), nn.Parameter(torch.randn(2))
+
+    def forward(self, x):
+        return torch.stack([torch.addmv(self.b, self.W, row) for row in x])
+
+
 @pytest.mark.parametrize(
     ("message", "net"),
     [
         ("no linear layer, and no floating-point weights", nn.ReLU()),
         ("no linear layer \\(no product", nn.BatchNorm1d(3)),
+        ("no linear layer that is read: W meets data in addmv, which is no product of a batch of rows", OneByOne()),
         (
             "its output is torch.int64",
             nn.Sequential(nn.Linear(3, 2), type("Arg", (nn.Module,), {"forward": lambda s, x: x.argmax(1)})()),

@@ -89,3 +89,32 @@ def test_an_ellipsis_that_is_summed_over_makes_no_layer():
     net = Net(lambda x, W: torch.einsum("n...d,dk->nk", x, W)[:, None].expand(-1, T, -1), lambda z: z)
     audit = nfa.audit(net, torch.randn(N, T, D, dtype=torch.float64))
     assert [layer["name"] for layer in audit] == ["head"]
+
+
+class Sorted(nn.Module):
+    """A network that sorts its samples by their first entry, and brings the outputs back in order."""
+
+    def __init__(self, sorts):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.sorts = nn.Linear(D, K), nn.Linear(K, 2), sorts
+        self.double()
+
+    def forward(self, x):
+        if not self.sorts:
+            return self.b(torch.tanh(self.a(x)))
+        order = x[:, 0].argsort()
+        return self.b(torch.tanh(self.a(x[order]))[order.argsort()])
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_samples_that_a_network_sorts_are_told_apart(descending):
+    torch.manual_seed(0)
+    X = torch.randn(30, D, dtype=torch.float64)
+    X[:2] = X[:2][X[:2, 0].argsort(descending=descending)]
+    got, expected = (nfa.audit(Sorted(sorts), X, probes=8) for sorts in (True, False))
+    for left, right in zip(got, expected, strict=True):
+        for column in ("cosine", "cosine_centered", "ci_low", "ci_high", "alignment_low"):
+            assert left[column] == pytest.approx(right[column], rel=1e-9, nan_ok=True)
+    with Probe(Sorted(True), X) as probe:
+        torch.testing.assert_close(activations(probe, ["a"]).rows["a"][:, 0], X)

@@ -46,6 +46,10 @@ def test_networks_that_mix_samples_are_refused():
     for net in (Net(centred), norm, noisy.double()):
         with pytest.raises(nfa.InputError, match="its answer to a sample changes with the other samples"):
             nfa.audit(net, X)
+    # Two samples with their mean taken off are each other's negative, so that rows do not tell.
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    with pytest.raises(nfa.InputError, match="its answer to a sample changes with the other samples"):
+        nfa.audit(net, X, outputs=lambda f: f - f.mean(0))
 
 
 def test_layers_whose_rows_come_in_a_mixed_order_are_measured():
