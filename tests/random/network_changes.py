@@ -31,6 +31,7 @@ def write_to(w, z, k, other):
         (f"{v}, _ = {z}.split([{half}, {k - half}], -1); {v}.tanh_()", joined % (f"{first}.tanh()", rest)),
         (f"{z}.unbind(-1)[0].mul_({a})", joined % (f"{z}[..., :1] * {a}", f"{z}[..., 1:]")),
         (f"{v} = {z} * 1.0; {z}.tanh_(); {z} = {z} + {v}", f"{z} = {z}.tanh() + {z}"),
+        (f"{first}.mul_(2).tanh_(); {z}.mT.add_({a})", joined % (f"(2 * {first}).tanh()", rest) + f" + {a}"),
         (f"torch.tanh({z}, out={z})", f"{z} = torch.tanh({z})"),
         (f"F.dropout({z}, 0.5, self.training, inplace=True)", "pass"),
         (f"{z}.index_put_((torch.arange(len({z})),), torch.tensor({a}, dtype={z}.dtype), accumulate=True)",

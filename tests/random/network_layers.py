@@ -4,7 +4,7 @@ WAYS = (
     *["linear"] * 4, "sequential", "functional", "at", "matmul", "einsum", "inner", "left", "columns", "aten", "masked",
     "ones", "low rank", "flat", "outer", "weight norm", "pruned", "packed", "scaled", "old spectral norm",
 )  # fmt: skip
-FLAT = ("addmm", "mm", "out", "flipped")
+FLAT = ("addmm", "mm", "out", "flipped", "repeated", "copied", "sorted")
 """For rows without positions."""
 
 CALLS = {
@@ -22,6 +22,9 @@ CALLS = {
     "out": "torch.mm({h}, {w}.T, out={h}.new_empty(len({h}), {k}))",
     "flipped": "torch.einsum('nd,kd->kn', {h}, {w}).T",
     "scaled": "F.linear({h}, 1.5 * {w})",
+    "repeated": "torch.bmm({h}[:, None], {w}.T.repeat(len({h}), 1, 1))[:, 0]",
+    "copied": "torch.einsum('nd,nkd->nk', {h}, torch.stack([{w}] * len({h})))",
+    "sorted": "F.linear({h}[{h}[:, 0].argsort()], {w})[{h}[:, 0].argsort().argsort()]",
 }
 """With a parameter of shape k x d."""
 
