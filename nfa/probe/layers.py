@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.probe.gradients import cut_off, reached, sources, strays
-from nfa.probe.layout import SAMPLES_FIRST, Layout, distinct
+from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
 from nfa.probe.uses import Use
 
 NOT_FIRST = "samples not first"
@@ -74,28 +74,19 @@ class Layers:
         late: Sequence[Use] = (),
     ) -> None:
         self.dropped: dict[str, str] = {}  # layers that cannot be measured, and why
-        self.routed: set[str] = set()  # layers whose rows are told apart in each batch anew
-        self._traceable: set[str] = set()  # layers each of whose rows reaches the outputs of one sample alone
         self.rows_per_sample = 1  # at the layer with the most
-        self._layouts: dict[str, Layout] = {}
-        self._leading: dict[str, set[int]] = {}  # by name, rows of one sample along the axis of z on which samples lie
-        self._unseen: set[str] = set()  # layers that no gradient has reached so far
-        self.unclear: set[str] = set()  # layers whose samples may lie in several ways, or not first as one alone shows
         by_name = {use.name: use for use in uses}
         every = {use.name: use for use in late} | by_name
         self._layers = [
             Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot) for use in every.values()
         ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
-        for name in every:
-            if name in by_name:
-                self._find_layout(name, uses, reaching, traced, n)
-            else:
-                self.routed.add(name)
-                self._layouts[name] = SAMPLES_FIRST
+        self._places = {name: Place(routed=name not in by_name) for name in every}
+        for name in by_name:
+            self._find_layout(name, uses, reaching, traced, n)
         for use in uses:
-            along = self._layouts[use.name].rows_along(use.shape, n)
-            self._leading.setdefault(use.name, set()).add(along or 1)
+            place = self._places[use.name]
+            place.along.add(place.layout.rows_along(use.shape, n) or 1)
             self.rows_per_sample = max(self.rows_per_sample, math.prod(use.shape[:-1]) // n)
 
     def measurable(self) -> list[Layer]:
@@ -104,6 +95,16 @@ class Layers:
         # Layers side by side are equally far from the output.
         steps = list(dict.fromkeys(self._operations[layer.name] for layer in left))
         return [replace(layer, to_output=len(steps) - steps.index(self._operations[layer.name])) for layer in left]
+
+    @property
+    def routed(self) -> frozenset[str]:
+        """Names of the layers whose rows are told apart in each batch anew."""
+        return frozenset(name for name, place in self._places.items() if place.routed)
+
+    @property
+    def unclear(self) -> bool:
+        """Whether samples may lie in several ways among the rows of a layer."""
+        return any(place.unclear for place in self._places.values())
 
     def by_sample(self, f: Tensor, use: Use, values: Tensor) -> Tensor:
         """Return values of a use's rows (... x k) as n x (rows of a sample) x k.
@@ -118,7 +119,7 @@ class Layers:
         """
         n = len(f)
         if self._is_regular(use, n):
-            return self._layouts[use.name].arranged(values, n)
+            return self._places[use.name].layout.arranged(values, n)
         (places,) = sources(f, [use])
         if places is None or bool((places < 0).any()) or len(places.bincount(minlength=n).unique()) > 1:
             raise InputError(
@@ -141,7 +142,7 @@ class Layers:
         found: list[Route | None] = [None] * len(uses)
         for i, places in zip(odd, sources(f, [uses[i] for i in odd]) if odd else (), strict=True):
             name, rows = uses[i].name, math.prod(uses[i].shape[:-1])
-            self.routed.add(name)
+            self._places[name].routed = True
             if places is None:
                 self.drop(name, NOT_FIRST)
                 continue
@@ -171,7 +172,7 @@ class Layers:
                 continue
             delta = f.new_zeros(use.shape) if gradient is None else use.delta(gradient)
             if route is None:
-                deltas.append((use.name, self._layouts[use.name].arranged(delta, len(f)), None))
+                deltas.append((use.name, self._places[use.name].layout.arranged(delta, len(f)), None))
             elif len(route.order):
                 deltas.append((use.name, delta.reshape(-1, delta.shape[-1])[route.order][:, None], route))
         return deltas
@@ -181,12 +182,12 @@ class Layers:
         return [use for use in uses if use.name not in self.dropped and self._is_regular(use, n)]
 
     def _is_regular(self, use: Use, n: int) -> bool:
-        along = self._layouts[use.name].rows_along(use.shape, n)
-        return use.name not in self.routed and along in self._leading[use.name]
+        place = self._places[use.name]
+        return not place.routed and place.layout.rows_along(use.shape, n) in place.along
 
     def has_unseen(self, wanted: frozenset[str]) -> bool:
         """Return whether no gradient has reached one of these layers so far."""
-        return bool(self._unseen & wanted)
+        return any(place.unseen for name, place in self._places.items() if name in wanted)
 
     def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor, Route | None]]) -> None:
         """Drop layers that a gradient reaches for the first time if their rows do not come sample by sample."""
@@ -194,14 +195,14 @@ class Layers:
             if route is not None:
                 continue
             reaching = delta.flatten(1).nan_to_num().any(1)
-            if name in self._unseen and bool(reaching.any()):
+            if self._places[name].unseen and bool(reaching.any()):
                 own = [use for use in uses if use.name == name]
-                self._unseen.discard(name)
+                self._places[name].unseen = False
                 alive = reaching.nonzero().flatten().tolist()
                 # One sample's rows may fit by luck, such as the first one's.
                 for sample in {alive[0], alive[-1]}:
                     marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
-                    if not marks or any(strays(self._layouts[name], rows, len(f), sample) for rows in marks):
+                    if not marks or any(strays(self._places[name].layout, rows, len(f), sample) for rows in marks):
                         self.drop(name, NOT_FIRST)
 
     def check_cut_off(
@@ -241,10 +242,9 @@ class Layers:
         marked = [(sample, rows) for sample, rows in marks if rows is not None and bool(rows.any())]
         # Gradients of a single sample cannot confirm another layout than samples first.
         known = len({sample for sample, _ in marked}) > 1
-        axes = min(len(uses[i].shape) for i in own)
+        axes, place = min(len(uses[i].shape) for i in own), self._places[name]
         if n > 1 and not marked:
-            self._unseen.add(name)
-            self._layouts[name] = SAMPLES_FIRST
+            place.unseen = True
             return
         shapes = [uses[i].shape for i in own]
         fitting = [
@@ -254,16 +254,14 @@ class Layers:
         ]
         # Few rows with a gradient may fit several layouts, and samples first by luck.
         if len(fitting) == 1 and (known or fitting[0] == SAMPLES_FIRST):
-            self._layouts[name] = fitting[0]
+            place.layout = fitting[0]
             return
-        self._layouts[name] = SAMPLES_FIRST
         told = [traced[i] for i in own] if traced else [None]
-        if all(places is not None and (not len(places) or bool((places >= 0).any())) for places in told):
-            self._traceable.add(name)
+        place.traceable = all(rows is not None and (not len(rows) or bool((rows >= 0).any())) for rows in told)
         if known and not fitting:
             self._trace_or_drop(name)
         else:
-            self.unclear.add(name)
+            place.unclear = True
 
     def check_order(self, uses: Sequence[Use], traced: Sequence[Tensor | None], n: int) -> None:
         """Trace rows batch by batch from now on where they come in another order than the one found.
@@ -277,19 +275,20 @@ class Layers:
             if places is None or use.name in self.dropped or not self._is_regular(use, n):
                 continue
             rows = torch.arange(len(places), device=places.device).reshape(*use.shape[:-1], 1)
-            by_sample = places[self._layouts[use.name].arranged(rows, n)].flatten(1)
+            by_sample = places[self._places[use.name].layout.arranged(rows, n)].flatten(1)
             own = torch.arange(n, device=places.device)[:, None]
             if bool(((by_sample != own) & (by_sample >= 0)).any()):
-                self.routed.add(use.name)
+                self._places[use.name].routed = True
 
     def settle_unclear(self) -> None:
         """Trace rows batch by batch where the samples do not show in which layout they lie, or drop their layers."""
-        for name in self.unclear:
-            self._trace_or_drop(name)
+        for name, place in self._places.items():
+            if place.unclear:
+                self._trace_or_drop(name)
 
     def _trace_or_drop(self, name: str) -> None:
-        if name in self._traceable:
-            self.routed.add(name)
+        if self._places[name].traceable:
+            self._places[name].routed = True
         else:
             self.drop(name, NOT_FIRST)
 

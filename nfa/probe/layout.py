@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -39,6 +39,27 @@ class Layout:
 
 SAMPLES_FIRST = Layout()
 """Samples come first."""
+
+
+@dataclass
+class Place:
+    """Where samples lie among the rows of a layer.
+
+    Args:
+        layout: Along which axis.
+        along: Rows that one sample has along it, at each use.
+        routed: Whether rows are told apart in each batch anew, by gradients.
+        traceable: Whether gradients can do so: each row reaches the outputs of one sample alone.
+        unseen: Whether no gradient has reached the layer so far.
+        unclear: Whether samples may lie in several ways, or not first as one sample alone shows.
+    """
+
+    layout: Layout = SAMPLES_FIRST
+    along: set[int] = field(default_factory=set)
+    routed: bool = False
+    traceable: bool = False
+    unseen: bool = False
+    unclear: bool = False
 
 
 def distinct(axes: int, shapes: Sequence[Sequence[int]], n: int) -> Iterator[Layout]:
