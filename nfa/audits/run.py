@@ -3,40 +3,30 @@
 # So that `help(nfa.audit)` shows the types as they are written here, and not by all their modules.
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from nfa.audits.about import About
 from nfa.audits.audit import Audit, LayerAudit
+from nfa.audits.examining import examined
 from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
-from nfa.audits.scores import Scores
 from nfa.audits.settings import Settings
-from nfa.audits.sharing import shared
-from nfa.audits.verdict import CONVENTIONS, Thresholds, layer_verdict, network_verdict
+from nfa.audits.verdict import CONVENTIONS, Thresholds
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.processes import processes
-from nfa.common.progress import progress
-from nfa.common.version import __version__
-from nfa.features.columns import chosen, names
-from nfa.features.fact import loss_gradients
+from nfa.features.columns import chosen
 from nfa.features.layer_measures import LayerMeasures
-from nfa.features.row import PUBLISHED, row
+from nfa.features.row import Columns
 from nfa.formats.loading import load, load_init
-from nfa.network.forward import Forward, ForwardArgs
+from nfa.network.forward import ForwardArgs
 from nfa.network.gathering import whole
 from nfa.network.model import Model
-from nfa.network.scoring import Score
-from nfa.network.training import LOSSES, mean_loss
-from nfa.probe import BATCH_SIZE, Probe, Select, untouched
-
-_log = logging.getLogger(__name__)
+from nfa.network.training import LOSSES
+from nfa.probe import BATCH_SIZE, Select, untouched
 
 
 @stated_precision()
@@ -112,6 +102,7 @@ def audit(
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
+    >>> import torch
     >>> from nfa.network import MLP
     >>> result = audit(MLP(6, 8, 1, 2), torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
     >>> result["layers.0"].agop.dense().shape
@@ -175,111 +166,11 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
 
 def audit_rows(model: Model, rows: Rows, before: Init | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
-    rows = shared(model.net, rows)
-    forward = settings.forward(model, rows)
-    gradients = _loss_gradients(forward, rows, settings)
-    decay = settings.weight_decay if settings.weight_decay is not None else _known_decay(model)
-    with Probe(forward, rows.measured, settings.outputs, settings.groups) as probe:
-        chosen = probe.choose(settings.layers)
-        _log.info(
-            "auditing %s on %s: %s", settings.name or model.name, rows.name, ", ".join(each.name for each in chosen)
-        )
-        scores = Scores(model, forward, rows, settings)
-        init = None if before is None else before.measured(forward, rows, chosen, settings)
-        numbers = {layer.name: number for number, layer in enumerate(probe.layers)}
-        found = []
-        with progress("auditing", len(chosen)) as advance:
-            for measured in settings.measure(probe, chosen, whole=True, label="measuring", seen=scores.seen):
-                name = measured.layer.name
-                advance(0, f"layer {name}")
-                initial = None if init is None else init.layers.get(name)
-                if init is not None and initial is None:
-                    raise InputError("init", f"its layer {name} cannot be measured, as the network's can")
-                in_print = None
-                if settings.needs(PUBLISHED) and initial is not None:
-                    in_print = settings.published_columns(probe, measured.layer, initial)
-                untrained, nfm = (None, None) if init is None else (init.sums.get(name), init.nfms[name])
-                layer = LayerMeasures(
-                    numbers[name], measured, initial, untrained, gradients.get(name), decay, in_print, nfm
-                )
-                columns = row(layer, settings.computed)
-                if "verdict" in settings.columns:
-                    init_score = None if init is None else init.score
-                    learned = network_verdict(scores.found(), init_score, bool(model.classes)).for_layers
-                    columns["verdict"] = layer_verdict(columns, learned, settings.thresholds)
-                found.append(_layer_audit(layer, {name: columns[name] for name in settings.columns}))
-                _log.debug("measured %s: %s", name, columns.get("verdict", "without a verdict"))
-                advance(1)
-        # After the pass over the data, which may show more layers that cannot be measured.
-        about = _about(model, rows, settings, probe, scores.found(), None if init is None else init.score)
-    for note in about.notes:
-        _log.info("%s", note)
-    return Audit(about, tuple(found))
+    about, layers = examined(model, rows, before, settings, _layer_audit)
+    return Audit(about, tuple(layers))
 
 
-def _about(
-    model: Model, rows: Rows, settings: Settings, probe: Probe, found_score: Score | None, init_score: Score | None
-) -> About:
-    return About(
-        nfa_version=__version__,
-        torch_version=str(torch.__version__),
-        model=settings.name or model.name,
-        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe), *_of_several(rows, probe)),
-        data=rows.name,
-        split=rows.split,
-        feature_names=rows.feature_names,
-        feature_shape=rows.feature_shape or (),
-        classes=model.classes or (),
-        n_outputs=probe.n_outputs,
-        outputs=settings.outputs_name,
-        probes=settings.probes,
-        seed=settings.seed,
-        skipped=tuple(probe.skipped()),
-        score=found_score,
-        init_score=init_score,
-        n_samples=probe.samples.n or 0,
-        columns=settings.columns,
-        loss=settings.loss,
-        thresholds=settings.thresholds,
-    )
-
-
-def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[str, Tensor]:
-    """Return dL/dW by layer, where columns need it."""
-    if settings.loss is None or not settings.needs(names(["fact"])):
-        return {}
-    with Probe(forward.own(), rows.measured, groups=settings.groups) as probe:
-        return loss_gradients(probe, mean_loss(settings.loss))
-
-
-def _of_probabilities(model: Model, probe: Probe) -> tuple[str, ...]:
-    """Return a sentence where the outputs called logits are probabilities."""
-    if probe.outputs != "logits" or model.ending is not None or not probe.probabilities:
-        return ()
-    return (
-        "The network's outputs look like probabilities, and gradients are of these; for those of logits, give the part "
-        "of the network before its softmax or sigmoid.",
-    )
-
-
-def _of_several(rows: Rows, probe: Probe) -> tuple[str, ...]:
-    """Return a sentence where there is no score, because nothing says which output the targets are of."""
-    if not (probe.forward.of_several and rows.has_targets):
-        return ()
-    return (
-        "No score: the network returns several outputs, and outputs= is a function of all of them; head= says which "
-        "one the targets are of.",
-    )
-
-
-def _known_decay(model: Model) -> float | None:
-    """Return lambda where the training is known, and comes to rest where dL/dW = -lambda W."""
-    if model.settings.get("optimizer") not in ("sgd", "adam"):
-        return None
-    return model.settings.get("weight_decay") or None
-
-
-def _layer_audit(layer: LayerMeasures, columns: dict[str, Any]) -> LayerAudit:
+def _layer_audit(layer: LayerMeasures, columns: Columns) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.weight)
     own = measured.layer

@@ -6,6 +6,7 @@ OSO' with O Haar on O(k): it keeps both spectra, and destroys the agreement.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,9 @@ from nfa.probe import diagonal_blocks
 
 SPREAD_ROUNDINGS = 16.0
 """A matrix whose eigenvalues spread by less than this many roundings per entry is a multiple of the identity."""
+
+ROWS = 64
+"""Rows of a matrix that are taken to float64 at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +66,64 @@ class Moments:
     spreads: Tensor
     eps: float
 
+    @classmethod
+    def by_rows(cls, diagonal: Tensor, rows: Callable[[int, int], Tensor]) -> "Moments":
+        """Return the moments of one block from its rows, some at a time.
+
+        Args:
+            diagonal: The matrix's diagonal, shape (k,), float64.
+            rows: Returns rows a to b of the matrix, a tensor of their own in float64.
+        """
+        k, unit = len(diagonal), unit_of(diagonal)
+        levels, spreads = (diagonal / unit).mean()[None], diagonal.new_zeros(1)
+        for start in range(0, k, ROWS):
+            part = rows(start, min(k, start + ROWS)).div_(unit)
+            part.diagonal(start).sub_(levels)
+            spreads += torch.linalg.vecdot(part.flatten(), part.flatten())
+        return cls(k, levels, spreads, torch.finfo(diagonal.dtype).eps)
+
+    @property
+    def square(self) -> float:
+        """The matrix's squared Frobenius norm, in that unit squared."""
+        return float((self.k * self.levels**2 + self.spreads).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class Split(Moments):
-    """The same with the rests themselves.
+    """The same with the blocks themselves.
 
     Args:
-        traceless: The blocks less the multiple of the identity, shape (groups, k, k), float64.
+        blocks: Shape (groups, k, k), in their own dtype and unit.
+        unit: What they are divided by.
     """
 
-    traceless: Tensor
+    blocks: Tensor
+    unit: float = 1.0
 
     @classmethod
     def of(cls, M: Tensor, groups: int = 1) -> "Split":
-        """Return a matrix (k x k) split into its blocks."""
-        unit, blocks = unit_of(M), diagonal_blocks(M, groups)
-        traceless = blocks.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
-        if unit != 1.0:
-            traceless /= unit
-        diagonals = traceless.diagonal(dim1=1, dim2=2)
-        levels = diagonals.mean(1)
-        diagonals.sub_(levels[:, None])
-        spreads = torch.linalg.vecdot(traceless.flatten(1), traceless.flatten(1))
-        return cls(traceless.shape[1], levels, spreads, torch.finfo(M.dtype).eps, traceless)
+        """Return a positive semidefinite matrix (k x k) split into its blocks."""
+        unit, blocks = unit_of(M.diagonal()), diagonal_blocks(M, groups)
+        levels = (blocks.diagonal(dim1=1, dim2=2).double() / unit).mean(1)
+        bare = cls(blocks.shape[1], levels, torch.zeros_like(levels), torch.finfo(M.dtype).eps, blocks, unit)
+        return replace(bare, spreads=bare.inner(bare))
+
+    def inner(self, other: "Split") -> Tensor:
+        """Return the inner product of what both are beyond a multiple of the identity, for each block (float64)."""
+        found = torch.zeros_like(self.levels)
+        for start in range(0, self.k, ROWS):
+            own = self._rest(start)
+            others = own if other is self else other._rest(start)
+            found += torch.linalg.vecdot(own.flatten(1), others.flatten(1))
+        return found
+
+    def _rest(self, start: int) -> Tensor:
+        """Return a few rows of each block less the multiple of the identity (float64)."""
+        rows = self.blocks[:, start : start + ROWS].to(torch.float64, copy=True)
+        if self.unit != 1.0:
+            rows /= self.unit
+        rows.diagonal(start, dim1=1, dim2=2).sub_(self.levels[:, None])
+        return rows
 
 
 def excess(value: float, null: float) -> float:
@@ -135,45 +174,49 @@ def alignment(
     (0.9899, 0.8485, 1.4142)
     """
     C, S = moments_of(C, groups), moments_of(S, groups)
-    k = C.k
-    roundings = (C.eps if eps is None else eps, S.eps)
-    where = " in each group" if groups > 1 else ""
-    if k == 1:
-        return replace(NO_ALIGNMENT, undefined=f"one unit{where}: there is nothing to align")
-    parts = []
-    for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
-        levels, spreads = M.levels, M.spreads
-        square = float((k * levels**2 + spreads).sum())
-        if square == 0:
-            return replace(NO_ALIGNMENT, undefined=f"{name} is 0: there is nothing to align")
-        # k^2 entries, each off by a few roundings of the diagonal's size.
-        if bool((spreads <= (SPREAD_ROUNDINGS * rounding * k * levels) ** 2).all()):
-            return replace(
-                NO_ALIGNMENT, undefined=f"{name} is a multiple of the identity{where}: there is nothing to align"
-            )
-        parts.append((levels, square, spreads))
-    (c, C_square, C_spreads), (s, S_square, S_spreads) = parts
-    norms = math.sqrt(C_square) * math.sqrt(S_square)
-    beyond = _beyond(C, S, inner) / norms
-    variance = float((C_spreads / C_square * (S_spreads / S_square)).sum()) / ((k - 1) * (k + 2) / 2)
-    if variance == 0:
-        return replace(
-            NO_ALIGNMENT,
-            undefined="C = WW' or S is a multiple of the identity in each group: there is nothing to align",
-        )
-    null = k * float((c * s).sum()) / norms
-    # Turning S then changes alignment by no more than its rounding.
-    if 1 - null <= SPREAD_ROUNDINGS * max(roundings):
-        reason = "C = WW' and S are nearly multiples of the identity: there is nothing to align"
+    if reason := undefined(C, S, eps):
         return replace(NO_ALIGNMENT, undefined=reason)
-    null_sd = math.sqrt(variance)
+    norms = math.sqrt(C.square) * math.sqrt(S.square)
+    beyond, null_sd = _beyond(C, S, inner) / norms, math.sqrt(_variance(C, S))
+    null = _null(C, S)
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
+
+
+def undefined(C: Moments, S: Moments, eps: float | None = None) -> str:
+    """Return why there is nothing to align, in words; "" where there is. See `alignment`."""
+    groups = len(C.levels)
+    where = " in each group" if groups > 1 else ""
+    roundings = (C.eps if eps is None else eps, S.eps)
+    if C.k == 1:
+        return f"one unit{where}: there is nothing to align"
+    for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
+        if M.square == 0:
+            return f"{name} is 0: there is nothing to align"
+        # k^2 entries, each off by a few roundings of the diagonal's size.
+        if bool((M.spreads <= (SPREAD_ROUNDINGS * rounding * M.k * M.levels) ** 2).all()):
+            return f"{name} is a multiple of the identity{where}: there is nothing to align"
+    if _variance(C, S) == 0:
+        return "C = WW' or S is a multiple of the identity in each group: there is nothing to align"
+    # Turning S then changes alignment by no more than its rounding.
+    if 1 - _null(C, S) <= SPREAD_ROUNDINGS * max(roundings):
+        return "C = WW' and S are nearly multiples of the identity: there is nothing to align"
+    return ""
+
+
+def _null(C: Moments, S: Moments) -> float:
+    """Return the mean of the alignment over O."""
+    return C.k * float((C.levels * S.levels).sum()) / (math.sqrt(C.square) * math.sqrt(S.square))
+
+
+def _variance(C: Moments, S: Moments) -> float:
+    """Return the variance of the alignment over O."""
+    return float((C.spreads / C.square * (S.spreads / S.square)).sum()) / ((C.k - 1) * (C.k + 2) / 2)
 
 
 def _beyond(C: Moments, S: Moments, inner: float | None) -> float:
     """Return the inner product of what both are beyond a multiple of the identity."""
     if isinstance(C, Split) and isinstance(S, Split):
-        return float(torch.linalg.vecdot(C.traceless.flatten(1), S.traceless.flatten(1)).sum())
+        return float(C.inner(S).sum())
     assert inner is not None, "moments alone do not tell the inner product"
     return inner - C.k * float((C.levels * S.levels).sum())
 

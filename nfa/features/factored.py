@@ -1,6 +1,7 @@
 """The matrix W'SW (d x d), which is formed only on request."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ from nfa.common.errors import InputError
 from nfa.common.notebook import html_table
 from nfa.common.scale import unit_of
 from nfa.features.polar import Polar
-from nfa.features.weight import CUTOFF, Weight, product, symmetric
+from nfa.features.weight import CUTOFF, SIDE, Weight, product, symmetric
 
 
 class FactoredMatrix:
@@ -40,16 +41,34 @@ class FactoredMatrix:
             if S.shape != (self.weight.k, self.weight.k):
                 raise InputError("S", f"shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
             S = S.detach().cpu()
-        self.S = S
-        # Everything below works with W and S divided by their units: M = scale * W'SW of these. Similarities need no
-        # scale (`relative_...`), whose square may leave float64.
-        unit = 1.0 if S is None else unit_of(S)
-        self._S = S if S is None or unit == 1.0 else S / unit
-        self.scale = self.weight.unit * unit * self.weight.unit
+        self._given = S
+        self._in_units(None if S is None else S.diagonal())
+
+    def _in_units(self, diagonal: Tensor | None) -> None:
+        """Take the unit of S from its diagonal, which has its largest entry.
+
+        Everything below works with W and S divided by their units: M = scale * W'SW of these. Similarities need no
+        scale (`relative_...`), whose square may leave float64.
+        """
+        self._plain = diagonal is None
+        self._unit = 1.0 if diagonal is None else unit_of(diagonal)
+        self.scale = self.weight.unit * self._unit * self.weight.unit
+
+    @property
+    def S(self) -> Tensor | None:
+        """S, or None for the identity."""
+        return self._given
+
+    @cached_property
+    def _S(self) -> Tensor:
+        """S in its unit."""
+        S = self.S
+        assert S is not None
+        return S if self._unit == 1.0 else S / self._unit
 
     def __repr__(self) -> str:
         """Show size and factor."""
-        factors = "W'W" if self.S is None else "W'SW"
+        factors = "W'W" if self._plain else "W'SW"
         return f"FactoredMatrix({factors}, d={self.d}, k={self.weight.k})"
 
     def _repr_html_(self) -> str:
@@ -83,7 +102,7 @@ class FactoredMatrix:
     @cached_property
     def compact(self) -> Tensor:
         """A small matrix T with tr M = scale tr T and, for one W, <M1, M2> = scale1 scale2 tr(T1 T2)."""
-        return self.weight.compact(self._S)
+        return self.weight.compact(None if self._plain else self._S)
 
     @property
     def seen(self) -> Tensor:
@@ -98,18 +117,21 @@ class FactoredMatrix:
 
         In the basis of `Weight.basis`; without S, the smaller one of WW' and W'W.
         """
-        if self._S is None:
+        if self._plain:
             return self.compact.double()
         return self.weight.core(self._S, self.compact)
 
     def plus(self, B: Tensor) -> "FactoredMatrix":
         """Return W'(S + B'B)W, B of shape (c, k), by low-rank updates of what this matrix has computed already."""
-        return _Raised(self, B)
+        if self.S is None:
+            raise InputError("S", "only a matrix with an S of its own can be added to")
+        total = torch.addmm(self.S, B.T, B)
+        return Raised(self, B, lambda: total, total.diagonal())
 
     @cached_property
     def relative_trace(self) -> float:
         """The trace of M as a multiple of `scale`."""
-        return self.weight.trace if self._S is None else float(self.compact.diagonal().sum(dtype=torch.float64))
+        return self.weight.trace if self._plain else float(self.compact.diagonal().sum(dtype=torch.float64))
 
     def trace(self) -> float:
         """Return tr M."""
@@ -134,14 +156,17 @@ class FactoredMatrix:
         dtype = torch.promote_types(self.weight.W.dtype, other.weight.W.dtype)
         dense = self.d < self.weight.k and self.d < other.weight.k
         if self.weight is other.weight or dense:
-            return sum_of_products(self.compact.to(dtype), other.compact.T.to(dtype).contiguous())
+            left, right = self.compact.to(dtype), other.compact.to(dtype)
+            if dense or self._plain or other._plain:
+                return sum_of_products(left, right)  # one of them is symmetric
+            return trace_of_product(left, right)
         square = self.d <= min(self.weight.k, other.weight.k) and self.weight.gram_kept
-        if self._S is None and other._S is None and square:
+        if self._plain and other._plain and square:
             # Each needs half a product, by symmetry, and keeps it.
             return sum_of_products(self.weight.dense.to(dtype), other.weight.dense.to(dtype))
         X = product(self.weight.W.to(dtype), other.weight.W.to(dtype))
-        left = X if self._S is None else self._S.to(dtype) @ X
-        right = X if other._S is None else X @ other._S.to(dtype)
+        left = X if self._plain else self._S.to(dtype) @ X
+        right = X if other._plain else X @ other._S.to(dtype)
         return sum_of_products(left, right)
 
     @property
@@ -152,7 +177,7 @@ class FactoredMatrix:
     @cached_property
     def relative_square(self) -> float:
         """The squared Frobenius norm of M as a multiple of `scale` squared."""
-        return self.weight.gram_square if self._S is None else max(0.0, self.relative_inner(self))
+        return self.weight.gram_square if self._plain else max(0.0, self.relative_inner(self))
 
     def norm(self) -> float:
         """Return the Frobenius norm of M."""
@@ -165,19 +190,19 @@ class FactoredMatrix:
     def relative_total(self) -> float:
         """Return the sum of all d x d entries as a multiple of `scale`."""
         ones = self.weight.row_sums
-        return float(ones @ (ones if self._S is None else self._S.double() @ ones))
+        return float(ones @ (ones if self._plain else self._S.double() @ ones))
 
     def diagonal(self) -> Tensor:
         """Return the d diagonal entries, float64: column sums of W * (SW)."""
         W = self.weight.W
-        SW = W if self._S is None else self._S.to(W.dtype) @ W
+        SW = W if self._plain else self._S.to(W.dtype) @ W
         return self.scale * (W * SW).sum(0, dtype=torch.float64)
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """Return Mv for v of shape (d,) or (d, m), float64."""
         W = self.weight.W.double()
         Wv = W @ v.double()
-        return self.scale * (W.T @ (Wv if self._S is None else self._S.double() @ Wv))
+        return self.scale * (W.T @ (Wv if self._plain else self._S.double() @ Wv))
 
     @cached_property
     def eigen(self) -> tuple[Tensor, Tensor]:
@@ -203,7 +228,7 @@ class FactoredMatrix:
 
     def _leading(self, r: int) -> tuple[Tensor, Tensor]:
         """Return the same without `scale`."""
-        if self._S is None:
+        if self._plain:
             values, vectors = self.weight.top(r)
             kept = int((values > max(CUTOFF * float(values[0]), 0.0)).sum())
             return values[:kept], vectors[:, :kept]
@@ -219,19 +244,19 @@ class FactoredMatrix:
             InputError: alpha is not above 0.
         """
         polar = Polar(self.weight.W)
-        M = polar.nfm if self._S is None else polar.agop(self._S)
+        M = polar.nfm if self._plain else polar.agop(self._S)
         return FactoredMatrix(self.scale ** (alpha / 2) * M.power(alpha).factor().T)
 
     def dense(self) -> Tensor:
         """Return the d x d matrix itself, float64."""
         W = self.weight.W.double()
-        return self.scale * (W.T @ (W if self._S is None else self._S.double() @ W))
+        return self.scale * (W.T @ (W if self._plain else self._S.double() @ W))
 
     @cached_property
     def images(self) -> Tensor:
         """Wu for each eigenvector u of `eigen`, in some orthonormal coordinates (by columns); of `W` in its unit."""
         values, V = self.eigen
-        if self._S is not None:
+        if not self._plain:
             K = self.weight.basis
         elif self.d < self.weight.k:
             K = self.weight.W
@@ -243,7 +268,7 @@ class FactoredMatrix:
     def sums(self) -> Tensor:
         """1'u for each eigenvector u of `eigen`."""
         values, V = self.eigen
-        if self._S is None:
+        if self._plain:
             return V.sum(0) if self.d < self.weight.k else V.T @ self.weight.row_sums / values.sqrt()
         return V.sum(0) if self.d <= self.weight.k else self._images(V).T @ self.weight.row_sums / values
 
@@ -264,7 +289,6 @@ class FactoredMatrix:
 
     def _images(self, V: Tensor) -> Tensor:
         """Return SKV for an S of its own: W' maps its columns to lam u."""
-        assert self._S is not None
         return self._S.double() @ (self.weight.basis.double() @ V)
 
 
@@ -273,14 +297,41 @@ def sum_of_products(A: Tensor, B: Tensor) -> float:
     return float(torch.linalg.vecdot(A, B).sum(dtype=torch.float64))
 
 
-class _Raised(FactoredMatrix):
-    """W'(S + B'B)W for a base W'SW: results of the base are updated by products with the low-rank B (c x k)."""
+def trace_of_product(A: Tensor, B: Tensor) -> float:
+    """Return tr(AB), the sum of A * B' elementwise, as `sum_of_products` does.
 
-    def __init__(self, base: FactoredMatrix, B: Tensor) -> None:
-        if base.S is None:
-            raise InputError("S", "only a matrix with an S of its own can be added to")
-        super().__init__(base.weight, base.S + B.T @ B)
-        self._base, self._added = base, B
+    >>> trace_of_product(torch.tensor([[1.0, 2.0], [0.0, 3.0]]), torch.tensor([[1.0, 4.0], [5.0, 0.0]]))
+    11.0
+    """
+    # Block by block, since a transpose of the whole leaves the processor's cache; one of a pair stands for both.
+    same, total = A is B, 0.0
+    for row in range(0, len(A), SIDE):
+        for column in range(row if same else 0, len(A), SIDE):
+            left = A[row : row + SIDE, column : column + SIDE]
+            right = B[column : column + SIDE, row : row + SIDE].T
+            total += sum_of_products(left, right) * (2 if same and column > row else 1)
+    return total
+
+
+class Raised(FactoredMatrix):
+    """W'(S + B'B)W for a base W'SW: results of the base are updated by products with the low-rank B.
+
+    Args:
+        base: W'SW.
+        B: Shape (c, k).
+        S: Gives the sum S + B'B, which is made when it is first needed.
+        diagonal: Its diagonal.
+    """
+
+    def __init__(self, base: FactoredMatrix, B: Tensor, S: Callable[[], Tensor], diagonal: Tensor) -> None:
+        self.weight = base.weight
+        self._base, self._added, self._sum = base, B, S
+        self._in_units(diagonal)
+
+    @property
+    def S(self) -> Tensor:
+        """The sum itself."""
+        return self._sum()
 
     @cached_property
     def _B(self) -> Tensor:
@@ -292,12 +343,20 @@ class _Raised(FactoredMatrix):
 
     @cached_property
     def core(self) -> Tensor:
+        """The core of the base and what B adds."""
         # In float64, so that small eigenvalues of a small S are not lost in the rounding of a large B'B.
         BK = (self._B @ self.weight.basis).double()
-        return self._base.core * self._ratio + BK.T @ BK
+        return torch.addmm(self._base.core, BK.T, BK, beta=self._ratio)
 
     @cached_property
     def compact(self) -> Tensor:
+        """The small matrix of the base and what B adds."""
         if self.weight.d < self.weight.k:
-            return self.core.to(self.weight.W.dtype)
-        return self._base.compact * self._ratio + self._B.T @ (self._B @ self.weight.gram)
+            BW = self._B @ self.weight.W
+            return torch.addmm(self._base.compact, BW.T, BW, beta=self._ratio)
+        return torch.addmm(self._base.compact, self._B.T, self._B @ self.weight.gram, beta=self._ratio)
+
+    def relative_total(self) -> float:
+        """Return the sum of all entries as a multiple of `scale`."""
+        added = self._B.double() @ self.weight.row_sums
+        return self._ratio * self._base.relative_total() + float(added @ added)

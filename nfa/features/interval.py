@@ -72,7 +72,6 @@ def group_traces(measured: Measured, nfm: FactoredMatrix, agop: FactoredMatrix) 
     if isinstance(agop, RowsMatrix):
         found = _by_rows(sums, agop)
     else:
-        assert agop._S is not None
         S = agop._S.to(weight.W.dtype)
         # As shares of the whole, so that gradients may be of any size.
         share = weight.unit / agop.scale * weight.unit / sums.draws

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.features.alignment import Alignment, Moments, Split, alignment
+from nfa.features.alignment import Alignment, Moments, Split, alignment, undefined
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces
 from nfa.features.measuring import Measured
 from nfa.features.powers import PowerScan
 from nfa.features.rows_matrix import RowsMatrix
-from nfa.features.second_moment import ByRows, SecondMoment
+from nfa.features.second_moment import SecondMoment
 from nfa.features.similarity import cosine_and_pearson
 from nfa.features.weight import Weight
 from nfa.probe import Layer
@@ -77,7 +77,7 @@ class LayerMeasures:
     @cached_property
     def agop(self) -> FactoredMatrix:
         """The AGOP W'SW, S = S_c + mean'mean."""
-        return self.centered.plus(self.measured.mean)
+        return self.measured.second.raised(self.centered, self.measured.mean)
 
     @cached_property
     def scan(self) -> PowerScan:
@@ -99,21 +99,34 @@ class LayerMeasures:
         """Alignment of C = WW' and S."""
         return self.aligned(self.agop, self.measured.second)
 
+    @property
+    def not_aligned(self) -> str:
+        """Why the alignment is undefined, in words; "" where it is defined."""
+        eps = torch.finfo(self.measured.layer.weight.dtype).eps
+        return undefined(self.C_moments, self.measured.second.moments, eps)
+
     @cached_property
     def C_moments(self) -> Moments:
         """What the nulls need of C = WW'."""
-        few = isinstance(self.measured.second, ByRows)
-        return self.weight.moments if few else Split.of(self.weight.C, self.measured.layer.groups)
+        groups = self.measured.layer.groups
+        return self.weight.moments if groups == 1 else Split.of(self.weight.C, groups)
+
+    @cached_property
+    def C_split(self) -> Split:
+        """The same with C itself."""
+        found = self.C_moments
+        if isinstance(found, Split):
+            return found
+        return Split(found.k, found.levels, found.spreads, found.eps, self.weight.C[None])
 
     def aligned(self, M: FactoredMatrix, S: SecondMoment) -> Alignment:
         """Return the alignment of WW' and S of a matrix M = W'SW, W any weight of this layer's shape."""
         layer = self.measured.layer
         eps = torch.finfo(layer.weight.dtype).eps
         if isinstance(M, RowsMatrix):
-            C = self.C_moments if M.of is self.weight else M.of.moments
-            return alignment(C, S.moments, eps, inner=M.in_unit)
-        C = self.C_moments if M.weight is self.weight else Split.of(M.weight.C, layer.groups)
-        return alignment(C, S.moments, eps, layer.groups)
+            return alignment(M.of.moments, S.moments, eps, inner=M.in_unit)
+        C = self.C_split if M.weight is self.weight else Split.of(M.weight.C, layer.groups)
+        return alignment(C, S.split, eps, layer.groups)
 
     @property
     def varies(self) -> bool:

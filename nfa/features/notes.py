@@ -64,8 +64,8 @@ def _on_values(layer: LayerMeasures) -> list[str]:
         notes.append(f"{silent} of {layer.weight.k} units have no gradient on any row")
     if math.isnan(layer.similarity[1]):
         notes.append("all entries of the NFM or of the AGOP are the same: Pearson is undefined")
-    if layer.alignment.undefined:
-        notes.append(f"{layer.alignment.undefined}, alignment is undefined")
+    if layer.not_aligned:
+        notes.append(f"{layer.not_aligned}, alignment is undefined")
     return notes
 
 

@@ -64,7 +64,7 @@ class RowsMatrix(FactoredMatrix):
 
     def relative_inner(self, other: FactoredMatrix) -> float:
         """Return <M, N> as a multiple of both matrices' `scale`; with the NFM of the same weight |GW'|^2."""
-        if other.S is None and other.weight is self.of:
+        if other.weight is self.of and other.S is None:
             return float(torch.linalg.vecdot(self.cross, self.cross).sum(dtype=torch.float64)) / self.G_unit**2
         return super().relative_inner(other)
 

@@ -9,13 +9,15 @@ from torch import Tensor
 
 from nfa.common.scale import unit_of
 from nfa.features.alignment import Moments, Split
-from nfa.features.factored import FactoredMatrix, sum_of_products
+from nfa.features.factored import FactoredMatrix, Raised, sum_of_products
 from nfa.features.rows_matrix import RowsMatrix
 from nfa.features.weight import TILE, Weight, product
 
 
 class SecondMoment(ABC):
-    """S (k x k), symmetric and positive semidefinite."""
+    """S (k x k), symmetric and positive semidefinite; `groups` blocks on its diagonal, outside of which it is 0."""
+
+    groups: int = 1
 
     @property
     @abstractmethod
@@ -34,10 +36,19 @@ class SecondMoment(ABC):
     def under(self, weight: Weight) -> FactoredMatrix:
         """Return W'SW."""
 
+    @abstractmethod
+    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
+        """Return W'SW by low-rank updates of a base W'(S - B'B)W, which is as `under` gives it."""
+
     @property
     @abstractmethod
     def moments(self) -> Moments:
         """What the nulls need of S."""
+
+    @cached_property
+    def split(self) -> Split:
+        """S in blocks."""
+        return Split.of(self.matrix, self.groups)
 
     def trace(self) -> float:
         """Return tr S."""
@@ -65,18 +76,69 @@ class Whole(SecondMoment):
         """Return S's diagonal."""
         return self.S.diagonal()
 
-    def plus(self, B: Tensor) -> "Whole":
+    def plus(self, B: Tensor) -> "Sum":
         """Return S + B'B."""
-        return Whole(self.S + B.T @ B, self.groups)
+        return Sum(self, B, self.groups)
 
     def under(self, weight: Weight) -> FactoredMatrix:
         """Return W'SW."""
         return FactoredMatrix(weight, self.S)
 
-    @cached_property
+    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
+        """Return W'SW from a base W'(S - B'B)W."""
+        return Raised(base, B, lambda: self.S, self.diagonal())
+
+    @property
     def moments(self) -> Split:
         """S in blocks."""
-        return Split.of(self.S, self.groups)
+        return self.split
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(SecondMoment):
+    """S = base + B'B, which is made only if it is asked for: it is as large as the base, and B is small.
+
+    Args:
+        base: A whole matrix.
+        B: Shape (c, k).
+        groups: Those of the base.
+    """
+
+    base: Whole
+    B: Tensor
+    groups: int = 1
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """S itself."""
+        return torch.addmm(self.base.S, self.B.T, self.B)
+
+    def diagonal(self) -> Tensor:
+        """Return S's diagonal."""
+        return self.base.diagonal() + self.B.square().sum(0)
+
+    def plus(self, B: Tensor) -> "Sum":
+        """Return S + B'B."""
+        return Sum(self.base, torch.cat([self.B, B]), self.groups)
+
+    def under(self, weight: Weight) -> FactoredMatrix:
+        """Return W'SW."""
+        return FactoredMatrix(weight, self.matrix)
+
+    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
+        """Return W'SW from a base W'(S - B'B)W."""
+        return Raised(base, B, lambda: self.matrix, self.diagonal())
+
+    @cached_property
+    def moments(self) -> Moments:
+        """What the nulls need of S."""
+        if self.groups > 1:
+            return self.split
+
+        def rows(start: int, stop: int) -> Tensor:
+            return torch.addmm(self.base.S[start:stop], self.B[:, start:stop].T, self.B)
+
+        return Moments.by_rows(self.diagonal(), rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +172,10 @@ class ByRows(SecondMoment):
     def under(self, weight: Weight) -> RowsMatrix:
         """Return W'SW, the Gram matrix of the rows DW."""
         return RowsMatrix(weight, self.D)
+
+    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
+        """Return W'SW from a base W'(S - B'B)W."""
+        return base.plus(B)
 
     @cached_property
     def moments(self) -> Moments:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.scale import unit_of
-from nfa.features.alignment import Moments
+from nfa.features.alignment import ROWS, Moments
 from nfa.features.leading import leading
 
 CUTOFF = 1e-6
@@ -115,8 +115,9 @@ class Weight:
         n, trace = min(self.k, self.d), self.trace
         level, spread = trace / n, 0.0
         V = self.W if self.d >= self.k else self.W.T
-        for start in range(0, n, TILE):
-            stop = min(n, start + TILE)
+        tile = ROWS if self.gram_kept else TILE
+        for start in range(0, n, tile):
+            stop = min(n, start + tile)
             rows = self.gram[start:stop, start:] if self.gram_kept else product(V[start:stop], V[start:])
             rows = rows.to(torch.float64, copy=True)
             rows.diagonal().sub_(level)
@@ -143,9 +144,7 @@ class Weight:
     @cached_property
     def gram_square(self) -> float:
         """The squared norm of `gram`, and of C."""
-        if self.gram_kept:
-            return float(torch.linalg.vecdot(self.gram, self.gram).sum(dtype=torch.float64))
-        return float(self.moments.spreads) + self.trace**2 / self.k
+        return self.moments.square
 
     @cached_property
     def dense(self) -> Tensor:
@@ -187,7 +186,8 @@ class Weight:
         S = S.to(self.W.dtype)
         if self.d >= self.k:
             return S @ self.gram
-        return self.W.T @ (S @ self.W)
+        SW = S @ self.W
+        return symmetric(self.d, lambda a, b: self.W.T[a:b] @ SW[:, a:])
 
     def core(self, S: Tensor, compact: Tensor) -> Tensor:
         """Return K'SK (r x r, float64): symmetric, with the nonzero eigenvalues of W'SW."""

@@ -1,7 +1,11 @@
 """When a network in training is looked at in float64 too, which shows whether its gradients are rounding."""
 
-from nfa.audits.audit import Audit
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nfa.features.layer_measures import LayerMeasures
 from nfa.features.notes import CANCELS, ON_ROUNDING
+from nfa.features.row import Columns
 
 EVERY = 8
 """So many audits share one look, as long as they are alike."""
@@ -11,6 +15,26 @@ FALLEN = 0.01
 
 What rounding leaves of gradients that cancel is 14 orders of magnitude smaller than their terms.
 """
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an audit keeps of a layer; its matrices are of no use to a tracker.
+
+    Args:
+        row: Its columns.
+        layer: Its name, k and d.
+        size: tr S.
+    """
+
+    row: Columns
+    layer: tuple[str, int, int]
+    size: float
+
+    @classmethod
+    def of(cls, layer: LayerMeasures, row: Columns) -> "Seen":
+        """Return it from a layer's measurements and its row."""
+        return cls(row, (row["name"], layer.weight.k, layer.weight.d), layer.measured.second.trace())
 
 
 class Checks:
@@ -30,20 +54,20 @@ class Checks:
         """Whether the next audit needs a look, whatever it finds."""
         return self._sizes is None or self._since >= EVERY - 1
 
-    def vouch_for(self, audit: Audit) -> bool:
+    def vouch_for(self, layers: Sequence[Seen]) -> bool:
         """Return whether the last look speaks for an audit without one of its own."""
         self._since += 1
-        before, now = self._sizes, _sizes(audit)
+        before, now = self._sizes, _sizes(layers)
         if before is None or before.keys() != now.keys():
             return False
         return all(now[key] >= FALLEN * size and (size > 0) == (now[key] > 0) for key, size in before.items())
 
-    def note(self, audit: Audit) -> None:
+    def note(self, layers: Sequence[Seen]) -> None:
         """Take note of an audit with a look."""
-        doubtful = any(text in layer["note"] for layer in audit for text in (CANCELS, ON_ROUNDING))
-        self._since, self._sizes = 0, None if doubtful else _sizes(audit)
+        doubtful = any(text in layer.row["note"] for layer in layers for text in (CANCELS, ON_ROUNDING))
+        self._since, self._sizes = 0, None if doubtful else _sizes(layers)
 
 
-def _sizes(audit: Audit) -> dict[tuple[str, int, int], float]:
+def _sizes(layers: Sequence[Seen]) -> dict[tuple[str, int, int], float]:
     """Return tr S of each layer, by name and shape."""
-    return {(layer["name"], *layer.weight.shape): layer.second.trace() for layer in audit}
+    return {layer.layer: layer.size for layer in layers}

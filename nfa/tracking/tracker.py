@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nfa.audits.audit import Audit
+from nfa.audits.examining import examined
 from nfa.audits.init import Init
 from nfa.audits.rows import rows_of
-from nfa.audits.run import audit_rows, with_targets
+from nfa.audits.run import with_targets
 from nfa.audits.settings import Settings
 from nfa.common.checks import positive
 from nfa.common.errors import InputError
@@ -25,8 +25,9 @@ from nfa.network.examinable import copied
 from nfa.network.forward import ForwardArgs
 from nfa.network.gathering import whole
 from nfa.network.model import Model
+from nfa.network.scoring import Score
 from nfa.probe import BATCH_SIZE, Select
-from nfa.tracking.checks import Checks
+from nfa.tracking.checks import Checks, Seen
 from nfa.tracking.history import TAKEN, Cost, History, Moment, load_with_tensors
 from nfa.tracking.schedule import Clock, Schedule
 
@@ -160,13 +161,13 @@ class Tracker:
             return None
         started = time.perf_counter()
         with undisturbed(), stated_precision(), processes().together():
-            audit = self._audit()
-        run = {} if audit.score is None else {"score": audit.score.value, "score_baseline": audit.score.baseline}
+            score, layers = self._audit()
+        run = {} if score is None else {"score": score.value, "score_baseline": score.baseline}
         moment = Moment(
             self._clock.epoch if epoch is not None else None,
             self._clock.step if step is not None else None,
             run | own,
-            [layer.row for layer in audit],
+            [layer.row for layer in layers],
             time.perf_counter() - started,
         )
         self.history.moments.append(moment)
@@ -210,17 +211,17 @@ class Tracker:
         for moment in history.moments:
             self._clock.tick(self.schedule, moment.epoch, moment.step)
 
-    def _audit(self) -> Audit:
+    def _audit(self) -> tuple[Score | None, list[Seen]]:
         """Audit the network as it is; with a look at its rounding where that is due."""
         model = whole(self._model)
         # Of several processes, one that needs a look is enough, since all measure together.
         if processes().all(not self._checks.due):
-            audit = audit_rows(model, self._rows, self._init, replace(self._settings, again=0))
-            if processes().all(self._checks.vouch_for(audit)):
-                return audit
-        audit = audit_rows(model, self._rows, self._init, self._settings)
-        self._checks.note(audit)
-        return audit
+            about, layers = examined(model, self._rows, self._init, replace(self._settings, again=0), Seen.of)
+            if processes().all(self._checks.vouch_for(layers)):
+                return about.score, layers
+        about, layers = examined(model, self._rows, self._init, self._settings, Seen.of)
+        self._checks.note(layers)
+        return about.score, layers
 
     def _init_state(self) -> dict[str, torch.Tensor]:
         # Cloned, since one tensor may be a weight under several names, and the file keeps each by itself.

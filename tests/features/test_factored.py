@@ -7,6 +7,7 @@ from helpers import gaussian
 
 from nfa import FactoredMatrix, InputError, nfm
 from nfa.features import PowerScan, cosine, pearson, subspace_overlap
+from nfa.features.factored import trace_of_product
 
 
 def make(k, d, rank=None, seed=0):
@@ -66,7 +67,27 @@ def test_adding_an_outer_product(k, d, computed_first):
         M.rank()
     total, plain = M.plus(B), FactoredMatrix(W, S + B.T @ B)
     assert total.norm() == pytest.approx(plain.norm())
+    assert total.total() == pytest.approx(plain.total())
+    torch.testing.assert_close(total.S, plain.S)
     np.testing.assert_allclose(total.top(3)[0], plain.top(3)[0])
+
+
+@pytest.mark.parametrize("n", [300, 600])
+def test_the_trace_of_a_product_of_many_blocks(n):
+    A, B = gaussian(n, n), gaussian(n, n, seed=1)
+    assert trace_of_product(A, B) == pytest.approx(float(torch.trace(A @ B)))
+    assert trace_of_product(A, A) == pytest.approx(float(torch.trace(A @ A)))
+
+
+@pytest.mark.parametrize(("k", "d"), [(300, 290), (300, 310), (300, 300)])
+def test_many_rows_and_columns_are_summed_like_few(k, d):
+    """Matrices of several blocks."""
+    W, S = make(k, d)
+    B = gaussian(2, k, seed=9)
+    M, dense = FactoredMatrix(W, S).plus(B), W.T @ (S + B.T @ B) @ W
+    assert M.norm() == pytest.approx(float(dense.norm()))
+    assert M.inner(FactoredMatrix(W)) == pytest.approx(float((dense * (W.T @ W)).sum()))
+    assert FactoredMatrix(W).norm() == pytest.approx(float((W.T @ W).norm()))
 
 
 @pytest.mark.parametrize(("k", "d"), SHAPES)

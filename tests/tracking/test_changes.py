@@ -9,9 +9,9 @@ from helpers import gaussian, perturbed
 from torch import nn
 
 import nfa
-from nfa.audits import run
+from nfa.audits import examining
 from nfa.common import InputError
-from nfa.features import measuring
+from nfa.features import measuring, second_moment
 from nfa.network import scoring
 from nfa.tracking import checks
 
@@ -109,12 +109,20 @@ def test_the_init_is_measured_once(monkeypatch):
         lambda *args, **options: passes.append(options["label"]) or measure(*args, **options),
     )
     monkeypatch.setattr(scoring, "score", lambda *args: pytest.fail("a pass for the score alone"))
-    monkeypatch.setattr(run, "_loss_gradients", lambda *args: {})
+    monkeypatch.setattr(examining, "_loss_gradients", lambda *args: {})
     net = network()
     found = nfa.Tracker(net, (X, Y), columns=["cosine", "untrained_cosine"])
     flat = [found.record(epoch=epoch) for epoch in range(3)]
     assert passes == ["measuring init", *["measuring"] * 3]
     assert flat[0] == flat[2]
+
+
+def test_a_light_audit_makes_no_second_S(monkeypatch):
+    """Beside the centered one, which the sums give: neither for the null nor for the cosine, nor to keep it."""
+    found = nfa.Tracker(network(), (X, Y))
+    found.record(epoch=0)  # a look at rounding, which is one of all columns' notes
+    monkeypatch.setattr(second_moment.Sum, "matrix", property(lambda self: pytest.fail("a matrix for nothing")))
+    assert 0 < found.record(epoch=1)["nfa/2/rotated_cosine"] < 1
 
 
 class Switched(nn.Module):
