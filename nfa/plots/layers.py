@@ -28,7 +28,7 @@ def layers(
     r"""Draw a column of every layer beside its null, such as the cosine of NFM and AGOP, and of NFM and init's NFM.
 
     A bar is the value, with a hatched null behind it and its interval over samples (jackknife, 95 %) beside it. With
-    several networks or runs, a bar is their mean, and each is a point with its interval.
+    several networks or runs, a bar is their mean, and each is a point with its interval over it.
 
     Args:
         audits: An `Audit`, a folder of one or of several, a list of these, or a dict from names to them or to lists.
@@ -108,12 +108,13 @@ def _bars(rows: pd.DataFrame, x: np.ndarray, slot: float, ax: Axes) -> Patch:
         count = len(of_layer)
         spread = np.linspace(-0.5, 0.5, count + 2)[1:-1] * _BAR * slot
         ends = of_layer[["low", "high"]].to_numpy(dtype=float)
-        # Beside the bar, or beside each point, so that neither hides a narrow interval.
-        beside = center + spread + (0.4 * _BAR / (count + 1) if count > 1 else _MARGIN) * slot
-        ax.vlines(beside, ends[:, 0], ends[:, 1], color=INK, lw=1.0, zorder=3)
-        for end in ends.T:
-            ax.hlines(end, beside - _CAP * slot, beside + _CAP * slot, color=INK, lw=0.8, zorder=3)
-        if count > 1:
+        # Beside the bar, or over each point, so that neither hides a narrow interval.
+        beside = center + spread + (0.0 if count > 1 else _MARGIN * slot)
+        ax.vlines(beside, ends[:, 0], ends[:, 1], color=INK, lw=1.0, zorder=5)
+        if count == 1:
+            for end in ends.T:
+                ax.hlines(end, beside - _CAP * slot, beside + _CAP * slot, color=INK, lw=0.8, zorder=5)
+        else:
             for offset, network, value in zip(spread, of_layer["network"], of_layer["value"], strict=True):
                 ax.plot(center + offset, value, marks[network], color=INK, mfc="white", ms=3, mew=0.7, zorder=4)
     return Patch(facecolor=face, edgecolor=colour, linewidth=1.2, label=rows["series"].iloc[0])

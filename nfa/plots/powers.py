@@ -43,7 +43,11 @@ def draw_powers(table: pd.DataFrame, ax: Axes) -> Axes:
     for alpha in (0.5, 1.0):
         ax.axvline(alpha, color=ROLES["null"], linewidth=0.7, linestyle=":", zorder=0)
     for number, (layer, colour) in enumerate(zip(order, shades("agop", len(order)), strict=True)):
-        means = table[table["layer"] == layer].groupby("alpha")[["cosine", "null"]].mean()
+        rows = table[table["layer"] == layer]
+        means = rows.groupby("alpha")[["cosine", "null"]].mean()
+        if len(whose := rows.groupby(["network", "run"], sort=False)) > 1:
+            for _, own in whose:
+                ax.plot(own["alpha"], own["cosine"], color=colour, lw=0.5, alpha=0.7)
         mark = FREE[number % len(FREE)]
         ax.plot(means.index, means["null"], color=colour, linestyle="--", lw=0.8)
         ax.plot(means.index, means["cosine"], color=colour)

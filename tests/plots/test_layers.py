@@ -54,6 +54,18 @@ def test_runs_are_points_with_their_mean(runs, ax):
     assert legend(ax)[0] == "3 runs" or "3 runs" in legend(ax)
 
 
+def test_no_point_hides_the_interval_of_its_run(runs, ax):
+    plots.layers(runs, ax=ax)
+    points = {round(line.get_ydata()[0], 9): line for line in ax.lines}
+    strokes = [(part, lines.get_zorder()) for lines in ax.collections for part in lines.get_segments() if len(part)]
+    for audit in runs:
+        point = points[round(audit[0]["cosine"], 9)]
+        ends = [audit[0]["ci_low"], audit[0]["ci_high"]]
+        part, above = next(each for each in strokes if each[0][:, 1].tolist() == pytest.approx(ends))
+        assert part[0, 0] == pytest.approx(point.get_xdata()[0])
+        assert above > point.get_zorder()
+
+
 def test_networks_have_markers_of_their_own_and_count_alike(runs, wide, ax):
     plots.layers({"digits, SGD": runs, "digits, Adam": wide}, ax=ax)
     assert {"digits, SGD", "digits, Adam"} <= set(legend(ax))

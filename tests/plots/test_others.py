@@ -93,6 +93,18 @@ def test_powers_are_those_of_the_dense_matrices_beside_their_null(audit, ax):
         plots.powers({"a": audit, "b": audit})
 
 
+def test_powers_of_runs_are_thin_lines_beside_their_mean(runs, ax):
+    plots.powers(runs, 0, ax=ax)
+    *own, mean = [line for line in lines(ax) if len(line.get_xdata()) == 40]
+    assert len(own) == len(runs)
+    for line, audit in zip(own, runs, strict=True):
+        N, A = dense(audit[0])
+        expected = [cosine(N, power(A, alpha)) for alpha in line.get_xdata()]
+        np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-8)
+        assert line.get_linewidth() < mean.get_linewidth()
+    np.testing.assert_allclose(mean.get_ydata(), np.mean([line.get_ydata() for line in own], 0))
+
+
 def test_features_of_pictures_are_in_their_shape_with_colour_bars(pictures):
     assert pictures.about.feature_shape == (3, 2, 2)
     fig = plots.features(pictures, 0, sample=np.arange(12.0), M=np.eye(12))

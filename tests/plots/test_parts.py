@@ -83,6 +83,19 @@ def test_bars_are_as_long_as_their_values_and_strokes_stand_across(ax):
     assert ax.get_xlabel() == "share"
 
 
+def test_two_series_of_bars_are_told_apart_without_colour(ax):
+    rows = [("a", "NFM", "nfm", 0.3), ("a", "AGOP", "agop", 0.5)]
+    bars(pd.DataFrame(rows, columns=["feature", "series", "role", "value"]), ax, "share")
+    on_white = [
+        np.dot([0.299, 0.587, 0.114], 1 - a * (1 - np.array(rgb)))
+        for *rgb, a in (bar.get_facecolor() for bar in ax.patches)
+    ]
+    assert abs(on_white[0] - on_white[1]) > 0.25
+    assert [patch.get_facecolor() for patch in ax.get_legend().get_patches()] == [
+        bar.get_facecolor() for bar in ax.patches
+    ]
+
+
 def test_other_channels_stand_side_by_side(ax):
     picture(np.arange(8.0), (2, 2, 2), ax)
     assert ax.images[0].get_array().tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]

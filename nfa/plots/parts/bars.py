@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -31,8 +32,11 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
         y = rows["feature"].map(place).to_numpy(dtype=float)
         if name in solid:
             y = y + height * (solid.index(name) - (len(solid) - 1) / 2)
-            ax.barh(y, rows["value"], height * 0.92, color=colour, edgecolor="none")
-            handles.append(Patch(facecolor=colour, edgecolor="none", label=literal(name, 24)))
+            # The second of two is lighter inside, since their colours are one grey in print.
+            face = to_rgba(colour, 0.35 if solid.index(name) % 2 else 1.0)
+            look = {"facecolor": face, "edgecolor": colour, "linewidth": 0.6}
+            ax.barh(y, rows["value"], height * 0.92, **look)
+            handles.append(Patch(**look, label=literal(name, 24)))
         else:
             ax.vlines(rows["value"], y - 0.44, y + 0.44, color=colour, linewidth=1.6)
             handles.append(
