@@ -34,9 +34,8 @@ def bars(table: pd.DataFrame, ax: Axes, quantity: str) -> None:
             y = y + height * (solid.index(name) - (len(solid) - 1) / 2)
             # The second of two is lighter inside, since their colours are one grey in print.
             face = to_rgba(colour, 0.35 if solid.index(name) % 2 else 1.0)
-            look = {"facecolor": face, "edgecolor": colour, "linewidth": 0.6}
-            ax.barh(y, rows["value"], height * 0.92, **look)
-            handles.append(Patch(**look, label=literal(name, 24)))
+            ax.barh(y, rows["value"], height * 0.92, facecolor=face, edgecolor=colour, linewidth=0.6)
+            handles.append(Patch(facecolor=face, edgecolor=colour, linewidth=0.6, label=literal(name, 24)))
         else:
             ax.vlines(rows["value"], y - 0.44, y + 0.44, color=colour, linewidth=1.6)
             handles.append(
