@@ -41,6 +41,7 @@ def test_an_audit_of_schema_1():
         assert layer.agop.trace() == pytest.approx(layer["agop_trace"])
     assert audit.score.metric == "accuracy"
     assert audit.about.loss == "onehot_mse"
+    assert "version 0.1.0 measured this, which gives no verdicts" in audit.sentences()[1]
 
 
 def test_an_audit_of_schema_2():

@@ -65,6 +65,11 @@ class About:
         return tuple(group for group in GROUPS if group in found)
 
     @property
+    def of_first_version(self) -> bool:
+        """Whether version 0.1.0 measured it, which gives no verdicts and has all columns of its groups."""
+        return self.nfa_version == "0.1.0" and self.columns == names(_first_groups(self.loss))
+
+    @property
     def rows(self) -> str:
         """Which rows were measured, in words."""
         return rows_in_words(self.n_samples, self.split)
@@ -93,7 +98,7 @@ class About:
         """
         known = dict(_EARLIER) | dict(saved)
         if "groups" not in known:
-            known["groups"] = [*_EARLIER_GROUPS, *(["fact"] if known["loss"] is not None else [])]
+            known["groups"] = _first_groups(known["loss"])
         if "columns" not in known:
             known["columns"] = list(names(known["groups"]))
         if unknown := set(known["columns"]) - set(COLUMNS):
@@ -110,8 +115,10 @@ _EARLIER: dict[str, Any] = {
 }
 """The values of fields that a file does not have."""
 
-_EARLIER_GROUPS = tuple(group for group in ALWAYS if group not in ("verdict", "alignment"))
-"""The groups of an audit of 0.1.0, which does not name them; it gives no verdicts."""
+
+def _first_groups(loss: str | None) -> list[str]:
+    """Return the groups of an audit of 0.1.0, which does not name them; it gives no verdicts."""
+    return [*(each for each in ALWAYS if each not in ("verdict", "alignment")), *([] if loss is None else ["fact"])]
 
 
 def _one(*kinds: type) -> Callable[[Any], Any]:

@@ -17,7 +17,7 @@ from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable_lines
-from nfa.features.columns import GROUPS, columns, printed, printed_cell
+from nfa.features.columns import printed, printed_cell
 from nfa.features.factored import FactoredMatrix
 from nfa.features.second_moment import SecondMoment
 from nfa.features.weight import Weight
@@ -65,8 +65,7 @@ class LayerAudit:
         return html_table(reason, ("column", "value"), self._facts())
 
     def _facts(self) -> list[tuple[str, str]]:
-        cells = printed([group for group in GROUPS if columns([group])[0].name in self.row])
-        shown = [(heading, printed_cell(members, self.row)) for heading, members in cells.items()]
+        shown = [(heading, printed_cell(members, self.row)) for heading, members in printed(self.row).items()]
         return shown + ([("note", self["note"])] if self["note"] else [])
 
     @property
@@ -160,7 +159,7 @@ class Audit:
 
     def _repr_html_(self) -> str:
         """Show what the network's score says, what was audited, and the printed table of every layer."""
-        cells = printed(self.about.groups)
+        cells = printed(self.about.columns)
         rows = [[printed_cell(members, layer.row) for members in cells.values()] for layer in self]
         found = network_verdict(self.score, self.init_score, bool(self.about.classes))
         return html_table(found.reason, list(cells), rows, [self._head() + "."])

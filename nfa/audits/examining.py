@@ -78,7 +78,7 @@ def examined(
                 layer = LayerMeasures(
                     numbers[name], measured, initial, untrained, gradients.get(name), decay, in_print, nfm
                 )
-                columns = row(layer, settings.computed)
+                columns = row(layer, settings.columns)
                 if "verdict" in settings.columns:
                     init_score = None if init is None else init.score
                     learned = network_verdict(scores.found(), init_score, bool(model.classes)).for_layers

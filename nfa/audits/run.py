@@ -83,7 +83,8 @@ def audit(
         groups: Whether each group of a convolution in groups is a layer of its own, NAME.0, NAME.1, ...; otherwise one
             layer stands for all of them.
         columns: Names of columns, or of groups of them (see `features/columns.py`; where both have a name, it means the
-            column). What is left out is not computed; sizes, `trivial` and notes are always there. All by default.
+            column). What is left out is not computed; sizes, `trivial` and notes are always there, and with `verdict`
+            the columns that it is made from. All by default.
         thresholds: The conventions by which a layer counts as aligned and as moved (see `nfa.audits.Thresholds`).
         feature_shape: The shape of a row as a picture, (height, width) or (channels, height, width), for figures. By
             default the data's own, or that of rows that come as n x c x h x w.

@@ -62,20 +62,16 @@ class Settings:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the audit."""
+        """The columns of the audit; a verdict brings those that it is made from."""
         if self.asked is not None:
-            return self.asked
+            wanted = {*self.asked, *(DECIDING if "verdict" in self.asked else ())}
+            return tuple(name for name in COLUMNS if name in wanted)
         there = {"fact": self.loss is not None, "published": self.published}
         return names([*ALWAYS, *(group for group in ON_REQUEST if there[group])])
 
-    @cached_property
-    def computed(self) -> frozenset[str]:
-        """The columns that are computed: those of the audit, and those that its verdicts need."""
-        return frozenset(self.columns) | (DECIDING if "verdict" in self.columns else frozenset())
-
     def needs(self, columns: Collection[str]) -> bool:
         """Return whether at least one of these columns is computed."""
-        return not self.computed.isdisjoint(columns)
+        return not set(self.columns).isdisjoint(columns)
 
     @property
     def outputs_name(self) -> str:

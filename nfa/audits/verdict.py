@@ -23,12 +23,11 @@ VERDICTS = {
 
 DECIDING = frozenset(
     {
-        *("trivial", "ci_low", "ci_high", "nfm_trace", "agop_trace", "moved"),
-        *("alignment_z", "alignment_excess", "alignment_low", "alignment_null"),
-        *("untrained_alignment", "untrained_alignment_null"),
+        *("nfm_trace", "agop_trace", "moved", "alignment_z", "alignment_excess"),
+        *("alignment_low", "alignment_null", "alignment_null_sd", "untrained_alignment", "untrained_alignment_null"),
     }
 )
-"""The columns that a layer's verdict is made from."""
+"""The columns that a layer's verdict is made from, beside `trivial`, which every audit has."""
 
 CLEAR_SKILL = 0.25
 """Without init: the share of the way from a constant answer to perfection that no untrained network makes by luck.

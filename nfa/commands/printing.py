@@ -148,7 +148,7 @@ def _main() -> "dict[str, tuple[Column, ...]]":
 def _wide(result: "Audit") -> "dict[str, tuple[Column, ...]]":
     from nfa.features.columns import COLUMNS, printed
 
-    return printed(result.about.groups) | {"moved": (COLUMNS["moved"],)}
+    return printed(result.about.columns) | {"moved": (COLUMNS["moved"],)}
 
 
 def _table(result: "Audit", cells: Mapping[str, tuple["Column", ...]]) -> "Table":

@@ -332,17 +332,20 @@ def names(groups: Collection[str] = ALWAYS) -> tuple[str, ...]:
     return tuple(column.name for column in columns(groups))
 
 
-def printed(groups: Collection[str] = ALWAYS) -> dict[str, tuple[Column, ...]]:
+def printed(there: Collection[str] = tuple(COLUMNS)) -> dict[str, tuple[Column, ...]]:
     """Return the columns of a printed table by heading, in its order; columns of one heading share its cells.
 
-    >>> [column.name for column in printed()["95 %"]]
-    ['alignment_low', 'alignment_high']
+    Args:
+        there: The names of the columns that an audit has; a heading needs all of its own.
+
+    >>> [column.name for column in printed()["95 %"]], list(printed(["name", "alignment", "alignment_low"]))
+    (['alignment_low', 'alignment_high'], ['layer', 'alignment'])
     """
     cells: dict[str, tuple[Column, ...]] = {}
-    for column in sorted(columns(groups), key=lambda each: each.printed.place if each.printed else -1):
+    for column in sorted(_TABLE, key=lambda each: each.printed.place if each.printed else -1):
         if column.printed is not None:
             cells[column.printed.heading] = (*cells.get(column.printed.heading, ()), column)
-    return cells
+    return {heading: members for heading, members in cells.items() if all(each.name in there for each in members)}
 
 
 def printed_cell(members: Collection[Column], row: Mapping[str, Any]) -> str:

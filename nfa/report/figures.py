@@ -151,9 +151,10 @@ def similarity_figures(found: Sequence[Network], drawer: Drawer) -> list[Drawing
 def _scan(audit: Audit, found: Sequence[Network], drawer: Drawer) -> Drawing:
     widest = max(layer["d_out"] for layer in audit)
     table = power_table(found, draws=SCAN_DRAWS if widest <= _NULLS_UP_TO else 0)
+    known = {"alpha_best", "cosine_alpha_best"} <= set(audit.about.columns)
     best = [
         f"{layer['name']} {layer['alpha_best']:g} ({layer['cosine_alpha_best']:.2f})"
-        for layer in audit
+        for layer in (audit if known else ())
         if not math.isnan(layer["alpha_best"])
     ]
     caption = "Which power of the AGOP the NFM is most like (markers); dotted: alpha = 1/2 and 1."
@@ -162,7 +163,8 @@ def _scan(audit: Audit, found: Sequence[Network], drawer: Drawer) -> Drawing:
     return drawer.draw(
         partial(draw_powers, table),
         caption,
-        "Cosine of NFM and AGOP to the power alpha, from 0.05 to 2; best alpha (cosine): " + ", ".join(best),
+        "Cosine of NFM and AGOP to the power alpha, from 0.05 to 2"
+        + (f"; best alpha (cosine): {', '.join(best)}" if best else ""),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.verdict import VERDICTS
-from nfa.features.columns import GROUPS, Column, columns
+from nfa.features.columns import COLUMNS, GROUPS, Column
 from nfa.network.scoring import Score
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, page_path, write_page
@@ -45,7 +45,7 @@ def render(audit: Audit, sample: Any = None) -> str:
         sample: A row of the data, drawn beside the features of a first layer that takes pictures.
 
     Raises:
-        InputError: the sample does not fit the first layer.
+        InputError: the sample does not fit the first layer, or an audit of some columns lacks those of sentences.
 
     >>> import nfa, torch
     >>> "<table" in render(nfa.audit(torch.nn.Linear(3, 2), torch.eye(3)))
@@ -53,9 +53,9 @@ def render(audit: Audit, sample: Any = None) -> str:
     """
     from nfa.report.figures import audit_figures
 
-    about, found = audit.about, verdict(audit)
+    about, found, said = audit.about, verdict(audit), sentences(audit)
     figures = audit_figures(audit, sample)
-    shown = columns(about.groups)
+    shown = [COLUMNS[name] for name in about.columns]
     over = over_layers(audit)
     return page(
         "audit.html",
@@ -66,12 +66,12 @@ def render(audit: Audit, sample: Any = None) -> str:
         counted=over[0] if over else "",
         conventions=over[1:],
         contents=_contents(figures),
-        layers=_layers(audit, figures),
+        layers=_layers(audit, said[1:], figures),
         methods=audit.methods(),
         figures=figures,
         colours=len(about.feature_shape) == 3 and 3 in (about.feature_shape[0], about.feature_shape[2]),
         columns=[Heading(each.name, each.meaning, _sorts_as(each), _classes(each)) for each in shown],
-        groups=[_group(group, columns([group])) for group in GROUPS if group in about.groups],
+        groups=[_group(group, [each for each in shown if each.group == group]) for group in about.groups],
         rows=[[cell(layer[each.name], _classes(each), each.name == "name") for each in shown] for layer in audit],
         remarks=[f"{layer['name']}: {layer['note']}." for layer in audit if layer["note"]],
         definitions=[(each.name, each.meaning) for each in shown],
@@ -88,13 +88,12 @@ def write(audit: Audit, path: str | os.PathLike[str], sample: Any = None) -> Pat
         sample: As `render` takes it.
 
     Raises:
-        InputError: the page cannot be written, or the sample does not fit the first layer.
+        InputError: the page cannot be written, or as `render`.
     """
     return write_page(render(audit, sample), page_path("path", path, REPORT))
 
 
-def _layers(audit: Audit, figures: "AuditFigures") -> list[LayerWords]:
-    _, *said = sentences(audit)
+def _layers(audit: Audit, said: list[str], figures: "AuditFigures") -> list[LayerWords]:
     found = []
     for layer, sentence in zip(audit, said, strict=True):
         word = layer.row.get("verdict", "")
@@ -172,6 +171,6 @@ def _classes(column: Column) -> str:
     return f"{named} {'' if column.main else 'extra'}".strip()
 
 
-def _group(name: str, members: tuple[Column, ...]) -> dict[str, Any]:
+def _group(name: str, members: list[Column]) -> dict[str, Any]:
     """Return a group's heading, and the number of its columns: in all, and shown at first."""
     return {"name": GROUPS[name], "all": len(members), "main": sum(column.main for column in members)}

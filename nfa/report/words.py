@@ -15,6 +15,7 @@ from nfa.audits.verdict import (
     knows_moved,
     network_verdict,
 )
+from nfa.common.errors import InputError
 from nfa.common.shown import printable
 
 AT_REST = 0.3
@@ -39,7 +40,15 @@ ROTATED = (
 )
 
 EARLIER = ""
-"""In the place of a verdict, for audits of earlier versions."""
+"""In the place of a verdict, for audits of version 0.1.0."""
+
+SPOKEN = (
+    *("verdict", "alignment", "alignment_low", "alignment_high", "alignment_null", "alignment_null_sd"),
+    *("alignment_z", "alignment_excess", "cosine", "rotated_cosine", "cosine_centered", "untrained_alignment"),
+    *("untrained_alignment_null", "init_cosine", "init_cosine_null", "moved", "delta_alignment"),
+    *("delta_alignment_null", "delta_alignment_z", "nfm_trace", "agop_trace"),
+)
+"""The columns that sentences need, beside those that every audit has."""
 
 
 def verdict(audit: Audit) -> NetworkVerdict:
@@ -48,7 +57,18 @@ def verdict(audit: Audit) -> NetworkVerdict:
 
 
 def sentences(audit: Audit) -> list[str]:
-    """Return what the network's score shows and how many layers are aligned, then a sentence or two for each layer."""
+    """Return what the network's score shows and how many layers are aligned, then a sentence or two for each layer.
+
+    Raises:
+        InputError: an audit of some columns, which lacks one that sentences need.
+    """
+    there = SPOKEN if audit.about.of_first_version else audit.about.columns
+    if missing := [name for name in SPOKEN if name not in there]:
+        raise InputError(
+            "columns",
+            f"this audit lacks {', '.join(missing)}, which sentences and pages need: audit the network with these "
+            "columns too, or without columns=",
+        )
     found = verdict(audit)
     first = " ".join([found.reason, *over_layers(audit)])
     return [first, *(layer_sentence(layer, found.for_layers, audit.about.thresholds) for layer in audit)]
@@ -233,7 +253,9 @@ def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
 
 def _fact(row: Mapping[str, Any]) -> str:
     """Return what the Features at Convergence Theorem shows, if it was requested and training is at rest."""
-    rest = row.get("fact_rest", math.nan)
+    if not {"fact_rest", "fact_cosine"} <= row.keys():
+        return ""
+    rest = row["fact_rest"]
     if math.isnan(rest) or rest > AT_REST:
         return ""
     return (

@@ -123,7 +123,7 @@ def test_an_audit_of_some_columns_is_that_of_all_with_the_others_left_out(small,
     net, X = small
     data, init = (X, gaussian(len(X), 3)), perturbed(net)
     whole = nfa.audit(net, data, init).to_frame()
-    for asked in (["cosine", "rotated_cosine", "init_cosine"], ["verdict"], ["null", "interval"], ["power", "change"]):
+    for asked in (["cosine", "init_cosine"], ["alignment"], ["null", "interval"], ["power", "change"]):
         some = nfa.audit(net, data, init, columns=asked)
         some.save(tmp_path)
         for frame in (some.to_frame(), nfa.Audit.load(tmp_path).to_frame()):
@@ -142,8 +142,3 @@ def test_what_is_left_out_is_not_computed(small, monkeypatch):
     assert calls == []
     assert found.init_score is None
     assert not any("too few samples" in note for note in found.to_frame()["note"])
-
-
-def test_a_page_of_some_columns_says_what_it_lacks(small, tmp_path):
-    with pytest.raises(InputError, match=r"column: .* is unknown"):
-        nfa.report.write(nfa.audit(*small, columns=["cosine"]), tmp_path)
