@@ -136,7 +136,7 @@ def test_the_order_of_the_labels_can_be_said(tmp_path, capsys, monkeypatch):
         (["--features", "nfms"], "features: 'nfms' is unknown; did you mean 'nfm'?"),
         (["--layers", "layer.0"], "layers: 'layer.0' is unknown; did you mean 'layers.0'?"),
         (["--power", "-1"], "power: got -1.0, expected a number above 0"),
-        (["--updates", "-1"], "n_iters: got -1, expected a whole number of at least 0"),
+        (["--updates", "-1"], "updates: got -1, expected a whole number of at least 0"),
         (["--split", "val"], "split: t.csv has no val rows"),
         (["--device", "meta"], "device: 'meta' computes nothing"),
         (["--features", "init_nfm"], "features: no layer has a machine"),

@@ -14,6 +14,7 @@ from nfa.audits.scores import Scores
 from nfa.audits.settings import Settings
 from nfa.audits.sharing import shared
 from nfa.audits.verdict import layer_verdict, network_verdict
+from nfa.common.checks import number
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.common.version import __version__
@@ -152,4 +153,8 @@ def _known_decay(model: Model) -> float | None:
     """Return lambda where the training is known, and comes to rest where dL/dW = -lambda W."""
     if model.settings.get("optimizer") not in ("sgd", "adam"):
         return None
-    return model.settings.get("weight_decay") or None
+    known = model.settings.get("weight_decay")
+    try:
+        return None if known is None else number("weight_decay", known) or None
+    except InputError as error:
+        raise InputError("net", f"its file says a weight_decay that is none: {error.problem}") from error

@@ -1,7 +1,7 @@
 """Data as an audit reads them: prepared for the network, made into samples and checked once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,9 +119,10 @@ def _picture_shape(samples: Samples, given: Sequence[int] | None) -> tuple[int, 
     row = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
     if given is None:
         return row if len(row) == 3 else None
-    shape = tuple(positive("feature_shape", size) for size in given)
-    if len(shape) not in (2, 3):
-        raise InputError("feature_shape", f"got {shape}, expected (height, width) or (channels, height, width)")
+    sizes = tuple(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else ()
+    if len(sizes) not in (2, 3):
+        raise InputError("feature_shape", f"got {given!r}, expected (height, width) or (channels, height, width)")
+    shape = tuple(positive("feature_shape", size) for size in sizes)
     if math.prod(shape) != math.prod(row):
         raise InputError("feature_shape", f"{shape} has {math.prod(shape)} entries, a row of the data {math.prod(row)}")
     return shape

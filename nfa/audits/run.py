@@ -14,7 +14,7 @@ from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
 from nfa.audits.settings import Settings
 from nfa.audits.verdict import CONVENTIONS, Thresholds
-from nfa.common.checks import one_of, positive
+from nfa.common.checks import one_of
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.processes import processes
@@ -98,8 +98,8 @@ def audit(
 
     Raises:
         InputError: no linear layer, data the network cannot take, an init of other shapes, entries that are not
-            finite, an unknown name, published numbers without an init, columns that need another argument, a shape
-            that no row has.
+            finite, an unknown name, a number out of range, published numbers without an init, columns that need
+            another argument, a shape that no row has.
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
@@ -111,8 +111,6 @@ def audit(
     """
     if loss is not None:
         one_of("loss", loss, LOSSES)
-    if probes is not None:
-        positive("probes", probes)
     settings = Settings(
         outputs=outputs,
         forward_args=forward_args,

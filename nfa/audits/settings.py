@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
 from nfa.audits.rows import Rows
 from nfa.audits.verdict import CONVENTIONS, DECIDING, Thresholds
+from nfa.common.checks import number, positive, text, truth
 from nfa.common.errors import InputError
 from nfa.data.batches import Batch
 from nfa.features.columns import ALWAYS, COLUMNS, ON_REQUEST, names
@@ -19,6 +21,16 @@ from nfa.network.forward import Forward, ForwardArgs
 from nfa.network.model import Model
 from nfa.probe import BATCH_SIZE, Layer, Probe, Select
 
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "probes": positive,
+    "batch_size": positive,
+    "weight_decay": number,
+    "published": truth,
+    "groups": truth,
+    "name": text,
+}
+"""The checks of settings that may be None; others are checked where they are used, beside the network or the data."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,7 +40,8 @@ class Settings:
     too.
 
     Raises:
-        InputError: thresholds that are none; a column is asked for without `loss` or `published`, which it needs.
+        InputError: a value is out of range or of another kind; a column is asked for without `loss` or `published`,
+            which it needs.
     """
 
     outputs: str | Select = "logits"
@@ -48,7 +61,10 @@ class Settings:
     again: int = REMEASURED_ROWS
 
     def __post_init__(self) -> None:
-        """Check the thresholds, and that every column that is asked for can be had."""
+        """Check the values, and that every column that is asked for can be had."""
+        for name, check in _CHECKS.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, check(name, getattr(self, name)))
         if not isinstance(self.thresholds, Thresholds):
             raise InputError(
                 "thresholds",

@@ -91,7 +91,7 @@ def seed_command(
     quiet: QuietOption = False,
 ) -> None:
     """Fit a kernel machine to every layer's inputs, started from the layer's features; write all to DIR."""
-    from nfa.common.checks import output_folder
+    from nfa.common.checks import output_folder, positive
     from nfa.common.writing import replacing
     from nfa.data import load_data
     from nfa.network.preparing import prepare
@@ -99,6 +99,8 @@ def seed_command(
     from nfa.rfm.layerwise.words import sentences
 
     printer = Printer(json, quiet)
+    for name, value in {"updates": updates, "seed": seed}.items():
+        positive(name, value, least=0)
     output_folder("out", out)
     loaded, before = load_networks(model, init, Weights(activation, architecture, key, prefix), classes)
     for each in (loaded, before):

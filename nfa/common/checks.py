@@ -78,11 +78,39 @@ def number(argument: str, value: Any, above_zero: bool = False) -> float:
     ...
     nfa.common.errors.InputError: bandwidth: got 0, expected a number above 0
     """
-    if isinstance(value, Real):
+    if not isinstance(value, bool) and isinstance(value, Real):
         found = float(value)
         if math.isfinite(found) and (found > 0 or (found == 0 and not above_zero)):
             return found
     raise InputError(argument, f"got {value!r}, expected a number {'above' if above_zero else 'of at least'} 0")
+
+
+def truth(argument: str, value: Any) -> bool:
+    """Return `value` if it is True or False; any text would count as true.
+
+    >>> truth("groups", "no")
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: groups: got 'no', expected True or False
+    """
+    import numpy as np
+
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(argument, f"got {value!r}, expected True or False")
+    return bool(value)
+
+
+def text(argument: str, value: Any) -> str:
+    """Return `value` if it is text.
+
+    >>> text("name", 3)
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: name: got 3, expected text
+    """
+    if not isinstance(value, str):
+        raise InputError(argument, f"got {value!r}, expected text")
+    return value
 
 
 def check_finite(

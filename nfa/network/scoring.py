@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nfa.common.checks import positive, text
 from nfa.common.errors import InputError
 from nfa.common.processes import Processes
 from nfa.data.batches import Batch
@@ -116,6 +117,8 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
     Raises:
         InputError: the targets do not fit the outputs.
     """
+    text("rows", rows)
+    batch_size = positive("batch_size", batch_size)
     if not isinstance(net, Forward):
         model = net if isinstance(net, Model) else Model(net, type(net).__name__)
         if isinstance(net, Model):

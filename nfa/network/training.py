@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import math
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfa.common.checks import one_of, positive
+from nfa.common.checks import number, one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.common.writing import alone
@@ -145,10 +144,8 @@ def train(
     positive("epochs", epochs)
     positive("batch_size", batch_size)
     positive("seed", seed, least=0)
-    if not 0 < lr < math.inf:
-        raise InputError("lr", f"got {lr}, expected a step above 0")
-    if not 0 <= weight_decay < math.inf:
-        raise InputError("weight_decay", f"got {weight_decay}, expected a decay of at least 0")
+    number("lr", lr, above_zero=True)
+    number("weight_decay", weight_decay)
     if loss == "mse" and data.is_classification:
         data = data.with_real_targets()
     rows = data.part("train") if data.split else data

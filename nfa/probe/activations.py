@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.common.checks import one_of
+from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.probe.probe import BATCH_SIZE, Probe
@@ -63,7 +63,7 @@ def activations(
     rows: dict[str, list[Tensor]] = {name: [] for name in layers}
     bar = progress("running the network", probe.samples.n) if advance is None else nullcontext(advance)
     with bar as done:
-        for batch in probe.samples.batches(batch_size):
+        for batch in probe.samples.batches(positive("batch_size", batch_size)):
             f, uses = probe.runner.run(batch.x, wanted, int(batch.samples.min()), keep_rows=True, replaced=weights)
             order.append(batch.samples)
             outputs.append(f.detach())

@@ -201,7 +201,7 @@ class Probe:
             label: What a progress bar calls the work.
             seen: Called with the network's own outputs (n x ..., detached) for each batch.
         """
-        positive("batch_size", batch_size)
+        batch_size = positive("batch_size", batch_size)
         if self.runner.positions and probes is None and self.n_outputs > SWEEPS:
             raise InputError(
                 "probes",

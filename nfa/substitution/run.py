@@ -14,7 +14,7 @@ from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
 from nfa.audits.run import audit_rows, with_targets
 from nfa.audits.settings import Settings
-from nfa.common.checks import positive
+from nfa.common.checks import number, positive
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.data.samples import in_order
@@ -84,8 +84,9 @@ def substitute(
     [['layers.0', 'nfm'], ['layers.0', 'agop'], ['layers.0', 'projector'], ['layers.0', 'random']]
     """
     powers = _powers(alpha)
-    positive("draws", draws)
-    positive("seed", seed, least=0)
+    draws, seed = positive("draws", draws), positive("seed", seed, least=0)
+    if audit is not None and not isinstance(audit, Audit):
+        raise InputError("audit", f"got {type(audit).__name__}, expected what nfa.audit returns")
     if audit is not None and init is not None:
         raise InputError("init", "an audit is given, which knows its own; give init to nfa.audit")
     model = load(net, argument="net")
@@ -95,12 +96,12 @@ def substitute(
         audit = audit_rows(model, rows, None if init is None else Init(load_init(init, model)), settings)
     with Probe(settings.forward(model, rows), in_order(rows.scored)) as probe:
         places = [_place(audit[layer.name], layer.weight) for layer in _chosen(probe, audit, layers)]
-        reference = Reference.of(probe, model, rows.scored_split, batch_size)
+        reference = Reference.of(probe, model, rows.scored_split, settings.batch_size)
         kinds = [("nfm", math.nan), *(("agop", power) for power in powers)]
         kinds += [(control, math.nan) for control in CONTROLS]
         if all(place.init is None for place in places):
             kinds.remove(("init", math.nan))
-        table = _table(probe, places, kinds, reference, draws, seed, batch_size)
+        table = _table(probe, places, kinds, reference, draws, seed, settings.batch_size)
     about = {
         "model": audit.about.model,
         "data": audit.about.data,
@@ -121,11 +122,12 @@ def substitute(
 
 
 def _powers(alpha: float | Iterable[float]) -> tuple[float, ...]:
+    given = list(alpha) if isinstance(alpha, Iterable) and not isinstance(alpha, (str, bytes)) else [alpha]
     try:
-        powers = tuple(float(each) for each in (alpha if isinstance(alpha, Iterable) else [alpha]))
-    except (TypeError, ValueError) as error:
+        powers = tuple(number("alpha", each, above_zero=True) for each in given)
+    except InputError as error:
         raise InputError("alpha", f"got {alpha!r}, expected a power above 0, or several") from error
-    if not powers or not all(0 < power < math.inf for power in powers):
+    if not powers:
         raise InputError("alpha", f"got {alpha!r}, expected a power above 0, or several")
     return powers
 

@@ -41,7 +41,7 @@ class Schedule:
             raise InputError("at", "counts epochs, and every_n_steps counts steps: give one of the two")
         if self.every_n_epochs is not None:
             raise InputError("at", "names epochs, and every_n_epochs counts them: give one of the two")
-        if isinstance(self.at, str) or not isinstance(self.at, Iterable):
+        if isinstance(self.at, (str, bytes)) or not isinstance(self.at, Iterable):
             raise InputError("at", f"got {self.at!r}, expected epochs, such as [1, 3, 10]")
         numbers = tuple(sorted({positive("at", each, least=0) for each in self.at}))
         if not numbers:

@@ -14,7 +14,6 @@ from nfa.audits.init import Init
 from nfa.audits.rows import rows_of
 from nfa.audits.run import with_targets
 from nfa.audits.settings import Settings
-from nfa.common.checks import positive
 from nfa.common.errors import InputError
 from nfa.common.precision import stated_precision
 from nfa.common.processes import processes
@@ -104,8 +103,6 @@ class Tracker:
         seed: int = 0,
         batch_size: int = BATCH_SIZE,
     ) -> None:
-        if probes is not None:
-            positive("probes", probes)
         self.schedule = Schedule(every_n_epochs, every_n_steps, at)
         self._settings = Settings(
             outputs=outputs,

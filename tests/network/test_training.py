@@ -114,7 +114,7 @@ def test_bad_calls(tmp_path):
         ),
         "needs val rows": lambda: nfa.train(nfa.MLP(4, n_outputs=3), nfa.Dataset(X, data.y), keep="best"),
         "epochs: got 0": lambda: nfa.train(nfa.MLP(4, n_outputs=3), data, epochs=0),
-        "expected a step above 0": lambda: nfa.train(nfa.MLP(4, n_outputs=3), data, lr=-1),
+        "lr: got -1, expected a number above 0": lambda: nfa.train(nfa.MLP(4, n_outputs=3), data, lr=-1),
         "made with lr 0.001, this call has 0.5": lambda: nfa.train(
             nfa.MLP(4, 8, 1, 3), data, epochs=3, lr=0.5, checkpoint=path
         ),

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from nfa.common.budget import GIB
-from nfa.common.checks import check_finite
+from nfa.common.checks import check_finite, truth
 from nfa.common.errors import InputError
 from nfa.rfm.estimators.fitting import FitSettings, Fitted
 from nfa.rfm.estimators.frames import (
@@ -33,7 +33,6 @@ from nfa.rfm.estimators.parameters import (
     either,
     not_negative,
     optional,
-    truth,
     whole,
 )
 from nfa.rfm.estimators.tables import as_host, as_tensor, computing_dtype, device_of

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from nfa.common.checks import number, one_of, positive
 from nfa.common.errors import InputError
 
@@ -20,13 +18,6 @@ above_zero: Constraint = partial(number, above_zero=True)
 def anything(name: str, value: Any) -> Any:
     """Return the value as it is; it is checked where it is used, beside the data."""
     return value
-
-
-def truth(name: str, value: Any) -> bool:
-    """Return the value if it is True or False; any text would count as true."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise InputError(name, f"got {value!r}, expected True or False")
-    return bool(value)
 
 
 def whole(least: int) -> Constraint:

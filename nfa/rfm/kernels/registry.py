@@ -36,7 +36,7 @@ def kernel_named(name: str, exponent: float = 1.0) -> Kernel:
     >>> kernel_named("power", 0.7)
     ExponentialPower(q=0.7)
     """
-    if name in OTHER_NAMES:
+    if isinstance(name, str) and name in OTHER_NAMES:
         raise InputError("kernel", f"{name!r} is called {OTHER_NAMES[name]}")
     found = CLASSES[KERNELS.index(one_of("kernel", name, KERNELS))]
     if found.has_exponent:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from nfa.audits.audit import Audit, LayerAudit
-from nfa.common.checks import output_folder
+from nfa.common.checks import output_folder, truth
 from nfa.common.errors import InputError
 from nfa.common.progress import bars, progress
 from nfa.data.labels import Targets
@@ -76,6 +76,7 @@ class LayerwiseRFM(BaseEstimator):
         "power": above_zero,
         "n_iters": whole(0),
         "random_state": whole(0),
+        "progress": truth,
     }
 
     def __init__(
@@ -163,6 +164,8 @@ class LayerwiseRFM(BaseEstimator):
         self._network = network = kept_network(self.net, self.progress)
         inputs = network.prepared(X)
         found = self.audit
+        if found is not None and not isinstance(found, Audit):
+            raise InputError("audit", f"got {type(found).__name__}, expected what nfa.audit returns")
         if found is None:
             found = network.audit(inputs, self.init, self.outputs, self.layers, self.random_state)
         self.audit_: Audit = found
