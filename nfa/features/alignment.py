@@ -16,7 +16,14 @@ from nfa.common.scale import unit_of
 from nfa.probe import diagonal_blocks
 
 SPREAD_ROUNDINGS = 16.0
-"""A matrix whose eigenvalues spread by less than this many roundings per entry is a multiple of the identity."""
+"""A product M (k x k) of level m is off from exact by at most this many roundings times k m, in Frobenius norm."""
+
+ENTRY_ROUNDINGS = 4.0
+"""Entries of a factor are off by at most this many of their roundings, in the root mean square (one rounding: 0.3).
+
+C = WW' of orthogonal rows in d entries, each off by e of itself at random: C_ij is off by about e m / sqrt(d), C by
+e m k / sqrt(d). S is the same of delta', with at least k rows where it is a multiple of the identity.
+"""
 
 ROWS = 64
 """Rows of a matrix that are taken to float64 at a time, so that they stay in the processor's cache."""
@@ -146,6 +153,7 @@ def alignment(
     eps: float | None = None,
     groups: int = 1,
     inner: float | None = None,
+    d: int | None = None,
 ) -> Alignment:
     """Return the alignment of C = WW' and S with its exact mean and deviation under S -> OSO', O Haar on O(k).
 
@@ -157,9 +165,10 @@ def alignment(
     Args:
         C: Shape (k, k), symmetric and positive semidefinite, or its moments.
         S: The same.
-        eps: Rounding of the entries that C was made of; that of C's dtype by default.
+        eps: Rounding of the entries of W and of the gradients; that of C's dtype by default.
         groups: Diagonal blocks of both, outside of which they are 0.
         inner: <C, S> in the moments' units, where they are no `Split`.
+        d: Entries of a row of W (in each group); k by default.
 
     Returns:
         The alignment; all NaN, with the reason, where there is nothing to align. That is so for k = 1 (in each group);
@@ -174,7 +183,7 @@ def alignment(
     (0.9899, 0.8485, 1.4142)
     """
     C, S = moments_of(C, groups), moments_of(S, groups)
-    if reason := undefined(C, S, eps):
+    if reason := undefined(C, S, eps, d):
         return replace(NO_ALIGNMENT, undefined=reason)
     norms = math.sqrt(C.square) * math.sqrt(S.square)
     beyond, null_sd = _beyond(C, S, inner) / norms, math.sqrt(_variance(C, S))
@@ -182,23 +191,22 @@ def alignment(
     return Alignment(min(1.0, null + beyond), null, null_sd, beyond / null_sd)
 
 
-def undefined(C: Moments, S: Moments, eps: float | None = None) -> str:
+def undefined(C: Moments, S: Moments, eps: float | None = None, d: int | None = None) -> str:
     """Return why there is nothing to align, in words; "" where there is. See `alignment`."""
-    groups = len(C.levels)
-    where = " in each group" if groups > 1 else ""
-    roundings = (C.eps if eps is None else eps, S.eps)
-    if C.k == 1:
+    k, where = C.k, " in each group" if len(C.levels) > 1 else ""
+    entries = ENTRY_ROUNDINGS * (C.eps if eps is None else eps)
+    products = SPREAD_ROUNDINGS * max(C.eps, S.eps)
+    if k == 1:
         return f"one unit{where}: there is nothing to align"
-    for M, name, rounding in ((C, "C = WW'", roundings[0]), (S, "S", max(roundings))):
+    for M, name, terms in ((C, "C = WW'", k if d is None else d), (S, "S", k)):
         if M.square == 0:
             return f"{name} is 0: there is nothing to align"
-        # k^2 entries, each off by a few roundings of the diagonal's size.
-        if bool((M.spreads <= (SPREAD_ROUNDINGS * rounding * M.k * M.levels) ** 2).all()):
+        if bool((M.spreads <= ((products + entries / math.sqrt(terms)) * k * M.levels) ** 2).all()):
             return f"{name} is a multiple of the identity{where}: there is nothing to align"
     if _variance(C, S) == 0:
         return "C = WW' or S is a multiple of the identity in each group: there is nothing to align"
     # Turning S then changes alignment by no more than its rounding.
-    if 1 - _null(C, S) <= SPREAD_ROUNDINGS * max(roundings):
+    if 1 - _null(C, S) <= products:
         return "C = WW' and S are nearly multiples of the identity: there is nothing to align"
     return ""
 

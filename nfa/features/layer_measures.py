@@ -102,8 +102,9 @@ class LayerMeasures:
     @property
     def not_aligned(self) -> str:
         """Why the alignment is undefined, in words; "" where it is defined."""
-        eps = torch.finfo(self.measured.layer.weight.dtype).eps
-        return undefined(self.C_moments, self.measured.second.moments, eps)
+        layer = self.measured.layer
+        eps = torch.finfo(layer.weight.dtype).eps
+        return undefined(self.C_moments, self.measured.second.moments, eps, self.weight.d // layer.groups)
 
     @cached_property
     def C_moments(self) -> Moments:
@@ -124,9 +125,9 @@ class LayerMeasures:
         layer = self.measured.layer
         eps = torch.finfo(layer.weight.dtype).eps
         if isinstance(M, RowsMatrix):
-            return alignment(M.of.moments, S.moments, eps, inner=M.in_unit)
+            return alignment(M.of.moments, S.moments, eps, inner=M.in_unit, d=self.weight.d)
         C = self.C_split if M.weight is self.weight else Split.of(M.weight.C, layer.groups)
-        return alignment(C, S.split, eps, layer.groups)
+        return alignment(C, S.split, eps, layer.groups, d=self.weight.d // layer.groups)
 
     @property
     def varies(self) -> bool:
