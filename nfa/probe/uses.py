@@ -219,6 +219,10 @@ class UseRecorder(TorchFunctionMode):
             self._weights.use_otherwise(origin.parameters, "no_grad")
             return result
         self._weights.use(origin.parameters)
+        # Stacked biases are vectors, which no layer is made of, although each parameter has two axes.
+        for tensor in _tensors((args, kwargs)):
+            if is_hidden(tensor) and tensor.ndim < 2 and (stacked := self._origin(tensor)) is not None:
+                self._weights.use(stacked.parameters)
         edge = get_gradient_edge(z)
         self._operations += 1
         numbers = range(len(self.uses), len(self.uses) + len(found))

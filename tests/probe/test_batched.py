@@ -301,3 +301,41 @@ def test_matrices_that_only_later_samples_meet_are_named():
     audit = nfa.audit(net, torch.randn(20, D))
     assert [layer["name"] for layer in audit] == ["W.0", "W.1", "head"]
     assert audit.skipped == [{"name": "W.2", "kind": "used only after the first samples"}]
+
+
+class StackedModules(nn.Module):
+    """A module's parameters stacked, as `stack_module_state` hands them over, and called by `functional_call`."""
+
+    def __init__(self):
+        super().__init__()
+        members = [nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)) for _ in range(3)]
+        stacked, _ = torch.func.stack_module_state(members)
+        self.stacked = nn.ParameterDict({name.replace(".", "_"): each.detach() for name, each in stacked.items()})
+        self.unused = nn.ParameterDict({"bias": torch.ones(3, 5)})
+        self.__dict__["member"] = members[0]
+
+    def forward(self, x):
+        def run(own):
+            return torch.func.functional_call(self.member, {key.replace("_", "."): own[key] for key in own}, x)
+
+        return torch.vmap(run)(dict(self.stacked)).mean(0)
+
+
+def test_stacked_biases_are_no_matrices_that_were_left_out():
+    found = nfa.audit(StackedModules().double(), gaussian(24, 6))
+    assert [layer["name"] for layer in found] == [f"stacked.{n}_weight.{i}" for n in (0, 2) for i in range(3)]
+    assert found.skipped == [{"name": "unused", "kind": "ParameterDict"}]
+
+
+def test_stacked_vectors_that_are_a_matrix_of_the_data_are_named():
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.A, self.head = nn.Parameter(torch.randn(5, 6)), nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.head(torch.tanh(torch.vmap(lambda row: x @ row, out_dims=1)(self.A)))
+
+    found = nfa.audit(Rows(), torch.randn(24, 6))
+    assert [layer["name"] for layer in found] == ["head"]
+    assert [each["name"] for each in found.skipped] == ["A"]
