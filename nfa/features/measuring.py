@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,7 @@ class Measured:
         probes: Random probes for each row; None for exact sweeps.
         constant: Whether delta is the same for every sample, row by row, where a sample has several rows.
         rounding: A few of its rows in another precision, or why there are none; None where that was not requested.
+        uneven: Whether a sample has another number of rows in one batch than in another.
     """
 
     layer: Layer
@@ -53,6 +54,7 @@ class Measured:
     probes: int | None
     constant: bool = False
     rounding: Rounding | Unchecked | None = None
+    uneven: bool = False
 
     @property
     def rows(self) -> int:
@@ -117,17 +119,23 @@ def measure(
         taken = _fitting(waiting, groups, probe, probes)
         waiting = waiting[len(taken) :]
         several: set[str] = set()  # layers to which a sample brings several rows, at one use or at several, or none
+        lengths: set[tuple[str, int, int]] = set()  # a layer's name, its use, rows of a sample in a batch
         running = {layer.name: Accumulator(first[layer.name], groups, probes, layer.groups) for layer in taken}
         for sweep in probe.sweeps(taken, batch_size, probes, seed, label, seen):
             several.update(name for name, uses in Counter(name for name, _ in sweep.deltas).items() if uses > 1)
+            uses: Counter[str] = Counter()
             for (name, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
                 running[name].add(part.samples, sweep.column, part.signs, delta)
                 if delta.shape[1] > 1 or part.samples is not sweep.samples:
                     several.add(name)
                 if sweep.column == 0:
                     running[name].count(part.samples, delta.shape[1])
+                    if part.samples is sweep.samples:
+                        lengths.add((name, uses[name], delta.shape[1]))
+                    uses[name] += 1
         seen = None
         _agree(probe, running, several)
+        uneven = _uneven(processes.gathered(lengths))
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
         for layer in taken:
@@ -142,7 +150,10 @@ def measure(
             centered, mean = done.moments()
             if not math.isfinite(centered.trace()):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
-            yield Measured(layer, done, centered, mean, probes, layer.name in constant, roundings.get(layer.name))
+            name = layer.name
+            yield Measured(
+                layer, done, centered, mean, probes, name in constant, roundings.get(name), uneven=name in uneven
+            )
 
 
 def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:
@@ -154,6 +165,12 @@ def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> 
     several |= processes.union(several)
     for name in processes.union(name for name, sums in running.items() if not sums.trivial):
         running[name].trivial = False
+
+
+def _uneven(of_processes: Sequence[set[tuple[str, int, int]]]) -> set[str]:
+    """Return the layers at one of whose uses a sample has another number of rows in one batch than in another."""
+    uses = Counter((name, use) for name, use, _ in set().union(*of_processes))
+    return {name for (name, _), lengths in uses.items() if lengths > 1}
 
 
 def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:

@@ -104,6 +104,11 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
 
 def _on_certainty(layer: LayerMeasures) -> list[str]:
     notes = []
+    if layer.measured.uneven:
+        notes.append(
+            "a sample has another number of rows in one batch than in another, as where a network trims its batches: "
+            "means over rows depend on batch_size"
+        )
     groups = layer.measured.sums.rows
     if len(groups) > 1 and int((groups > 0).sum()) < 2:
         notes.append("too few samples for an interval")

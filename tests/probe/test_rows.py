@@ -325,3 +325,22 @@ def test_rows_of_two_samples_may_fit_two_layouts():
     X = gaussian(60, 4).reshape(30, 2, 4)
     X[0, 0, 0], X[1, 0, 0] = 1.0, -1.0
     assert_same_table(nfa.audit(Net(time_first), X), nfa.audit(Net(samples_first), X), 1e-9)
+
+
+def trimmed(net, x):
+    """The mean over a sample's positions that are not 0, of a batch that is cut to its longest sample."""
+    there = (x != 0).any(-1)
+    longest = int(there.sum(1).max())
+    x, there = x[:, :longest], there[:, :longest]
+    return net.b((torch.tanh(net.a(x)) * there[..., None]).sum(1) / there.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize(("batch_size", "rows", "uneven"), [(40, 40 * 7, False), (8, 32 * 3 + 8 * 7, True)])
+def test_a_network_that_trims_its_batches_has_a_note_where_their_lengths_differ(batch_size, rows, uneven):
+    X = gaussian(40 * 7, 4).reshape(40, 7, 4)
+    X[:, 3:] = 0
+    X[39] = 1
+    found = nfa.audit(Net(trimmed), X, batch_size=batch_size)
+    assert found["a"]["rows"] == rows
+    assert ("another number of rows in one batch than in another" in found["a"]["note"]) == uneven
+    assert "another number" not in found["b"]["note"]
