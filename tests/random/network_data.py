@@ -21,7 +21,7 @@ def data(w, d):
     if kind == "words":
         m = w.fresh("e")
         w.make(f"self.{m} = nn.Embedding({WORDS}, {d})")
-        one_hot = f"F.one_hot(x, {WORDS}).double()"
+        one_hot = f"F.one_hot(x, {WORDS}).to(P['{m}.weight'].dtype)"
         w.line(f"h = self.{m}(x)", f"h = tap('{m}', P['{m}.weight'].T, {one_hot})")
         counts = f"torch.randint({WORDS}, {shape[:-1] if w.T else (ROWS, 2)})"
         if w.T is None:
