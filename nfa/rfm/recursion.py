@@ -295,7 +295,9 @@ def fitted(
         values = recipe.kernel.value(pairs.values, L, out=K)
         a = solve_dense(values, ridge, problem.Y, factor, problem.weights, singular.append)
     else:
-        a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, generator, singular.append)
+        # A stream of its own: whichever solver is taken, the same rows are drawn for medians and averages.
+        landmarks = torch.Generator().manual_seed(generator.initial_seed())
+        a = solve_in_blocks(recipe.kernel, points, L, ridge, problem.Y, plan, landmarks, singular.append)
     if not bool(torch.isfinite(a).all()):
         raise InputError("ridge", f"got {recipe.ridge:g}, of which coefficients are not finite; expected a larger one")
     machine = KernelMachine(recipe.kernel, metric, L * metric.length, points.rows, a, problem.unit, problem.scaling)

@@ -117,6 +117,18 @@ def test_the_training_error_in_blocks_is_that_of_the_predictions():
     np.testing.assert_allclose(model.history_["train_mse"][1], np.mean((model.predict(X) - y) ** 2), rtol=1e-9)
 
 
+@pytest.mark.parametrize("options", [{}, {"agop_samples": 300}])
+def test_the_rows_drawn_are_the_same_in_blocks(options):
+    """More rows than the median takes, and a solver that draws rows too."""
+    X, y = data(n=1200)
+    options = options | {"n_iters": 2, "ridge": 0.05}
+    whole, blocks = (BareRegressor(**options, memory_budget=budget).fit(X, y) for budget in (4, 0.02))
+    assert "conjugate gradients" in blocks.solver_
+    assert "Cholesky" in whole.solver_
+    np.testing.assert_allclose(blocks.history_["bandwidth"], whole.history_["bandwidth"], rtol=1e-6)
+    np.testing.assert_allclose(blocks.predict(X), whole.predict(X), atol=1e-6 * np.abs(y).max())
+
+
 @pytest.mark.parametrize("diag", [False, True])
 def test_where_nothing_is_learned_the_last_M_stays(diag):
     X, _ = data()

@@ -58,7 +58,8 @@ class RFMRegressor(RegressorRFM, SingleRFM):
         fit_intercept: Take the targets' weighted mean b off, so that rows far from all others are predicted as b, and
             not as 0. Of classes it is the prior: the classes' weighted shares.
         scale_targets: Of several targets, make M with each divided by its standard deviation, so that their units do
-            not matter. False: targets are of one unit, and larger ones count more.
+            not matter. False: targets are of one unit, and larger ones count more. `gradients` and `agop` are of
+            predictions, in the units of y, either way.
         n_iters: Updates of M; 0 is plain kernel ridge regression.
         M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
             an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).
