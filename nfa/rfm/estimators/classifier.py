@@ -28,7 +28,7 @@ TEMPERATURE = optional(either("auto", above_zero))
 
 
 class ClassifierRFM(ClassifierMixin, BaseRFM):
-    """The base of machines for classes: targets are one-hot rows of sorted labels, and the largest output wins."""
+    """The base of machines for classes: targets are one-hot rows of sorted labels, and the likeliest class wins."""
 
     classes_: NDArray[Any]
 
@@ -47,15 +47,24 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
             raise InputError("validation", f"holds the label {unknown[0]!r}, which y does not")
         return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(codes)]
 
-    def decision_function(self, X: Any) -> NDArray[Any]:
-        """Return logarithms of the probabilities, (n, c); of two classes their log-odds, (n,).
+    def outputs(self, X: Any) -> NDArray[Any]:
+        """Return f(x) for each row, (m, c): least-squares estimates of the probabilities, which may leave [0, 1].
 
-        Without a temperature, the outputs of more classes, which estimate probabilities.
+        They add up to 1 with an intercept. `gradients` are their derivatives.
         """
-        outputs, temperature = self._outputs(X), getattr(self, "temperature_", None)
-        if temperature is None and len(self.classes_) != 2:
-            return outputs
-        logarithms = self._logarithms(outputs, temperature)
+        return self._outputs(X)
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return logarithms of `predict_proba`, (m, c); of two classes the second one's log-odds, (m,).
+
+        So the largest entry (of two classes, the sign) is the label that `predict` gives. It is no f, see `outputs`.
+
+        >>> X = np.random.default_rng(0).normal(size=(90, 2))
+        >>> model = RFMClassifier().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
+        >>> bool(np.allclose(model.decision_function(X), np.log(model.predict_proba(X))))
+        True
+        """
+        logarithms = self._logarithms(self._outputs(X), getattr(self, "temperature_", None))
         return logarithms if len(self.classes_) != 2 else np.diff(logarithms, axis=1)[:, 0]
 
     def _answered(self, outputs: NDArray[Any], temperature: float | None) -> NDArray[Any]:
@@ -81,7 +90,7 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
 
 @kept_in_files(machine_parts, restored_machine)
 class RFMClassifier(ClassifierRFM, SingleRFM):
-    """A recursive feature machine for classes: regression on one-hot targets, the largest output wins.
+    """A recursive feature machine for classes: regression on one-hot targets, the likeliest class wins.
 
     Parameters and attributes are those of `RFMRegressor`. Besides, `classes_` holds the sorted labels, of any type.
 
@@ -93,7 +102,8 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
             three times, each without a third of the rows (of more than 600 once, on at most 750 drawn). None: p_j is
             about f_j where that is above 0, and never 0.
 
-    Besides, `temperature_` is the temperature. `predict` gives the likeliest class.
+    Besides, `temperature_` is the temperature. `predict` gives the likeliest class, `decision_function` logarithms of
+    probabilities, and `outputs` f itself, of which `gradients` and `agop` are.
 
     Source: arXiv:2212.13881, Algorithm 1 and its tabular experiments.
 

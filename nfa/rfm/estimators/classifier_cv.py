@@ -125,9 +125,14 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
         return outputs if T is None else calibrated(outputs, prior_of(problem), float(T))
 
     def decision_function(self, X: Any) -> NDArray[Any]:
-        """Return the chosen machine's outputs; see `RFMClassifier`."""
+        """Return logarithms of the chosen machine's probabilities, (m, c) or (m,); see `RFMClassifier`."""
         check_is_fitted(self)
         return np.asarray(self.best_estimator_.decision_function(X))
+
+    def outputs(self, X: Any) -> NDArray[Any]:
+        """Return f(x) of the chosen machine for each row, (m, c); see `RFMClassifier`."""
+        check_is_fitted(self)
+        return np.asarray(self.best_estimator_.outputs(X))
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the chosen machine's probabilities, (n, c); see `RFMClassifier`."""

@@ -97,6 +97,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     def gradients(self, X: Any) -> NDArray[np.float64]:
         """Return the gradient of each output at each row of X, float64, (m, c, d); (m, d) where y is (n,) of numbers.
 
+        Of a classifier they are of `outputs`, not of probabilities or decisions.
         For d columns as M has them (the encoded ones of a data frame). The mean over rows and the sum over outputs of
         their outer products is `agop(X)`; where a row is a training row, that pair counts 0.
 

@@ -149,7 +149,7 @@ def test_a_kernel_head_is_a_machine_on_the_last_rows():
     new = torch.relu(net.layers[1](torch.relu(net.layers[0](NEW)))).detach()
     W = net.layers[2].weight.detach()
     alone = PlainClassifier(n_iters=0, ridge=0.1, M_init=W.T @ W).fit(hidden, LABELS)
-    np.testing.assert_allclose(model.outputs(NEW), alone.decision_function(new), atol=1e-6)
+    np.testing.assert_allclose(model.outputs(NEW), alone.outputs(new), atol=1e-6)
     np.testing.assert_array_equal(model.predict(NEW), alone.predict(new))
     assert isinstance(model.head_, RFMClassifier)
 

@@ -50,7 +50,7 @@ def test_each_layer_starts_at_the_networks_matrix_in_its_own_coordinates(net, fe
         if number < 2:
             x = model.layers_[number].mapped(x)
     last = PlainClassifier(n_iters=0, M_init=M).fit(x, LABELS)
-    np.testing.assert_allclose(model.decision_function(X), last.decision_function(x), atol=1e-6)
+    np.testing.assert_allclose(model.outputs(X), last.outputs(x), atol=1e-6)
 
 
 def test_fitting_again_starts_from_the_same(net):

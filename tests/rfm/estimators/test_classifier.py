@@ -1,6 +1,7 @@
 """Classes: labels of any type, probabilities."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from nfa import InputError
-from nfa.rfm import RFMClassifier, RFMRegressor
+from nfa.rfm import DeepRFMClassifier, RFMClassifier, RFMClassifierCV, RFMRegressor
 from nfa.rfm.losses import log_probabilities
 
 X = gaussian(60, 3).numpy()
 NEW = gaussian(25, 3, seed=7).numpy()
 TWO = (X[:, 0] > 0).astype(int)
 THREE = np.digitize(X[:, 0], [-0.4, 0.4])
+FEW = {"kernels": ["laplace"], "bandwidths": [1.0], "ridges": [0.1], "max_iters": 1, "cv": 2}
 
 
 class Size(str):
@@ -91,11 +93,31 @@ def test_outputs_are_regressions_on_one_hot_targets(y, dtype):
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
     assert (p > 0).all()
     np.testing.assert_array_equal(p.argmax(1), model.predict(new))
-    if y is THREE:
-        np.testing.assert_array_equal(decision, outputs)
-    else:
-        np.testing.assert_allclose(decision, np.log(p[:, 1] / p[:, 0]), rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(decision > 0, model.predict(new) == 1)
+    np.testing.assert_array_equal(model.outputs(new), outputs)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": None}, {"temperature": 0.3}, {"fit_intercept": False}])
+@pytest.mark.parametrize("kind", [RFMClassifier, partial(DeepRFMClassifier, width=20), partial(RFMClassifierCV, **FEW)])
+@pytest.mark.parametrize("y", [TWO, THREE], ids=["two", "three"])
+def test_decisions_are_logarithms_of_probabilities_in_every_case(y, kind, options):
+    model = kind()
+    model.set_params(**{name: value for name, value in options.items() if name in model.get_params()}).fit(X, y)
+    decision, p = model.decision_function(NEW), model.predict_proba(NEW)
+    expected = np.log(p) if y is THREE else np.log(p[:, 1] / p[:, 0])
+    np.testing.assert_allclose(decision, expected, rtol=1e-9, atol=1e-9)
+    chosen = decision.argmax(1) if y is THREE else (decision > 0).astype(int)
+    np.testing.assert_array_equal(model.predict(NEW), chosen)
+    np.testing.assert_array_equal(model.predict(NEW), p.argmax(1))
+
+
+@pytest.mark.parametrize("kind", [RFMClassifier, partial(RFMClassifierCV, **FEW)])
+def test_gradients_are_those_of_the_outputs(kind):
+    model, step = kind().fit(X, THREE), 1e-5
+    J = model.gradients(NEW)
+    for column in range(3):
+        move = step * np.eye(3)[column]
+        change = (model.outputs(NEW + move) - model.outputs(NEW - move)) / (2 * step)
+        np.testing.assert_allclose(J[:, :, column], change, atol=1e-6 * np.abs(J).max())
 
 
 def test_a_single_class():
