@@ -28,8 +28,14 @@ FINITE_CHUNK = 1 << 22
 """Entries that `check_finite` reads at a time, so that it needs no copy of the whole array."""
 
 
-def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
+def one_of(argument: str, value: str, choices: Iterable[str], none: bool = False) -> str:
     """Return `value` if it is among `choices`; otherwise raise, suggesting the nearest choice.
+
+    Args:
+        argument: What it is called.
+        value: The value.
+        choices: The known ones.
+        none: Whether the argument may be None too, as the message then says.
 
     Raises:
         InputError: `value` is none of the choices.
@@ -48,7 +54,9 @@ def one_of(argument: str, value: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in known[:MOST_COMPARED]}
     near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
     hint = f"; did you mean {shown(by_lower[near[0]])!r}?" if near else ""
-    raise InputError(argument, f"{shown(value)!r} is unknown{hint} (known: {few(known, MOST_NAMED)})")
+    named = repr(shown(value)) if isinstance(value, str) else shown(repr(value))
+    also = ", None" if none else ""
+    raise InputError(argument, f"{named} is unknown{hint} (known: {few(known, MOST_NAMED)}{also})")
 
 
 def positive(argument: str, value: Any, least: int = 1) -> int:

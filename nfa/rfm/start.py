@@ -63,6 +63,8 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
 
 
 def _as_tensor(values: Any) -> Tensor:
+    if isinstance(values, Audit):
+        raise InputError("M_init", "an audit of all layers; take the one that X reaches, such as audit[0]")
     try:
         if np.iscomplexobj(values):
             raise TypeError  # numpy would only warn
@@ -99,7 +101,7 @@ def layer_matrix(layer: LayerAudit, name: str, power: float, seed: int) -> Start
     >>> import nfa
     >>> audit = nfa.audit(nfa.MLP(3, 4, 1, 2), torch.ones(9, 3))
     >>> layer_matrix(audit[0], "init_nfm", 1.0, seed=0).undefined
-    'the network before training is not known'
+    'the network before training is not known: give init='
     """
     if name == "identity":
         return Start(None)
@@ -107,7 +109,7 @@ def layer_matrix(layer: LayerAudit, name: str, power: float, seed: int) -> Start
         return Start(None, "trivial: delta is the same for every row, so the centered AGOP is 0")
     measured = LAYER_MATRICES[name](layer)
     if measured is None:
-        return Start(None, "the network before training is not known")
+        return Start(None, "the network before training is not known: give init=")
     if not measured.norm() > 0:
         return Start(None, "the weight is 0" if "nfm" in name else "dead: no output depends on this layer on X")
     M = measured if power == 1 else measured.power(power)

@@ -93,7 +93,7 @@ def test_refusals(audit):
         (torch.eye(2), r"M_init: shape \(2, 2\), expected \(3, 3\), or \(3,\) for a diagonal matrix"),
         (FactoredMatrix(torch.eye(2)), "M_init: a matrix of 2 features, expected 3 as in X"),
         (audit[1], "M_init: a matrix of 5 features, expected 3 as in X"),
-        (audit, "M_init: Audit is no matrix of numbers"),
+        (audit, r"M_init: an audit of all layers; take the one that X reaches, such as audit\[0\]$"),
         ("identity", "M_init: str is no matrix of numbers"),
         ([[1, 2], [3]], "M_init: list is no matrix of numbers"),
         (object(), "M_init: object is no matrix of numbers"),

@@ -183,6 +183,9 @@ class DeepRFMClassifier(ClassifierRFM, DeepEstimator):
     Parameters and attributes are those of `DeepRFMRegressor`. Besides, `classes_` holds the sorted labels, of any type,
     and `collapse_` says how far the classes have collapsed, layer by layer.
 
+    No temperature is found: the outputs count as probabilities as they are (`nfa.rfm.losses.log_probabilities`), which
+    are not sure enough with several classes. Around it, scikit-learn's `CalibratedClassifierCV` calibrates them.
+
     Source: arXiv:2402.13728, Deep RFM.
 
     >>> import numpy as np

@@ -27,7 +27,7 @@ from nfa.rfm.estimators.frames import (
 from nfa.rfm.estimators.parameters import (
     Constraint,
     above_zero,
-    among,
+    among_or_none,
     anything,
     checked,
     either,
@@ -35,6 +35,7 @@ from nfa.rfm.estimators.parameters import (
     optional,
     whole,
 )
+from nfa.rfm.estimators.showing import shown_parameters
 from nfa.rfm.estimators.tables import as_host, as_tensor, computing_dtype, device_of
 from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
@@ -61,14 +62,14 @@ class BaseRFM(SavedMixin, BaseEstimator):
         "kernel": anything,  # checked together with its exponent
         "exponent": not_negative,
         "bandwidth": above_zero,
-        "bandwidth_scale": optional(among(["median"])),
+        "bandwidth_scale": among_or_none(["median"]),
         "ridge": either("auto", not_negative),
-        "scale": optional(among(["auto", "std"])),
+        "scale": among_or_none(["auto", "std"]),
         "fit_intercept": truth,
         "scale_targets": truth,
         "n_iters": whole(0),
         "M_init": anything,
-        "M_scale": optional(among(["max", "trace"])),
+        "M_scale": among_or_none(["max", "trace"]),
         "diag": truth,
         "center_grads": truth,
         "agop_power": above_zero,
@@ -129,7 +130,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Show the parameters and, once fitted, the solver."""
-        shown = str(super().__repr__(N_CHAR_MAX))
+        shown = shown_parameters(self, N_CHAR_MAX)
         return f"{shown}: {self.solver_}" if hasattr(self, "solver_") else shown
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

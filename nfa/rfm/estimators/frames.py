@@ -1,6 +1,5 @@
 """The columns of a data frame: which are numbers, which are categories, and how categories become numbers."""
 
-import warnings
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from nfa.common.errors import InputError
 from nfa.common.shown import few
-from nfa.common.warned import CategoryWarning
+from nfa.common.warned import CategoryWarning, warn_once
 from nfa.rfm.estimators.target_encoding import TargetEncoding
 
 if TYPE_CHECKING:
@@ -81,9 +80,13 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> "Co
             one_hot.append(position)
             continue
         by_target.append(position)
-        warnings.warn(
-            f"column {frame.columns[position]!r} has {count:,} categories in {n:,} rows: each becomes the mean of its "
-            "targets (TargetEncoder, cross-fitted), not a column of its own. Leave out a column that only names rows.",
+        # Without the numbers, which differ from fold to fold.
+        many = (
+            f"more than {MOST_CATEGORIES} categories" if count > MOST_CATEGORIES else "nearly one category for each row"
+        )
+        warn_once(
+            f"column {frame.columns[position]!r} has {many}: each becomes the mean of its targets (TargetEncoder, "
+            "cross-fitted), not a column of its own. Leave out a column that only names rows.",
             CategoryWarning,
             stacklevel=2,
         )
@@ -144,7 +147,7 @@ def warn_of_unseen(encoder: "ColumnTransformer", frame: pd.DataFrame) -> None:
         unseen = [each for each in column.unique() if each not in set(known.tolist())]
         if unseen:
             names = few([repr(each) for each in unseen], SHOWN)
-            warnings.warn(
+            warn_once(
                 f"column {frame.columns[position]!r} holds categories that fit has not seen ({names}): "
                 "they count as none of those it has",
                 CategoryWarning,

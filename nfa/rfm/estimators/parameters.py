@@ -30,6 +30,16 @@ def among(choices: Iterable[str]) -> Constraint:
     return partial(one_of, choices=tuple(choices))
 
 
+def among_or_none(choices: Iterable[str]) -> Constraint:
+    """Return the constraint that a value is one of some names, or None."""
+    known = tuple(choices)
+
+    def check(name: str, value: Any) -> str | None:
+        return None if value is None else one_of(name, value, known, none=True)
+
+    return check
+
+
 def either(word: str, constraint: Constraint) -> Constraint:
     """Return the constraint that a value is a word or satisfies another constraint."""
 
@@ -48,7 +58,13 @@ def optional(constraint: Constraint) -> Constraint:
     """Return the constraint that a value is None or satisfies another constraint."""
 
     def check(name: str, value: Any) -> Any:
-        return None if value is None else constraint(name, value)
+        if value is None:
+            return None
+        try:
+            return constraint(name, value)
+        except InputError as error:
+            comma = "" if ", or " in error.problem else ","
+            raise InputError(name, f"{error.problem}{comma} or None") from error
 
     return check
 
@@ -75,7 +91,7 @@ def checked(estimator: Any, constraints: Constraints) -> dict[str, Any]:
         InputError: a value does not satisfy its constraint.
 
     >>> from types import SimpleNamespace
-    >>> checked(SimpleNamespace(ridge=1, dtype=None), {"ridge": not_negative, "dtype": optional(among(["float32"]))})
+    >>> checked(SimpleNamespace(ridge=1, dtype=None), {"ridge": not_negative, "dtype": among_or_none(["float32"])})
     {'ridge': 1.0, 'dtype': None}
     """
     return {name: constraint(name, getattr(estimator, name)) for name, constraint in constraints.items()}

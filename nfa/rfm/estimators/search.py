@@ -26,6 +26,7 @@ from nfa.rfm.estimators.base import BaseRFM
 from nfa.rfm.estimators.choosing import chosen
 from nfa.rfm.estimators.fitting import FitSettings, coordinates_for, first_scaled, scaled
 from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
+from nfa.rfm.estimators.showing import shown_parameters
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
 from nfa.rfm.estimators.training import TrainingData
@@ -156,7 +157,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Show the parameters and, once fitted, the solver."""
-        shown = str(super().__repr__(N_CHAR_MAX))
+        shown = shown_parameters(self, N_CHAR_MAX)
         return f"{shown}: {self.solver_}" if hasattr(self, "best_estimator_") else shown
 
     def fit(

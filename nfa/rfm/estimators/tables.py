@@ -47,7 +47,7 @@ def computing_dtype(X: NDArray[Any], dtype: Any) -> torch.dtype:
     """
     if dtype is None:
         return torch.float32 if X.dtype == np.float32 else torch.float64
-    return DTYPES[one_of("dtype", name_of(dtype), DTYPES)]
+    return DTYPES[one_of("dtype", name_of(dtype), DTYPES, none=True)]
 
 
 def name_of(dtype: Any) -> str:

@@ -20,6 +20,7 @@ from nfa.data.labels import Targets
 from nfa.rfm.estimators.classifier import RFMClassifier
 from nfa.rfm.estimators.parameters import Constraints, above_zero, among, checked, whole
 from nfa.rfm.estimators.regressor import RFMRegressor
+from nfa.rfm.estimators.showing import shown_parameters
 from nfa.rfm.layerwise.layer_machine import RFM, LayerMachine, staged
 from nfa.rfm.layerwise.table import COLUMNS, Test, error_of, network_score
 from nfa.rfm.network import check_audit, chosen_layers, kept_network, single_rows, unusual_rows
@@ -31,7 +32,8 @@ class LayerwiseRFM(BaseEstimator):
 
     A machine sees the rows h that reach a layer z = Wh + b. It starts from a power of that layer's NFM, W'W, or AGOP,
     W'SW, measured on the training rows. Then M is updated `n_iters` times, as in any RFM. Bandwidths are multiples of
-    the median distance under M, so that the size of M does not matter.
+    the median distance under M, so that the size of M does not matter. For classes it predicts labels alone: there is
+    no `predict_proba`, so that scores by AUC or log loss do not apply.
 
     Args:
         net: The network: anything that `nfa.load` takes. `fit` keeps a copy; with a warning, the network itself where
@@ -117,6 +119,10 @@ class LayerwiseRFM(BaseEstimator):
         self.memory_budget = memory_budget
         self.random_state = random_state
         self.progress = progress
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Show the parameters."""
+        return shown_parameters(self, N_CHAR_MAX)
 
     @classmethod
     def from_network(cls, net: Any, X: Any, y: Any, init: Any = None, **parameters: Any) -> Self:

@@ -40,7 +40,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     name = type(model).__name__
     if name not in ENTRIES or ENTRIES[name].kind is not type(model):
-        raise InputError("model", f"{name} is none of {', '.join(sorted(ENTRIES))}; pickle it")
+        best = type(getattr(model, "best_estimator_", None)).__name__
+        instead = "save its best_estimator_, or pickle it" if best in ENTRIES else "pickle it"
+        raise InputError("model", f"{name} is none of {', '.join(sorted(ENTRIES))}; {instead}")
     check_is_fitted(model)
     parts, tensors = ENTRIES[name].parts(model)
     header = {"format": FORMAT, "nfa_version": __version__, "class": name} | parts

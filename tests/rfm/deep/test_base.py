@@ -9,6 +9,8 @@ import torch
 from helpers import gaussian
 from rfm.bare import PlainClassifier, PlainRegressor
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import check_estimator
 
 from nfa.common import InputError
@@ -211,3 +213,12 @@ def test_what_comes_from_a_network_is_a_deep_machine(transport, y):
 def test_which_of_the_two_must_be_said():
     with pytest.raises(InputError, match="DeepRFM: is of two kinds, DeepRFMClassifier for classes"):
         DeepRFM(3)
+
+
+def test_scikit_learn_calibrates_its_probabilities():
+    rows, new = gaussian(300, 4).numpy(), gaussian(300, 4, seed=9).numpy()
+    y, y_new = (np.abs(each).argmax(1) for each in (rows, new))
+    deep = DeepRFMClassifier(depth=2, width=64)
+    calibrated = CalibratedClassifierCV(deep, method="sigmoid", cv=3, ensemble=False)
+    plain, better = (log_loss(y_new, model.fit(rows, y).predict_proba(new)) for model in (deep, calibrated))
+    assert better < 0.9 * plain

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import nfa
 from nfa import InputError
 from nfa.features.factored import FactoredMatrix
-from nfa.rfm import RFMClassifier, RFMRegressor
+from nfa.rfm import DeepRFMRegressor, LayerwiseRFM, RFMClassifier, RFMClassifierCV, RFMRegressor
 from nfa.rfm.estimators import fitting
 from nfa.rfm.solving.dense import SingularKernelWarning
 
@@ -51,7 +51,7 @@ def test_numbers_above_zero(name, value):
         ({"n_iters": -1}, r"^n_iters: got -1, expected a whole number of at least 0$"),
         ({"n_iters": 1.5}, r"^n_iters: got 1.5, expected a whole number"),
         ({"n_iters": "3"}, r"^n_iters: got '3', expected a whole number"),
-        ({"agop_samples": 0}, r"^agop_samples: got 0, expected a whole number of at least 1$"),
+        ({"agop_samples": 0}, r"^agop_samples: got 0, expected a whole number of at least 1, or None$"),
         ({"kernel": "laplacian"}, r"^kernel: 'laplacian' is unknown; did you mean 'laplace'\?"),
         ({"kernel": "power", "exponent": 3.0}, r"^exponent: got 3.0, expected a number above 0 and at most 2$"),
         ({"kernel": "rbf"}, r"^kernel: 'rbf' is called 'gaussian', exp\(-r\^2 / \(2 L\^2\)\); scikit-learn's gamma is"),
@@ -59,9 +59,11 @@ def test_numbers_above_zero(name, value):
         ({"center_grads": 1}, r"^center_grads: got 1, expected True or False$"),
         ({"progress": None}, r"^progress: got None, expected True or False$"),
         ({"exponent": 0.5}, r"^exponent: got 0.5, but the kernel 'laplace' has none"),
-        ({"M_scale": "norm"}, r"^M_scale: 'norm' is unknown"),
+        ({"M_scale": "norm"}, r"^M_scale: 'norm' is unknown.* \(known: max, trace, None\)$"),
+        ({"scale": True}, r"^scale: True is unknown.* \(known: auto, std, None\)$"),
+        ({"n_components": 0}, "^n_components: got 0, expected a whole number of at least 1, or None$"),
         ({"bandwidth_scale": "mean"}, r"^bandwidth_scale: 'mean' is unknown"),
-        ({"dtype": "float16"}, r"^dtype: 'float16' is unknown.* \(known: float32, float64\)"),
+        ({"dtype": "float16"}, r"^dtype: 'float16' is unknown.* \(known: float32, float64, None\)"),
         ({"dtype": torch.bfloat16}, r"^dtype: 'bfloat16' is unknown"),
         ({"dtype": 5}, r"^dtype: '5' is unknown"),
         ({"device": "gpu"}, r"^device: 'gpu' is not a device torch knows$"),
@@ -274,6 +276,15 @@ def test_what_is_known_after_fitting():
     assert list(model.history_["iteration"]) == [0, 1, 2]
     assert repr(model) == f"RFMRegressor(n_iters=2): {model.solver_}"
     assert "RFMRegressor(n_iters=2)" in repr(make_pipeline(StandardScaler(), model))
+
+
+def test_a_parameter_of_many_lines_is_shown_by_its_name():
+    audit = nfa.audit(nfa.MLP(3, 6, n_outputs=2), gaussian(20, 3, dtype=torch.float32))
+    for kind in (RFMRegressor, RFMClassifierCV):
+        for value, words in [(audit[0], "<LayerAudit of layers.0>"), (np.eye(3), "<ndarray (3, 3)>")]:
+            assert repr(kind(M_init=value)) == f"{kind.__name__}(M_init={words})"
+    assert repr(DeepRFMRegressor(depth=1, M_init=[np.eye(3)])) == "DeepRFMRegressor(M_init=<list>, depth=1)"
+    assert repr(LayerwiseRFM(nfa.MLP(3, 6, n_outputs=2), audit=audit)) == "LayerwiseRFM(audit=<Audit>, net=<MLP>)"
 
 
 def test_agop_is_the_next_M_and_by_differences():

@@ -207,7 +207,7 @@ def test_deep_machines_choose_their_ridge_once():
     [
         ({"ridge": -1}, r"^ridge: got -1, expected a number of at least 0, or 'auto'$"),
         ({"ridge": "small"}, r"^ridge: got 'small', expected a number of at least 0, or 'auto'$"),
-        ({"scale": "standard"}, r"^scale: 'standard' is unknown.*\(known: auto, std\)"),
+        ({"scale": "standard"}, r"^scale: 'standard' is unknown.*\(known: auto, std, None\)"),
     ],
 )
 def test_what_cannot_be(options, message):

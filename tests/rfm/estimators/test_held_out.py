@@ -126,7 +126,7 @@ def test_files_and_pickles(tmp_path):
 
 @pytest.mark.parametrize("value", [0, -1.0, "best"])
 def test_temperatures_that_cannot_be(value):
-    message = rf"^temperature: got {value!r}, expected a number above 0, or 'auto'$"
+    message = rf"^temperature: got {value!r}, expected a number above 0, or 'auto' or None$"
     for model in (RFMClassifier(temperature=value), RFMClassifierCV(**FEW, temperature=value)):
         with pytest.raises(InputError, match=message):
             model.fit(X, LABELS)

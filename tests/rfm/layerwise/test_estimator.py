@@ -361,7 +361,7 @@ REFUSED = {
     "updates": (lambda: fit(n_iters=-1), "n_iters: got -1, expected a whole number of at least 0"),
     "no init": (
         lambda: fit(features="init_nfm"),
-        "features: no layer has a machine .the network before training is not known.$",
+        "features: no layer has a machine .the network before training is not known: give init=.$",
     ),
     "a pair": (lambda: LayerwiseRFM.from_network(net(), (X, LABELS), LABELS), "X: a tuple"),
     "another network": (

@@ -52,7 +52,9 @@ def test_random_features_depend_on_the_seed_alone():
 def test_what_is_undefined_has_a_reason(audit):
     assert "trivial" in layer_matrix(audit[2], "agop_centered", 1.0, seed=0).undefined
     without = nfa.audit(NET, X)
-    assert layer_matrix(without[0], "init_nfm", 1.0, 0).undefined == "the network before training is not known"
+    assert (
+        layer_matrix(without[0], "init_nfm", 1.0, 0).undefined == "the network before training is not known: give init="
+    )
 
 
 @pytest.mark.parametrize(("k", "d"), [(3, 6), (8, 5)])

@@ -8,9 +8,11 @@ import pytest
 import torch
 from helpers import gaussian
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVR
 
 from nfa import InputError
-from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor, RFMRegressorCV, load
+from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor, RFMRegressorCV, load, save
 
 X = gaussian(50, 3).numpy()
 Y = X[:, 0] ** 2 + X[:, 1]
@@ -172,6 +174,14 @@ def test_what_is_not_kept_is_said(tmp_path):
 
     with pytest.raises(InputError, match=r"^model: Mine is none of Pipeline, RFMClassifier, .*; pickle it$"):
         Mine().fit(X, Y).save(tmp_path / "m")
+    searched = GridSearchCV(RFMRegressor(n_iters=0), {"ridge": [0.1]}, cv=2).fit(X, Y)
+    with pytest.raises(
+        InputError, match=r"^model: GridSearchCV is none of .*; save its best_estimator_, or pickle it$"
+    ):
+        save(searched, tmp_path / "m")
+    other = GridSearchCV(SVR(), {"C": [1.0]}, cv=2).fit(X, Y)
+    with pytest.raises(InputError, match=r"^model: GridSearchCV is none of .*RFMRegressorCV; pickle it$"):
+        save(other, tmp_path / "m")
     labels = np.empty(50, dtype=object)
     labels[:] = [(0, label) for label in LABELS]
     with pytest.raises(InputError, match=r"^model: classes_ hold tuple; a file keeps str, int, float and bool only"):
