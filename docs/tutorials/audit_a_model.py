@@ -15,6 +15,9 @@
 #
 # A trained network, and the question whether its layers have learned features. Nothing is downloaded: the network is trained here, in
 # seconds, as a stand-in for yours.
+#
+# To open this file as a notebook: `pip install jupytext`, then `jupytext --to notebook audit_a_model.py`. VS Code runs its cells as they are, and
+# `python audit_a_model.py` all of them.
 
 # %%
 import copy

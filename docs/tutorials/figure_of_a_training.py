@@ -15,6 +15,9 @@
 #
 # Audits while a network is trained, the figure of them over epochs, and the paper's figure of three seeds at the end, each similarity
 # beside its null.
+#
+# To open this file as a notebook: `pip install jupytext`, then `jupytext --to notebook figure_of_a_training.py`. VS Code runs its cells as they are, and
+# `python figure_of_a_training.py` all of them.
 
 # %%
 import copy

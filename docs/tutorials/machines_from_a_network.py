@@ -15,6 +15,9 @@
 #
 # A recursive feature machine (RFM) learns a feature matrix M for its kernel. A network's AGOP is such a matrix: are a layer's features good
 # enough for a kernel machine, and does it pay to start from them?
+#
+# To open this file as a notebook: `pip install jupytext`, then `jupytext --to notebook machines_from_a_network.py`. VS Code runs its cells as they are, and
+# `python machines_from_a_network.py` all of them.
 
 # %%
 import nfa
@@ -66,4 +69,4 @@ plots.features(audit, "layers.0", sample=X[0], M=machine)
 
 # %% [markdown]
 # `nfa seed MODEL --data DATA --out DIR` does this on the command line and writes the machines. Deep machines start from a network by
-# `nfa.rfm.DeepRFM.from_network`; the README says more.
+# `nfa.rfm.DeepRFM.from_network`: [From a network to machines](../networks-to-machines.md#deep-machines) says more.
