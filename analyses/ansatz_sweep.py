@@ -5,7 +5,7 @@ proportional to the AGOP with respect to that layer's input, over depth, width, 
 optimiser. The cosine of the two is high wherever W has few directions, since both hold W. So it stands beside what it
 is with the gradients turned at random, and alignment (of WW' and S, AGOP = W'SW) beside its exact null. Refuted in a
 setting where a network has learned its task, and yet its layers are not `learned`: the weights are where they were, or
-point no more where the output's gradients do than chance has it (docs/auditing.md, "What a verdict means").
+are no more aligned with the output's gradients than by chance (docs/auditing.md, "What a verdict means").
 
 A base setting, and from it one factor at a time: depth, width, activation, init, optimizer, loss, weight decay (where
 one change alone does not train, `level` says what else was changed). Pictures; `product`, a target of three

@@ -29,15 +29,16 @@ MAIN = {
     "layer": ("name",),
     "cosine (95 %)": ("cosine", "ci_low", "ci_high"),
     "null": ("rotated_cosine",),
+    "z": ("alignment_z",),
     "moved": ("moved",),
     "verdict": ("verdict",),
 }
 """The main table: headings, and the columns of an audit that their cells show."""
 
 MAIN_CAPTION = (
-    "cosine of NFM and AGOP, with its interval over rows; null: the same with the gradients turned at random; moved: 0 "
-    "as initialised, 1 as far as unrelated weights. Verdicts rest on alignment, which the sentences below and --wide "
-    "have."
+    "cosine of NFM and AGOP, with its interval over rows; null: the same with the gradients turned at random; z: of "
+    "alignment, on which verdicts rest (--wide), standard deviations above chance; moved: 0 as initialised, 1 as far "
+    "as unrelated weights."
 )
 WIDE_CAPTION = (
     "alignment of W's left vectors with the output's gradients: null and z with the gradients turned at random; cosine "
@@ -114,6 +115,7 @@ def finish(printer: Printer, result: "Audit", rows: "Dataset", out: Path, report
     """Save an audit, print its table, then its sentences; the document is `audit.json` with the sentences."""
     from nfa.audits.files import TABLE
     from nfa.report import sentences, write
+    from nfa.report.words import conventions
     from nfa.report.page import REPORT
 
     result.save(out)
@@ -133,6 +135,7 @@ def finish(printer: Printer, result: "Audit", rows: "Dataset", out: Path, report
     said = sentences(result)
     for sentence in said:
         printer.say(sentence)
+    printer.say(conventions(result))
     printer.say(f"Wrote {', '.join(written)} to {out}.")
     if printer.json:
         whole = json.loads((out / TABLE).read_text())

@@ -12,7 +12,7 @@ from nfa.features.columns import COLUMNS, GROUPS, Column
 from nfa.network.scoring import Score
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, page_path, write_page
-from nfa.report.words import over_layers, sentences, verdict
+from nfa.report.words import conventions, over_layers, sentences, verdict
 
 if TYPE_CHECKING:
     from nfa.report.figures import AuditFigures, Drawing
@@ -64,7 +64,7 @@ def render(audit: Audit, sample: Any = None) -> str:
         verdict=found.reason,
         mood={True: "yes", False: "no", None: "unknown"}[found.learned],
         counted=over[0] if over else "",
-        conventions=over[1:],
+        conventions=conventions(audit),
         contents=_contents(figures),
         layers=_layers(audit, said[1:], figures),
         methods=audit.methods(),

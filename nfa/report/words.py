@@ -17,6 +17,7 @@ from nfa.audits.verdict import (
 )
 from nfa.common.errors import InputError
 from nfa.common.shown import printable
+from nfa.features.alignment import excess
 
 AT_REST = 0.3
 """Above this `fact_rest` training is not at rest, and the theorem says nothing."""
@@ -31,13 +32,11 @@ MANY_DIGITS = 6
 MOST_DIGITS = 300
 """Beyond one in 10^300, no number is given."""
 
+MOST_SIGNIFICANT = 17
+"""Digits that tell any two numbers of float64 apart."""
+
 NARROW = "one in 150"
 """The share of layers of 16 to 64 units above z = 3 in untrained networks (0.7 %); not measured at other thresholds."""
-
-ROTATED = (
-    "A cosine with the alignment taken away is a ratio of exact moments: it lies below the mean of draws, by less than "
-    "0.01 where W has many directions and by up to 0.2 where it has nearly one."
-)
 
 EARLIER = ""
 """In the place of a verdict, for audits of version 0.1.0."""
@@ -75,7 +74,7 @@ def sentences(audit: Audit) -> list[str]:
 
 
 def over_layers(audit: Audit) -> list[str]:
-    """Return how many layers are aligned, how many would be by chance, and what the words mean; [] without layers."""
+    """Return how many layers are aligned and how many would be by chance; [] without layers that can be judged."""
     thresholds = audit.about.thresholds
     rows = [layer.row for layer in audit if layer.row.get("verdict", EARLIER) not in (EARLIER, "trivial", "dead")]
     rows = [row for row in rows if not math.isnan(row["alignment_z"])]
@@ -83,11 +82,12 @@ def over_layers(audit: Audit) -> list[str]:
         return []
     aligned = sum(is_aligned(row, thresholds) for row in rows)
     counted = f"{aligned} of {len(rows)} {'layer' if len(rows) == 1 else 'layers'} aligned"
-    return [
-        f"{counted}; at z of {thresholds.z:g}, {_by_chance(thresholds.z)}.",
-        f"Conventions: {thresholds.in_words()}.",
-        ROTATED,
-    ]
+    return [f"{counted}; at z of {thresholds.z:g}, {_by_chance(thresholds.z)}."]
+
+
+def conventions(audit: Audit) -> str:
+    """Return by which thresholds the layers' verdicts were given."""
+    return f"Conventions: {audit.about.thresholds.in_words()}."
 
 
 def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Thresholds) -> str:
@@ -105,10 +105,11 @@ def layer_sentence(layer: LayerAudit, learned: bool | None, thresholds: Threshol
 
 
 def _learned(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
+    as_ansatz = " as the ansatz describes it" if _above_null(row) else ""
     return (
-        "consistent with feature learning as the ansatz describes it: the weights moved away from their "
-        f"initialisation ({_moved(row)}), and they point where the output's gradients do ({_alignment(row)}). "
-        f"NFM and AGOP: {_cosine(row)}.{_in_the_mean(row)} One trained network; other seeds may differ."
+        f"consistent with feature learning{as_ansatz}: the weights moved away from their initialisation "
+        f"({_moved(row)}), and they point where the output's gradients do ({_alignment(row, thresholds)}). "
+        f"{_alike(row)}{_in_the_mean(row)} One trained network; other seeds may differ."
     )
 
 
@@ -137,18 +138,18 @@ def _aligned(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
     if not math.isnan(row["init_cosine"]):
         tell = "whether this one moved, the NFM of one input cannot tell"
     return (
-        f"W and the gradients are aligned beyond chance ({_alignment(row)}). NFM and AGOP: {_cosine(row)}."
+        f"W and the gradients are aligned beyond chance ({_alignment(row, thresholds)}). {_alike(row)}"
         f"{_in_the_mean(row)} A random layer under a trained head can be aligned too: {tell}."
     )
 
 
 def _unclear(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
     if not learned:
-        return _numbers(row) + "; but the network has learned nothing that its score shows" + _NO_SIGN
+        return _numbers(row, thresholds) + "; but the network has learned nothing that its score shows" + _NO_SIGN
     if math.isnan(row["alignment"]):
-        return f"alignment is undefined ({row['note']}), so that these numbers do not decide; {_numbers(row)}."
+        return f"alignment is undefined ({row['note']}), so that these numbers do not decide; {_numbers(row, thresholds)}."
     if math.isnan(row["alignment_low"]):
-        return f"{_numbers(row)}; too few samples to say how sure that is."
+        return f"{_numbers(row, thresholds)}; too few samples to say how sure that is."
     return (
         f"W's left vectors {_short_of_aligned(row, thresholds)}. No evidence for the ansatz here; that is not "
         "evidence that nothing was learned."
@@ -156,7 +157,7 @@ def _unclear(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
 
 
 def _no_score(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
-    return _numbers(row) + "; but no score shows that the network learned" + _NO_SIGN
+    return _numbers(row, thresholds) + "; but no score shows that the network learned" + _NO_SIGN
 
 
 def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
@@ -201,18 +202,47 @@ def _moved(row: Mapping[str, Any]) -> str:
     return f"NFM cosine {row['init_cosine']:.2f}; unrelated weights {row['init_cosine_null']:.2f}"
 
 
-def _alignment(row: Mapping[str, Any]) -> str:
+def _alignment(row: Mapping[str, Any], thresholds: Thresholds) -> str:
+    """Return the numbers that are judged: the alignment, its null, z and excess, and the same before training."""
     says = f"alignment {row['alignment']:.2f}"
     if not math.isnan(row["alignment_low"]):
         says += f", 95 % over rows {row['alignment_low']:.2f} to {row['alignment_high']:.2f}"
     says += f"; by chance {row['alignment_null']:.2f} ± {row['alignment_null_sd']:.2f}"
+    if not math.isnan(row["alignment_z"]):
+        says += f"; z {_beside(row['alignment_z'], thresholds.z)}"
+        says += f", excess {_beside(row['alignment_excess'], thresholds.excess, 2)}"
     if not math.isnan(row["untrained_alignment"]):
-        says += f"; untrained {row['untrained_alignment']:.2f}, by chance {row['untrained_alignment_null']:.2f}"
+        before = row["untrained_alignment"], row["untrained_alignment_null"]
+        says += f"; untrained {before[0]:.2f}, by chance {before[1]:.2f}, excess {excess(*before):#.2g}"
     return says
 
 
+def _beside(value: float, threshold: float, digits: int = 3) -> str:
+    """Return a number with as many digits as show on which side of a threshold it lies."""
+    while digits < MOST_SIGNIFICANT and (float(f"{value:.{digits}g}") >= threshold) != (value >= threshold):
+        digits += 1
+    return f"{value:#.{digits}g}"
+
+
 def _cosine(row: Mapping[str, Any]) -> str:
-    return f"cosine {row['cosine']:.2f} ({row['rotated_cosine']:.2f} with the alignment taken away)"
+    return f"cosine {row['cosine']:.2f} ({row['rotated_cosine']:.2f} with the gradients turned at random)"
+
+
+def _above_null(row: Mapping[str, Any]) -> bool:
+    """Return whether NFM and AGOP are clearly more alike than with the gradients turned at random."""
+    return bool(row["ci_low"] > row["rotated_cosine"])
+
+
+def _alike(row: Mapping[str, Any]) -> str:
+    """Return how alike NFM and AGOP are, beside the same with the gradients turned at random, as a sentence."""
+    if _above_null(row):
+        return f"NFM and AGOP: {_cosine(row)}."
+    less = "less" if row["ci_high"] < row["rotated_cosine"] else "not clearly more"
+    return (
+        f"But NFM and AGOP themselves are {less} alike than with the gradients turned at random (cosine "
+        f"{row['cosine']:.2f}, 95 % over rows {row['ci_low']:.2f} to {row['ci_high']:.2f}, against "
+        f"{row['rotated_cosine']:.2f}): no evidence for the ansatz, which is about these two."
+    )
 
 
 def _in_the_mean(row: Mapping[str, Any]) -> str:
@@ -225,30 +255,34 @@ def _in_the_mean(row: Mapping[str, Any]) -> str:
     )
 
 
-def _numbers(row: Mapping[str, Any]) -> str:
+def _numbers(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     says = f"NFM and AGOP have {_cosine(row)}"
     if not math.isnan(row["alignment"]):
-        says = f"{_alignment(row)}; {says}"
+        says = f"{_alignment(row, thresholds)}; {says}"
     return f"{says}; NFM cosine with init {row['init_cosine']:.2f}" if knows_moved(row) else says
 
 
 def _short_of_aligned(row: Mapping[str, Any], thresholds: Thresholds) -> str:
     """Return in what a layer falls short of being aligned."""
+    numbers = _alignment(row, thresholds)
     if not can_tell(row, thresholds):
         if can_tell(row, CONVENTIONS):
-            reached = f"could not reach the threshold of z, {thresholds.z:g}, with an alignment of 1 either"
-            return f"{reached} ({_alignment(row)})"
-        return f"are too few for alignment to be told from chance ({_alignment(row)})"
+            return f"could not reach the threshold of z, {thresholds.z:g}, with an alignment of 1 either ({numbers})"
+        return f"are too few for alignment to be told from chance ({numbers})"
+    gradients = "aligned with the output's gradients"
     if row["alignment_z"] <= -thresholds.z:
-        return f"are less aligned than chance with the output's gradients ({_alignment(row)})"
-    where = "where the output's gradients do"
-    if row["alignment_z"] < thresholds.z or row["alignment_low"] <= row["alignment_null"]:
-        return f"point no more {where} than chance has it ({_alignment(row)})"
+        return f"are less {gradients} than by chance ({numbers})"
+    if row["alignment_z"] < thresholds.z:
+        more = "not clearly more" if row["alignment_z"] > 0 else "no more"
+        return f"are {more} {gradients} than by chance ({numbers}; the threshold of z is {thresholds.z:g})"
+    if row["alignment_low"] <= row["alignment_null"]:
+        return f"are not clearly more {gradients} than by chance ({numbers}; the interval reaches down to chance)"
     if is_as_before(row):
-        return f"are no further beyond chance in pointing {where} than before training ({_alignment(row)})"
-    return (
-        f"point only a little more {where} than chance has it ({_alignment(row)}; excess {row['alignment_excess']:.2f})"
-    )
+        low = excess(row["alignment_low"], row["alignment_null"])
+        at_low = f"excess at the interval's lower end {low:#.2g}"
+        return f"are not clearly further beyond chance {gradients} than before training ({numbers}; {at_low})"
+    least = f"the threshold of excess is {thresholds.excess:g}"
+    return f"are only a little more {gradients} than by chance ({numbers}; {least})"
 
 
 def _fact(row: Mapping[str, Any]) -> str:

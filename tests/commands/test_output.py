@@ -44,7 +44,7 @@ def test_the_main_table_fits_80_columns_with_the_whole_of_a_long_name(call):
     result = run(*call)
     table = result.output[: result.output.index("The network")].splitlines()[1:]  # below a note
     assert max(map(len, table)) <= 80
-    assert headings(result.output) == ["layer", "cosine", "(95", "%)", "null", "moved", "verdict"]
+    assert headings(result.output) == ["layer", "cosine", "(95", "%)", "null", "z", "moved", "verdict"]
     names = "".join(line.strip().split("  ")[0] for line in table if line.startswith("  "))
     assert f"{LONG}.0{LONG}.2" in names
     row = next(line for line in table if re.search(r"\d \(\d", line))
