@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nfa.audits.verdict import CONVENTIONS, Thresholds
+from nfa.data.drawing import Drawn
 from nfa.features.columns import ALWAYS, COLUMNS, GROUPS, names
 from nfa.network.scoring import Score, rows_in_words
 
@@ -32,6 +33,7 @@ class About:
         score: Of the network, where the data have targets.
         init_score: Of the network before training, where there is one.
         n_samples: How many samples were measured.
+        drawn: How they were chosen from that part of the data; None for all of it.
         columns: Which columns were measured (see `features/columns.py`), in order.
         loss: The loss of the training, where the columns of "fact" were requested.
         thresholds: By which the verdicts were given.
@@ -54,6 +56,7 @@ class About:
     score: Score | None
     init_score: Score | None
     n_samples: int
+    drawn: Drawn | None = None
     columns: tuple[str, ...] = names()
     loss: str | None = None
     thresholds: Thresholds = CONVENTIONS
@@ -72,7 +75,12 @@ class About:
     @property
     def rows(self) -> str:
         """Which rows were measured, in words."""
-        return rows_in_words(self.n_samples, self.split)
+        return rows_in_words(self.n_samples, self.split, self.drawn)
+
+    @property
+    def rows_of_data(self) -> str:
+        """Which rows of which data were measured, in words."""
+        return rows_in_words(self.n_samples, self.split, self.drawn, self.data)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON types, NaN as None; `loss` only where there is one."""
@@ -81,7 +89,7 @@ class About:
             value = getattr(self, field.name)
             if isinstance(value, Score):
                 value = {key: null_for_nan(each) for key, each in value.to_dict().items()}
-            elif isinstance(value, Thresholds):
+            elif isinstance(value, (Thresholds, Drawn)):
                 value = asdict(value)
             found[field.name] = list(value) if isinstance(value, tuple) else value
         if self.loss is None:
@@ -110,6 +118,7 @@ _EARLIER: dict[str, Any] = {
     "feature_names": [],
     "feature_shape": [],
     "classes": [],
+    "drawn": None,
     "loss": None,
     "thresholds": asdict(CONVENTIONS),
 }
@@ -165,10 +174,15 @@ def _score(value: Any) -> Score | None:
         constant=_one(bool)(given["constant"]),
         samples=_one(int, type(None))(given.get("samples")),
         n_effective=None if given.get("n_effective") is None else _finite(given["n_effective"]),
+        drawn=_drawn(given.get("drawn")),
     )
     if any(each is not None and each < 1 for each in (found.n, found.samples, found.n_effective)):
         raise TypeError(f"got a score of {found.n} rows")
     return found
+
+
+def _drawn(value: Any) -> Drawn | None:
+    return None if value is None else Drawn(_one(int, type(None))(_one(dict)(value)["of"]))
 
 
 def _finite(value: Any) -> float:
@@ -197,6 +211,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     tuple[int, ...]: _shape,
     tuple[dict[str, str], ...]: _skipped,
     Score | None: _score,
+    Drawn | None: _drawn,
     Thresholds: _thresholds,
 }
 """The check of a field's value in `audit.json`, by the field's type."""

@@ -166,7 +166,7 @@ class Audit:
 
     def _head(self) -> str:
         """Return what was audited, its score, and what was left out."""
-        head = f"Audit of {self.about.model} on {self.about.rows} of {self.about.data}"
+        head = f"Audit of {self.about.model} on {self.about.rows_of_data}"
         if self.score is not None:
             score = self.score
             rows = score.measured_on

@@ -115,6 +115,7 @@ def _about(
         score=found_score,
         init_score=init_score,
         n_samples=probe.samples.n or 0,
+        drawn=rows.drawn,
         columns=settings.columns,
         loss=settings.loss,
         thresholds=settings.thresholds,

@@ -88,7 +88,7 @@ def _measurement(about: About) -> list[str]:
         )
     return [
         f"We measured the network {about.model} with nfa {about.nfa_version} (torch {about.torch_version}) on "
-        f"{about.rows} of {about.data}.",
+        f"{about.rows_of_data}{f' (seed {about.seed})' if about.drawn is not None and about.drawn.of else ''}.",
         "For each weight matrix $W$ ($k \\times d$) the neural feature matrix is $W^\\top W$ and the average gradient "
         "outer product (AGOP) $W^\\top S W$ \\cite{radhakrishnan2022mechanism}, $S$ being the mean of "
         "$\\delta^\\top \\delta$ over rows, $\\delta$ the gradient of the outputs with respect to $W h$, taken "

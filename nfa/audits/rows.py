@@ -10,7 +10,7 @@ from torch import Tensor
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
 from nfa.data.dataset import Dataset
-from nfa.data.drawing import drawn
+from nfa.data.drawing import Drawn, drawn
 from nfa.data.inputs import in_words
 from nfa.data.libraries import known_names, known_shape, unpacked
 from nfa.data.pairs import paired
@@ -33,7 +33,8 @@ class Rows:
         feature_shape: Of a row that is a picture, or None.
         notes: What preparing did, in sentences.
         prepared: The data that the samples are of.
-        drawn: How many rows of a `Dataset` are measured, and by which seed they were drawn; None for all.
+        few: How many rows of a `Dataset` are measured, and by which seed they were drawn; None for all.
+        drawn: How the measured samples were chosen from their part; None for all of it.
     """
 
     name: str
@@ -45,7 +46,13 @@ class Rows:
     feature_shape: tuple[int, ...] | None
     notes: tuple[str, ...]
     prepared: Any
-    drawn: tuple[int, int] | None
+    few: tuple[int, int] | None
+    drawn: Drawn | None
+
+    @property
+    def scored_drawn(self) -> Drawn | None:
+        """How the scored samples were chosen from their part; None for all of it."""
+        return self.drawn if self.scored is self.measured else None
 
     @property
     def has_targets(self) -> bool:
@@ -60,7 +67,7 @@ class Rows:
         """
         data, said = encoded(model, self.prepared, n_outputs, positions)
         if isinstance(data, Dataset):
-            measured = _with_targets(self.measured, _measured_set(data, self.split, self.drawn).y)
+            measured = _with_targets(self.measured, _measured_set(data, self.split, self.few).y)
             apart = self.scored is not self.measured
             scored = _with_targets(self.scored, data.part(self.scored_split).y) if apart else measured
         else:
@@ -96,21 +103,24 @@ def rows_of(
     names, known = known_names(data), known_shape(data)
     data = unpacked(data)
     name, columns = in_words(data), _columns(model, data) or (names if model.transform is None else ())
+    chosen = None
     if few is not None and not isinstance(data, Dataset):
-        data, few = drawn(data, *few), None
+        (data, chosen), few = drawn(data, *few), None
     prepared, notes = prepare(model, data)
     if not isinstance(prepared, Dataset):
         whole = as_samples(prepared)
         shape = _picture_shape(whole, known if feature_shape is None else feature_shape)
-        return Rows(name, whole, "all", whole, "all", columns, shape, tuple(notes), prepared, None)
+        return Rows(name, whole, "all", whole, "all", columns, shape, tuple(notes), prepared, None, chosen)
     part = split if prepared.split or split not in ("train", "all") else "all"
     measured = as_samples(_measured_set(prepared, part, few))
+    if few is not None and (there := len(prepared.part(part).X)) > few[0]:
+        chosen = Drawn(there)
     scored, scored_part = measured, part
     if "test" in prepared.split and (part != "test" or few is not None):
         scored, scored_part = as_samples(prepared.part("test")), "test"
     features = prepared.feature_names or ()
     shape = prepared.feature_shape if feature_shape is None else _picture_shape(measured, feature_shape)
-    return Rows(name, measured, part, scored, scored_part, features, shape, tuple(notes), prepared, few)
+    return Rows(name, measured, part, scored, scored_part, features, shape, tuple(notes), prepared, few, chosen)
 
 
 def _picture_shape(samples: Samples, given: Sequence[int] | None) -> tuple[int, ...] | None:
@@ -128,9 +138,9 @@ def _picture_shape(samples: Samples, given: Sequence[int] | None) -> tuple[int, 
     return shape
 
 
-def _measured_set(data: Dataset, part: str, drawn: tuple[int, int] | None) -> Dataset:
+def _measured_set(data: Dataset, part: str, few: tuple[int, int] | None) -> Dataset:
     rows = data.part(part)
-    return rows if drawn is None else rows.sample(*drawn)
+    return rows if few is None else rows.sample(*few)
 
 
 def _with_targets(samples: Samples, y: Any) -> Samples:

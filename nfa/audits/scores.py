@@ -24,7 +24,7 @@ def scored(model: Model, forward: Forward, rows: Rows) -> Score | None:
     if not model.scored or forward.of_several:
         return None
     with untouched(forward.net):
-        return score(forward.own(), rows.scored, rows.scored_split)
+        return score(forward.own(), rows.scored, rows.scored_split, drawn=rows.scored_drawn)
 
 
 class Scores:
@@ -46,7 +46,7 @@ class Scores:
         if not model.scored or callable(settings.outputs) or rows.scored is not rows.measured:
             self._score = scored(model, forward, rows)
         else:
-            self._scorer = Scorer(forward, rows.scored_split, rows.scored.processes)
+            self._scorer = Scorer(forward, rows.scored_split, rows.scored.processes, rows.scored_drawn)
 
     @property
     def seen(self) -> Callable[[Tensor, Batch], None] | None:

@@ -115,8 +115,8 @@ def finish(printer: Printer, result: "Audit", rows: "Dataset", out: Path, report
     """Save an audit, print its table, then its sentences; the document is `audit.json` with the sentences."""
     from nfa.audits.files import TABLE
     from nfa.report import sentences, write
-    from nfa.report.words import conventions
     from nfa.report.page import REPORT
+    from nfa.report.words import conventions
 
     result.save(out)
     written = ["audit.json", "features.safetensors"]
@@ -127,7 +127,7 @@ def finish(printer: Printer, result: "Audit", rows: "Dataset", out: Path, report
         printer.say(f"{page} stays as it was: it is of an earlier audit (--no-report).")
     for note in result.about.notes:
         printer.say(note)
-    title = printable(f"NFM against AGOP of {result.about.model}, {result.rows} of {result.about.data}")
+    title = printable(f"NFM against AGOP of {result.about.model}, {result.about.rows_of_data}")
     cells, caption = (_wide(result), WIDE_CAPTION) if wide else (_main(), MAIN_CAPTION)
     printer.show(_table(result, cells), None if wide else WIDTH, title, caption)
     if result.skipped:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from nfa.data.samples import ArraySamples
 from nfa.data.streaming import StreamSamples
 
 
-def drawn(data: Any, samples: int, seed: int = 0) -> Any:
+@dataclass(frozen=True)
+class Drawn:
+    """How some samples were chosen: at random from `of` samples; the first ones, where `of` is None."""
+
+    of: int | None
+
+
+def drawn(data: Any, samples: int, seed: int = 0) -> tuple[Any, Drawn | None]:
     """Return that many samples drawn at random without replacement, in their order; all where there are no more.
 
     A loader's samples are read once, in this process, from its data set, so that neither its workers nor its sources of
@@ -30,11 +38,12 @@ def drawn(data: Any, samples: int, seed: int = 0) -> Any:
         seed: Of the draw.
 
     Returns:
-        Inputs, or a pair of inputs and targets; data of which no samples can be taken come back as they are.
+        Inputs, or a pair of inputs and targets, and how they were chosen, None for all; data of which no samples can
+        be taken come back as they are.
 
     >>> drawn((torch.arange(6).reshape(3, 2), ["a", "b", "c"]), 2)
-    (tensor([[2, 3],
-            [4, 5]]), ['b', 'c'])
+    ((tensor([[2, 3],
+            [4, 5]]), ['b', 'c']), Drawn(of=3))
     """
     if isinstance(data, StreamSamples):
         data = data.loader
@@ -46,13 +55,14 @@ def drawn(data: Any, samples: int, seed: int = 0) -> Any:
     n = sizes.pop()
     # What is no data, or of several lengths, is refused where data are read.
     if sizes or n is None or isinstance(X, str) or n <= samples:
-        return data
+        return data, None
     numbers = _numbers(n, samples, seed)
     if isinstance(X, Mapping):
         X = {name: _taken(each, numbers) for name, each in X.items()}
     else:
         X = tuple(_taken(each, numbers) for each in X) if isinstance(X, tuple) else _taken(X, numbers)
-    return X if y is None and not isinstance(X, (tuple, Mapping)) else (X, None if y is None else _taken(y, numbers))
+    alone = y is None and not isinstance(X, (tuple, Mapping))
+    return X if alone else (X, None if y is None else _taken(y, numbers)), Drawn(n)
 
 
 def _numbers(n: int, samples: int, seed: int) -> list[int]:
@@ -80,20 +90,23 @@ def _taken(values: Any, numbers: list[int]) -> Any:
     return [values[number] for number in numbers]
 
 
-def _of_loader(loader: "DataLoader[Any]", samples: int, seed: int) -> Any:
+def _of_loader(loader: "DataLoader[Any]", samples: int, seed: int) -> tuple[Any, Drawn | None]:
     xs: list[Inputs] = []
     ys: list[Tensor] = []
     read = 0
+    reader, chosen = _reader(loader, samples, seed)
     with _generators_kept(loader):
-        for x, y in _first(_reader(loader, samples, seed), samples):
+        for x, y in _first(reader, samples):
             xs.append(x)
             if y is not None:
                 ys.append(y)
             read += count(x)
     if not read:
-        return loader  # empty: refused where data are read
+        return loader, None  # empty: refused where data are read
+    if read < samples:
+        chosen = None
     x = map_inputs(lambda x: x[:samples].clone(), joined(xs))
-    return (x, torch.cat(ys)[:samples] if ys else None) if ys or isinstance(x, tuple) else x
+    return (x, torch.cat(ys)[:samples] if ys else None) if ys or isinstance(x, tuple) else x, chosen
 
 
 @contextmanager
@@ -118,15 +131,18 @@ def _first(loader: "DataLoader[Any]", samples: int) -> Iterator[tuple[Inputs, Te
             return
 
 
-def _reader(loader: "DataLoader[Any]", samples: int, seed: int) -> "DataLoader[Any]":
-    """Return a loader of the samples to read that leaves the given one's workers and random numbers alone."""
+def _reader(loader: "DataLoader[Any]", samples: int, seed: int) -> tuple["DataLoader[Any]", Drawn | None]:
+    """Return a loader of the samples to read that leaves the given one's workers and random numbers alone.
+
+    How they are chosen comes with it; None where the loader has no more.
+    """
     own: dict[str, Any] = {"collate_fn": loader.collate_fn, "generator": torch.Generator().manual_seed(seed)}
     batches, sampler, source = loader.batch_sampler, loader.sampler, loader.dataset
     if type(batches) is not BatchSampler or isinstance(source, IterableDataset):
-        return loader
+        return loader, Drawn(None)
     if not isinstance(sampler, (SequentialSampler, RandomSampler)):
-        return DataLoader(source, loader.batch_size, sampler=sampler, **own)
+        return DataLoader(source, loader.batch_size, sampler=sampler, **own), Drawn(None)
     n = len(source)  # type: ignore[arg-type]  # its samplers have counted it
     if n > samples:
         source = Subset(source, _numbers(n, samples, seed))
-    return DataLoader(source, loader.batch_size, **own)
+    return DataLoader(source, loader.batch_size, **own), Drawn(n) if n > samples else None

@@ -1,7 +1,7 @@
 """How well a network does its task, and what a constant answer would score."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from nfa.common.checks import positive, text
 from nfa.common.errors import InputError
 from nfa.common.processes import Processes
 from nfa.data.batches import Batch
+from nfa.data.drawing import Drawn
 from nfa.data.inputs import map_inputs
 from nfa.data.label_words import out_of_range, several_positions
 from nfa.data.labels import class_labels, decoded, thresholds
@@ -37,13 +38,28 @@ def binomial_error(share: float, n: float) -> float:
     return math.sqrt(p * (1 - p) / n)
 
 
-def rows_in_words(n: int, rows: str) -> str:
+def rows_in_words(n: int, rows: str, drawn: Drawn | None = None, of: str = "", called: str = "rows") -> str:
     """Return in words how many rows of which part were used.
+
+    Args:
+        n: How many.
+        rows: Which part: "train", "val", "test" or "all".
+        drawn: How they were chosen from the part; None for all of it.
+        of: What the data are called.
+        called: What a row is called.
 
     >>> rows_in_words(12, "test"), rows_in_words(12, "all")
     ('12 test rows', 'all 12 rows')
+    >>> rows_in_words(12, "all", Drawn(90), "x.npz"), rows_in_words(12, "train", Drawn(None))
+    ('12 of 90 rows of x.npz, drawn at random', 'the first 12 train rows')
     """
-    return f"all {n} rows" if rows == "all" else f"{n} {rows} rows"
+    part = "" if rows == "all" else f"{rows} "
+    source = f" of {of}" if of else ""
+    if drawn is None:
+        return f"{'all ' if rows == 'all' else ''}{n} {part}{called}{source}"
+    if drawn.of is None:
+        return f"the first {n} {part}{called}{source}"
+    return f"{n} of {drawn.of} {part}{called}{source}, drawn at random"
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class Score:
         samples: The samples whose positions have labels; None where each row has its own.
         n_effective: The effective sample size of these labels, which are not independent within a sample; None where
             each row has its own.
+        drawn: How the rows were chosen from theirs; None for all of them.
     """
 
     metric: str
@@ -72,6 +89,7 @@ class Score:
     constant: bool
     samples: int | None = None
     n_effective: float | None = None
+    drawn: Drawn | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -91,11 +109,13 @@ class Score:
         '200 labels of 40 test samples'
         """
         if self.samples is None:
-            return rows_in_words(self.n, self.rows)
-        return f"{self.n} labels of " + rows_in_words(self.samples, self.rows).replace(" rows", " samples")
+            return rows_in_words(self.n, self.rows, self.drawn)
+        return f"{self.n} labels of " + rows_in_words(self.samples, self.rows, self.drawn, called="samples")
 
 
-def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_size: int = 1024) -> Score | None:
+def score(
+    net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_size: int = 1024, drawn: Drawn | None = None
+) -> Score | None:
     """Score a network on data with targets.
 
     Classes (see `nfa.data.labels.read_targets`) are scored by accuracy. One output tells two classes apart, as a logit
@@ -110,6 +130,7 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
         data: Anything `as_samples` takes, with targets.
         rows: The name of these rows, for the record.
         batch_size: Rows at a time.
+        drawn: How these rows were chosen from theirs, for the record.
 
     Returns:
         The score, or None where there are no targets.
@@ -127,7 +148,7 @@ def score(net: nn.Module | Model | Forward, data: Any, rows: str = "all", batch_
         positions, width = net.extent(as_samples(data).first(2))
         data = encoded(model, data, width, positions)[0]
     samples = as_samples(data)
-    scorer = Scorer(net, rows, samples.processes)
+    scorer = Scorer(net, rows, samples.processes, drawn)
     with torch.no_grad():
         for number, batch in enumerate(samples.batches(batch_size)):
             if batch.y is None:
@@ -146,10 +167,11 @@ class Scorer:
         forward: How it is called.
         rows: The name of the rows.
         processes: Those that share the rows.
+        drawn: How the rows were chosen from theirs; None for all of them.
     """
 
-    def __init__(self, forward: Forward, rows: str, processes: Processes) -> None:
-        self._forward, self._rows, self._processes = forward, rows, processes
+    def __init__(self, forward: Forward, rows: str, processes: Processes, drawn: Drawn | None = None) -> None:
+        self._forward, self._rows, self._processes, self._drawn = forward, rows, processes, drawn
         self._tally: _Tally | None = None
         self._targets = True
 
@@ -180,7 +202,7 @@ class Scorer:
         there = [each for each in self._processes.gathered(self._tally) if each is not None]
         for other in there[1:]:
             there[0].join(other)
-        return there[0].score(self._rows) if there else None
+        return replace(there[0].score(self._rows), drawn=self._drawn) if there else None
 
 
 def score_outputs(

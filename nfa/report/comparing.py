@@ -153,7 +153,7 @@ def _summary(name: str, audit: Audit) -> list[Cell]:
     return [
         cell(name, heading=True),
         cell(audit.about.model, "text"),
-        cell(f"{audit.rows} of {audit.about.data}", "text"),
+        cell(audit.about.rows_of_data, "text"),
         Cell(score_in_words(score), "" if score is None else repr(score.value)),
         cell(float("nan") if score is None else score.baseline),
         Cell(score_in_words(before) if before else "–", "" if before is None else repr(before.value)),

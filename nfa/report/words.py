@@ -147,7 +147,9 @@ def _unclear(row: Mapping[str, Any], learned: bool | None, thresholds: Threshold
     if not learned:
         return _numbers(row, thresholds) + "; but the network has learned nothing that its score shows" + _NO_SIGN
     if math.isnan(row["alignment"]):
-        return f"alignment is undefined ({row['note']}), so that these numbers do not decide; {_numbers(row, thresholds)}."
+        return (
+            f"alignment is undefined ({row['note']}), so that these numbers do not decide; {_numbers(row, thresholds)}."
+        )
     if math.isnan(row["alignment_low"]):
         return f"{_numbers(row, thresholds)}; too few samples to say how sure that is."
     return (

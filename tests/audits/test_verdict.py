@@ -116,9 +116,9 @@ def test_what_is_said_of_each_verdict():
     assert said({}) == (
         "consistent with feature learning as the ansatz describes it: the weights moved away from their initialisation "
         "(NFM cosine 0.20; unrelated weights 0.50), and they point where the output's gradients do (alignment 0.60, "
-        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; z 50.0, excess 0.55; untrained 0.20, by chance 0.19, excess "
-        "0.012). NFM and AGOP: cosine 0.90 (0.80 with the gradients turned at random). One trained network; other "
-        "seeds may differ."
+        "95 % over rows 0.58 to 0.62; by chance 0.10 ± 0.01; z 50.0, excess 0.55; untrained 0.20, by chance 0.19, "
+        "excess 0.012). NFM and AGOP: cosine 0.90 (0.80 with the gradients turned at random). One trained network; "
+        "other seeds may differ."
     )
     assert said({"alignment_z": 1.0}).startswith(
         "the weights moved (NFM cosine 0.20; unrelated weights 0.50), but they "
@@ -182,10 +182,16 @@ def test_a_layer_whose_nfm_and_agop_are_less_alike_than_by_chance_is_not_said_to
     ("change", "judged"),
     [
         ({}, "z 50.0, excess 0.55;"),
-        ({"alignment_z": 2.9996}, "z 2.9996, excess 0.55; untrained 0.20, by chance 0.19, excess 0.012; the threshold "),
+        (
+            {"alignment_z": 2.9996},
+            "z 2.9996, excess 0.55; untrained 0.20, by chance 0.19, excess 0.012; the threshold ",
+        ),
         ({"alignment_z": 2.95}, "z 2.95, excess 0.55;"),
         ({"alignment_z": 12345.678}, "z 1.23e+04, excess 0.55;"),
-        ({"alignment_excess": 0.04999}, "z 50.0, excess 0.04999; untrained 0.20, by chance 0.19, excess 0.012; the thr"),
+        (
+            {"alignment_excess": 0.04999},
+            "z 50.0, excess 0.04999; untrained 0.20, by chance 0.19, excess 0.012; the thr",
+        ),
         ({"alignment_excess": 0.0561}, "z 50.0, excess 0.056;"),
         ({"untrained_alignment": 0.65}, "excess 0.57; excess at the interval's lower end 0.53)"),
         ({"alignment_low": 0.09}, "the interval reaches down to chance)"),
