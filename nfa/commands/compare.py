@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nfa.commands.options import RESULTS, JsonOption, QuietOption
-from nfa.commands.printing import Printer, records
+from nfa.commands.printing import Printer, cell, records
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from rich.table import Table
 
+    from nfa.audits.audit import Audit
+
 
 def compare_command(
-    audits: Annotated[list[Path], typer.Argument(metavar="A B ...", help="Folders that nfa audit wrote.")],
+    audits: Annotated[
+        list[Path], typer.Argument(metavar="A B ...", help="Folders that nfa audit wrote, or that hold such folders.")
+    ],
     out: Annotated[
         Path,
         typer.Option(
@@ -43,6 +49,8 @@ def compare_command(
     printer, table = Printer(json, quiet), run_table(pooled(named), _PRINTED)
     if len(table):
         printer.show(_table(table), caption=CAPTION)
+    else:
+        printer.show(_brief(named))
     printer.say(f"Wrote {written}.")
     printer.document({"layers": compared(named, chosen), "runs": records(table), "written": [str(written)]})
 
@@ -51,6 +59,19 @@ CAPTION = "mean ± standard deviation over runs; over rows: the 95 % interval, m
 
 _PRINTED = ("alignment", "cosine")
 """The columns whose means over runs are printed."""
+
+
+def _brief(named: "Mapping[str, Audit]") -> "Table":
+    """Return a row for each audit: its score, and how many layers have each verdict."""
+    from rich import box
+    from rich.table import Table
+
+    from nfa.report.comparing import in_brief
+
+    shown = Table("audit", "score", "layers", box=box.SIMPLE_HEAD)
+    for name, audit in named.items():
+        shown.add_row(*map(cell, [name, *in_brief(audit)]))
+    return shown
 
 
 def _table(runs: "pd.DataFrame") -> "Table":

@@ -13,7 +13,7 @@ from nfa.plots.conventions import THEME, dressed, figure_of, letters, refuse_axe
 from nfa.plots.parts.bars import bars
 from nfa.plots.parts.picture import photograph, picture
 from nfa.plots.theme import DIVERGING, INK, ROLES, SEQUENTIAL, SINGLE
-from nfa.tables.features import BARS, LayerFeatures, Panel, bar_table, layer_features
+from nfa.tables.features import BARS, LayerFeatures, Panel, bar_table, in_colour, layer_features
 from nfa.tables.networks import Audits, networks, one_run
 
 EIGENVECTORS = 3
@@ -91,7 +91,7 @@ def _pictures(found: LayerFeatures, figure: Figure | SubFigure | None) -> Figure
             line[0].set_ylabel(row[0].matrix, color=ROLES[row[0].role])
     _letter_rows([line[0] for line in axes])
     below: dict[str, Any] = {"location": "bottom", "pad": 0.02, "aspect": 12}
-    colours = 3 in (found.shape[0], found.shape[-1]) and len(found.shape) == 3
+    colours = in_colour(found.shape)
     cmap = "gray" if colours else SEQUENTIAL
     bar = drawn_on.colorbar(
         ScalarMappable(Normalize(0, diagonals), cmap), ax=list(axes[:, 0]), label="share of the trace", **below

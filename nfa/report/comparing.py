@@ -1,6 +1,7 @@
 """Several audits on one page."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from nfa.report.page import score_in_words
 from nfa.report.pages import Cell, Heading, cell, page, page_path, write_page
 from nfa.report.words import verdict
 from nfa.tables.drawn import every_null
-from nfa.tables.networks import loaded, pooled
+from nfa.tables.networks import audited, loaded, pooled
 from nfa.tables.runs import run_table
 
 COMPARED = (
@@ -45,8 +46,8 @@ def compare(audits: Mapping[str, Audit] | Sequence[Folder], out: Folder, columns
     also has their means, standard deviations over runs, and how often each verdict was given.
 
     Args:
-        audits: Two or more audits by their names on the page, or folders that `nfa audit` wrote (named by the shortest
-            ends of their paths that differ).
+        audits: Two or more audits by their names on the page, or folders that `nfa audit` wrote or that hold such
+            folders (named by the shortest ends of their paths that differ).
         out: An .html file; any other name is the folder in which `compare.html` is written.
         columns: Columns of the audits' tables; those of `COMPARED` by default.
 
@@ -109,7 +110,7 @@ def named_audits(audits: Mapping[str, Audit] | Sequence[Folder]) -> dict[str, Au
             raise InputError(
                 "audits", f'got {type(each).__name__}, expected folders, or audits by name: {{"narrow": a, "wide": b}}'
             )
-    return loaded(given)
+    return loaded([folder for each in given for folder in audited(Path(each))])
 
 
 def compared(audits: Mapping[str, Audit], columns: Sequence[str] = COMPARED) -> list[dict[str, Any]]:
@@ -119,6 +120,14 @@ def compared(audits: Mapping[str, Audit], columns: Sequence[str] = COMPARED) -> 
         for name, audit in audits.items()
         for layer in audit
     ]
+
+
+def in_brief(audit: Audit) -> list[str]:
+    """Return an audit's score beside a constant answer's, and how many layers have each verdict, in words."""
+    score, counts = audit.score, Counter(layer.row["verdict"] for layer in audit if layer.row.get("verdict"))
+    beside = "" if score is None else f" (a constant answer {score.baseline:.3f})"
+    verdicts = ", ".join(f"{times} {word}" for word, times in counts.items())
+    return [score_in_words(score) + beside, verdicts or MISSING]
 
 
 def run_words(row: Any) -> str:

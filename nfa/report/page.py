@@ -13,6 +13,7 @@ from nfa.network.scoring import Score
 from nfa.report.definitions import GLOSSARY
 from nfa.report.pages import Heading, cell, page, page_path, write_page
 from nfa.report.words import conventions, over_layers, sentences, verdict
+from nfa.tables.features import in_colour
 
 if TYPE_CHECKING:
     from nfa.report.figures import AuditFigures, Drawing
@@ -69,7 +70,7 @@ def render(audit: Audit, sample: Any = None) -> str:
         layers=_layers(audit, said[1:], figures),
         methods=audit.methods(),
         figures=figures,
-        colours=len(about.feature_shape) == 3 and 3 in (about.feature_shape[0], about.feature_shape[2]),
+        colours=in_colour(about.feature_shape),
         columns=[Heading(each.name, each.meaning, _sorts_as(each), _classes(each)) for each in shown],
         groups=[_group(group, [each for each in shown if each.group == group]) for group in about.groups],
         rows=[[cell(layer[each.name], _classes(each), each.name == "name") for each in shown] for layer in audit],

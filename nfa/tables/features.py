@@ -89,6 +89,9 @@ def layer_features(
 ) -> LayerFeatures:
     """Return diagonals and leading eigenvectors of a layer's NFM, AGOP and M, and the diagonal of init's NFM.
 
+    An eigenvector has no sign of its own: those of the NFM have their largest entry positive, and those of the AGOP and
+    of M the sign with which their inner product with the NFM's of the same number is not negative.
+
     Args:
         audit: The audit.
         layer: Name or number.
@@ -116,8 +119,11 @@ def layer_features(
         if matrix.norm() == 0:
             continue
         panels.append(Panel(label, "diagonal", role, share_of_trace(matrix)))
+        beside = {panel.what: panel.values for panel in panels if panel.matrix == "NFM"}
         for number, (share, vector) in enumerate(top_eigenvectors(matrix, eigenvectors), 1):
-            panels.append(Panel(label, f"eigenvector {number}", role, vector, share))
+            what = f"eigenvector {number}"
+            opposite = what in beside and beside[what] @ vector < 0
+            panels.append(Panel(label, what, role, -vector if opposite else vector, share))
     if found.init_nfm is not None and found.init_nfm.norm() > 0:
         panels.append(Panel("init's NFM", "diagonal", "init", share_of_trace(found.init_nfm)))
     if all(panel.matrix == "sample" for panel in panels):
@@ -164,6 +170,27 @@ def input_shape(audit: Audit, layer: LayerAudit) -> tuple[int, ...]:
     return kernel if len(kernel) == 3 and kernel[0] == 1 and min(kernel[1:]) > 1 else ()
 
 
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Return whether a picture's shape is (height, width, 1 or 3); else its channels are in front, or it has none.
+
+    (3, h, w) and (1, h, w) have them in front whatever h and w, and so has (c, h, 3) of no more than three rows, as of
+    a 3 x 3 kernel.
+
+    >>> [channels_last(shape) for shape in ((8, 8, 3), (8, 8, 1), (1, 3, 3), (3, 8, 3), (5, 3, 3), (8, 3))]
+    [True, True, False, False, False, False]
+    """
+    return len(shape) == 3 and shape[0] not in (1, 3) and (shape[2] == 1 or (shape[2] == 3 and shape[1] > 3))
+
+
+def in_colour(shape: tuple[int, ...]) -> bool:
+    """Return whether a picture has three channels.
+
+    >>> [in_colour(shape) for shape in ((3, 8, 8), (8, 8, 3), (1, 3, 3), (5, 3, 3), (3, 8))]
+    [True, True, False, False, False]
+    """
+    return len(shape) == 3 and (shape[2] if channels_last(shape) else shape[0]) == 3
+
+
 def input_names(audit: Audit, layer: LayerAudit) -> tuple[str, ...]:
     """Return the names of a layer's inputs: the data's columns, else their numbers; all names differ."""
     if not has_names(audit, layer):
@@ -201,15 +228,14 @@ def bar_table(panels: list[Panel], names: tuple[str, ...]) -> pd.DataFrame:
     """Return the entries of panels at the inputs that count most: feature, series, role and value.
 
     For diagonals these are the inputs with the largest share of the AGOP's; for eigenvectors those with the largest
-    entries in any of them. Eigenvectors get the sign that agrees with the first.
+    entries in any of them.
     """
+    values = [each.values for each in panels]
     if panels[0].signed:
-        first = panels[0].values
-        values = [each.values * (1.0 if first @ each.values >= 0 else -1.0) for each in panels]
         order = np.abs(np.stack(values)).max(0)
         series = [f"{each.matrix}, {100 * each.share:.0f} %" for each in panels]
     else:
-        values, series = [each.values for each in panels], [each.matrix for each in panels]
+        series = [each.matrix for each in panels]
         order = sum((1e-9 if each.matrix != "AGOP" else 1.0) * each.values for each in panels)
     chosen = np.argsort(-np.asarray(order), kind="stable")[:BARS]
     rows = [

@@ -165,7 +165,7 @@ def _runs(given: Sequence[One]) -> list[Run]:
         if isinstance(each, Audit):
             expanded.append(each)
         elif isinstance(each, (str, os.PathLike)):
-            expanded += _audited(Path(each))
+            expanded += audited(Path(each))
         else:
             raise InputError("audits", f"got {type(each).__name__}, expected an Audit or the folder of one")
     read = iter(loaded([each for each in expanded if isinstance(each, Path)]).items())
@@ -181,8 +181,8 @@ def _called(audit: Audit) -> str:
     return writable(Path(audit.about.model).parent.name or audit.about.model)
 
 
-def _audited(folder: Path) -> list[Path]:
-    """Return a folder that holds an audit, or the folders in it that do."""
+def audited(folder: Path) -> list[Path]:
+    """Return a folder that holds an audit, or the folders in it that do; a folder without any comes back as it is."""
     within = [] if (folder / TABLE).exists() else sorted(file.parent for file in folder.rglob(TABLE))
     return within or [folder]
 
@@ -194,7 +194,7 @@ def _pooled(runs: Sequence[Run]) -> tuple[Network, ...]:
     found: list[Network] = []
     for members in groups.values():
         name = members[0].name if len(members) == 1 else _without_seed(members[0].name)
-        name = name or members[0].audit.about.data
+        name = name or _without_seed(_called(members[0].audit)) or members[0].audit.about.model
         taken = sum(network.name.split(" #")[0] == name for network in found)
         found.append(Network(f"{name} #{taken + 1}" if taken else name, tuple(members)))
     return tuple(found)

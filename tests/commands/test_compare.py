@@ -1,8 +1,11 @@
 """`nfa compare`, as a user calls it."""
 
+import re
 import sys
 
 import pytest
+import torch
+from pages import Page
 
 import nfa
 from nfa import cli
@@ -26,10 +29,36 @@ def run(capsys, *arguments):
 
 
 def test_a_page_in_a_folder_or_a_file(folders, capsys):
-    assert run(capsys, "A", "B", "--out", "here") == (0, "Wrote here/compare.html.\n", "")
-    assert run(capsys, "A", "B", "--out", "two.html", "--columns", "cosine, pearson") == (0, "Wrote two.html.\n", "")
+    for written, arguments in {
+        "here/compare.html": ["--out", "here"],
+        "two.html": ["--out", "two.html", "--columns", "cosine, pearson"],
+    }.items():
+        status, out, err = run(capsys, "A", "B", *arguments)
+        assert (status, err) == (0, "")
+        assert out.endswith(f"Wrote {written}.\n")
     assert "cosine_sqrt" in (folders / "here" / "compare.html").read_text()
     assert "cosine_sqrt" not in (folders / "two.html").read_text()
+
+
+def test_audits_that_are_no_runs_are_shown_in_brief(folders, capsys, small):
+    net, X = small
+    nfa.audit(net, (X, torch.arange(40) % 3)).save("A")
+    _, out, _ = run(capsys, "A", "B", "--out", "two.html")
+    first, second = (line for line in out.splitlines() if line.startswith(("  A ", "  B ")))
+    assert re.match(r"  A +accuracy 0\.\d{3} \(a constant answer 0\.350\) +2 unclear, 1 trivial *$", first)
+    assert second.split() == ["B", "unknown", "2", "no", "score,", "1", "trivial"]
+
+
+def test_a_folder_of_audits_is_all_of_them_and_the_runs_have_the_network_s_name(capsys, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in range(3):
+        nfa.audit(*small, name="Net").save(f"s/seed-{seed}")
+    status, out, _ = run(capsys, "s", "--out", "s.html")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines() if "layers." in line] == ["Net"] * 3
+    page = Page((tmp_path / "s.html").read_text())
+    assert "a tensor" not in page.texts("td") + page.texts("th")
+    assert {"Net", "seed-0", "seed-2"} <= {*page.texts("td"), *page.texts("th")}
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+import nfa
 from nfa import InputError
-from nfa.plots import figure
+from nfa.plots import features, figure
 from nfa.plots.parts.bars import bars
 from nfa.plots.parts.heat_map import heat_map
 from nfa.plots.parts.picture import picture
+from nfa.tables.features import in_colour
 
 
 @pytest.fixture
@@ -44,7 +47,9 @@ def test_a_picture_has_the_data_s_shape_and_its_zero_in_place(ax, shape, expecte
     assert (image.norm.vmin, image.norm.vmax) == (-5 if signed else 0, 5)
 
 
-@pytest.mark.parametrize(("shape", "order"), [((3, 1, 2), [0, 2, 4, 1, 3, 5]), ((1, 2, 3), None), ((2, 1, 3), None)])
+@pytest.mark.parametrize(
+    ("shape", "order"), [((3, 1, 2), [0, 2, 4, 1, 3, 5]), ((1, 2, 3), None), ((3, 2, 1), [0, 2, 4, 1, 3, 5])]
+)
 def test_channels_in_front_or_behind_are_colours(ax, shape, order):
     vector = np.array([0.0, 1.0, 2.0, 3.0, 4.0, -5.0])
     picture(vector, shape, ax, signed=True)
@@ -53,6 +58,24 @@ def test_channels_in_front_or_behind_are_colours(ax, shape, order):
         return
     colours = vector if order is None else vector[order]
     np.testing.assert_allclose(ax.images[0].get_array().ravel(), (colours / 5 + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn"),
+    [((1, 3, 3), (3, 3)), ((3, 3, 3), (3, 3, 3)), ((3, 2, 4), (2, 4, 3)), ((5, 3, 3), (3, 15)), ((4, 5, 3), (4, 5, 3))],
+)
+def test_three_columns_of_a_kernel_are_no_colours(ax, shape, drawn):
+    picture(np.arange(float(np.prod(shape))), shape, ax)
+    assert ax.images[0].get_array().shape == drawn
+    assert in_colour(shape) == (len(drawn) == 3)
+
+
+def test_a_kernel_of_one_channel_has_the_bars_of_numbers(small):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    drawn = features(nfa.audit(net, torch.randn(9, 1, 6, 6)), 0)
+    bars_of = [ax for ax in drawn.axes if ax.get_xlabel() in ("share of the trace", "entry of the eigenvector")]
+    assert [ax._colorbar.cmap.name for ax in bars_of] == ["viridis", "RdBu_r"]
 
 
 def test_a_picture_of_zeros_is_drawn(ax):

@@ -52,6 +52,20 @@ def test_a_kernel_of_one_channel_is_a_picture():
     assert [input_shape(audit, layer) for layer in audit] == [(1, 2, 3), (), ()]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_eigenvectors_of_the_agop_and_of_a_machine_have_the_sign_of_the_nfm_s(seed):
+    net = nfa.MLP(6, [8], n_outputs=3, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(6, 6, generator=generator)
+    found = layer_features(nfa.audit(net, torch.randn(30, 6, generator=generator)), 0, M=(root @ root.T).numpy())
+    panels = {(panel.matrix, panel.what): panel.values for panel in found.panels}
+    for number in (1, 2, 3):
+        own = panels["NFM", f"eigenvector {number}"]
+        assert own[abs(own).argmax()] > 0
+        for matrix in ("AGOP", "M"):
+            assert own @ panels[matrix, f"eigenvector {number}"] >= 0
+
+
 def test_one_hot_in_a_file_is_a_truth_value(tagged, tmp_path):
     tagged.save(tmp_path)
     file = tmp_path / "audit.json"

@@ -25,7 +25,7 @@ def test_folders_whose_names_differ_in_the_seed_are_runs(runs, tmp_path):
         audit.save(tmp_path / "sgd" / f"seed-{seed}")
         audit.save(tmp_path / "adam" / str(seed))
     assert shape(networks([tmp_path / "sgd", tmp_path / "adam"])) == {"sgd": 3, "adam": 3}
-    assert shape(networks(tmp_path / "sgd")) == {"a tensor": 3}
+    assert shape(networks(tmp_path / "sgd")) == {"MLP": 3}
     assert shape(networks(tmp_path / "sgd" / "seed-1")) == {"seed-1": 1}
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nfa.common.errors import InputError
 from nfa.plots.theme import DIVERGING, SEQUENTIAL, themed
+from nfa.tables.features import channels_last
 
 
 @themed()
@@ -25,7 +26,8 @@ def picture(
 
     Args:
         vector: Shape (d,).
-        shape: (height, width), or with channels in front, 1 or 3 also at the end; d entries together.
+        shape: (height, width), or with channels in front, 1 or 3 also at the end (see `channels_last`); d
+            entries together.
         ax: Where to draw.
         signed: Whether the sign of entries is to be seen.
         most: The number at the end of the scale; the vector's largest by default.
@@ -94,8 +96,6 @@ def _bar(mapped: ScalarMappable, ax: Axes) -> None:
 def _pixels(vector: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Return entries as height x width, or with 1 or 3 channels behind; other channels side by side."""
     pixels = np.asarray(vector, dtype=float).reshape(shape)
-    if len(shape) == 3 and shape[0] in (1, 3):
-        return pixels.transpose(1, 2, 0)
-    if len(shape) == 3 and shape[2] not in (1, 3):
-        return np.concatenate(list(pixels), axis=1)
-    return pixels
+    if len(shape) == 2 or channels_last(shape):
+        return pixels
+    return pixels.transpose(1, 2, 0) if shape[0] in (1, 3) else np.concatenate(list(pixels), axis=1)
