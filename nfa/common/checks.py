@@ -20,6 +20,10 @@ MOST_COMPARED = 1000
 """The name nearest to an unknown one is looked for among at most this many."""
 MOST_NAMED = 100
 """A message lists at most this many names."""
+MOST_BESIDE = 12
+"""Of more names than this, the nearest one stands alone."""
+ALIKE = 0.6
+"""A name is suggested if at least this share of it and of the unknown one is the same (`difflib`'s ratio)."""
 
 LONGEST_PATH = 300
 """A message shows at most this many characters of a path."""
@@ -52,11 +56,12 @@ def one_of(argument: str, value: str, choices: Iterable[str], none: bool = False
         return value
     # Among very many, the nearest takes minutes to find.
     by_lower = {choice.lower(): choice for choice in known[:MOST_COMPARED]}
-    near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=ALIKE)
     hint = f"; did you mean {shown(by_lower[near[0]])!r}?" if near else ""
     named = repr(shown(value)) if isinstance(value, str) else shown(repr(value))
     also = ", None" if none else ""
-    raise InputError(argument, f"{named} is unknown{hint} (known: {few(known, MOST_NAMED)}{also})")
+    names = "" if near and len(known) > MOST_BESIDE else f" (known: {few(known, MOST_NAMED)}{also})"
+    raise InputError(argument, f"{named} is unknown{hint}{names}")
 
 
 def positive(argument: str, value: Any, least: int = 1) -> int:

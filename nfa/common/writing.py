@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,10 +77,13 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", header: dict[str,
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)  # what the umask gives; the library's own file is for its owner alone
     try:
         save_file({name: each.detach().cpu().contiguous() for name, each in tensors.items()}, str(path), header)
     except SafetensorError as error:  # what the library raises when the disk fails
         raise OSError(str(error)) from error
+    path.chmod(mode)
 
 
 @contextmanager

@@ -16,8 +16,8 @@ def from_factory(text: str, argument: str) -> nn.Module:
     The module is looked for in the current folder first.
 
     Raises:
-        InputError: the text has not this form, there is no such function, it takes arguments, or it returns no
-            `torch.nn.Module`.
+        InputError: the text has not this form, there is no such function, it takes arguments, it fails, or it returns
+            no `torch.nn.Module`.
     """
     module_name, colon, name = text.partition(":")
     if not (module_name and colon and name):
@@ -36,7 +36,11 @@ def from_factory(text: str, argument: str) -> nn.Module:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise InputError(argument, f"{text} takes arguments ({error}); name a function without any") from error
-    net = factory()
+    try:
+        net = factory()
+    except Exception as error:  # of whatever kind: the function is the user's
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(argument, f"{text} raised {reason}") from error
     if not isinstance(net, nn.Module):
         raise InputError(argument, f"{text} returned {type(net).__name__}, expected a torch.nn.Module")
     return net

@@ -202,7 +202,7 @@ class Forward:
             return x if way.shape is None else x.reshape(len(x), *way.shape)
 
         here = map_inputs(moved, inputs)
-        arguments = here if self.forward_args is None else self.forward_args(here)
+        arguments = here if self.forward_args is None else _arguments(self.forward_args, here)
         with as_written(), running(self.net):
             if isinstance(arguments, Mapping):
                 return self.net(*arguments.values()) if way.by_place else self.net(**arguments)
@@ -256,13 +256,31 @@ def made_by(function: Callable[[Any], Any], output: Any, n: int) -> Tensor:
     return made
 
 
+def _arguments(function: ForwardArgs, inputs: Inputs) -> Any:
+    """Return what a function of the user's makes of a batch's inputs.
+
+    Raises:
+        InputError: the function fails.
+    """
+    try:
+        return function(inputs)
+    except Exception as error:  # of whatever kind: the function is the user's
+        if out_of_memory(error):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError("forward_args", f"the function raised {reason}") from error
+
+
 def _refusal(inputs: Inputs, error: Exception) -> InputError:
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     shapes = ", ".join(str(tuple(x.shape[1:])) for _, x in leaves(inputs))
     call = ""
     if isinstance(inputs, dict):
         first = next(iter(inputs))
-        call = f"; forward_args=lambda batch: batch[{first!r}] hands over that input alone"
+        call = (
+            f"; forward_args=lambda batch: batch[{first!r}] hands over that input alone, and "
+            "forward_args=lambda batch: (batch,) the dict itself"
+        )
     return InputError("data", f"the network cannot take rows of shape {shapes}: {reason}{call}")
 
 

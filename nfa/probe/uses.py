@@ -23,7 +23,7 @@ from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
 from nfa.probe.products import PRODUCTS, Product
-from nfa.probe.recurrent import computed, first_state, in_sight
+from nfa.probe.recurrent import RECURRENT, computed, first_state, in_sight
 from nfa.probe.vmapped import bare, is_hidden, slices, with_axis_first, wrapped_first, wrapped_like
 from nfa.probe.weights import DATA, Origin, Weights
 
@@ -281,7 +281,9 @@ class UseRecorder(TorchFunctionMode):
 
 def _in_words(func: Callable[..., Any], tensors: Sequence[Tensor]) -> str:
     """Return the name of an operation, and that its numbers are complex where they are."""
-    name = getattr(func, "__name__", str(func))
+    if func in RECURRENT:
+        return "a packed sequence"  # any other is computed in sight
+    name = getattr(func, "__name__", str(func)).strip("_")
     return f"{name} of complex numbers" if any(tensor.is_complex() for tensor in tensors) else name
 
 

@@ -238,10 +238,10 @@ class Weights:
 
     def _unmeasured(self, parameter: str, kind: str) -> str | None:
         """Return what is not measured of a parameter of a module of this kind; None where all of it is."""
-        if parameter not in self._used:
-            return kind
         other = self._otherwise.get(parameter)
-        return None if other is None else f"{kind}, in {other}"
+        if other is not None:
+            return kind if other.replace("_", "") == kind.lower() else f"{kind}, in {other}"
+        return None if parameter in self._used else kind
 
     def _base(self, parameters: Parameters) -> str:
         names = list(dict.fromkeys(layer_name(self._here(each)) for each in parameters))

@@ -159,3 +159,14 @@ def test_a_table_beside_the_matrices_of_another_audit_is_refused(tmp_path):
     (tmp_path / "0" / "audit.json").replace(tmp_path / "1" / "audit.json")
     with pytest.raises(nfa.InputError, match="are of different audits"):
         nfa.Audit.load(tmp_path / "1")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_files_of_tensors_have_the_mode_that_the_umask_gives(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        with replacing("out", tmp_path / "a.safetensors") as (new,):
+            write_tensors(new, {"W": torch.eye(2)})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == mode

@@ -160,7 +160,9 @@ def test_two_names_of_labels_in_a_dict_are_refused():
 
 def test_a_dict_that_the_network_cannot_take_shows_the_call_that_works():
     rows = {"image": ROWS, "place": ROWS}
-    with pytest.raises(nfa.InputError, match=r"forward_args=lambda batch: batch\['image'\] hands over that input"):
+    with pytest.raises(
+        nfa.InputError, match=r"forward_args=lambda batch: batch\['image'\] hands over that input alone"
+    ):
         nfa.audit(nn.Linear(4, 3), rows)
     nfa.audit(nn.Linear(4, 3), rows, forward_args=lambda batch: batch["image"])
 

@@ -170,3 +170,10 @@ def test_an_order_that_does_not_fit_is_refused():
         with pytest.raises(nfa.InputError, match=message):
             nfa.audit(source, (X, targets), classes=classes)
     assert nfa.load(known, classes=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+def test_a_factory_that_fails_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken_nets.py").write_text("def build():\n    raise RuntimeError('no gpu\\ntoday')\n")
+    with pytest.raises(nfa.InputError, match=r"^model: broken_nets:build raised RuntimeError: no gpu today$"):
+        nfa.load("broken_nets:build", argument="model")

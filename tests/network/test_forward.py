@@ -1,5 +1,6 @@
 """Calling networks: several inputs, several outputs, whole numbers."""
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -323,3 +324,35 @@ def test_complex_networks_are_named():
     net = nn.Linear(4, 2, dtype=torch.complex64)
     with pytest.raises(nfa.InputError, match=r"^net: weight holds complex numbers; complex networks are"):
         nfa.audit(net, gaussian(20, 4))
+
+
+class OfADict(nn.Module):
+    """A network that takes a dict of inputs as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(5, 2)
+
+    def forward(self, batch):
+        return self.linear(torch.cat([batch["clinical"], batch["blood"]], 1))
+
+
+def test_a_network_of_one_dict_is_told_the_call_that_works():
+    data = {"clinical": torch.randn(9, 2), "blood": torch.randn(9, 3)}
+    with pytest.raises(nfa.InputError, match=re.escape("and forward_args=lambda batch: (batch,) the dict itself")):
+        nfa.audit(OfADict(), data)
+    assert nfa.audit(OfADict(), data, forward_args=lambda batch: (batch,))[0]["rows"] == 9
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda batch: (batch["x"], batch["y"]), "KeyError: 'y'"),
+        (lambda batch: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda batch, more: batch, "TypeError: .* missing 1 required positional argument: 'more'"),
+    ],
+)
+def test_what_fails_in_forward_args_keeps_its_type(function, reason):
+    with pytest.raises(nfa.InputError, match=f"^forward_args: the function raised {reason}$") as caught:
+        nfa.audit(nn.Linear(2, 2), {"x": torch.randn(9, 2)}, forward_args=function)
+    assert type(caught.value.__cause__).__name__ == reason.partition(":")[0]

@@ -189,7 +189,7 @@ def test_ensembles_of_more_matrices_than_a_table_holds_are_named():
     net = Stacked(lambda x, W: (x[None] @ W).transpose(0, 1), (1025, D, K))
     audit = nfa.audit(net, torch.randn(20, D))
     assert [layer["name"] for layer in audit] == ["head"]
-    assert audit.skipped == [{"name": "W", "kind": "Stacked"}]
+    assert audit.skipped == [{"name": "W", "kind": "Stacked, in matmul"}]
 
 
 class Vmapped(nn.Module):

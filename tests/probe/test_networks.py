@@ -312,3 +312,15 @@ def test_an_embedding_keeps_whole_numbers_whole():
     # Any other network takes whole numbers as real ones.
     linear = nn.Linear(3, 2)
     assert_same_table(nfa.audit(linear, tokens), nfa.audit(linear, tokens.float()), 1e-12)
+
+
+def test_a_weight_that_is_added_to_data_is_named_with_the_operation():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pos, self.head = nn.Parameter(torch.randn(3, 4)), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(torch.tanh(x + self.pos[: x.shape[1]])).sum(1)
+
+    assert nfa.audit(Positions(), torch.randn(20, 3, 4)).skipped == [{"name": "pos", "kind": "Positions, in add"}]

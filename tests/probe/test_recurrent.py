@@ -169,7 +169,7 @@ def test_packed_sequences_are_named():
             return self.head(self.r(packed)[1][0][-1])
 
     audit = nfa.audit(Packed(), torch.randn(12, 3, 4))
-    assert audit.skipped == [{"name": "r", "kind": "LSTM"}]
+    assert audit.skipped == [{"name": "r", "kind": "LSTM, in a packed sequence"}]
 
 
 def test_a_float32_network_is_measured_again_in_float64():
