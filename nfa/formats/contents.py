@@ -40,6 +40,13 @@ class Part:
     entries: int
 
 
+BUFFER = "buffer"
+"""The kind of a tensor that is not trained."""
+
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""The names of batch norm's buffers."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a network's file holds.
@@ -64,8 +71,8 @@ class Contents:
 
     @property
     def entries(self) -> int:
-        """How many numbers the weights hold in all."""
-        return sum(part.entries for part in self.parts)
+        """How many numbers the weights hold in all; buffers are none."""
+        return sum(part.entries for part in self.parts if part.kind != BUFFER)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -150,7 +157,14 @@ def _tensors(source: str) -> dict[str, Tensor] | None:
 
 
 def _listed(tensors: Mapping[str, Tensor]) -> tuple[Part, ...]:
-    return tuple(_part(name, "tensor", {"": tensor}) for name, tensor in tensors.items())
+    return tuple(
+        _part(name, BUFFER if _is_buffer(name, tensor) else "tensor", {"": tensor}) for name, tensor in tensors.items()
+    )
+
+
+def _is_buffer(name: str, tensor: Tensor) -> bool:
+    """Return whether a tensor is none of the network's weights: one by its name, or one that has no gradient."""
+    return name.rpartition(".")[2] in _BUFFERS or not (tensor.is_floating_point() or tensor.is_complex())
 
 
 def _parts(loaded: Model) -> tuple[Part, ...]:

@@ -70,8 +70,9 @@ def draw_matrices(table: pd.DataFrame, figure: Figure | SubFigure | None = None)
     letters(list(axes))
     extend = "both" if largest > 1.001 * end else "neither"
     drawn_on.colorbar(image, ax=list(axes), label="entry / norm", shrink=0.8, extend=extend)
+    of_draws = "" if first["alpha"] == 1 else " (mean of draws)"
     drawn_on.suptitle(
-        f"{short([first['layer']], 24)[0]}: cosine {first['cosine']:.2f}, by chance {first['null']:.2f}",
+        f"{short([first['layer']], 24)[0]}: cosine {first['cosine']:.2f}, by chance {first['null']:.2f}{of_draws}",
         fontsize="medium",
     )
     return drawn_on

@@ -135,7 +135,7 @@ def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataF
     """Return the entries of a layer's NFM and AGOP^alpha, each divided by its norm.
 
     Columns: layer, alpha, matrix ("NFM" or "AGOP"), row, column, input (the column's name), value; and their cosine and
-    its null, S turned at random, in every row.
+    its null, S turned at random, in every row: for alpha = 1 the audit's `rotated_cosine`, else the mean of draws.
 
     Raises:
         InputError: no such layer, more than `DENSE` inputs, an alpha that is not above 0, or a matrix that is 0.
@@ -149,7 +149,9 @@ def matrix_table(audit: Audit, layer: str | int, alpha: float = 1.0) -> pd.DataF
     if 0 in (found.nfm.norm(), found.agop.norm()):
         raise InputError("layer", f"the NFM or the AGOP of {name} is 0: there is nothing to compare")
     cosine = PowerScan(found.nfm, found.agop).cosine(alpha)
-    (null,) = rotated_scan(found.nfm, found.agop, (alpha,))
+    null = found.row.get("rotated_cosine", math.nan) if alpha == 1 else math.nan
+    if math.isnan(null):
+        (null,) = rotated_scan(found.nfm, found.agop, (alpha,))
     power = found.agop if alpha == 1 else found.agop.power(alpha)
     frames, names = [], np.array(input_names(audit, found), dtype=object)
     for label, matrix in (("NFM", found.nfm), ("AGOP", power)):

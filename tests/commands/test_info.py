@@ -105,3 +105,16 @@ def test_what_cannot_be_read_is_one_line(name, content, message, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(nfa.InputError, match=message):
         contents(name)
+
+
+def test_buffers_are_no_weights(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 2, 3))
+    file = tmp_path / "conv.pt"
+    torch.save(net.state_dict() | {"mask": torch.ones(5, dtype=torch.bool)}, file)
+    found = contents(str(file))
+    kinds = {part.name: part.kind for part in found.parts}
+    assert {name for name, kind in kinds.items() if kind == "buffer"} == {
+        *("1.running_mean", "1.running_var", "1.num_batches_tracked"),
+        "mask",
+    }
+    assert found.entries == sum(weight.numel() for weight in net.parameters())

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import nfa
-from nfa.tables.features import has_names, input_names, input_shape, layer_features
+from nfa.tables.features import has_names, input_names, input_shape, layer_features, matrix_table
 
 
 class Tagger(nn.Module):
@@ -81,3 +81,8 @@ def test_a_sample_of_another_size_says_which_layer_takes_the_data():
         layer_features(audit, 1, sample=torch.zeros(4))
     with pytest.raises(nfa.InputError, match=r"^sample: 3 entries, but layer layers.0 has 4 inputs$"):
         layer_features(audit, 0, sample=torch.zeros(3))
+
+
+def test_matrices_have_the_audit_s_own_null():
+    audit = nfa.audit(nfa.MLP(6, [8], n_outputs=3), torch.randn(30, 6, generator=torch.Generator().manual_seed(0)))
+    assert matrix_table(audit, 0)["null"].unique().tolist() == [audit[0]["rotated_cosine"]]
