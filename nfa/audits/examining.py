@@ -18,6 +18,7 @@ from nfa.common.checks import number
 from nfa.common.errors import InputError
 from nfa.common.progress import progress
 from nfa.common.version import __version__
+from nfa.data.targets import IGNORED
 from nfa.features.columns import names
 from nfa.features.fact import loss_gradients
 from nfa.features.layer_measures import LayerMeasures
@@ -101,7 +102,7 @@ def _about(
         nfa_version=__version__,
         torch_version=str(torch.__version__),
         model=settings.name or model.name,
-        notes=(*model.notes, *rows.notes, *_of_probabilities(model, probe), *_of_several(rows, probe)),
+        notes=(*model.notes, *rows.notes, *_noted(model, rows, probe)),
         data=rows.name,
         split=rows.split,
         feature_names=rows.feature_names,
@@ -130,6 +131,11 @@ def _loss_gradients(forward: Forward, rows: Rows, settings: Settings) -> dict[st
         return loss_gradients(probe, mean_loss(settings.loss))
 
 
+def _noted(model: Model, rows: Rows, probe: Probe) -> tuple[str, ...]:
+    """Return sentences on what the measuring itself has shown to be unusual."""
+    return (*_of_probabilities(model, probe), *_of_several(rows, probe), *_of_ignored(rows))
+
+
 def _of_probabilities(model: Model, probe: Probe) -> tuple[str, ...]:
     """Return a sentence where the outputs called logits are probabilities."""
     if probe.outputs != "logits" or model.ending is not None or not probe.probabilities:
@@ -147,6 +153,17 @@ def _of_several(rows: Rows, probe: Probe) -> tuple[str, ...]:
     return (
         "No score: the network returns several outputs, and outputs= is a function of all of them; head= says which "
         "one the targets are of.",
+    )
+
+
+def _of_ignored(rows: Rows) -> tuple[str, ...]:
+    """Return a sentence where some positions have no label, if the targets are in memory."""
+    y = getattr(rows.measured, "y", None)
+    if y is None or y.ndim < 2 or y.is_floating_point() or not bool((y == IGNORED).any()):
+        return ()
+    return (
+        f"Positions labelled {IGNORED} count for nothing in the score, but like all others in the AGOP "
+        '(docs/auditing.md, "Padding", leaves them out).',
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.features.alignment import Alignment, Moments, Split, alignment, undefined
+from nfa.features.alignment import NO_ALIGNMENT, Alignment, Moments, Split, alignment, undefined
 from nfa.features.factored import FactoredMatrix
 from nfa.features.interval import LayerTraces, group_traces
 from nfa.features.measuring import Measured
@@ -96,12 +96,19 @@ class LayerMeasures:
 
     @cached_property
     def alignment(self) -> Alignment:
-        """Alignment of C = WW' and S."""
-        return self.aligned(self.agop, self.measured.second)
+        """Alignment of C = WW' and S; without random probes' S where delta is the same for every sample."""
+        return NO_ALIGNMENT if self.varies_by_probes else self.aligned(self.agop, self.measured.second)
+
+    @property
+    def varies_by_probes(self) -> bool:
+        """Whether delta is the same for every sample, so that S varies by its random probes alone."""
+        return self.measured.trivial and self.measured.probes is not None
 
     @property
     def not_aligned(self) -> str:
         """Why the alignment is undefined, in words; "" where it is defined."""
+        if self.varies_by_probes:
+            return "S varies by its random probes alone"
         layer = self.measured.layer
         eps = torch.finfo(layer.weight.dtype).eps
         return undefined(self.C_moments, self.measured.second.moments, eps, self.weight.d // layer.groups)

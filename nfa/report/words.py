@@ -164,7 +164,7 @@ def _no_score(row: Mapping[str, Any], learned: bool | None, thresholds: Threshol
 
 def _trivial(row: Mapping[str, Any], learned: bool | None, thresholds: Thresholds) -> str:
     return (
-        f"its gradient is the same for every sample, so cosine(NFM, AGOP) = {row['cosine']:.2f} compares weights with "
+        f"its gradient is the same for every sample, so cosine(NFM, AGOP) = {row['cosine']:.3f} compares weights with "
         "weights and says nothing about learning from data."
     )
 

@@ -448,6 +448,8 @@ def test_a_language_model_s_head_is_trivial_in_every_word():
         assert head["trivial"]
         assert head["verdict"] == "trivial"
         assert "trivial: delta is the same for every sample" in head["note"]
+        assert math.isnan(head["alignment_z"])
+        assert f"= {head['cosine']:.3f} compares" in layer_sentence(head, True, Thresholds())
         assert "says nothing about learning from data" in layer_sentence(head, True, Thresholds())
 
 
