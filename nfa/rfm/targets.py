@@ -5,11 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nfa.common.scale import power_of_two, relative
+from nfa.rfm.columns import means_and_deviations
 from nfa.rfm.plain import plain
-
-CONSTANT = 16
-"""A column whose deviation is below this many roundings of its largest entry is constant, but for rounding."""
 
 
 @plain
@@ -57,15 +54,6 @@ class Standardisation:
         >>> Standardisation(centered=True).of(torch.tensor([[1.0], [4.0]]), torch.tensor([2.0, 1.0])).offset
         tensor([2.], dtype=torch.float64)
         """
-        # Divided by powers of two, no sum of squares overflows; a constant column differs from its first entry by 0.
-        unit = torch.tensor([power_of_two(column) for column in y.T], dtype=torch.float64, device=y.device)
-        t = y.double() / unit
-        shares = torch.ones_like(t[:, 0]) if weights is None else relative(weights)
-        shares = (shares / shares.sum())[:, None]
-        mean = t[0] + (shares * (t - t[0])).sum(0)
-        scale = torch.ones_like(unit)
-        if self.scaled and len(unit) > 1:
-            deviation = (shares * (t - mean) ** 2).sum(0).sqrt()
-            varies = deviation > CONSTANT * torch.finfo(t.dtype).eps * t.abs().amax(0)
-            scale = torch.where(varies, deviation * unit, 1)
-        return TargetScaling(mean * unit if self.centered else torch.zeros_like(mean), scale)
+        mean, deviation = means_and_deviations(y, weights)
+        units = deviation.where(deviation > 0, 1) if self.scaled and y.shape[1] > 1 else torch.ones_like(mean)
+        return TargetScaling(mean if self.centered else torch.zeros_like(mean), units)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers import gaussian
 
-from nfa.rfm.columns import column_scales, deviations
+from nfa.rfm.columns import column_scales, means_and_deviations
 
 X = gaussian(30, 3)
 WEIGHTS = torch.linspace(0.1, 2, 30, dtype=torch.float64)
@@ -13,12 +13,14 @@ WEIGHTS = torch.linspace(0.1, 2, 30, dtype=torch.float64)
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("units", [[1.0, 1.0, 1.0], [1e-200, 1.0, 1e200]])
-def test_deviations(units, weights):
+def test_means_and_deviations(units, weights):
     shares = None if weights is None else weights.numpy()
     mean = np.average(X.numpy(), axis=0, weights=shares)
     expected = np.sqrt(np.average((X.numpy() - mean) ** 2, axis=0, weights=shares)) * units
     rows = X * torch.tensor(units, dtype=torch.float64)
-    np.testing.assert_allclose(deviations(rows, weights), expected, rtol=1e-12)
+    means, deviations = means_and_deviations(rows, weights)
+    np.testing.assert_allclose(means, mean * units, rtol=1e-11)
+    np.testing.assert_allclose(deviations, expected, rtol=1e-12)
     np.testing.assert_allclose(column_scales(rows, weights), expected, rtol=1e-12)
 
 
@@ -31,3 +33,17 @@ def test_columns_of_0_and_1_and_constant_ones_stay(dtype):
     assert float(found[4]) == pytest.approx(float(X[:, 1].std(correction=0)), rel=1e-5)
     # Two other numbers are a unit like any other.
     assert float(column_scales(2 * rows, None)[0]) == pytest.approx(2 * float(rows[:, 0].std(correction=0)), rel=1e-5)
+
+
+@pytest.mark.parametrize("offset", [1e6, -3e7, 2.0**40])
+def test_a_float32_column_with_an_offset_varies_as_its_entries_do(offset):
+    rows = (X * offset * 1e-6 + offset).float()
+    found = column_scales(rows, None).numpy()
+    np.testing.assert_allclose(found, rows.numpy().astype(np.float64).std(0), rtol=1e-9)
+    assert (found != 1).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-300, -1e300, 5e-324])
+def test_a_column_of_equal_entries_has_exactly_its_entry_as_mean(value):
+    mean, deviation = means_and_deviations(torch.full((7, 1), value, dtype=torch.float64), WEIGHTS[:7])
+    assert (mean.item(), deviation.item()) == (value, 0)

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from nfa.common.progress import progress
-from nfa.rfm.columns import deviations
+from nfa.rfm.columns import means_and_deviations
 from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric
@@ -243,7 +243,7 @@ def stages(
         problem = replace(problem, basis=coordinates.basis.to(X.device))
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
     M = first_scaled(settings.M_init, rows.shape[1], recipe.diag, inside).to(X.device)
-    spread = deviations(X, weights)
+    _, spread = means_and_deviations(X, weights)
     generator = torch.Generator().manual_seed(int(check_random_state(settings.random_state).randint(2**31)))
     table, singular, n_iters = [], list[str](), settings.n_iters
     with progress("fitting", n_iters + 1) if settings.progress else nullcontext(lambda steps: None) as advance:
