@@ -18,7 +18,7 @@ from nfa.rfm.estimators.fitting import FitSettings
 from nfa.rfm.estimators.held_out import temperatures
 from nfa.rfm.estimators.parameters import above_zero, either, optional
 from nfa.rfm.estimators.single import SingleRFM
-from nfa.rfm.estimators.training import weighted_by_class
+from nfa.rfm.estimators.training import class_factors, rows_weighed
 from nfa.rfm.losses import log_probabilities
 from nfa.rfm.saving.registry import kept_in_files
 from nfa.rfm.saving.single import machine_parts, restored_machine
@@ -177,4 +177,7 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
 
     def _weighted(self, y: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
         """Return the rows' weights, each times that of its class."""
-        return weighted_by_class(self.class_weight, y, weights)
+        if self.class_weight is None:
+            return weights
+        by_class = rows_weighed(class_factors(self.class_weight, y, weights), y)
+        return by_class if weights is None else weights * by_class

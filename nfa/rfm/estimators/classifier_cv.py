@@ -14,6 +14,7 @@ from nfa.rfm.calibration import best_temperature, calibrated, log_loss_at
 from nfa.rfm.estimators.classifier import TEMPERATURE, RFMClassifier
 from nfa.rfm.estimators.held_out import prior_of
 from nfa.rfm.estimators.search import PASSED_ON, BaseSearch, Criterion, of_best
+from nfa.rfm.estimators.training import class_factors, rows_weighed
 from nfa.rfm.losses import log_loss
 from nfa.rfm.recursion import Problem
 from nfa.rfm.saving.registry import kept_in_files
@@ -101,6 +102,12 @@ class RFMClassifierCV(ClassifierMixin, BaseSearch):
         )
         self.class_weight = class_weight
         self.temperature = temperature
+
+    def _held_out_weights(
+        self, held: NDArray[Any], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Return the weights of held-out rows: those of their classes, "balanced" by the training rows."""
+        return rows_weighed(class_factors(self.class_weight, y, weights), held)
 
     def _loss(self, problem: Problem) -> Loss:
         """Return the mean of -log p(class), at the temperature that is best for the outputs judged."""

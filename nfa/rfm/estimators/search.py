@@ -29,7 +29,7 @@ from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, che
 from nfa.rfm.estimators.showing import shown_parameters
 from nfa.rfm.estimators.single import SingleRFM
 from nfa.rfm.estimators.tables import as_host
-from nfa.rfm.estimators.training import TrainingData
+from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
 from nfa.rfm.saving.mixin import SavedMixin
@@ -176,7 +176,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
             y: Targets, as for the estimator searched over.
             sample_weight: Shape (n,), at least 0; they count in fits and in losses.
             groups: Shape (n,): rows of one group are never on both sides of a split.
-            validation: Held-out rows and targets (X, y) to choose by, instead of cross-validation.
+            validation: Held-out rows and targets (X, y) to choose by, instead of cross-validation. A row counts 1, or
+                what its class does.
 
         Raises:
             ValueError: what scikit-learn's checks refuse.
@@ -194,10 +195,14 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         elif groups is not None:
             raise InputError("groups", "of no use where validation is given, expected one of both")
         else:
-            rows, Y = self._appended(template, rows, Y, validation)
+            held = self._held_out(template, validation, given.targets, weights_of(sample_weight, given.targets))
+            numbers = template._targets(held.targets, learn=False).to(rows.device)
+            check_finite("validation: targets", numbers)
+            rows, Y = torch.cat([rows, held.rows]), torch.cat([Y, numbers])
             splits = [(np.arange(known), np.arange(known, len(rows)))]
             if weights is not None:
-                weights = torch.cat([weights, weights.new_ones(len(rows) - known)])
+                shares = torch.ones(len(numbers)) if held.weights is None else held.weights
+                weights = torch.cat([weights, shares.to(weights)])
         self._search(rows, Y, weights, known, splits)
         self.best_estimator_ = self.searched(**self._passed_on() | self.best_params_).fit(X, y, sample_weight)
         return self
@@ -242,16 +247,24 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         """Return the parameters that every machine of the search has."""
         return {name: getattr(self, name) for name in self._passed}
 
-    def _appended(self, template: BaseRFM, rows: Tensor, Y: Tensor, validation: Any) -> tuple[Tensor, Tensor]:
-        """Return rows and targets with the held-out ones appended."""
+    def _held_out(
+        self, template: BaseRFM, validation: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> TrainingData:
+        """Return the held-out rows that count, beside all training targets y and the weights that were given."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
-        held = template._rows(validation[0])
-        y = np.asarray(as_host(validation[1]))
-        check_consistent_length(held, y)
-        numbers = template._targets(y, learn=False).to(rows.device)
-        check_finite("validation: targets", numbers)
-        return torch.cat([rows, held]), torch.cat([Y, numbers])
+        rows, targets = template._rows(validation[0]), np.asarray(as_host(validation[1]))
+        check_consistent_length(rows, targets)
+        shares = self._held_out_weights(targets, y, weights)
+        if shares is not None and not shares.any():
+            raise InputError("validation", "every row is of a class of weight 0, expected rows that count")
+        return TrainingData(rows, targets, None if shares is None else torch.from_numpy(shares)).present()
+
+    def _held_out_weights(
+        self, held: NDArray[Any], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """Return the weights of held-out rows of targets `held`, beside training targets y; None for 1."""
+        return None
 
     def _splits(self, given: TrainingData, groups: Any) -> list[Split]:
         """Return the splits: of the rows of weight above 0, those to fit and those to judge by."""

@@ -61,40 +61,48 @@ def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
     return found
 
 
-def weighted_by_class(
-    class_weight: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
-) -> NDArray[np.float64] | None:
-    """Return each row's weight times that of its class.
+def class_factors(class_weight: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> dict[Any, float]:
+    """Return what rows of each label weigh besides their own weights, by label; a label that it lacks weighs 1.
 
     Args:
-        class_weight: A dict from label to number, 1 for the others; "balanced", so that every class weighs as much as
-            the mean of all; None for 1.
+        class_weight: A dict from label to number; "balanced", so that every class weighs as much as the mean of all;
+            None for 1.
         y: Labels, (n,).
         weights: Of the rows, (n,); None for 1.
 
     Raises:
-        InputError: neither, a label that y does not have, or a number below 0.
+        InputError: neither, a number below 0, or a label that y does not have while y has one without a number: where
+            all of y's labels have numbers, the others are those of rows left out, as of a fold.
 
-    >>> weighted_by_class("balanced", np.array(["a", "a", "a", "b"]), None).tolist()
-    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
+    >>> class_factors("balanced", np.array(["a", "a", "a", "b"]), None)
+    {'a': 0.6666666666666666, 'b': 2.0}
     """
     if class_weight is None:
-        return weights
-    rows = np.ones(len(y)) if weights is None else weights
+        return {}
     totals: dict[Any, float] = {}
-    for label, weight in zip(y.tolist(), rows.tolist(), strict=True):
+    rows = [1.0] * len(y) if weights is None else weights.tolist()
+    for label, weight in zip(y.tolist(), rows, strict=True):
         totals[label] = totals.get(label, 0.0) + weight
     if isinstance(class_weight, str) and class_weight == "balanced":
         # A class whose rows all count nothing is none.
         counted = {label: total for label, total in totals.items() if total > 0}
         mean = sum(counted.values()) / len(counted)
-        factors = {label: mean / total for label, total in counted.items()}
-    elif isinstance(class_weight, Mapping):
-        unknown = [label for label in class_weight if label not in totals]
-        if unknown:
-            raise InputError("class_weight", f"has the label {unknown[0]!r}, which y does not")
-        factors = {label: number("class_weight", value) for label, value in class_weight.items()}
-    else:
+        return {label: mean / total for label, total in counted.items()}
+    if not isinstance(class_weight, Mapping):
         raise InputError("class_weight", f"got {class_weight!r}, expected None, 'balanced' or a dict of labels")
-    found: NDArray[np.float64] = rows * np.array([factors.get(label, 1.0) for label in y.tolist()])
-    return found
+    unknown = [label for label in class_weight if label not in totals]
+    unweighted = [label for label in totals if label not in class_weight]
+    if unknown and unweighted:
+        raise InputError(
+            "class_weight", f"has the label {unknown[0]!r}, which y does not, and none for y's {unweighted[0]!r}"
+        )
+    return {label: number("class_weight", value) for label, value in class_weight.items()}
+
+
+def rows_weighed(factors: Mapping[Any, float], y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the factor of each label in y, (n,), 1 where it has none.
+
+    >>> rows_weighed({"a": 3}, np.array(["a", "b"])).tolist()
+    [3.0, 1.0]
+    """
+    return np.array([factors.get(label, 1.0) for label in y.tolist()], dtype=np.float64)

@@ -164,11 +164,39 @@ def test_a_search_weighs_classes_in_fits_and_losses():
     np.testing.assert_allclose(weighted.predict_proba(NEW), expected.predict_proba(NEW))
 
 
+@pytest.mark.parametrize("class_weight", [{"a": 5, "b": 1, "c": 0.5}, {"a": 7}, {"b": 0}, "balanced"])
+@pytest.mark.parametrize("temperature", ["auto", None])
+def test_a_search_weighs_held_out_rows_by_their_classes(class_weight, temperature):
+    labels, given = LABELS[:30], 1.0 + np.arange(30) % 2
+    if class_weight == "balanced":
+        each = {name: given.sum() / 3 / given[labels == name].sum() for name in "abc"}
+    else:
+        each = {"a": 1, "b": 1, "c": 1} | class_weight
+    model = RFMClassifierCV(**FEW, class_weight=class_weight, temperature=temperature)
+    model.fit(X[:30], labels, given, validation=(X[30:], LABELS[30:]))
+    for row in model.cv_results_.to_dict("records"):
+        parameters = {name: row[name] for name in model.best_params_ if name in row}
+        one = RFMClassifier(class_weight=class_weight, temperature=None).set_params(**parameters)
+        found = one.fit(X[:30], labels, given).predict(X[30:])
+        shares = [each[label] for label in LABELS[30:]]
+        assert row["score"] == pytest.approx(np.average(found == LABELS[30:], weights=shares))
+    with pytest.raises(InputError, match=r"^validation: every row is of a class of weight 0"):
+        RFMClassifierCV(**FEW, class_weight={"b": 0}).fit(X, LABELS, validation=(X[:1], ["b"]))
+
+
+def test_a_class_weight_may_be_that_of_a_class_of_rows_left_out():
+    without = LABELS != "c"
+    weighted = RFMClassifier(class_weight={"a": 5, "b": 1, "c": 9}).fit(X[without], LABELS[without])
+    expected = RFMClassifier(class_weight={"a": 5, "b": 1}).fit(X[without], LABELS[without])
+    np.testing.assert_array_equal(weighted.predict_proba(NEW), expected.predict_proba(NEW))
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
         ("equal", "got 'equal', expected None, 'balanced' or a dict of labels"),
-        ({"d": 1}, "has the label 'd', which y does not"),
+        ({"d": 1}, "has the label 'd', which y does not, and none for y's 'b'"),
+        ({"a": 1, "b": 1, "C": 1}, "has the label 'C', which y does not, and none for y's 'c'"),
         ({"a": -1}, "got -1, expected a number of at least 0"),
     ],
 )
