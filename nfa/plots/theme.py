@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from nfa.common.checks import one_of
-from nfa.common.errors import InputError
 from nfa.common.shown import shown
+from nfa.common.writing import replacing
 
 SINGLE, DOUBLE = 3.25, 6.75
 """Width in inches of a figure in one column of a paper, and across both."""
@@ -139,13 +140,14 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as .pdf, .png or .svg, the same bytes for the same figure, and return the path.
 
     Raises:
-        InputError: another suffix, or the file cannot be written.
+        InputError: another suffix, or the file cannot be written; an older file then stays as it was.
     """
-    file = Path(path)
-    try:
-        fig.savefig(file, metadata=_METADATA[suffix_of("out", file)])
-    except OSError as error:
-        raise InputError("out", f"cannot write {file} ({error.strerror})") from error
+    file, drawn = Path(path), BytesIO()
+    suffix = suffix_of("out", file)
+    # Matplotlib's writers fail in ways of their own on a full disk.
+    fig.savefig(drawn, format=suffix[1:], metadata=_METADATA[suffix])
+    with replacing("out", file) as (new,):
+        new.write_bytes(drawn.getvalue())
     return file
 
 

@@ -75,13 +75,19 @@ def test_a_file_is_held_by_one_run_at_a_time(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+FIGURES = ("pdf", "png", "svg")
+
+
 def saved_things(small):
     """What can be saved, each with the way to save it into a folder."""
     net, X = small
     audit = nfa.audit(net, X)
     machine = RFMRegressor(n_iters=1).fit(X.numpy(), X[:, 0].numpy())
     data = nfa.Dataset(X.float().numpy(), X[:, 0].float().numpy())
-    return {
+    fig, ax = nfa.plots.figure()
+    ax.plot([1, 2])
+    figures = {suffix: lambda folder, suffix=suffix: nfa.plots.save(fig, folder / f"f.{suffix}") for suffix in FIGURES}
+    return figures | {
         "audit": audit.save,
         "report": lambda folder: nfa.report.write(audit, folder),
         "comparison": lambda folder: nfa.report.compare({"one": audit, "two": audit}, folder),
@@ -97,7 +103,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("what", ["audit", "report", "comparison", "network", "machine", "checkpoint"])
+@pytest.mark.parametrize("what", [*FIGURES, "audit", "report", "comparison", "network", "machine", "checkpoint"])
 def test_a_full_disk_is_one_line_and_the_older_files_stay(small, tmp_path, what):
     """A limit on the size of files stops every writer as a full disk does, in this process and in libraries."""
     save = saved_things(small)[what]

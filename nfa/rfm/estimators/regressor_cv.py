@@ -53,11 +53,13 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
         progress: Show a bar on a terminal.
 
     Attributes:
-        best_params_: Kernel, exponent, diag, bandwidth, ridge, n_iters: the parameters that were chosen.
+        best_params_: The parameters that were chosen: kernel, exponent, diag, bandwidth, ridge, n_iters, scale; of
+            classes also the temperature, where it is chosen.
         best_score_: R^2 of the chosen machine's predictions for rows it was not fitted on, all folds together. It is
             the best of all candidates, so slightly optimistic; on noise it stays at or below about 0.
         best_estimator_: The machine, fitted to all rows; `M_`, `feature_importances_`, `history_`, `agop` are its own.
-        cv_results_: A data frame of the candidates: kernel, exponent, diag, bandwidth, ridge, n_iters, loss, score.
+        cv_results_: A data frame of the candidates: kernel, exponent, diag, bandwidth, ridge, n_iters, loss, score; of
+            classes also the temperature, where it is chosen.
         loo_results_: A data frame of the ranking under the first M.
 
     >>> import numpy as np

@@ -101,7 +101,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
     solver_ = of_best("solver_", "How the machine that was chosen was fitted, in words.")
     components_ = of_best("components_", "The top eigenvectors of `M_`, (n_components, d).")
     M_ = of_best("M_", "The feature matrix of the machine that was chosen.")
-    feature_importances_ = of_best("feature_importances_", "The diagonal of `M_` as shares of its trace, by column.")
+    feature_importances_ = of_best("feature_importances_", "Shares of M_ii var_i, by column; see `RFMRegressor`.")
     history_ = of_best("history_", "A row per iteration of the machine that was chosen.")
     scale_ = of_best("scale_", "What each column is divided by, (d,).")
     ridge_ = of_best("ridge_", "The ridge that was chosen.")

@@ -52,9 +52,9 @@ class Radial(Kernel):
         """Return the gradients' moments, by the cheaper of two forms; if points are centers, that is the expanded one.
 
         The gradients are g_j(x) = sum_i Q_xi a_ij (x - z_i), times `slope_unit`. The direct form makes all of them. The
-        expanded form multiplies out their outer products, which then need only Q, Q'Q and s = Qa (design.md, Algebra
-        12). The direct form is used where the expanded one would cancel: for points of pairs that are close but not
-        equal, and for all points where the terms of the gradients nearly cancel each other.
+        expanded form multiplies out their outer products, which then need only Q, Q'Q and s = Qa (see "AGOP of a radial
+        machine" in docs/design.md). The direct form is used where the expanded one would cancel: for points of pairs
+        that are close but not equal, and for all points where the terms of the gradients nearly cancel each other.
         """
         (m, d), n, c = sample.points.rows.shape, len(f.centers), f.a.shape[1]
         same = sample.points is f.centers
