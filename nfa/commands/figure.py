@@ -109,7 +109,15 @@ def figure_command(
         options["layer"] = layer
     if data is not None:
         options["sample"] = _first_row(data, target, folder)
-    drawn, numbers = drawn_kind(kind, list(audits), options)
+    try:
+        drawn, numbers = drawn_kind(kind, list(audits), options)
+    except InputError as error:
+        if error.argument != "sample":
+            raise
+        # The sample is the first row of --data, and a table's target may be one column too many.
+        named = target is None and hasattr(options["sample"], "index")
+        more = f" (without --target all {len(options['sample'])} columns are features)" if named else ""
+        raise InputError("data", error.problem + more) from error
     written = [str(save(drawn, out))]
     if table is not None:
         with replacing("table", table) as (new,):
@@ -121,6 +129,10 @@ def figure_command(
 
 
 def _first_row(data: str, target: str | None, folder: Path | None) -> Any:
+    """Return the first row of the data, by the names of its columns where they have names."""
+    import pandas as pd
+
     from nfa.data import load_data
 
-    return load_data(data, target, folder).X[0]
+    rows = load_data(data, target, folder)
+    return rows.X[0] if rows.feature_names is None else pd.Series(rows.X[0], index=list(rows.feature_names))

@@ -2,7 +2,9 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.errors import InputError
-from nfa.common.shown import writable
+from nfa.common.shown import shown, writable
 from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import PowerScan, rotated_scan
 from nfa.tables.networks import layer_of
@@ -96,16 +98,18 @@ def layer_features(
         audit: The audit.
         layer: Name or number.
         eigenvectors: How many of each matrix.
-        sample: A row of the layer's inputs, of d entries in any shape.
-        M: The feature matrix of a machine on the same inputs: d x d, its diagonal, or an estimator with `M_`.
+        sample: A row of the layer's inputs, of d entries in any shape; a row of pandas is read by its names.
+        M: The feature matrix of a machine on the same inputs: d x d, its diagonal, or an estimator with `M_`, which is
+            read by its columns' names.
 
     Raises:
-        InputError: no such layer, a sample or an M of another size, or no matrix that is not 0.
+        InputError: no such layer, a sample or an M of another size or of other columns than the data's, or no matrix
+            that is not 0.
     """
     found = layer_of(audit, layer)
     panels = []
     if sample is not None:
-        values = _flat("sample", sample)
+        values = _sample(sample, audit, found)
         if len(values) != found["d_in"]:
             deeper = "" if _of_data(found) else "; a row of the data (--data) fits a first layer that takes the data"
             raise InputError(
@@ -114,7 +118,7 @@ def layer_features(
         panels.append(Panel("sample", "", "sample", values))
     matrices = [("NFM", "nfm", found.nfm), ("AGOP", "agop", found.agop)]
     if M is not None:
-        matrices.append(("M", "rfm", _machine(M, found)))
+        matrices.append(("M", "rfm", _machine(M, audit, found)))
     for label, role, matrix in matrices:
         if matrix.norm() == 0:
             continue
@@ -253,17 +257,48 @@ def _upright(vector: Tensor) -> NDArray[np.float64]:
     return (vector * largest.sign()).numpy()
 
 
+def _order(argument: str, given: Sequence[Any], audit: Audit, layer: LayerAudit) -> list[int] | None:
+    """Return where each of the layer's inputs stands among given names; None where one of both has no names.
+
+    Raises:
+        InputError: a name is missing or there is one too many, or two are the same.
+    """
+    names = audit.about.feature_names
+    if not has_names(audit, layer) or not all(isinstance(name, str) for name in given) or tuple(given) == names:
+        return None
+    if len(set(given)) < len(given) or len(set(names)) < len(names):
+        raise InputError(argument, "two columns have one name, and the order is not that of the audit's data")
+    for which, others in (("no", set(names) - set(given)), ("a", set(given) - set(names))):
+        for name in sorted(others):
+            raise InputError(argument, f"has {which} column {shown(name)!r}, unlike the audit's data")
+    places = {name: place for place, name in enumerate(given)}
+    return [places[name] for name in names]
+
+
+def _sample(given: Any, audit: Audit, layer: LayerAudit) -> NDArray[np.float64]:
+    """Return a sample's entries in the order of the layer's inputs."""
+    values = _flat("sample", given)
+    labels = getattr(given, "columns", given.index) if isinstance(given, (pd.Series, pd.DataFrame)) else ()
+    order = _order("sample", labels, audit, layer) if len(labels) == len(values) else None
+    return values if order is None else values[order]
+
+
 def _flat(argument: str, given: Any) -> NDArray[np.float64]:
     try:
-        values = torch.as_tensor(np.asarray(given)).double().numpy().ravel()
+        values = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(argument, f"got {type(given).__name__}, expected numbers") from error
+    if values.dtype.kind == "O" and all(isinstance(each, (Real, np.bool_)) for each in values.ravel().tolist()):
+        values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise InputError(argument, f"got {type(given).__name__} of {values.dtype}, expected real numbers")
+    values = values.astype(np.float64).ravel()
     if not np.isfinite(values).all():
         raise InputError(argument, "every entry must be finite")
     return values
 
 
-def _machine(M: Any, layer: LayerAudit) -> FactoredMatrix:
+def _machine(M: Any, audit: Audit, layer: LayerAudit) -> FactoredMatrix:
     """Return a machine's feature matrix in factored form."""
     given = getattr(M, "M_", M)
     shape, d = np.shape(given), layer["d_in"]
@@ -271,4 +306,8 @@ def _machine(M: Any, layer: LayerAudit) -> FactoredMatrix:
     if shape not in ((d, d), (d,)):
         raise InputError("M", f"shape {shape}, expected {(d, d)} or {(d,)} as layer {layer['name']} has {d} inputs")
     dense = torch.from_numpy(values)
-    return FactoredMatrix(torch.eye(d, dtype=torch.float64), dense.reshape(d, d) if len(shape) == 2 else dense.diag())
+    dense = dense.reshape(d, d) if len(shape) == 2 else dense.diag()
+    order = _order("M", list(getattr(M, "feature_names_in_", ())), audit, layer)
+    if order is not None:
+        dense = dense[order][:, order]
+    return FactoredMatrix(torch.eye(d, dtype=torch.float64), dense)

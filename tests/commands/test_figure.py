@@ -53,9 +53,25 @@ def test_a_sample_comes_from_the_data_and_a_layer_by_number(folders, capsys, tmp
     np.testing.assert_allclose(sample, np.load(folders / "data.npz")["X"][0], rtol=1e-6)
 
 
+def test_a_sample_has_its_columns_in_the_order_of_the_audit_s(capsys, tmp_path):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 4)), columns=list("abcd"))
+    nfa.audit(nfa.MLP(4, [5]), nfa.Dataset(rows.to_numpy(), feature_names=tuple("abcd"))).save(tmp_path / "audit")
+    rows[["d", "b", "a", "c"]].to_csv(tmp_path / "r.csv", index=False)
+    given = ("--data", tmp_path / "r.csv", "--out", tmp_path / "f.png", "--table", tmp_path / "t.csv")
+    assert run(capsys, "figure", tmp_path / "audit", "--kind", "features", *given)[0] == 0
+    sample = pd.read_csv(tmp_path / "t.csv").query("matrix == 'sample'").set_index("input")["value"]
+    assert sample.to_dict() == pytest.approx(rows.iloc[0].to_dict())
+    rows.rename(columns={"d": "e"}).to_csv(tmp_path / "r.csv", index=False)
+    status, _, err = run(capsys, "figure", tmp_path / "audit", "--kind", "features", *given)
+    assert status == 2
+    assert err.startswith("nfa: data: has no column 'd', unlike the audit's data (without --target all 4 columns")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--kind", "features", "--data", "digits"], "data: 64 entries, but layer layers.0 has 6 inputs"),
+        (["--kind", "layers", "--data", "data.npz"], "data: the kind layers does not take it"),
         (["--kind", "lines"], "kind: 'lines' is unknown; did you mean 'layers'? (known: layers, sweep,"),
         (["--kind", "layers", "--out", "f.tiff"], "out: '.tiff' is unknown"),
         (["--kind", "layers", "--out", "gone/f.png"], "out: cannot write gone/f.png"),

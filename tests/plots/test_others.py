@@ -163,6 +163,8 @@ def test_whole_figures_are_new_or_drawn_on_what_is_given(audit, draw):
     ("draw", "message"),
     [
         (lambda audit: plots.features(audit, 7), r"^layer: no layer 7"),
+        (lambda audit: plots.features(audit, True), r"^layer: got True, expected a layer's name or its number$"),
+        (lambda audit: plots.spectrum(audit, 1.0), r"^layer: got 1.0, expected a layer's name or its number$"),
         (lambda audit: plots.spectrum(audit, "layer"), r"^layer: 'layer' is unknown"),
         (lambda audit: plots.features(audit, 0, sample=[1.0]), r"^sample: 1 entries, but layer layers.0 has 6 inputs"),
         (lambda audit: plots.features(audit, 0, M=np.eye(5)), r"^M: shape \(5, 5\), expected \(6, 6\) or \(6,\)"),

@@ -1,10 +1,13 @@
 """Names and shapes of a layer's inputs."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import nfa
+from nfa.rfm import RFMRegressor
 from nfa.tables.features import has_names, input_names, input_shape, layer_features, matrix_table
 
 
@@ -86,3 +89,53 @@ def test_a_sample_of_another_size_says_which_layer_takes_the_data():
 def test_matrices_have_the_audit_s_own_null():
     audit = nfa.audit(nfa.MLP(6, [8], n_outputs=3), torch.randn(30, 6, generator=torch.Generator().manual_seed(0)))
     assert matrix_table(audit, 0)["null"].unique().tolist() == [audit[0]["rotated_cosine"]]
+
+
+NAMES = ("age", "sex", "job", "pet")
+
+
+@pytest.fixture
+def named():
+    X = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    return nfa.audit(nfa.MLP(4, [6], n_outputs=2), nfa.Dataset(X, feature_names=NAMES))
+
+
+def values_of(audit, matrix, **given):
+    found = layer_features(audit, 0, **given).to_frame()
+    found = found[(found["matrix"] == matrix) & found["what"].isin(["", "diagonal"])]
+    return dict(zip(found["input"], found["value"], strict=True))
+
+
+def test_a_row_of_pandas_is_read_by_its_names(named):
+    row = pd.Series({"pet": 4.0, "age": 1, "job": True, "sex": 2}, dtype=object)
+    expected = {"age": 1, "sex": 2, "job": 1, "pet": 4}
+    assert values_of(named, "sample", sample=row) == expected
+    assert values_of(named, "sample", sample=row.to_frame().T) == expected
+    # Numbers are no names.
+    assert values_of(named, "sample", sample=pd.Series([1, 2, 3, 4])) == {"age": 1, "sex": 2, "job": 3, "pet": 4}
+    for wrong, message in (
+        (row.rename({"pet": "dog"}), "has no column 'pet', unlike the audit's data"),
+        (pd.Series([1.0, 2, 3, 4], index=list("aabc")), "two columns have one name"),
+        (pd.Series({**row, "dog": 1}), "has a column 'dog', unlike the audit's data"),
+        (row.astype(str), "got Series of object, expected real numbers"),
+    ):
+        with pytest.raises(nfa.InputError, match=f"^sample: {message}"):
+            layer_features(named, 0, sample=wrong)
+
+
+def test_a_machine_is_read_by_the_names_of_its_columns(named):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 4)), columns=["pet", "age", "job", "sex"])
+    machine = RFMRegressor(n_iters=1, scale=None).fit(X, X["pet"] ** 2 + X["sex"])
+    found = values_of(named, "M", M=machine)
+    shares = np.diag(machine.M_) / np.trace(machine.M_)
+    assert found == pytest.approx(dict(zip(X.columns, shares, strict=True)))
+    other = RFMRegressor(n_iters=1).fit(X.rename(columns={"pet": "dog"}), X["pet"])
+    with pytest.raises(nfa.InputError, match=r"^M: has no column 'pet', unlike the audit's data$"):
+        layer_features(named, 0, M=other)
+
+
+@pytest.mark.parametrize("given", [np.eye(4) * 1j, ["a"] * 4, [1.0, None, 2.0, 3.0], pd.to_datetime(["2020"] * 4)])
+def test_what_is_no_real_number_is_refused(named, given):
+    for argument in ("M", "sample"):
+        with pytest.raises(nfa.InputError, match=rf"^{argument}: got .* expected real numbers$"):
+            layer_features(named, 0, **{argument: given})
