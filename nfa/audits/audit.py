@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
 from nfa.audits.about import About
@@ -130,14 +130,14 @@ class Audit:
 
     def __getitem__(self, layer: str | int) -> LayerAudit:
         """Return a layer by name, or by number (the column `layer`); numbers below 0 count from the end."""
-        if isinstance(layer, bool) or not isinstance(layer, (str, Integral)):
+        if isinstance(layer, bool) or not isinstance(layer, (str, int, np.integer)):
             raise InputError("layer", f"got {layer!r}, expected a layer's name or its number")
-        if isinstance(layer, Integral) and -len(self) <= layer < 0:
+        if not isinstance(layer, str) and -len(self) <= layer < 0:
             return self.layers[layer]
         for found in self.layers:
             if layer in (found["name"], found["layer"]):
                 return found
-        if isinstance(layer, Integral):
+        if not isinstance(layer, str):
             numbers = [found["layer"] for found in self.layers]
             raise InputError("layer", f"no layer {layer}; the audit has {numbers}, and audit[-1] is the last one")
         one_of("layer", layer, [found["name"] for found in self.layers])

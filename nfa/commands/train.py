@@ -1,6 +1,5 @@
 """`nfa train`, and the training that `nfa demo` shares."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +26,7 @@ from nfa.commands.options import (
 )
 from nfa.commands.printing import Printer, records
 from nfa.common.errors import InputError
+from nfa.common.numerals import number_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +148,8 @@ def train_command(
     }
     network = {"width": sizes, "depth": depth, "activation": activation, "bias": bias, "init": init}
     at = None if audit_at is None else _numbers("audit_at", audit_at)
+    if at is not None and max(at) > epochs:
+        raise InputError("audit_at", f"epoch {max(at)} is beyond the last, {epochs} (--epochs)")
     printer, split = Printer(json, quiet), {"test": test, "val": val, "seed": seed}
     done = train_network(printer, rows, out, network, settings, scaling, split, device, at)
     printer.document({"history": records(done.history), "written": done.written})
@@ -181,6 +183,7 @@ def train_network(
     from nfa.data import Scaling
     from nfa.formats import save_model
     from nfa.network import MLP, Model, train
+    from nfa.tracking.history import FILE
 
     output_folder("out", out)
     if settings["loss"] == "mse":
@@ -193,7 +196,7 @@ def train_network(
     net = move(MLP(rows.d, n_outputs=max(1, rows.n_outputs), seed=seed, **network), device)
     loss = settings.pop("loss") or ("onehot_mse" if rows.is_classification else "mse")
     checkpoint = out / "checkpoint.pt"
-    watch = None if audit_at is None else _watch(net, prepared, audit_at, seed, out, resumed=checkpoint.exists())
+    watch = None if audit_at is None else _Watch(net, prepared, audit_at, seed, out, resumed=checkpoint.exists())
     done = train(net, prepared, loss=loss, seed=seed, checkpoint=checkpoint, after_epoch=watch, **settings)
     for name, each in (("net", done.net), ("init", done.init)):
         known = (split | {"rows": rows.n}, rows.feature_names, rows.class_names, done.settings)
@@ -206,31 +209,37 @@ def train_network(
         f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
     )
     written = ["net.safetensors", "init.safetensors", "history.csv"]
-    if audit_at is not None:
-        printer.say(f"Audited at epochs {', '.join(map(str, audit_at))}: tracker.safetensors.")
-        written.append("tracker.safetensors")
+    if watch is not None:
+        if watch.audited:
+            printer.say(f"Audited at epochs {', '.join(map(str, watch.audited))}: {FILE}.")
+            written.append(FILE)
+        if missed := [str(epoch) for epoch in sorted(set(audit_at or ()) - set(watch.audited))]:
+            printer.say(f"Not audited: epochs {', '.join(missed)}, which were over before.")
     return Trained(done.net, done.init, prepared, done.history, [str(out / name) for name in written])
 
 
-def _watch(
-    net: Any, rows: "Dataset", audit_at: list[int], seed: int, out: Path, *, resumed: bool
-) -> Callable[[dict[str, float]], None]:
-    """Return a function that audits the network after the requested epochs, and saves the tracker in the folder."""
-    from nfa.tracking import Tracker
-    from nfa.tracking.history import FILE
+class _Watch:
+    """Audits the network after the requested epochs, and saves the tracker in the folder."""
 
-    tracker = Tracker(net, rows, at=audit_at, seed=seed)
-    if resumed and (out / FILE).exists():
-        tracker.load(out)
+    def __init__(self, net: Any, rows: "Dataset", audit_at: list[int], seed: int, out: Path, *, resumed: bool) -> None:
+        from nfa.tracking import Tracker
+        from nfa.tracking.history import FILE
 
-    def after_epoch(row: dict[str, float]) -> None:
-        epoch = int(row["epoch"])
-        if tracker.record(epoch=epoch, loss=row["train_loss"]) is not None:
-            tracker.save(out)
+        self.out, self.tracker = out, Tracker(net, rows, at=audit_at, seed=seed)
+        if resumed and (out / FILE).exists():
+            self.tracker.load(out)
+        if not resumed and self.tracker.record(epoch=0) is not None:
+            self.tracker.save(out)
 
-    if not resumed and tracker.record(epoch=0) is not None:
-        tracker.save(out)
-    return after_epoch
+    def __call__(self, row: dict[str, float]) -> None:
+        """Audit after an epoch, given its row of the history."""
+        if self.tracker.record(epoch=int(row["epoch"]), loss=row["train_loss"]) is not None:
+            self.tracker.save(self.out)
+
+    @property
+    def audited(self) -> list[int]:
+        """The epochs that were audited, by an earlier call too."""
+        return [moment.epoch for moment in self.tracker.history.moments if moment.epoch is not None]
 
 
 def _widths(text: str) -> int | list[int]:
@@ -239,7 +248,8 @@ def _widths(text: str) -> int | list[int]:
 
 
 def _numbers(argument: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(argument, f"got {text!r}, expected a number or numbers with commas between") from error
+    found = [number_in(part.strip()) for part in text.split(",")]
+    numbers = [each for each in found if isinstance(each, int)]
+    if len(numbers) < len(found):
+        raise InputError(argument, f"got {text!r}, expected a number or numbers with commas between")
+    return numbers

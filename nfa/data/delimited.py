@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nfa.common.budget import Budget
 from nfa.common.errors import InputError, Place
+from nfa.common.numerals import NUMBER, WHOLE
 from nfa.common.opened import opened
 from nfa.common.shown import shown
 from nfa.data.arrays import REMEDY
@@ -24,8 +25,6 @@ MISSING = frozenset(
 )
 """Texts that stand for a missing value."""
 TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
 """A number with a decimal comma."""
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.common.numerals import number_in
 from nfa.common.shown import few
 from nfa.data.label_words import not_told_apart, order_in_words, out_of_range, unknown_classes
 from nfa.data.targets import IGNORED, are_tokens, as_numbers, column_of, label_name, target_array
@@ -253,7 +254,7 @@ def _tokens(values: NDArray[Any], answers: Answers) -> Targets:
 def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:
     """Return labels beside the names of the outputs; None where the names say nothing of them."""
     kind = values.dtype.kind
-    numeric = None if kind == "U" else _numeric(names)
+    numeric = None if kind == "U" else numbers_of(names)
     labels = values if kind == "U" or numeric is not None else np.array([label_name(each) for each in values.tolist()])
     codes, unknown = codes_of(labels, names if numeric is None else numeric.tolist())
     order = np.array(names) if numeric is None else numeric
@@ -269,15 +270,16 @@ def _named(values: NDArray[Any], names: tuple[str, ...]) -> Targets | None:
     return Targets(values, order, refusal=unknown_classes([label_name(label) for label in unknown], names))
 
 
-def _numeric(names: tuple[str, ...]) -> NDArray[Any] | None:
-    """Return names as numbers, whole ones where all are; None where one is no number."""
-    try:
-        numbers = np.array([float(name) for name in names])
-    except ValueError:
+def numbers_of(names: tuple[str, ...]) -> NDArray[Any] | None:
+    """Return names as numbers, whole ones where all are; None where one is no number, or two are the same."""
+    numbers = [each for each in map(number_in, names) if each is not None]
+    if len(numbers) < len(names):
         return None
-    if not np.isfinite(numbers).all():
-        return None
-    return numbers.astype(np.int64) if (numbers == numbers.round()).all() else numbers
+    whole = [int(each) for each in numbers if isinstance(each, int) or each.is_integer()]
+    found = np.array(whole if len(whole) == len(names) else numbers)
+    # Names that no dtype tells apart are compared as text.
+    exact = found.dtype.kind in "iu" or (len(whole) < len(names) and found.dtype.kind == "f")
+    return found if exact and len(np.unique(found)) == len(names) and bool(np.isfinite(found).all()) else None
 
 
 def _sorted(labels: NDArray[Any], present: NDArray[Any]) -> Targets:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
+from nfa.common.numerals import NUMBER
 from nfa.common.shown import few
 
 IGNORED = -100
@@ -110,11 +111,9 @@ def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
     """
     if values.dtype.kind == "f":
         return values
-    try:
-        return values.astype(np.float64)
-    except ValueError as error:
-        shown = few(np.unique(values).tolist())
-        raise InputError("y", f"holds the labels {shown}, but mse needs numbers") from error
+    if values.dtype.kind == "U" and not all(map(NUMBER.fullmatch, values.ravel().tolist())):
+        raise InputError("y", f"holds the labels {few(np.unique(values).tolist())}, but mse needs numbers")
+    return values.astype(np.float64)
 
 
 def column_of(values: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nfa.common.checks import one_of, positive
 from nfa.common.errors import InputError
+from nfa.common.numerals import NUMBER
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -37,10 +38,7 @@ def parse_init(init: str) -> tuple[str, float]:
     one_of("init", kind, ("default", "factor", "first-normal"))
     if kind == "default" and not number:
         return kind, 1.0
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
+    value = float(number) if NUMBER.fullmatch(number) else math.nan
     if kind == "default" or not (0 < value < math.inf):
         raise InputError("init", f"got {init!r}, expected 'default', 'factor:0.1' or 'first-normal:0.01'")
     return kind, value

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nfa.common.errors import InputError
+from nfa.common.numerals import WHOLE
 from nfa.data.dataset import Dataset, Scaling
 from nfa.data.inputs import is_sparse
 from nfa.data.label_words import not_told_apart, order_in_words
-from nfa.data.labels import read_targets
+from nfa.data.labels import numbers_of, read_targets
 from nfa.data.mapped import MappedRows, mapped
 from nfa.data.pairs import paired
 from nfa.data.samples import ArraySamples
@@ -116,9 +117,8 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = rows.with_real_targets()
     elif model.classes is not None and rows.class_names is not None:
         rows = rows.with_classes(model.classes)
-    elif rows.class_names is not None and all(name.removeprefix("-").isdecimal() for name in rows.class_names):
+    elif rows.class_names is not None and (numbers := _whole(rows.class_names)) is not None:
         # Classes that are called by whole numbers have these numbers, as in an array.
-        numbers = np.array([int(name) for name in rows.class_names])
         if numbers.max() > MOST_CLASSES:
             raise InputError("y", f"{rows.name} has a class {numbers.max()}; no network has so many outputs")
         rows = replace(rows, y=numbers[rows.y], class_names=None)
@@ -141,6 +141,11 @@ def _prepared_set(model: Model, rows: Dataset) -> tuple[Dataset, list[str]]:
         rows = replace(rows, feature_names=None, feature_shape=None)
     X, done = _inputs(model, table)
     return (replace(rows, X=X) if done else rows), [*said, *done]
+
+
+def _whole(names: tuple[str, ...]) -> NDArray[np.int64] | None:
+    """Return names as the whole numbers that they are; None where one is none, two are the same, or one is too long."""
+    return numbers_of(names) if all(map(WHOLE.fullmatch, names)) else None
 
 
 def _scaling(model: Model) -> Scaling | None:

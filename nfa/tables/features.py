@@ -278,7 +278,8 @@ def _order(argument: str, given: Sequence[Any], audit: Audit, layer: LayerAudit)
 def _sample(given: Any, audit: Audit, layer: LayerAudit) -> NDArray[np.float64]:
     """Return a sample's entries in the order of the layer's inputs."""
     values = _flat("sample", given)
-    labels = getattr(given, "columns", given.index) if isinstance(given, (pd.Series, pd.DataFrame)) else ()
+    named = isinstance(given, (pd.Series, pd.DataFrame))
+    labels = list(given.columns if isinstance(given, pd.DataFrame) else given.index) if named else []
     order = _order("sample", labels, audit, layer) if len(labels) == len(values) else None
     return values if order is None else values[order]
 

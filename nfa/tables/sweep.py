@@ -8,6 +8,7 @@ import pandas as pd
 
 from nfa.audits.audit import Audit
 from nfa.common.errors import InputError
+from nfa.common.numerals import NUMBER
 from nfa.common.shown import writable
 from nfa.tables.layers import known_layer_table
 from nfa.tables.networks import Network, Run
@@ -75,7 +76,4 @@ def _settings(network: Network, run: Run) -> dict[str, float | str]:
 
 
 def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if NUMBER.fullmatch(text) else text

@@ -307,3 +307,35 @@ def test_outputs_of_a_deep_machine_stand_for_labels(classes, y, order, notes):
     deep = DeepRFM.from_network(Model(net, "net", classes=classes), X, targets, features="nfm")
     assert deep.classes_.tolist() == order
     assert len(deep.notes_) == notes
+
+
+BIG = 2**53
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ((str(BIG), str(BIG + 1)), [BIG + 1, BIG]),
+        ((str(-BIG - 1), str(-BIG)), [-BIG, -BIG - 1]),
+        ((str(2**63), str(2**63 + 1)), np.array([2**63 + 1, 2**63], dtype=np.uint64)),
+        (("1_0", "10"), ["10", "1_0"]),
+        (("1_0", "10"), [10, 10]),
+        (("1", "01"), ["01", "1"]),
+        (("1.5", "2.5"), [2.5, 1.5]),
+    ],
+)
+def test_names_of_numbers_stand_for_these_numbers_alone(names, labels):
+    found = read_targets(labels, Answers(2, names=names))
+    assert found.refusal is None
+    assert [names[code] for code in found.codes] == [str(label) for label in np.asarray(labels).tolist()]
+
+
+@pytest.mark.parametrize("names", [("0", "1_0"), ("0", "\u0661"), ("0", "infinity"), ("1", "01"), ("0", "9" * 5000)])
+def test_text_that_python_would_read_as_a_number_is_text(names):
+    data = nfa.Dataset(np.eye(2, dtype=np.float32), np.array([0, 1]), class_names=names)
+    rows, notes = nfa.network.preparing.prepare(Model(nn.Linear(2, 2), "net"), data)
+    assert rows.class_names == names
+    assert len(notes) == 1
+    if not names[1].isascii() or not names[1].isdigit():
+        with pytest.raises(nfa.InputError, match="but mse needs numbers"):
+            data.with_real_targets()

@@ -58,6 +58,8 @@ def test_factor_and_first_normal():
     ("message", "call"),
     [
         ("did you mean 'leaky_relu'", lambda: MLP(5, activation="leaky-relu")),
+        ("init: got 'factor:1_0'", lambda: MLP(5, init="factor:1_0")),
+        ("init: got 'factor:999", lambda: MLP(5, init="factor:" + "9" * 400)),
         ("init: got 'factor:x'", lambda: MLP(5, init="factor:x")),
         ("init: got 'factor:-1'", lambda: MLP(5, init="factor:-1")),
         ("did you mean 'factor'", lambda: MLP(5, init="faktor:1")),
