@@ -12,6 +12,7 @@ from nfa.common.errors import InputError
 from nfa.common.shown import shown
 from nfa.data.label_words import unknown_classes
 from nfa.data.labels import codes_of
+from nfa.data.masked import refuse_masked
 from nfa.data.targets import as_numbers, target_array
 
 WHOLE = 1 << 24
@@ -112,6 +113,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Check the shapes; features become float32 where that holds them exactly, else float64."""
+        for argument, values in (("X", self.X), ("y", self.y)):
+            refuse_masked(argument, values)
         if self.X.ndim != 2:
             raise InputError("data", f"X has shape {self.X.shape}, expected (rows, features)")
         if 0 in self.X.shape:

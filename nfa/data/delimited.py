@@ -17,14 +17,13 @@ from nfa.common.opened import opened
 from nfa.common.shown import shown
 from nfa.data.arrays import REMEDY
 from nfa.data.separator import fields, separator_of
-from nfa.data.table import Table, checked_names, no_number, no_value
+from nfa.data.table import TRUTH, Table, check_labels, checked_names, no_number, no_value
 from nfa.data.text import decoded
 
 MISSING = frozenset(
     ("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "NaT")
 )
 """Texts that stand for a missing value."""
-TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
 """A number with a decimal comma."""
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
@@ -210,6 +209,7 @@ class _Reader:
         elif not self.comma and all(map(COMMA.fullmatch, labels)):
             raise _DecimalCommaError
         else:
+            check_labels(self.target, labels)
             self._check_labels(pattern)
         return np.array(labels, object)
 

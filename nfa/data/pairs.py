@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.data.libraries import TARGETS, unpacked
+from nfa.data.masked import refuse_masked
 from nfa.data.targets import IGNORED
 
 
@@ -21,15 +22,22 @@ def paired(data: Any) -> tuple[Any, Any]:
     are unpacked (see `nfa.data.libraries.unpacked`).
 
     Raises:
-        InputError: a tuple of more than two; a list of two tables of one shape, which could be a pair or two samples;
-            "labels" that are another input of the dict, as causal language models take them.
+        InputError: masked entries; a tuple of more than two; a list of two tables of one shape, which could be a pair
+            or two samples; "labels" that are another input of the dict, as causal language models take them.
 
     >>> paired((("A", "B"), None))
     (('A', 'B'), None)
     >>> paired([[1.0, 2.0], [3.0, 4.0]])
     ([[1.0, 2.0], [3.0, 4.0]], None)
     """
-    data = unpacked(data)
+    X, y = _parts(unpacked(data))
+    parts = X.items() if isinstance(X, Mapping) else enumerate(X) if isinstance(X, tuple) else ()
+    for name, part in [("data", X), ("y", y), *((f"data[{key!r}]", part) for key, part in parts)]:
+        refuse_masked(name, part)
+    return X, y
+
+
+def _parts(data: Any) -> tuple[Any, Any]:
     if isinstance(data, tuple):
         if len(data) > 2 or not data:
             raise InputError(

@@ -14,7 +14,7 @@ from nfa.common.extras import extra
 from nfa.common.opened import opened
 from nfa.common.shown import shown
 from nfa.data.arrays import REMEDY
-from nfa.data.table import Table, checked_names, no_number, no_value
+from nfa.data.table import Table, check_labels, checked_names, no_number, no_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,7 +107,7 @@ def features_and_targets(table: Any, columns: Columns, start: int = 0) -> tuple[
         start: The number of its first row, for messages.
 
     Raises:
-        InputError: a row has no target.
+        InputError: a row has no target, or one that may mean something else than a class.
     """
     X = np.empty((table.num_rows, len(columns.features)))
     for number, name in enumerate(columns.features):
@@ -198,4 +198,6 @@ def _targets(column: "pa.ChunkedArray[Any]", target: str, start: int) -> NDArray
         return found
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return np.asarray((column.cast(kind) if kind != column.type else column).to_numpy())
-    return np.array(column.to_pylist(), object)
+    labels = column.to_pylist()
+    check_labels(target, labels, start)
+    return np.array(labels, object)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError, Place
+from nfa.common.numerals import NUMBER
 from nfa.common.shown import shown
 
 
@@ -42,6 +43,35 @@ def checked_names(place: Place, names: Sequence[str], target: str | None) -> int
             raise place.error(f"has two columns called {shown(name)!r}")
         seen.add(name)
     return None if target is None else names.index(one_of("target", target, names))
+
+
+TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
+"""Texts that are truth values."""
+
+
+def check_labels(target: str, labels: Sequence[str], start: int = 0) -> None:
+    """Raise if labels, of which `start` is the row of the first, may mean something else than classes.
+
+    Raises:
+        InputError: truth values beside numbers; "?", or marks alone ("-") beside labels of letters or digits, which
+            may stand for a missing value.
+
+    >>> check_labels("y", ["+", "-"])
+    >>> check_labels("y", ["yes", "-"])
+    Traceback (most recent call last):
+    ...
+    nfa.common.errors.InputError: target: column 'y' holds '-' at row 1, which may be no value; ...
+    """
+    kinds = set(labels)
+    if not kinds.isdisjoint(TRUTH) and any(map(NUMBER.fullmatch, kinds)):
+        raise InputError("target", f"column {shown(target)!r} holds truth values and numbers; write it in one way")
+    marks = {each for each in kinds if each.isascii() and not any(map(str.isalnum, each))}
+    for row, label in enumerate(labels):
+        if label == "?" or (label in marks and len(marks) < len(kinds)):
+            held = f"column {shown(target)!r} holds {shown(label)!r} at row {start + row}"
+            raise InputError(
+                "target", f"{held}, which may be no value; leave such rows out, or call the class by a word"
+            )
 
 
 def no_number(place: Place, name: str, held: str) -> InputError:

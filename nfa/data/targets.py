@@ -12,6 +12,7 @@ from nfa.common.checks import check_finite
 from nfa.common.errors import InputError
 from nfa.common.numerals import NUMBER
 from nfa.common.shown import few
+from nfa.data.masked import refuse_masked
 
 IGNORED = -100
 """The label of a position that is ignored, as in torch's losses."""
@@ -31,6 +32,7 @@ def target_array(y: Any, positions: int | None = 1) -> NDArray[Any]:
     ('int64', (2,))
     """
     values: NDArray[Any]
+    refuse_masked("y", y)
     if isinstance(y, Tensor):
         y = y.detach().cpu()
         values = (y.float() if y.dtype in (torch.float16, torch.bfloat16) else y).numpy()

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
+from nfa.data.masked import refuse_masked
 
 
 def as_tensor(argument: str, values: Any) -> Tensor:
     """Return a tensor over the same memory where possible."""
+    refuse_masked(argument, values)
     if isinstance(values, Tensor):
         return values.detach()
     if hasattr(values, "columns"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.checks import number, one_of
 from nfa.common.errors import InputError
+from nfa.data.masked import refuse_masked
 from nfa.features.factored import FactoredMatrix
 from nfa.features.measuring import measure
 from nfa.features.polar import Polar, Spectral, random_directions
@@ -65,6 +66,7 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
 def _as_tensor(values: Any) -> Tensor:
     if isinstance(values, Audit):
         raise InputError("M_init", "an audit of all layers; take the one that X reaches, such as audit[0]")
+    refuse_masked("M_init", values)
     try:
         if np.iscomplexobj(values):
             raise TypeError  # numpy would only warn

@@ -16,6 +16,7 @@ from torch import Tensor
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.common.errors import InputError
 from nfa.common.shown import shown, writable
+from nfa.data.masked import refuse_masked
 from nfa.features.factored import FactoredMatrix
 from nfa.features.powers import PowerScan, rotated_scan
 from nfa.tables.networks import layer_of
@@ -285,6 +286,7 @@ def _sample(given: Any, audit: Audit, layer: LayerAudit) -> NDArray[np.float64]:
 
 
 def _flat(argument: str, given: Any) -> NDArray[np.float64]:
+    refuse_masked(argument, given)
     try:
         values = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:

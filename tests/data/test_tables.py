@@ -1,6 +1,7 @@
 """Tables in text and in parquet: read rightly, or refused with what to do."""
 
 import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,8 @@ def test_tables_in_text_that_could_be_misread_are_refused(tmp_path, content, mes
         (["True", "False", "True"], [1, 0, 1], ("False", "True")),
         (["cat", "#1", "x;y"], [1, 0, 2], ("#1", "cat", "x;y")),
         (["1", "2", "3+"], [0, 1, 2], ("1", "2", "3+")),
+        (["+", "-", "+"], [0, 1, 0], ("+", "-")),
+        (["yes", "true", "yes"], [1, 0, 1], ("true", "yes")),
         (["9" * 5000, "1", "1"], [1, 0, 0], ("1", "9" * 5000)),
     ],
 )
@@ -121,6 +124,11 @@ def test_targets_in_text(tmp_path, labels, y, names):
         (["1,500", "2,500", "3"], "'1,500' at row 0 is 1.500 or 1500"),
         (["y", "x", "y"], "begins with a line of numbers"),
         (["1,5", "2.5", "3"], "target: column 'y' holds '1,5' at row 0, and real numbers"),
+        (["True", "0", "1", "False"], "target: column 'y' holds truth values and numbers; write it in one way"),
+        (["true", "0.5", "x"], "target: column 'y' holds truth values and numbers; write it in one way"),
+        (["no", "?", "yes"], r"target: column 'y' holds '\?' at row 1, which may be no value; leave such rows out"),
+        (["1", "2", "-"], "target: column 'y' holds '-' at row 2, which may be no value"),
+        (["+", "-", "?"], r"target: column 'y' holds '\?' at row 2, which may be no value"),
     ],
 )
 def test_targets_that_could_be_misread_are_refused(tmp_path, labels, message):
@@ -128,6 +136,16 @@ def test_targets_that_could_be_misread_are_refused(tmp_path, labels, message):
     name = "0" if labels[0] == "y" else "a"
     with pytest.raises(InputError, match=message):
         load_data(written(tmp_path, f"{name};y\n" + "\n".join(lines)), "y")
+
+
+@pytest.mark.parametrize(("labels", "held"), [(["no", "?"], "'?' at row 1"), (["True", "0"], "truth values and")])
+def test_targets_in_parquet_that_could_be_misread_are_refused(tmp_path, labels, held):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [1.0, 2.0], "y": labels}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=rf"^target: column 'y' holds {re.escape(held)}"):
+        load_data(tmp_path / "t.parquet", "y")
 
 
 def test_many_columns_are_read_column_by_column(tmp_path):

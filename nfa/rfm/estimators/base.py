@@ -246,7 +246,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
     def _training(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
         """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
-        X, y, numbers = as_host(X), as_host(y), [np.float64, np.float32]
+        X, y, numbers = as_host("X", X), as_host("y", y), [np.float64, np.float32]
         self.encoder_, categories = None, list[int]()
         if isinstance(X, pd.DataFrame):
             categories = categorical_columns(X)
@@ -269,7 +269,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
     def _rows(self, X: Any) -> Tensor:
         """Return new rows, checked against the columns that `fit` saw."""
         check_is_fitted(self)
-        X = as_host(X)
+        X = as_host("X", X)
         encoder = self.encoder_
         if encoder is not None:
             validate_data(self, X, reset=False, skip_check_array=True)

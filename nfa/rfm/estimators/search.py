@@ -253,7 +253,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         """Return the held-out rows that count, beside all training targets y and the weights that were given."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
-        rows, targets = template._rows(validation[0]), np.asarray(as_host(validation[1]))
+        rows, targets = template._rows(validation[0]), np.asarray(as_host("validation", validation[1]))
         check_consistent_length(rows, targets)
         shares = self._held_out_weights(targets, y, weights)
         if shares is not None and not shares.any():
@@ -272,7 +272,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         if classes:
             targets = np.unique(targets, return_inverse=True)[1]  # splitters do not take every type of label
         if groups is not None:
-            groups = np.asarray(as_host(groups))
+            groups = np.asarray(as_host("groups", groups))
             check_consistent_length(targets, groups)
         if not isinstance(self.cv, Integral):
             # Folds are of all rows as they were given; those of weight 0 are then left out.

@@ -10,16 +10,21 @@ from torch import Tensor
 
 from nfa.common.checks import one_of
 from nfa.common.errors import InputError
+from nfa.data.masked import refuse_masked
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The choices of `dtype`."""
 
 
-def as_host(values: Any) -> Any:
+def as_host(argument: str, values: Any) -> Any:
     """Return a tensor as a NumPy array, half precision as float32, a column of a frame as an array of its type.
 
     Anything else comes back as it is.
+
+    Raises:
+        InputError: entries are masked.
     """
+    refuse_masked(argument, values)
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         return (values.float() if values.dtype in (torch.float16, torch.bfloat16) else values).numpy()

@@ -56,7 +56,7 @@ def weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
     if sample_weight is None:
         return None
     found: NDArray[np.float64] = _check_sample_weight(
-        as_host(sample_weight), X, dtype=np.float64, ensure_non_negative=True
+        as_host("sample_weight", sample_weight), X, dtype=np.float64, ensure_non_negative=True
     )
     return found
 
