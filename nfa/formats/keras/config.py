@@ -57,7 +57,8 @@ def chain_of(config: Any, where: Place) -> list[LayerConfig]:
             LayerConfig(str(each["class_name"]), str(each["config"]["name"]), dict(each["config"]))
             for each in inner["layers"]
         ]
-        before = {str(each["config"]["name"]): _inputs(each.get("inbound_nodes")) for each in inner["layers"]}
+        before = {str(each["config"]["name"]): _names(each.get("inbound_nodes")) for each in inner["layers"]}
+        outputs = _names(inner.get("output_layers"))
     except (LookupError, TypeError, AttributeError) as error:
         raise where.error("does not describe a Sequential or functional model of Keras") from error
     odd = list(dict.fromkeys(layer.kind for layer in layers if layer.kind not in READ))
@@ -65,6 +66,9 @@ def chain_of(config: Any, where: Place) -> list[LayerConfig]:
         raise where.error(f"has layers that are not read ({few(odd or [str(kind)])}); {ONNX}")
     if kind != "Sequential":
         layers = _in_order(layers, before, where)
+        if outputs not in ([], [layers[-1].name]):
+            last = shown(layers[-1].name)
+            raise where.error(f"has the outputs {few(outputs)}, expected the result of its last layer, {last}; {ONNX}")
     if len({layer.name for layer in layers}) < len(layers):
         raise where.error("names two layers alike")
     return layers
@@ -89,15 +93,15 @@ def _in_order(layers: list[LayerConfig], before: dict[str, list[str]], where: Pl
     return found
 
 
-def _inputs(nodes: Any) -> list[str]:
-    """Return the names of the layers whose results a layer takes, in any of the forms that Keras has written."""
+def _names(nodes: Any) -> list[str]:
+    """Return the names of layers whose results are taken, in any of the forms that Keras has written."""
     if isinstance(nodes, dict):
         history = (
             nodes.get("config", {}).get("keras_history") if nodes.get("class_name") == "__keras_tensor__" else None
         )
-        return [str(history[0])] if history else [name for value in nodes.values() for name in _inputs(value)]
+        return [str(history[0])] if history else [name for value in nodes.values() for name in _names(value)]
     if isinstance(nodes, list):
         if len(nodes) >= 3 and isinstance(nodes[0], str) and isinstance(nodes[1], int):
             return [nodes[0]]
-        return [name for value in nodes for name in _inputs(value)]
+        return [name for value in nodes for name in _names(value)]
     return []

@@ -187,10 +187,14 @@ def _activation(layer: LayerConfig, place: Place) -> str:
     given = own.get(layer.kind) or layer.settings.get("activation") or "linear"
     if layer.kind == "Softmax" and layer.settings.get("axis", -1) not in (-1, [-1]):
         raise place.error(f"is a softmax along axis {shown(layer.settings['axis'])}, expected the last one; {ONNX}")
-    if layer.kind == "ReLU" and any(layer.settings.get(name) for name in ("max_value", "negative_slope", "threshold")):
+    bounds = [layer.settings.get(name) or None for name in ("negative_slope", "threshold")]
+    # A bound of 0 is one too.
+    if layer.kind == "ReLU" and [layer.settings.get("max_value"), *bounds] != [None] * 3:
         raise place.error(f"is a ReLU with a bound, a slope or a threshold, which is not read; {ONNX}")
     if not isinstance(given, str) or given not in ACTIVATIONS:
-        name = given.get("class_name") if isinstance(given, dict) else given
+        # A function of one's own is kept with its name as "config", a layer with its class.
+        kept = [given.get(key) for key in ("config", "class_name")] if isinstance(given, dict) else [given]
+        name = next((each for each in kept if isinstance(each, str)), given)
         raise place.error(f"has the activation {shown(name)}, which is not read; {ONNX}")
     return given
 

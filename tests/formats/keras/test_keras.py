@@ -142,12 +142,43 @@ DENSE = [("Dense", "a", {"activation": "relu"}, [draw(4, 5), draw(5)]), ("Dense"
         ([("Conv1D", "a", {"kernel_size": [2], "strides": 0}, [draw(2, 3, 4), draw(4)])], "sizes"),
         ([("Conv1D", "a", {"kernel_size": [3]}, [draw(2, 3, 4), draw(4)])], r"kernel of shape \(2,\) in 1 groups, not"),
         ([*DENSE, ("ReLU", "r", {"max_value": 6}, [])], "r is a ReLU with a bound"),
+        ([*DENSE, ("ReLU", "r", {"max_value": 0.0}, [])], "r is a ReLU with a bound"),
+        ([*DENSE, ("ReLU", "r", {"threshold": 0.5}, [])], "r is a ReLU with a bound"),
+        ([*DENSE, ("Activation", "r", {"activation": {"class_name": "function", "config": "mine"}}, [])],
+         "r has the activation mine, which"),
+        ([*DENSE, ("Activation", "r", {"activation": {"class_name": "PReLU", "config": {"name": "p"}}}, [])],
+         "r has the activation PReLU, which"),
+        ([*DENSE, ("Activation", "r", {"activation": {"module": "x"}}, [])], "r has the activation {'module':"),
         ([*DENSE, ("Softmax", "s", {"axis": 1}, [])], "s is a softmax along axis 1"),
         ([DENSE[0], DENSE[0]], "names two layers alike"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_named_with_the_way_round(layers, words, tmp_path):
     refused(written(tmp_path / "net.keras", layers), words)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([["b", 0, 0]], None),
+        (["b", 0, 0], None),
+        ({"one": ["b", 0, 0]}, None),
+        ([["a", 0, 0], ["b", 0, 0]], "a, b"),
+        ({"one": ["b", 0, 0], "two": ["a", 0, 0]}, "b, a"),
+        ([["b", 0, 0], ["b", 0, 0]], "b, b"),
+        (["a", 0, 0], "a"),
+    ],
+)
+def test_a_functional_model_s_only_output_is_its_last_layer_s(outputs, said, tmp_path):
+    config = config_of(DENSE, True)
+    config["config"] |= {"output_layers": outputs}
+    path = written(tmp_path / "net.h5", DENSE, True)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    if said is None:
+        assert nfa.load(path).net(torch.zeros(3, 4)).shape == (3, 2)
+    else:
+        refused(path, f"has the outputs {said}, expected the result of its last layer, b; export it to ONNX")
 
 
 def test_other_files(tmp_path):
