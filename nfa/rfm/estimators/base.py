@@ -36,7 +36,7 @@ from nfa.rfm.estimators.parameters import (
     whole,
 )
 from nfa.rfm.estimators.showing import shown_parameters
-from nfa.rfm.estimators.tables import as_host, as_tensor, computing_dtype, device_of
+from nfa.rfm.estimators.tables import as_host, as_targets, as_tensor, computing_dtype, device_of
 from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.machine import KernelMachine
@@ -246,7 +246,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
     def _training(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
         """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
-        X, y, numbers = as_host("X", X), as_host("y", y), [np.float64, np.float32]
+        X, y, numbers = as_host("X", X), as_targets("y", y), [np.float64, np.float32]
         self.encoder_, categories = None, list[int]()
         if isinstance(X, pd.DataFrame):
             categories = categorical_columns(X)

@@ -28,7 +28,7 @@ from nfa.rfm.estimators.fitting import FitSettings, coordinates_for, first_scale
 from nfa.rfm.estimators.parameters import Constraints, above_zero, anything, checked, list_of, not_negative, whole
 from nfa.rfm.estimators.showing import shown_parameters
 from nfa.rfm.estimators.single import SingleRFM
-from nfa.rfm.estimators.tables import as_host
+from nfa.rfm.estimators.tables import as_host, as_targets
 from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
 from nfa.rfm.recursion import Problem, Recipe
@@ -253,7 +253,7 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         """Return the held-out rows that count, beside all training targets y and the weights that were given."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
-        rows, targets = template._rows(validation[0]), np.asarray(as_host("validation", validation[1]))
+        rows, targets = template._rows(validation[0]), np.asarray(as_targets("validation", validation[1]))
         check_consistent_length(rows, targets)
         shares = self._held_out_weights(targets, y, weights)
         if shares is not None and not shares.any():

@@ -1,11 +1,13 @@
 """Turn X and y, which may be arrays, tensors or data frames, into tensors."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from nfa.common.checks import one_of
@@ -37,6 +39,37 @@ def as_host(argument: str, values: Any) -> Any:
         half = [name for name, dtype in values.dtypes.items() if dtype == np.float16]
         return values.astype(dict.fromkeys(half, np.float32)) if half else values
     return values
+
+
+DATES = (date, timedelta, np.datetime64, np.timedelta64, pd.Period)
+"""Types of dates and spans of time."""
+
+
+def as_targets(argument: str, y: Any) -> Any:
+    """Return targets as `as_host` does.
+
+    Raises:
+        InputError: they are sparse, dates, or text or objects some of which are missing; entries are masked.
+    """
+    if sparse.issparse(y):
+        raise InputError(argument, "is sparse, expected an array: y.toarray()")
+    columns = [column for _, column in y.items()] if isinstance(y, pd.DataFrame) else [y]
+    for column in () if y is None or isinstance(y, Tensor) else columns:
+        values = column if hasattr(column, "dtype") else np.asarray(column, dtype=object)
+        if values.dtype.kind == "O":
+            objects = np.asarray(values, dtype=object)
+            missing = np.asarray(pd.isna(objects))
+            if missing.any():
+                raise InputError(argument, f"has a missing value at row {np.argwhere(missing)[0, 0]}")
+            dates = any(isinstance(each, DATES) for each in objects.ravel())
+        else:
+            dates = values.dtype.kind in "mM"
+        if dates:
+            raise InputError(
+                argument,
+                "holds dates, expected numbers or labels; days since a date are numbers, text (astype(str)) is labels",
+            )
+    return as_host(argument, y)
 
 
 def as_tensor(values: NDArray[Any]) -> Tensor:

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder
 
 from nfa import InputError
-from nfa.rfm import RFMClassifier, RFMRegressor
+from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor
 
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=(60, 2))
@@ -141,3 +142,34 @@ def test_labels_in_a_column_of_any_type(kind):
     model = RFMClassifier().fit(frame(), pd.Series(values, dtype=kind))
     assert set(model.classes_.tolist()) == set(values.tolist())
     assert model.predict(frame()).tolist() == values.tolist()
+
+
+DAYS = pd.date_range("2020-01-01", periods=60)
+
+
+@pytest.mark.parametrize("model", [RFMRegressor, RFMClassifier])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (DAYS, "holds dates, expected numbers or labels; days since a date are numbers"),
+        (DAYS.to_numpy(), "holds dates"),
+        (pd.Series(DAYS.tz_localize("UTC")), "holds dates"),
+        (pd.Series(DAYS).dt.to_period("M"), "holds dates"),
+        (pd.Series(DAYS - DAYS[0]), "holds dates"),
+        (DAYS.date.tolist(), "holds dates"),
+        (pd.DataFrame({"a": Y, "b": DAYS}), "holds dates"),
+        (pd.Series([*COLOUR[:-1], pd.NA], dtype="string"), "has a missing value at row 59"),
+        (pd.Series([*COLOUR[:-1], None], dtype="category"), "has a missing value at row 59"),
+        ([None, *COLOUR[1:]], "has a missing value at row 0"),
+        (sparse.csr_array(Y[:, None]), r"is sparse, expected an array: y.toarray\(\)"),
+    ],
+)
+def test_targets_that_are_neither_numbers_nor_labels(model, y, message):
+    with pytest.raises(InputError, match=f"^y: {message}"):
+        model().fit(NUMBERS, y)
+
+
+def test_held_out_targets_are_checked_as_the_others():
+    search = RFMClassifierCV(kernels=["laplace"], bandwidths=[1.0], ridges=[0.1], max_iters=0)
+    with pytest.raises(InputError, match=r"^validation: has a missing value at row 1"):
+        search.fit(NUMBERS, COLOUR, validation=(NUMBERS[:2], ["red", None]))
