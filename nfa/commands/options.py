@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _DATA = (
     "A built-in set (digits, fashion-mnist, mnist, cifar10, svhn, stl10, celeba), "
-    "or a .npz, .npy, .csv or .parquet file."
+    "or a .npz, .npy, .csv, .tsv or .parquet file."
 )
 
 ACTIVATION_NAMES = ("relu", "leaky_relu", "sigmoid", "tanh", "sine", "gelu", "silu", "elu", "identity")

@@ -38,10 +38,10 @@ GROUPED = re.compile(r"[-+]?[\d.,]*\d[\d.,]*", re.ASCII)
 def read_delimited(file: Path, target: str | None = None, max_memory: float | None = None) -> Table:
     """Read a table whose first line names its columns; what could be read in two ways is refused.
 
-    Fields stand between commas, semicolons, tabs, bars or blanks. Numbers have a decimal point, or all of them a
-    decimal comma; truth values count as 0 and 1. A first column without a name that numbers the rows from 0 (as
-    pandas writes it) is left out, and so is a last one that has neither name nor values. Blank lines do not count,
-    except in a table of one column.
+    Fields stand between commas, semicolons, tabs, bars or blanks, in a `.tsv` file between tabs. Numbers have a decimal
+    point, or all of them a decimal comma; truth values count as 0 and 1. A first column without a name that numbers the
+    rows from 0 (as pandas writes it) is left out, and so is a last one that has neither name nor values. Blank lines do
+    not count, except in a table of one column.
 
     Args:
         file: A path.
@@ -58,7 +58,8 @@ def read_delimited(file: Path, target: str | None = None, max_memory: float | No
         budget.hold(place, 2 * handle.tell())
         handle.seek(0)
         raw = handle.read()
-        separator, text = separator_of(place, decoded(place, raw))
+        text = decoded(place, raw)
+        separator, text = ("\t", text) if file.suffix.lower() == ".tsv" else separator_of(place, text)
         entries = text.count(separator) + text.count("\n") + text.count("\r") + 1
         budget.hold(place, len(raw) + len(text) + 8 * entries)
         del raw

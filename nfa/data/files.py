@@ -1,4 +1,4 @@
-"""The user's own files: .npz, .npy, .csv and .parquet."""
+"""The user's own files: .npz, .npy, .csv, .tsv and .parquet."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfa.common.checks import check_finite, existing_file, one_of
+from nfa.common.checks import check_finite, existing_file
 from nfa.common.errors import InputError
 from nfa.data.arrays import arrays_of
 from nfa.data.dataset import Dataset
@@ -14,7 +14,7 @@ from nfa.data.delimited import read_delimited
 from nfa.data.parquet import read_parquet
 from nfa.data.targets import label_name, target_array
 
-SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
+SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".parquet")
 
 
 def load_file(path: str | Path, target: str | None = None, max_memory: float | None = None) -> Dataset:
@@ -24,7 +24,7 @@ def load_file(path: str | Path, target: str | None = None, max_memory: float | N
     a table float64.
 
     Args:
-        path: `.npz` with `X` (n x d) and optionally `y`; `.npy` with X; `.csv` or `.parquet` with a named
+        path: `.npz` with `X` (n x d) and optionally `y`; `.npy` with X; `.csv`, `.tsv` or `.parquet` with a named
             column for each feature.
         target: The column that is y, in a table. Without it a table has no y.
         max_memory: GiB that the data may take. Without it, 64 times what the file takes on disk, at least a quarter
@@ -36,12 +36,14 @@ def load_file(path: str | Path, target: str | None = None, max_memory: float | N
             column.
     """
     file = existing_file("data", path)
-    one_of("data: the file's suffix", file.suffix.lower(), SUFFIXES)
+    if file.suffix.lower() not in SUFFIXES:
+        # No suffix is a misspelt other one: what is in the file counts.
+        raise InputError("data: the file's suffix", f"{file.suffix!r} is unknown (known: {', '.join(SUFFIXES)})")
     if file.suffix.lower() in (".npz", ".npy"):
         if target is not None:
             raise InputError("target", f"{file.name} has no named columns; an .npz keeps its targets in 'y'")
         return _from_arrays(file, max_memory)
-    table = (read_delimited if file.suffix.lower() == ".csv" else read_parquet)(file, target, max_memory)
+    table = (read_parquet if file.suffix.lower() == ".parquet" else read_delimited)(file, target, max_memory)
     y, classes = (None, None) if table.y is None else _targets(table.y)
     data = Dataset(table.X, y, name=file.name, feature_names=table.names, class_names=classes)
     _check_finite(data)

@@ -25,7 +25,7 @@ def load_data(
     """Load a data set by name or from a file.
 
     Args:
-        source: A name of `NAMES`, or the path of an `.npz`, `.npy`, `.csv` or `.parquet` file.
+        source: A name of `NAMES`, or the path of an `.npz`, `.npy`, `.csv`, `.tsv` or `.parquet` file.
         target: The column that is y in a table, or CelebA's attribute.
         folder: Where a picture set lies (see `load_vision`).
         download: Whether a picture set may be downloaded.

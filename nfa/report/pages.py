@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from nfa.common.checks import output_folder
 from nfa.common.errors import InputError
+from nfa.common.shown import printable_lines
 from nfa.common.version import __version__
 from nfa.common.writing import replacing
 
@@ -61,7 +62,7 @@ def cell(value: Any, classes: str = "", heading: bool = False) -> Cell:
 
 
 def page(template: str, **content: Any) -> str:
-    """Return a page from a template; every string of the content is escaped."""
+    """Return a page from a template; every string of the content is escaped and printable."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -75,9 +76,11 @@ def page(template: str, **content: Any) -> str:
     script = own("page.js")
     # No other script runs, and nothing is fetched, even if a string should ever escape into the markup.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(
+    text = environment.get_template(template).render(
         style=own("style.css"), script=script, script_hash=script_hash, version=__version__, **content
     )
+    # Of the whole page: figures hold names too, and what is printable stays as it is.
+    return printable_lines(text)
 
 
 def page_path(argument: str, path: str | os.PathLike[str], name: str) -> Path:

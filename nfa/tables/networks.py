@@ -17,8 +17,11 @@ One = Audit | Folder
 Audits = One | Sequence[One] | Mapping[str, One | Sequence[One]]
 """The audits that figures take: one, a folder of one or of several, a list of these, or a dict from names to them."""
 
-_REPEAT = re.compile(r"(?i)(?:seed|run|trial|repeat|replicate)?[-_= ]*\d+|\(\d+\)")
+_REPEAT = re.compile(r"(?i)(?:seed|run|trial|repeat|replicate)[-_= ]*\d+|\(\d+\)")
 """A part of a name in which runs of one network differ."""
+
+_BARE = re.compile(r"[-_= ]*\d+")
+"""A part that may be a seed, or a setting such as a batch size."""
 
 _SAME = ("data", "split", "n_samples", "outputs", "n_outputs", "probes")
 """Fields in which the records of two runs of one network agree."""
@@ -49,7 +52,9 @@ def networks(audits: Audits) -> tuple[Network, ...]:
     """Return audits as networks: runs of one architecture whose names differ in the seed alone belong together.
 
     Two runs are of one network if they have the same layers, shapes, data, rows, outputs and probes, and their names
-    differ only in a part such as "seed-3" or "2". A list in a dict is one network, whatever the names of its runs.
+    differ only in a part such as "seed-3" or "run 2"; or in a bare number, such as "2", where the seeds of all these
+    audits differ (else it may be a setting, such as a batch size). A list in a dict is one network, whatever the names
+    of its runs.
 
     Args:
         audits: An `Audit`, a folder that `nfa audit` wrote or one that holds such folders, a list of these, or a dict
@@ -93,7 +98,7 @@ def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
 
 def _only_seeds(whole: Sequence[Path], depth: int) -> bool:
     """Return whether names of so many parts differ in the seed alone, while the folders above name networks."""
-    seeds = any(not _without_seed("/".join(each.parts[-depth:])) for each in whole)
+    seeds = any(not _without_seed("/".join(each.parts[-depth:]), numbers=True) for each in whole)
     return seeds and len({each.parts[:-depth] for each in whole}) > 1
 
 
@@ -190,18 +195,36 @@ def audited(folder: Path) -> list[Path]:
 def _pooled(runs: Sequence[Run]) -> tuple[Network, ...]:
     groups: dict[object, list[Run]] = {}
     for run in runs:
-        groups.setdefault((_without_seed(run.name), _layers(run.audit), _settings(run.audit)), []).append(run)
+        key = (_without_seed(run.name, numbers=True), _layers(run.audit), _settings(run.audit))
+        groups.setdefault(key, []).append(run)
     found: list[Network] = []
-    for members in groups.values():
-        name = members[0].name if len(members) == 1 else _without_seed(members[0].name)
-        name = name or _without_seed(_called(members[0].audit)) or members[0].audit.about.model
+    for members, numbers in (each for group in groups.values() for each in _alike(group)):
+        name = members[0].name if len(members) == 1 else _without_seed(members[0].name, numbers)
+        name = name or _without_seed(_called(members[0].audit), numbers) or members[0].audit.about.model
         taken = sum(network.name.split(" #")[0] == name for network in found)
         found.append(Network(f"{name} #{taken + 1}" if taken else name, tuple(members)))
     return tuple(found)
 
 
-def _without_seed(name: str) -> str:
-    parts = [part for part in re.split(r"[/,]\s*|\s+(?=\(\d+\)$)", name) if not _REPEAT.fullmatch(part)]
+def _alike(runs: list[Run]) -> list[tuple[list[Run], bool]]:
+    """Divide runs whose names differ in numbers into networks, each with whether bare numbers are seeds in it."""
+    named: dict[str, list[Run]] = {}
+    for run in runs:
+        named.setdefault(_without_seed(run.name, numbers=False), []).append(run)
+    numbers = [[part for part in _parts(run.name) if _REPEAT.fullmatch(part) or _BARE.fullmatch(part)] for run in runs]
+    bare = all(len(each) == 1 and _BARE.fullmatch(each[0]) for each in numbers)
+    if bare and len(named) == len({run.audit.about.seed for run in runs}) == len(runs):
+        return [(runs, True)]
+    return [(members, False) for members in named.values()]
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"[/,]\s*|\s+(?=\(\d+\)$)", name)
+
+
+def _without_seed(name: str, numbers: bool) -> str:
+    """Return a name without the parts in which runs differ, bare `numbers` among them or not."""
+    parts = [part for part in _parts(name) if not (_REPEAT.fullmatch(part) or (numbers and _BARE.fullmatch(part)))]
     return ", ".join(re.sub(r"(?i)[-_ ]*seed[-_= ]*\d+", "", part) for part in parts).strip(", ")
 
 

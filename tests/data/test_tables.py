@@ -223,3 +223,18 @@ def test_parquet_columns_that_are_no_numbers_are_named(tmp_path, kind, values, m
     if kind in ("list", "struct", "time"):
         with pytest.raises(InputError, match=r"target: column 'x' holds .*, expected numbers or text"):
             load_data(tmp_path / "t.parquet", "x")
+
+
+def test_a_tsv_file_has_tabs_between_fields(tmp_path):
+    data = load_data(written(tmp_path, "size, cm\tage\ty\n1,5\t2\ta\n2,5\t3\tb\n", "t.tsv"), "y")
+    assert data.feature_names == ("size, cm", "age")
+    assert data.X.tolist() == [[1.5, 2], [2.5, 3]]
+    assert data.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["t.arff", "t.xls", "t.npz.gz"])
+def test_files_of_other_kinds_are_told_what_is_read(tmp_path, name):
+    suffix = "." + name.split(".")[-1]
+    message = f"data: the file's suffix: '{suffix}' is unknown (known: .npz, .npy, .csv, .tsv, .parquet)"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        load_data(written(tmp_path, "@relation x", name))

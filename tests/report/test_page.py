@@ -285,3 +285,13 @@ def test_many_layers_stay_below_two_megabytes():
     net = nfa.MLP(20, 12, 24, n_outputs=3)
     source = render(nfa.audit(net, gaussian(30, 20, dtype=torch.float32), perturbed(net)))
     assert len(source.encode()) < 2e6
+
+
+def test_pages_hold_no_control_characters(moved, tmp_path):
+    bad = "a\x1b[31m\u202eb\x00_" + "c" * 9
+    first = replace(moved.layers[0], row=moved.layers[0].row | {"name": bad, "note": bad})
+    odd = replace(moved, layers=(first, *moved.layers[1:]), about=replace(moved.about, model=bad, data=bad))
+    compared = nfa.report.compare({bad: odd, "other": moved}, tmp_path).read_text()
+    for text in (render(odd), compared):
+        assert not set(text) & set("\x1b\u202e\x00")
+        assert "a?[31m?b?_" in text

@@ -20,13 +20,26 @@ def shape(found):
     return {network.name: len(network.runs) for network in found}
 
 
-def test_folders_whose_names_differ_in_the_seed_are_runs(runs, tmp_path):
+def test_folders_whose_names_differ_in_the_seed_are_runs(runs, small, tmp_path):
+    net, X = small
     for seed, audit in enumerate(runs):
         audit.save(tmp_path / "sgd" / f"seed-{seed}")
-        audit.save(tmp_path / "adam" / str(seed))
+        nfa.audit(perturbed(net, seed=seed), X, net, seed=seed).save(tmp_path / "adam" / str(seed))
     assert shape(networks([tmp_path / "sgd", tmp_path / "adam"])) == {"sgd": 3, "adam": 3}
     assert shape(networks(tmp_path / "sgd")) == {"MLP": 3}
     assert shape(networks(tmp_path / "sgd" / "seed-1")) == {"seed-1": 1}
+
+
+def test_bare_numbers_may_be_settings(runs, small, tmp_path):
+    for size, audit in zip((32, 64, 128), runs, strict=True):
+        audit.save(tmp_path / str(size))
+    assert shape(networks(tmp_path)) == {"32": 1, "64": 1, "128": 1}
+    net, X = small
+    other = nfa.audit(perturbed(net, seed=9), X, net, seed=1)
+    # The size and the seed differ, so that nobody can say what the number is.
+    assert shape(pooled({"32, seed-0": runs[0], "64, seed-1": other})) == {"32, seed-0": 1, "64, seed-1": 1}
+    assert shape(pooled({"32, 0": runs[0], "64, 1": other})) == {"32, 0": 1, "64, 1": 1}
+    assert shape(pooled({"lr, 0": runs[0], "lr, 1": other})) == {"lr": 2}
 
 
 def test_other_names_shapes_and_data_are_other_networks(runs, small):

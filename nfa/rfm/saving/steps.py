@@ -25,6 +25,7 @@ STEPS = {
     "PCA": "sklearn.decomposition",
     "TruncatedSVD": "sklearn.decomposition",
     "VarianceThreshold": "sklearn.feature_selection",
+    "MissingIndicator": "sklearn.impute",
     "SimpleImputer": "sklearn.impute",
     "FeatureUnion": "sklearn.pipeline",
     "Pipeline": "sklearn.pipeline",

@@ -50,7 +50,7 @@ FEW = {"kernels": ["laplace"], "bandwidths": [1.0], "ridges": [0.1], "max_iters"
 
 def columns():
     return make_column_transformer(
-        (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), ["u", "v"]),
+        (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), ["u", "v"]),
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind"]),
         (OrdinalEncoder(), ["size"]),
         remainder="passthrough",
