@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from nfa.audits.about import About
-from nfa.audits.files import from_parts, load_audit, save_audit, to_parts
+from nfa.audits.files import INPUTS, from_parts, load_audit, save_audit, to_parts
 from nfa.audits.methods import methods
 from nfa.audits.verdict import VERDICTS, network_verdict
 from nfa.common.checks import one_of
@@ -23,6 +23,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.second_moment import SecondMoment
 from nfa.features.weight import Weight
 from nfa.network.scoring import Score
+from nfa.probe.patches import Patches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,7 @@ class LayerAudit:
         init_weight: W before training, or None.
         row_shape: The shape in which the d entries of a row lie in the network: (c, q, q) under a convolution's kernel.
         one_hot: Whether the rows are one-hot, as of an embedding, whose d entries are those of its table.
+        patches: How a convolution's rows are cut out of its input; None of other layers, and in older files.
     """
 
     row: dict[str, Any]
@@ -50,6 +52,7 @@ class LayerAudit:
     init_weight: Tensor | None
     row_shape: tuple[int, ...]
     one_hot: bool = False
+    patches: Patches | None = None
 
     def __getitem__(self, column: str) -> Any:
         """Return a column of the row."""
@@ -264,7 +267,7 @@ class Audit:
             {"weight": layer.weight, "init_weight": layer.init_weight} | to_parts(layer.second, layer.centered)
             for layer in self.layers
         ]
-        inputs = [{"row_shape": layer.row_shape, "one_hot": layer.one_hot} for layer in self.layers]
+        inputs = [{name: getattr(layer, name) for name in INPUTS} for layer in self.layers]
         save_audit(self.about, [layer.row for layer in self.layers], inputs, matrices, folder)
 
     @classmethod

@@ -1,5 +1,6 @@
 """An audit's two files: the table as JSON and the matrices as safetensors, checked to belong together."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -17,6 +18,7 @@ from nfa.common.errors import InputError
 from nfa.common.writing import replacing, write_tensors
 from nfa.features.columns import COLUMNS
 from nfa.features.second_moment import ByRows, SecondMoment, Whole
+from nfa.probe.patches import Patches, Window
 
 SCHEMA = 2
 """The version of both files. A reader ignores keys that it does not know, so new keys need no new version."""
@@ -33,9 +35,12 @@ PARTS = ("weight", *WHOLE, *ROWS, "init_weight")
 """The matrices of a layer, which the file names NAME.weight and so on."""
 
 
+INPUTS = ("row_shape", "one_hot", "patches")
+"""What is known of a layer's inputs."""
+
 Row = dict[str, Any]
 Inputs = dict[str, Any]
-"""What is known of a layer's inputs: `row_shape` and `one_hot`."""
+"""`INPUTS` by name."""
 Matrices = dict[str, Any]
 """A layer's matrices (tensors) by part; None for those that it has not."""
 
@@ -71,7 +76,9 @@ def save_audit(
         whole = {"schema": SCHEMA} | about.to_json()
         whole["features_sha256"] = _sha256(new_matrices)
         whole["layers"] = [
-            {column: null_for_nan(value) for column, value in row.items()} | of_rows
+            {column: null_for_nan(value) for column, value in row.items()}
+            | of_rows
+            | {"patches": _patches_to_json(of_rows["patches"])}
             for row, of_rows in zip(rows, inputs, strict=True)
         ]
         new_table.write_text(json.dumps(whole, indent=1, allow_nan=False))
@@ -138,7 +145,33 @@ def _inputs(saved: dict[str, Any], row: Row) -> Inputs:
         raise ValueError(f"row_shape of {row['name']}")
     if not isinstance(one_hot, bool):
         raise TypeError(f"one_hot of {row['name']}")
-    return {"row_shape": tuple(shape), "one_hot": one_hot}
+    return {"row_shape": tuple(shape), "one_hot": one_hot, "patches": _patches(saved.get("patches"), row)}
+
+
+def _patches_to_json(patches: Patches | None) -> dict[str, Any] | None:
+    if patches is None:
+        return None
+    parts = {"shape": patches.shape, "groups": patches.groups, "group": patches.group}
+    return parts | dataclasses.asdict(patches.window)
+
+
+def _patches(saved: Any, row: Row) -> Patches | None:
+    """Return how rows are cut out of the layer's input; earlier files do not know it."""
+    if saved is None:
+        return None
+    names, least = [each.name for each in dataclasses.fields(Window)], {"before": 0, "after": 0}
+    numbers = {name: tuple(saved[name]) for name in ("shape", *names)}
+    sizes = [(each, least.get(name, 1)) for name, found in numbers.items() for each in found]
+    sizes += [(saved["groups"], 1), (saved["group"], 0), (saved["groups"] - saved["group"], 1)]
+    if any(type(size) is not int or size < smallest for size, smallest in sizes):
+        raise ValueError(f"patches of {row['name']}")
+    shape = numbers.pop("shape")
+    if {len(found) for found in numbers.values()} != {len(shape) - 1}:
+        raise ValueError(f"patches of {row['name']}")
+    found = Patches(shape, Window(**numbers), saved["groups"], saved["group"])
+    if found.width != row["d_in"]:
+        raise ValueError(f"patches of {row['name']}")
+    return found
 
 
 def _matrices(row: Row, tensors: dict[str, Tensor]) -> Matrices:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.audits.examining import examined
+from nfa.audits.files import INPUTS
 from nfa.audits.init import Init
 from nfa.audits.rows import Rows, rows_of
 from nfa.audits.settings import Settings
@@ -173,9 +174,8 @@ def _layer_audit(layer: LayerMeasures, columns: Columns) -> LayerAudit:
     measured, init = layer.measured, layer.init
     init_weight = None if init is None else _copy(init.weight)
     own = measured.layer
-    return LayerAudit(
-        columns, _copy(own.weight), measured.second, measured.centered, init_weight, own.row_shape, own.one_hot
-    )
+    inputs = {name: getattr(own, name) for name in INPUTS}
+    return LayerAudit(columns, _copy(own.weight), measured.second, measured.centered, init_weight, **inputs)
 
 
 def _copy(weight: Tensor) -> Tensor:

@@ -21,49 +21,10 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.probe.blocks import block_diagonal, diagonal_blocks, within_blocks
 from nfa.probe.maps import LinearMap, Reader
+from nfa.probe.patches import Patches, Window
 
 OUTSIDE = 1e-6
 """The most that a weight may have outside of its diagonal blocks, as a share of its norm: rounding of an SVD."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The positions that a kernel covers, along each of the last axes.
-
-    Args:
-        kernel: Its extent.
-        stride: From one place of the kernel to the next.
-        dilation: From one position within it to the next.
-        before: Zeros in front of the first position.
-        after: Zeros behind the last.
-    """
-
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-    @property
-    def axes(self) -> int:
-        """Axes along which it slides."""
-        return len(self.kernel)
-
-    def patches(self, x: Tensor, counts: tuple[int, ...] | None = None) -> Tensor:
-        """Return the patch at every place, shape (..., *places, channels x kernel).
-
-        Args:
-            x: Shape (..., channels, *positions).
-            counts: Places along each axis; as many as there are by default.
-        """
-        channels = x.ndim - self.axes - 1
-        x = F.pad(x, [size for pair in zip(self.before[::-1], self.after[::-1], strict=True) for size in pair])
-        for axis, (q, stride, dilation) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
-            # What the window covers becomes the last axis.
-            x = x.unfold(channels + 1 + axis, (q - 1) * dilation + 1, stride)[..., ::dilation]
-            if counts is not None:
-                x = x.narrow(channels + 1 + axis, 0, counts[axis])
-        return x.movedim(channels, channels + self.axes).flatten(channels + self.axes)
 
 
 @dataclass(frozen=True)
@@ -97,6 +58,11 @@ class Convolution(LinearMap):
         return (self._channels(self.rows), *self.window.kernel)
 
     @property
+    def patches(self) -> Patches:
+        """Those under the window."""
+        return Patches(self._input_shape, self.window)
+
+    @property
     def width(self) -> int:
         """Entries of a patch."""
         return math.prod(self.row_shape)
@@ -124,6 +90,10 @@ class Convolution(LinearMap):
     def _channels(self, x: Tensor) -> int:
         return int(x.shape[-1 - self.window.axes])
 
+    @property
+    def _input_shape(self) -> tuple[int, ...]:
+        return tuple(self.rows.shape[-1 - self.window.axes :])
+
 
 @dataclass(frozen=True)
 class TransposedConvolution(Convolution):
@@ -143,6 +113,11 @@ class TransposedConvolution(Convolution):
     def row_shape(self) -> tuple[int, ...]:
         """The channels."""
         return (self._channels(self.rows),)
+
+    @property
+    def patches(self) -> Patches:
+        """The channels at every position."""
+        return Patches(self._input_shape, Window.of_positions(self.window.axes))
 
     def matrix(self) -> Tensor:
         """Return W, (k q q) x c, group by group on the diagonal."""
@@ -189,6 +164,11 @@ class Group(LinearMap):
         """A group's share of the channels, and what else a row has."""
         channels, *kernel = self.whole.row_shape
         return (channels // self.whole.parts, *kernel)
+
+    @property
+    def patches(self) -> Patches:
+        """The group's channels of each."""
+        return replace(self.whole.patches, groups=self.whole.parts, group=self.number)
 
     @property
     def width(self) -> int:

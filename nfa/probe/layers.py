@@ -10,6 +10,7 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.probe.gradients import cut_off, reached, sources, strays
 from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
+from nfa.probe.patches import Patches
 from nfa.probe.uses import Use
 
 NOT_FIRST = "samples not first"
@@ -28,6 +29,7 @@ class Layer:
         groups: Diagonal blocks of W, each a map of its own with rows of its own: groups of a convolution's channels.
         row_shape: The shape in which the d entries of a row lie in the network.
         one_hot: Whether the rows are one-hot: a look-up in a table.
+        patches: How rows are cut out of a sample's input, as under a convolution's kernel.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Layer:
     groups: int = 1
     row_shape: tuple[int, ...] = ()
     one_hot: bool = False
+    patches: Patches | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,14 @@ class Layers:
         self.rows_per_sample = 1  # at the layer with the most
         by_name = {use.name: use for use in uses}
         every = {use.name: use for use in late} | by_name
+        cuts: dict[str, set[Patches | None]] = {}
+        for use in (*uses, *late):
+            cuts.setdefault(use.name, set()).add(use.patches)
+        # A kernel that slides over inputs of several sizes has patches of none in particular.
+        patches = {name: next(iter(found)) if len(found) == 1 else None for name, found in cuts.items()}
         self._layers = [
-            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot) for use in every.values()
+            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[use.name])
+            for use in every.values()
         ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
         self._places = {name: Place(routed=name not in by_name) for name in every}

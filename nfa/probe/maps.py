@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from nfa.probe.patches import Patches
+
 
 @dataclass(frozen=True)
 class LinearMap(ABC):
@@ -57,6 +59,11 @@ class LinearMap(ABC):
     def row_shape(self) -> tuple[int, ...]:
         """The shape in which the d entries of a row lie in the network."""
         return (self.width,)
+
+    @property
+    def patches(self) -> Patches | None:
+        """How rows are cut out of one sample's input, as under a convolution's kernel; None where they are not."""
+        return None
 
     @property
     @abstractmethod

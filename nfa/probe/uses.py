@@ -22,6 +22,7 @@ from nfa.probe.einsums import EINSUMS
 from nfa.probe.embeddings import EMBEDDINGS
 from nfa.probe.maps import LinearMap, exchanged
 from nfa.probe.memory import Memories, handle
+from nfa.probe.patches import Patches
 from nfa.probe.products import PRODUCTS, Product
 from nfa.probe.recurrent import RECURRENT, computed, first_state, in_sight
 from nfa.probe.vmapped import bare, is_hidden, slices, with_axis_first, wrapped_first, wrapped_like
@@ -47,6 +48,7 @@ class Use:
         groups: Diagonal blocks of W, each a map of its own.
         row_shape: The shape in which the d entries of a row lie in the network.
         one_hot: Whether the rows are one-hot: a look-up.
+        patches: How rows are cut out of a sample's input.
         operation: The number of the operation that applies it; one operation may apply several weights.
         kept: The map with a copy of its rows, if the recorder keeps them.
     """
@@ -59,6 +61,7 @@ class Use:
     groups: int
     row_shape: tuple[int, ...]
     one_hot: bool
+    patches: Patches | None
     operation: int
     kept: LinearMap | None
 
@@ -229,7 +232,7 @@ class UseRecorder(TorchFunctionMode):
         for name, weight, part in found:
             shape = tuple(part.to_delta(z.detach().to("meta")).shape)
             kept = None if rows is None else replace(part, rows=rows)
-            about = (part.groups, part.row_shape, part.one_hot)
+            about = (part.groups, part.row_shape, part.one_hot, part.patches)
             use = Use(name, weight, shape, edge, part.to_delta, *about, self._operations, kept)
             self.uses.append(use)
         z = z if self._nudged.isdisjoint(numbers) else z + _nudge(z)

@@ -38,7 +38,8 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
 
     Args:
         M_init: None for the identity; a matrix (d, d) or a diagonal (d,), as array or tensor; a `FactoredMatrix`; a
-            layer of an audit, for its AGOP.
+            layer of an audit, for its AGOP. A convolution's is that of patches: for rows that are whole inputs of the
+            layer, flat and channels first, it is spread over all places (`Patches.spread`).
         d: The number of features.
         diag: M stays diagonal, so that only the diagonal is taken.
 
@@ -50,11 +51,16 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
     """
     if M_init is None:
         return torch.ones(d, dtype=torch.float64) if diag else torch.eye(d, dtype=torch.float64)
+    patches = M_init.patches if isinstance(M_init, LayerAudit) else None
     found = M_init.agop if isinstance(M_init, LayerAudit) else M_init
     if isinstance(found, FactoredMatrix):
-        if found.d != d:
-            raise InputError("M_init", f"a matrix of {found.d} features, expected {d} as in X")
+        whole = patches is not None and patches.size == d != found.d
+        if found.d != d and not whole:
+            beside = "" if patches is None else f", or {patches.size} of its whole inputs {patches.shape}"
+            raise InputError("M_init", f"a matrix of {found.d} features{beside}, expected {d} as in X")
         found = found.dense()
+        if patches is not None and whole:
+            found = patches.spread(found.diagonal() if diag else found)
     M = checked_matrix("M_init", found if isinstance(found, Tensor) else _as_tensor(found), d).cpu()
     if not bool(M.any()):
         raise InputError("M_init", "is 0, so that every two rows would be equal")

@@ -258,7 +258,7 @@ def test_json_has_the_contract_s_keys_and_null_for_nan(small, tmp_path):
     keys = {"schema", "nfa_version", "torch_version", "model", "data", "n_samples", "n_outputs", "outputs", "seed"}
     assert keys | {"score", "skipped", "layers"} <= set(saved)
     assert saved["schema"] == 2
-    assert set(saved["layers"][0]) == {*names(), "row_shape", "one_hot"}
+    assert set(saved["layers"][0]) == {*names(), "row_shape", "one_hot", "patches"}
     assert saved["layers"][0]["untrained_cosine"] is None
 
 

@@ -281,3 +281,74 @@ def test_a_row_keeps_its_shape(tmp_path):
         del layer["row_shape"]
     (tmp_path / "audit.json").write_text(json.dumps(whole))
     assert [layer.row_shape for layer in nfa.Audit.load(tmp_path)] == [(2,), (16,), (120,)]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_matrix_of_patches_is_one_of_whole_inputs(kind):
+    """x'Nx is the sum of h'Mh over the patches h of x."""
+    net, plain, X = networks(kind)
+    with Probe(net, X) as probe:
+        patches = probe.layers[1].patches
+    rows = plain[2].cut(torch.tanh(net[0](X))).detach().flatten(1, -2)
+    conv, inputs = LAYERS[kind][1], torch.tanh(net[0](X)).detach()
+    if conv.padding_mode != "zeros":  # the input of torch's operation is padded already
+        inputs = F.pad(inputs, conv._reversed_padding_repeated_twice, mode=conv.padding_mode)
+    assert patches.shape == inputs.shape[1:]
+    R = gaussian(3, rows.shape[2])
+    M = R.T @ R
+    N = patches.spread(M)
+    whole = inputs.flatten(1)
+    torch.testing.assert_close((whole @ N * whole).sum(1), (rows @ M * rows).sum((1, 2)))
+    assert torch.equal(N, N.T)
+    torch.testing.assert_close(patches.spread(M.diagonal()), N.diagonal())
+
+
+@pytest.mark.parametrize("kind", ["groups", "transposed groups", "depthwise"])
+def test_a_group_has_patches_of_its_own(kind):
+    net, plain, X = networks(kind)
+    inputs = torch.tanh(net[0](X)).detach()
+    rows = plain[2].cut(inputs)
+    with Probe(net, X, groups=True) as probe:
+        found = [layer.patches for layer in probe.layers[1:-1]]
+    for patches, part in zip(found, rows.chunk(len(found), -1), strict=True):
+        ones = torch.ones(part.shape[-1], dtype=torch.float64)
+        assert patches.width == len(ones)
+        expected = part.square().flatten(1).sum(1)
+        torch.testing.assert_close((inputs.flatten(1).square() * patches.spread(ones)).sum(1), expected)
+
+
+def test_a_kernel_on_inputs_of_two_sizes_has_no_patches():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv1d(1, 2, 3), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(torch.cat([self.conv(x), self.conv(x[..., 1:-2])], 2).flatten(1)[:, :8])
+
+    with Probe(Twice(), torch.randn(5, 1, 7)) as probe:
+        assert [layer.patches for layer in probe.layers] == [None, None]
+
+
+def test_patches_are_kept_in_a_file(tmp_path):
+    net, _, X = networks("groups")
+    audit = nfa.audit(net, X, groups=True)
+    audit.save(tmp_path)
+    kept = [layer.patches for layer in nfa.Audit.load(tmp_path)]
+    assert kept == [layer.patches for layer in audit]
+    assert kept[1] is not None
+    assert kept[-1] is None
+    table = tmp_path / "audit.json"
+    whole = json.loads(table.read_text())
+    damage = {"kernel": [2], "shape": [4, 6], "stride": [0, 1], "groups": 1, "group": 2, "before": 1}
+    for key, value in damage.items():
+        damaged = json.loads(json.dumps(whole))
+        damaged["layers"][1]["patches"][key] = value
+        table.write_text(json.dumps(damaged))
+        with pytest.raises(nfa.InputError, match=r"audit: .* does not hold a whole audit"):
+            nfa.Audit.load(tmp_path)
+    for layer in whole["layers"]:
+        del layer["patches"]  # as in earlier files
+    table.write_text(json.dumps(whole))
+    assert [layer.patches for layer in nfa.Audit.load(tmp_path)] == [None] * 4

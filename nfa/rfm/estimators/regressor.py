@@ -62,7 +62,8 @@ class RFMRegressor(RegressorRFM, SingleRFM):
             predictions, in the units of y, either way.
         n_iters: Updates of M; 0 is plain kernel ridge regression.
         M_init: The first M instead of the identity: a matrix (d, d), a diagonal (d,), a `FactoredMatrix`, or a layer of
-            an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM).
+            an `Audit` (its AGOP is taken; hand over `layer.nfm` for the NFM). A convolution's is one of patches: rows
+            are patches, or the layer's whole inputs, flat with channels first, on which it is taken at every place.
         M_scale: The scale of M after an update: "max", its largest entry is 1 (as in the authors' package and xRFM);
             "trace", its trace is d; None, it is not scaled (as in the paper's tabular experiments). Predictions do not
             depend on it while the bandwidth is a multiple of the median.
