@@ -159,7 +159,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
             centered: Subtract from J its mean over rows.
         """
         fitted = self._output_machine
-        self._check_square("agop")
+        self._check_size("agop", fitted.width, "gradients(X) are of a row each")
         return fitted.agop(None if X is None else self._rows(X), centered)
 
     @abstractmethod
@@ -194,15 +194,25 @@ class BaseRFM(SavedMixin, BaseEstimator):
 
     @property
     def M_(self) -> NDArray[np.float64]:
-        """Its feature matrix, (d, d), or (d,) where M is kept diagonal."""
+        """Its feature matrix, (d, d), or (d,) where M is kept diagonal; made when it is asked for.
+
+        Raises:
+            InputError: beyond `memory_budget`; `M_factor_` takes less where there are more columns than rows.
+        """
         fitted = self._output_machine
-        self._check_square("M_")
+        self._check_size("M_", fitted.width, "M_factor_ is R (r x d) with M = R'R")
         return fitted.M
 
     @property
     def M_factor_(self) -> NDArray[np.float64]:
-        """R (r, d) with M = R'R; r is at most n where there are more columns than rows."""
-        return self._output_machine.factor
+        """R (r, d) with M = R'R; r is at most n where there are more columns than rows, once M is not the identity.
+
+        Raises:
+            InputError: beyond `memory_budget`.
+        """
+        fitted = self._output_machine
+        self._check_size("M_factor_", fitted.rank, "M is a multiple of the identity, or diagonal")
+        return fitted.factor
 
     @property
     def bandwidth_(self) -> float:
@@ -322,13 +332,12 @@ class BaseRFM(SavedMixin, BaseEstimator):
             )
         return np.asarray(rows.toarray())
 
-    def _check_square(self, name: str) -> None:
-        """Raise if a matrix (d, d), which nothing before has needed, is beyond the memory budget."""
+    def _check_size(self, name: str, rows: int, instead: str) -> None:
+        """Raise if a matrix (rows, d) that is not there yet is beyond the memory budget."""
         fitted, budget = self._output_machine, checked(self, {"memory_budget": above_zero})["memory_budget"]
-        d = len(fitted.machine.metric.center)
-        known = fitted.diag or (len(fitted.machine.metric.M.shape) == 2 and fitted.machine.metric.basis is None)
-        if not known and d * d * 8 > budget * GIB:
-            raise InputError(name, f"{d:,} x {d:,} is beyond memory_budget={budget:g} GiB; M_factor_ is known")
+        d = fitted.width
+        if not fitted.whole and rows * d * 8 > budget * GIB:
+            raise InputError(name, f"{rows:,} x {d:,} is beyond memory_budget={budget:g} GiB; {instead}")
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
         """Return an array's rows as a frame, for a machine that was fitted to one."""

@@ -88,6 +88,23 @@ class Fitted:
         return found
 
     @property
+    def width(self) -> int:
+        """The number of columns, d."""
+        return len(self.machine.metric.center)
+
+    @property
+    def rank(self) -> int:
+        """Rows of `factor`."""
+        metric = self.machine.metric
+        return self.width if metric.basis is None else metric.basis.shape[1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether M is at hand as it is shown, so that no other matrix of its size matters."""
+        metric = self.machine.metric
+        return self.diag or (metric.M.ndim == 2 and metric.basis is None)
+
+    @property
     def diagonal(self) -> NDArray[np.float64]:
         """The diagonal of M, (d,)."""
         return np.array(self.machine.metric.in_columns(self._scaled_diagonal).cpu().numpy())
@@ -121,17 +138,6 @@ class Fitted:
         return found
 
     @property
-    def in_columns(self) -> KernelMachine:
-        """The machine with M of d x d, and centers in its coordinates, also where it has a basis."""
-        machine, metric, M = self.machine, self.machine.metric, self._dense
-        if metric.basis is None:
-            return replace(machine, metric=replace(metric, M=M))
-        size = float(M.diagonal().max())
-        centers = (machine.centers.double() @ metric.basis.T) * math.sqrt(metric.size / size)
-        whole = Metric.of(M, metric.center, metric.unit, scales=metric.scales)
-        return replace(machine, metric=whole, centers=centers.to(machine.centers.dtype))
-
-    @property
     def _dense(self) -> Tensor:
         M, V = self.machine.metric.M, self.machine.metric.basis
         if V is not None:
@@ -140,36 +146,45 @@ class Fitted:
         return torch.diag(M) if M.ndim == 1 and not self.diag else M
 
     @cached_property
-    def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """M's eigenvalues, largest first, and eigenvectors as rows; the largest entry of each is positive.
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """M's, largest first; those in the span of the rows, where M is known by a basis of it."""
+        return np.array(self._spectrum[0].numpy())
 
-        Where M is known by a basis of the rows' span, those in the span.
-        """
+    @cached_property
+    def _spectrum(self) -> tuple[Tensor, Tensor]:
+        """M's eigenvalues, largest first, and eigenvectors as rows; of a diagonal M the numbers of their entries."""
         metric = self.machine.metric
         if metric.M.ndim == 1:
-            values, order = metric.in_columns(metric.M).cpu().sort(descending=True, stable=True)
-            V = torch.eye(len(order), dtype=values.dtype)[order]
-        elif metric.scales is not None and metric.basis is not None:
-            _, roots, V = torch.linalg.svd(torch.from_numpy(self.factor), full_matrices=False)
-            values = roots.square()
-        elif metric.basis is None:
-            values, V = (each.flip(-1) for each in torch.linalg.eigh(torch.from_numpy(self.M)))
-            V = V.T
-        else:
-            values, V = (each.flip(-1) for each in torch.linalg.eigh(metric.M.cpu()))
-            V = V.T @ metric.basis.T.cpu()
-        signs = V.gather(1, V.abs().argmax(1, keepdim=True)).sign()
-        return values.numpy(), (V * signs).numpy()
+            return torch.from_numpy(self.diagonal).sort(descending=True, stable=True)
+        if metric.basis is None:
+            values, V = torch.linalg.eigh(torch.from_numpy(self.M))
+            return values.flip(-1), V.flip(-1).T
+        if metric.scales is None:
+            values, V = torch.linalg.eigh(metric.M.cpu())
+            return values.flip(-1), V.flip(-1).T @ metric.basis.T.cpu()
+        _, roots, V = torch.linalg.svd(torch.from_numpy(self.factor), full_matrices=False)
+        return roots.square(), V
 
-    def components(self, k: int | None) -> NDArray[np.float64]:
-        """Return the k top eigenvectors, (k, d); None for those that rounding does not turn.
+    def n_components(self, k: int | None) -> int:
+        """Return how many eigenvectors there are of k; None for those that rounding does not turn.
 
         By rounding an eigenvector turns by eps / share, its eigenvalue's share of the largest.
         """
-        values, V = self.spectrum
-        if k is None:
-            k = max(1, int((values > math.sqrt(torch.finfo(self.machine.a.dtype).eps) * values[0]).sum()))
-        return V[:k]
+        values = self.eigenvalues
+        if k is not None:
+            return min(k, len(values))
+        return max(1, int((values > math.sqrt(torch.finfo(self.machine.a.dtype).eps) * values[0]).sum()))
+
+    def components(self, k: int | None) -> NDArray[np.float64]:
+        """Return the top eigenvectors, (n_components(k), d); the largest entry of each is positive."""
+        k = self.n_components(k)
+        _, V = self._spectrum
+        if V.ndim == 1:  # unit vectors
+            V = torch.zeros(k, len(V), dtype=torch.float64).index_put_(
+                (torch.arange(k), V[:k]), torch.ones(()).double()
+            )
+        V = V[:k]
+        return np.array((V * V.gather(1, V.abs().argmax(1, keepdim=True)).sign()).numpy())
 
     def agop(self, rows: Tensor | None, centered: bool) -> NDArray[np.float64]:
         """Return the AGOP over some rows, or (None) over the training rows, each by its weight; of M's shape."""

@@ -132,8 +132,13 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
         """The top `n_components` eigenvectors of M, (k, d), of norm 1; the largest entry of each is positive.
 
         Without a number, those that rounding does not turn: eigenvalues above the root of a rounding of the largest.
+
+        Raises:
+            InputError: beyond `memory_budget`.
         """
-        return self._output_machine.components(self.n_components)
+        fitted = self._output_machine
+        self._check_size("components_", fitted.n_components(self.n_components), "n_components= takes fewer")
+        return fitted.components(self.n_components)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return X @ components_.T, (m, k), in the dtype of the computation.
@@ -148,7 +153,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
 
     @property
     def _n_features_out(self) -> int:
-        return len(self.components_)
+        return self._output_machine.n_components(self.n_components)
 
     def _fit(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> None:
         for _ in self._stages(X, Y, weights):

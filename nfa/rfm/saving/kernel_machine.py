@@ -1,5 +1,7 @@
 """A kernel machine as tensors of a file, and back."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -10,17 +12,23 @@ from nfa.rfm.metric import Metric, checked_matrix
 from nfa.rfm.saving.header import Header, above_zero, expect, typed
 from nfa.rfm.targets import TargetScaling
 
-OPTIONAL = ("weights", "scales", "deviations")
+OPTIONAL = ("weights", "scales", "deviations", "basis")
 """Tensors that may be missing."""
+ORTHONORMAL = 1e-8
+"""The most by which products of a basis' columns may differ from 0 and 1."""
 
 
 def tensors_of(machine: KernelMachine) -> dict[str, Tensor]:
-    """Return a machine's tensors: M, center, rows in M's coordinates, coefficients, scaling of targets and columns."""
+    """Return a machine's tensors: M, center, rows in M's coordinates, coefficients, scaling of targets and columns.
+
+    Where M is V A V' with a basis V of the rows' span, A is in M's place, and V beside it.
+    """
     metric, scaling = machine.metric, machine.scaling
     assert scaling is not None, "an estimator's machine has scaled targets"
     found = {"M": metric.M, "center": metric.center, "rows": machine.centers, "coefficients": machine.a}
     found |= {"offset": scaling.offset, "target_scale": scaling.scale}
-    return found if metric.scales is None else found | {"scales": metric.scales}
+    more = {"scales": metric.scales, "basis": metric.basis}
+    return found | {name: each.contiguous() for name, each in more.items() if each is not None}
 
 
 def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -> KernelMachine:
@@ -33,10 +41,15 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
         expect(bool(torch.isfinite(tensor).all()), f"{name} holds NaN or infinity")
     M, center, rows, a = (tensors[name] for name in ("M", "center", "rows", "coefficients"))
     expect(rows.ndim == a.ndim == 2 and min(*rows.shape, *a.shape) > 0, "rows and coefficients are no tables")
-    (n, d), same = rows.shape, rows.dtype == a.dtype
+    (n, q), same = rows.shape, rows.dtype == a.dtype
+    basis = tensors.get("basis")
+    d = q if basis is None else len(basis)
+    if basis is not None:
+        expect(basis.shape == (d, q) and d > q and M.shape == (q, q), "basis: does not fit M and rows")
+        expect(bool(((basis.T @ basis - torch.eye(q)).abs() < ORTHONORMAL).all()), "basis: not orthonormal")
     expect(len(a) == n and same, f"coefficients of {len(a)} {a.dtype} rows, expected {n} of {rows.dtype}")
     expect(center.shape == (d,), f"center: shape {tuple(center.shape)}, expected ({d},)")
-    checked_matrix("M", M, d)
+    checked_matrix("M", M, q)
     offset, scale = (tensors[name].to(place) for name in ("offset", "target_scale"))
     fits = offset.shape == scale.shape == a.shape[1:] and bool((scale > 0).all())
     expect(fits, f"offset and target_scale: expected {a.shape[1]} numbers each, scales above 0")
@@ -45,6 +58,8 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     bandwidth, unit = above_zero(found, "bandwidth"), above_zero(found, "unit")
     scales = positive_columns("scales", tensors, d, place)
     metric = metric_of(M.to(place), center.to(place), above_zero(found, "x_unit"), rows.to(place), scales)
+    if basis is not None:
+        metric = replace(metric, basis=basis.to(place))
     return KernelMachine(kernel, metric, bandwidth, rows.to(place), a.to(place), unit, TargetScaling(offset, scale))
 
 

@@ -47,7 +47,7 @@ def fitted_tensors(model: Any) -> Tensors:
     """Return the tensors of a fitted estimator."""
     fitted = model.fitted_
     more = {"weights": fitted.weights, "deviations": fitted.deviations}
-    return tensors_of(fitted.in_columns) | {name: each for name, each in more.items() if each is not None}
+    return tensors_of(fitted.machine) | {name: each for name, each in more.items() if each is not None}
 
 
 def kept_parameters(model: Any) -> Header:
@@ -96,6 +96,7 @@ def fitted_header(model: Any) -> Header:
         "history": table_to_json(model.history_),
         "solver": model.solver_,
         "ridge": float(model.ridge_),
+        "diag": model.fitted_.diag,
         "temperature": getattr(model, "temperature_", None),
     }
 
@@ -104,7 +105,7 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     """Return an estimator of one machine, fitted."""
     machine = machine_of(found, tensors, place)
     weights = weights_of(tensors.get("weights"), machine)
-    d, c = machine.centers.shape[1], machine.a.shape[1]
+    d, c = len(machine.metric.center), machine.a.shape[1]
     names = typed(found, "features", list, type(None))
     n_features = typed(found, "n_features", int)
     model.n_features_in_ = n_features
@@ -129,6 +130,9 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     model._path = None
     ridge = float(typed(found, "ridge", float, int))
     spread = positive_columns("deviations", tensors, d, place, zero=True)
-    history, diag = table_from_json(found, "history"), machine.metric.M.ndim == 1
+    history, one = table_from_json(found, "history"), machine.metric.M.ndim == 1
+    # A diagonal matrix may be kept as its diagonal where M is not said to stay one; missing in earlier files.
+    diag = typed(found, "diag", bool) if "diag" in found else one
+    expect(one or not diag, "diag: M is not diagonal")
     model.fitted_ = Fitted(machine, history, solver, weights, diag, ridge, spread)
     return model

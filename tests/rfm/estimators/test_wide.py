@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from helpers import gaussian
 from rfm.bare import PlainClassifier, PlainRegressor
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from nfa import InputError
-from nfa.rfm import RFMRegressorCV, load
+from nfa.rfm import RFMRegressor, RFMRegressorCV, load
 from nfa.rfm.estimators import search
 
 N, D = 20, 60
@@ -94,19 +95,43 @@ def test_files_and_pickles(updates, tmp_path):
     np.testing.assert_array_equal(kept.M_, model.M_)
 
 
-def test_nothing_of_the_size_of_M_is_made_until_it_is_asked_for():
+BEYOND = r"^{}: {} x 60,000 is beyond memory_budget={} GiB; {}$"
+
+
+@pytest.mark.parametrize("updates", [0, 1])
+@pytest.mark.parametrize("scale", [None, "std"])
+def test_nothing_of_the_size_of_M_is_made_until_it_is_asked_for(updates, scale, tmp_path):
     """60,000 columns: M would take 27 GiB."""
     wide = gaussian(8, 60_000).numpy()
-    model = PlainRegressor(n_iters=1).fit(wide, wide[:, 0])
-    assert model.predict(wide).shape == (8,)
-    assert model.M_factor_.shape == (7, 60_000)
+    model = RFMRegressor(n_iters=updates, scale=scale).fit(wide, wide[:, 0])
+    expected = model.predict(wide)
+    assert expected.shape == (8,)
     assert model.feature_importances_.shape == (60_000,)
-    assert model.components_.shape[1] == 60_000
-    for name, ask in (("M_", lambda: model.M_), ("agop", model.agop)):
-        with pytest.raises(
-            InputError, match=rf"^{name}: 60,000 x 60,000 is beyond memory_budget=4 GiB; M_factor_ is known$"
-        ):
-            ask()
+    assert model.set_params(n_components=2).components_.shape == (2, 60_000)
+    assert model.transform(wide).shape == (8, 2)
+    assert len(model.get_feature_names_out()) == 2
+    assert "RFMRegressor" in repr(model)
+    assert not hasattr(clone(model), "fitted_")
+    model.save(tmp_path / "m")
+    assert (tmp_path / "m").stat().st_size < 16 * wide.nbytes
+    for again in (load(tmp_path / "m"), pickle.loads(pickle.dumps(model)), model):
+        np.testing.assert_allclose(again.predict(wide), expected, atol=1e-6 * np.abs(expected).max())
+        asked = [("M_", lambda one: one.M_, "M_factor_ is R .*"), ("agop", RFMRegressor.agop, "gradients.*")]
+        if updates:
+            assert again.M_factor_.shape == (7, 60_000)
+        else:
+            asked += [("M_factor_", lambda one: one.M_factor_, "M is a multiple of the identity, or diagonal")]
+            asked += [("components_", lambda one: one.set_params(n_components=None).components_, "n_components=.*")]
+        for name, ask, instead in asked:
+            with pytest.raises(InputError, match=BEYOND.format(name, "60,000", 4, instead)):
+                ask(again)
+
+
+def test_a_factor_beyond_the_budget_is_refused():
+    wide = gaussian(8, 60_000).numpy()
+    model = RFMRegressor(n_iters=1).fit(wide, wide[:, 0]).set_params(memory_budget=0.001)
+    with pytest.raises(InputError, match=BEYOND.format("components_", 7, 0.001, "n_components= takes fewer")):
+        model.components_  # noqa: B018
 
 
 def test_equal_rows_and_constant_targets():
