@@ -38,6 +38,7 @@ class Problem:
         x_unit: Power of two near the largest entry of (X - center) / scales; of X / scales where all rows are equal.
         spread: Mean squares of the columns of (X - center) / scales / x_unit, float64, (d,).
         basis: Where X are `Coordinates` of wider rows, theirs; None otherwise.
+        columns: The number of columns of the wider rows that X stand for, where they do.
     """
 
     X: Tensor
@@ -52,6 +53,7 @@ class Problem:
     x_unit: float
     spread: Tensor
     basis: Tensor | None = None
+    columns: int | None = None
 
     @classmethod
     def of(
@@ -134,7 +136,7 @@ class Problem:
     @property
     def width(self) -> int:
         """The number of columns of the rows, or of the wider rows that they stand for."""
-        return self.X.shape[1] if self.basis is None else len(self.basis)
+        return self.X.shape[1] if self.columns is None else self.columns
 
     def metric(self, M: Tensor) -> Metric:
         """Return the metric of a feature matrix."""
@@ -223,7 +225,7 @@ class Iteration:
         share = len(M) / self.problem.width
         if share < 1 and self.machine.metric.root is None:
             rank /= share
-        elif share < 1 and torch.equal(previous, torch.eye(len(M)).to(M)):
+        elif share < 1 and torch.equal(previous, torch.eye(len(M)).to(M) if M.ndim == 2 else torch.ones_like(M)):
             change *= math.sqrt(share)
         return {
             "iteration": self.iteration,

@@ -36,6 +36,7 @@ from nfa.rfm.estimators.parameters import (
     whole,
 )
 from nfa.rfm.estimators.showing import shown_parameters
+from nfa.rfm.estimators.support import Support, dense
 from nfa.rfm.estimators.tables import as_host, as_targets, as_tensor, computing_dtype, device_of
 from nfa.rfm.estimators.training import TrainingData, weights_of
 from nfa.rfm.kernels import kernel_named
@@ -80,6 +81,9 @@ class BaseRFM(SavedMixin, BaseEstimator):
     }
     _y_checks: ClassVar[dict[str, bool]] = {}
     encoder_: "ColumnTransformer | None"
+    _takes_short_rows: bool = False
+    """Whether the machine may be fitted to sparse rows' used columns alone."""
+    _support: Support | None = None
 
     def __init__(
         self,
@@ -257,12 +261,15 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return rows, targets and weights, checked; learns the columns."""
         self._device = device_of(X, self.device)
         X, y, numbers = as_host("X", X), as_targets("y", y), [np.float64, np.float32]
-        self.encoder_, categories = None, list[int]()
+        self.encoder_, self._support, categories = None, None, list[int]()
         if isinstance(X, pd.DataFrame):
             categories = categorical_columns(X)
             X = plain_frame(X, categories)
         if not categories:
             X, y = validate_data(self, X, y, dtype=numbers, accept_sparse="csr", **self._y_checks)
+            short = sparse.issparse(X) and self._takes_short_rows and self.M_init is None
+            if short and X.shape[1] > X.shape[0]:
+                self._support = Support.of(X, absolute=self.kernel == "l1")
             X = self._dense(X, fitting=True)
             weights = self._weighted(y, weights_of(sample_weight, X))
         else:
@@ -287,10 +294,13 @@ class BaseRFM(SavedMixin, BaseEstimator):
             frame = plain_frame(frame, list(encoded_columns(encoder)))
             warn_of_unseen(encoder, frame)
             return self._tensor(check_array(encoder.transform(frame), estimator=self))
+        return self._tensor(self._dense(self._numbers(X), fitting=False))
+
+    def _numbers(self, X: Any) -> Any:
+        """Return new rows of numbers, an array or CSR, checked against the columns that `fit` saw."""
         if isinstance(X, pd.DataFrame):
             X = plain_frame(X, [])
-        found = validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
-        return self._tensor(self._dense(found, fitting=False))
+        return validate_data(self, X, dtype=[np.float64, np.float32], accept_sparse="csr", reset=False)
 
     def _encoded(self, X: pd.DataFrame, y: NDArray[Any], weights: NDArray[Any] | None, categories: list[int]) -> Any:
         """Return a frame's rows as numbers; learns the categories of the rows that count."""
@@ -312,25 +322,12 @@ class BaseRFM(SavedMixin, BaseEstimator):
         return rows
 
     def _dense(self, X: Any, fitting: bool) -> NDArray[Any]:
-        """Return rows as an array, also sparse ones.
-
-        Raises:
-            InputError: the rows, and M of the rows to fit, would take more than the memory budget.
-        """
-        if not sparse.issparse(X):
-            return np.asarray(X)
-        rows: Any = X
-        (n, d), budget = rows.shape, checked(self, {"memory_budget": above_zero})["memory_budget"]
-        needed = n * d * rows.dtype.itemsize
-        if fitting and not self.diag and not (d > n and kernel_named(self.kernel, self.exponent).radial):
-            needed += d * d * 8
-        if needed > budget * GIB:
-            raise InputError(
-                "X",
-                f"sparse, of {d:,} columns: takes {needed / GIB:.3g} GiB, beyond memory_budget={budget:g}; fewer "
-                "columns are enough, as sklearn.decomposition.TruncatedSVD makes in a pipeline",
-            )
-        return np.asarray(rows.toarray())
+        """Return rows as an array, also sparse ones; of wide ones those of the columns in use."""
+        (n, d), support = X.shape, self._support
+        wide = (d if support is None else support.size) > n
+        spanned = wide and kernel_named(self.kernel, self.exponent).radial and self.M_init is None
+        budget = checked(self, {"memory_budget": above_zero})["memory_budget"]
+        return dense(X, support, budget, square=fitting and not self.diag and not spanned)
 
     def _check_size(self, name: str, rows: int, instead: str) -> None:
         """Raise if a matrix (rows, d) that is not there yet is beyond the memory budget."""

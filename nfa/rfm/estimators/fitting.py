@@ -17,6 +17,7 @@ from torch import Tensor
 from nfa.common.progress import progress
 from nfa.rfm.columns import means_and_deviations
 from nfa.rfm.coordinates import Coordinates
+from nfa.rfm.estimators.support import Support
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric
 from nfa.rfm.plain import plain
@@ -43,6 +44,7 @@ class FitSettings:
         scalings: The scalings of columns to choose among: None, or "std".
         scales: What columns are divided by, (d,), once it is chosen; None for 1.
         said: What was chosen, in words.
+        support: What the rows are short for, where they are.
     """
 
     recipe: Recipe
@@ -56,6 +58,7 @@ class FitSettings:
     scalings: tuple[str | None, ...]
     scales: Tensor | None = None
     said: str = ""
+    support: Support | None = None
 
 
 @plain
@@ -71,6 +74,7 @@ class Fitted:
         diag: Whether M is kept as its diagonal.
         ridge: The ridge.
         deviations: Of the training rows' columns, float64, (d,); None where they are not known, as in older files.
+        support: What the machine's rows are short for; None where they are the rows themselves.
     """
 
     machine: KernelMachine
@@ -80,34 +84,49 @@ class Fitted:
     diag: bool
     ridge: float
     deviations: Tensor | None
+    support: Support | None = None
 
     @cached_property
     def M(self) -> NDArray[np.float64]:
         """The feature matrix in the units of the columns, (d, d), or (d,) with `diag`."""
-        found: NDArray[np.float64] = self.machine.metric.in_columns(self._dense).cpu().numpy()
-        return found
+        return self._spread(self.machine.metric.in_columns(self._dense))
+
+    def _spread(self, M: Tensor) -> NDArray[np.float64]:
+        """Return an M or a diagonal of the machine's rows as one of the estimator's."""
+        found: NDArray[np.float64] = M.cpu().numpy()
+        if self.support is None:
+            return found
+        return self.support.by_column(found) if found.ndim == 1 else self.support.matrix(found)
 
     @property
     def width(self) -> int:
         """The number of columns, d."""
-        return len(self.machine.metric.center)
+        return len(self.machine.metric.center) if self.support is None else self.support.width
 
     @property
     def rank(self) -> int:
         """Rows of `factor`."""
         metric = self.machine.metric
-        return self.width if metric.basis is None else metric.basis.shape[1]
+        if metric.basis is not None:
+            return metric.basis.shape[1]
+        return self.width if metric.root is None or self.support is None else len(metric.center)
 
     @property
     def whole(self) -> bool:
         """Whether M is at hand as it is shown, so that no other matrix of its size matters."""
         metric = self.machine.metric
-        return self.diag or (metric.M.ndim == 2 and metric.basis is None)
+        return self.diag or (metric.M.ndim == 2 and metric.basis is None and self.support is None)
 
     @property
     def diagonal(self) -> NDArray[np.float64]:
         """The diagonal of M, (d,)."""
-        return np.array(self.machine.metric.in_columns(self._scaled_diagonal).cpu().numpy())
+        return np.array(self._spread(self.machine.metric.in_columns(self._scaled_diagonal)))
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """What columns are divided by, (d,)."""
+        metric = self.machine.metric
+        return np.array(self._spread(torch.ones_like(metric.center) if metric.scales is None else metric.scales))
 
     @property
     def _scaled_diagonal(self) -> Tensor:
@@ -125,17 +144,19 @@ class Fitted:
         # Each factor in the units of the scaled rows: in those of the columns they may be beyond float64.
         M, s = self._scaled_diagonal, self.machine.metric.scales
         deviations = self.deviations if s is None else self.deviations / s
-        return np.array((M * (deviations / deviations.max()).square()).cpu().numpy())
+        return np.array(self._spread(M * (deviations / deviations.max()).square()))
 
     @property
     def factor(self) -> NDArray[np.float64]:
         """R (r, d) with M = R'R."""
         metric = self.machine.metric
+        if self.support is not None and metric.root is None and metric.basis is None:
+            return np.diag(np.sqrt(self.diagonal))
         root = torch.ones_like(metric.center) if metric.root is None else metric.root
         R = (torch.diag(root) if root.ndim == 1 else root) * math.sqrt(metric.size)
         R = R if metric.basis is None else R @ metric.basis.T
         found: NDArray[np.float64] = (R if metric.scales is None else R / metric.scales).cpu().numpy()
-        return found
+        return found if self.support is None else self.support.directions(found)
 
     @property
     def _dense(self) -> Tensor:
@@ -154,16 +175,18 @@ class Fitted:
     def _spectrum(self) -> tuple[Tensor, Tensor]:
         """M's eigenvalues, largest first, and eigenvectors as rows; of a diagonal M the numbers of their entries."""
         metric = self.machine.metric
-        if metric.M.ndim == 1:
+        if metric.basis is None and (metric.root is None or metric.root.ndim == 1):
             return torch.from_numpy(self.diagonal).sort(descending=True, stable=True)
+        if metric.basis is not None and metric.scales is not None:
+            _, roots, V = torch.linalg.svd(torch.from_numpy(self.factor), full_matrices=False)
+            return roots.square(), V
         if metric.basis is None:
-            values, V = torch.linalg.eigh(torch.from_numpy(self.M))
-            return values.flip(-1), V.flip(-1).T
-        if metric.scales is None:
+            values, V = torch.linalg.eigh(metric.in_columns(self._dense).cpu())
+        else:
             values, V = torch.linalg.eigh(metric.M.cpu())
-            return values.flip(-1), V.flip(-1).T @ metric.basis.T.cpu()
-        _, roots, V = torch.linalg.svd(torch.from_numpy(self.factor), full_matrices=False)
-        return roots.square(), V
+            V = metric.basis.cpu() @ V
+        V = V.flip(-1).T
+        return values.flip(-1), V if self.support is None else torch.from_numpy(self.support.directions(V.numpy()))
 
     def n_components(self, k: int | None) -> int:
         """Return how many eigenvectors there are of k; None for those that rounding does not turn.
@@ -189,7 +212,7 @@ class Fitted:
     def agop(self, rows: Tensor | None, centered: bool) -> NDArray[np.float64]:
         """Return the AGOP over some rows, or (None) over the training rows, each by its weight; of M's shape."""
         weights = self.weights if rows is None else None
-        return self.machine.agop(rows, centered, self.diag, weights).cpu().numpy()
+        return self._spread(self.machine.agop(rows, centered, self.diag, weights))
 
 
 def unfolded(machine: KernelMachine, coordinates: Coordinates, X: Tensor, scales: Tensor | None) -> KernelMachine:
@@ -255,7 +278,9 @@ def stages(
     inside = scales if coordinates is None else None
     problem = Problem.of(rows, Y.to(X.device), weights, recipe.kernel, settings.standardisation, inside).fitted()
     if coordinates is not None and coordinates.basis is not None:
-        problem = replace(problem, basis=coordinates.basis.to(X.device))
+        problem = replace(problem, basis=coordinates.basis.to(X.device), columns=X.shape[1])
+    if settings.support is not None:
+        problem = replace(problem, columns=settings.support.width)
     solver = plan(len(problem.X), X.element_size(), settings.memory_budget)
     M = first_scaled(settings.M_init, rows.shape[1], recipe.diag, inside).to(X.device)
     _, spread = means_and_deviations(X, weights)
@@ -272,7 +297,8 @@ def stages(
                 singular.append(f"after {step.iteration} updates of M {step.singular}")
             words = "; ".join(filter(None, [str(solver), settings.said, *singular]))
             machine = step.machine if coordinates is None else unfolded(step.machine, coordinates, X, scales)
-            yield Fitted(machine, pd.DataFrame(table), words, problem.weights, recipe.diag, recipe.ridge, spread)
+            about = (problem.weights, recipe.diag, recipe.ridge, spread, settings.support)
+            yield Fitted(machine, pd.DataFrame(table), words, *about)
 
 
 def fitted(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings) -> Fitted:

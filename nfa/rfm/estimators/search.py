@@ -184,6 +184,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
             InputError: a parameter out of range, fewer than two rows or groups, held-out targets unlike y.
         """
         template = self.searched(**self._passed_on())
+        # What held-out rows have besides is another number for each kernel.
+        template._takes_short_rows = validation is None
         given = template._training(X, y, sample_weight)
         training = given.present()
         rows, weights, known = training.rows, training.weights, len(training.rows)

@@ -1,7 +1,7 @@
 """The base of estimators with one machine, a regressor and a classifier."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -53,6 +53,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     fitted_: Fitted
     _path: Path | None = None
     _temperatures: tuple[float | None, ...]
+    _takes_short_rows = True
 
     def staged_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Iterator[Self]:
         """Fit as `fit` does, and yield the estimator itself after 0, 1, ..., n_iters updates of M.
@@ -112,8 +113,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
         >>> bool(np.allclose(J.T @ J / 5, model.agop(X[:5])))
         True
         """
-        machine = self.machine_
-        return self._by_output(machine.gradients(self._rows(X)).cpu().numpy())
+        return self._by_output(self._gradients(X))
 
     @property
     def ridge_(self) -> float:
@@ -123,9 +123,7 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     @property
     def scale_(self) -> NDArray[np.float64]:
         """What each column is divided by, (d,): 1 where it is as it is."""
-        metric = self._output_machine.machine.metric
-        found = torch.ones_like(metric.center) if metric.scales is None else metric.scales
-        return np.array(found.cpu().numpy())
+        return self._output_machine.scales
 
     @property
     def components_(self) -> NDArray[np.float64]:
@@ -147,6 +145,9 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
             X: Rows, m x d.
         """
         components = self.components_
+        if self._support is not None:  # which a row's last entry is no column of
+            rows = self._numbers(X)
+            return np.asarray(rows @ components.T, dtype=rows.dtype)
         rows = self._rows(X)
         found: NDArray[Any] = (rows.double().cpu() @ torch.from_numpy(components).T).to(rows.dtype).numpy()
         return found
@@ -162,8 +163,10 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     def _stages(self, X: Tensor, Y: Tensor, weights: Tensor | None) -> Iterator[Self]:
         """Fit, and yield the estimator after each update of M."""
         settings = chosen(X, Y, weights, self._settings())
-        if self.n_components is not None and self.n_components > X.shape[1]:
-            raise InputError("n_components", f"got {self.n_components}, but M has {X.shape[1]} columns")
+        support = self._support
+        settings, width = replace(settings, support=support), X.shape[1] if support is None else support.width
+        if self.n_components is not None and self.n_components > width:
+            raise InputError("n_components", f"got {self.n_components}, but M has {width} columns")
         # A copy: what is fitted does not change with the array that it was fitted to.
         path, coordinates = Path(X.clone()), None
         if X.shape[1] > len(X):
@@ -181,6 +184,23 @@ class SingleRFM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseRFM):
     ) -> tuple[float | None, ...]:
         """Return the temperature of probabilities after 0, 1, ... updates of M; None where there are none."""
         return (None,) * (settings.n_iters + 1)
+
+    def _gradients(self, X: Any) -> NDArray[np.float64]:
+        """Return the gradients, (m, c, d)."""
+        G: NDArray[np.float64] = self.machine_.gradients(self._rows(X)).cpu().numpy()
+        return G if self._support is None else self._support.gradients(G, self._numbers(X))
+
+    def agop(self, X: Any = None, *, centered: bool = False) -> NDArray[np.float64]:
+        """Return the average gradient outer product; see `RFMRegressor`."""
+        if X is None or self._support is None:
+            return super().agop(X, centered=centered)
+        # New rows may have entries in columns that no training row uses.
+        self._check_size("agop", self._output_machine.width, "gradients(X) are of a row each")
+        J = self._gradients(X)
+        J = J - J.mean(0) if centered else J
+        J = J.reshape(-1, J.shape[-1])
+        m = len(J) // len(self.machine_.a.T)
+        return np.asarray((J * J).sum(0) / m if self._output_machine.diag else J.T @ J / m)
 
     def _by_output(self, J: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return gradients (m, c, d) in the shape of the targets."""

@@ -6,14 +6,17 @@ import torch
 from torch import Tensor
 
 from nfa.common.shown import shown
-from nfa.rfm.kernels import kernel_named
+from nfa.rfm.estimators.support import Support
+from nfa.rfm.kernels import Kernel, kernel_named
 from nfa.rfm.machine import KernelMachine
 from nfa.rfm.metric import Metric, checked_matrix
 from nfa.rfm.saving.header import Header, above_zero, expect, typed
 from nfa.rfm.targets import TargetScaling
 
-OPTIONAL = ("weights", "scales", "deviations", "basis")
+OPTIONAL = ("weights", "scales", "deviations", "basis", "support")
 """Tensors that may be missing."""
+KINDS = dict.fromkeys(("rows", "coefficients", "weights"), (torch.float32, torch.float64)) | {"support": (torch.int64,)}
+"""Dtypes of tensors that are not float64."""
 ORTHONORMAL = 1e-8
 """The most by which products of a basis' columns may differ from 0 and 1."""
 
@@ -36,7 +39,7 @@ def machine_of(found: Header, tensors: dict[str, Tensor], place: torch.device) -
     names = {"M", "center", "rows", "coefficients", "offset", "target_scale"}
     expect(names <= set(tensors) <= names | set(OPTIONAL), f"holds the tensors {shown(sorted(tensors))}")
     for name, tensor in tensors.items():
-        kinds = (torch.float32, torch.float64) if name in ("rows", "coefficients", "weights") else (torch.float64,)
+        kinds = KINDS.get(name, (torch.float64,))
         expect(tensor.dtype in kinds, f"{name} is {tensor.dtype}, expected {' or '.join(map(str, kinds))}")
         expect(bool(torch.isfinite(tensor).all()), f"{name} holds NaN or infinity")
     M, center, rows, a = (tensors[name] for name in ("M", "center", "rows", "coefficients"))
@@ -94,3 +97,12 @@ def weights_of(weights: Tensor | None, machine: KernelMachine) -> Tensor | None:
     fits = weights.shape == (len(machine.a),) and weights.dtype == machine.a.dtype and bool((weights > 0).all())
     expect(fits, f"weights: expected {len(machine.a)} numbers above 0, {machine.a.dtype}")
     return weights.to(machine.a.device)
+
+
+def support_of(columns: Tensor | None, n_features: int, d: int, kernel: Kernel) -> Support | None:
+    """Return what the machine's rows of d columns are short for; None where they are the rows themselves."""
+    if columns is None:
+        return None
+    inside = columns.shape == (d - 1,) and bool(((columns >= 0) & (columns < n_features)).all())
+    expect(inside and bool((columns.diff() > 0).all()), f"support: expected {d - 1} columns of {n_features}, ascending")
+    return Support(columns.cpu().numpy(), n_features, kernel.name == "l1")

@@ -23,7 +23,7 @@ from nfa.rfm.saving.header import (
     to_json,
     typed,
 )
-from nfa.rfm.saving.kernel_machine import machine_of, positive_columns, tensors_of, weights_of
+from nfa.rfm.saving.kernel_machine import machine_of, positive_columns, support_of, tensors_of, weights_of
 from nfa.rfm.saving.registry import Tensors
 
 NOT_KEPT = ("M_init", "device")
@@ -47,6 +47,8 @@ def fitted_tensors(model: Any) -> Tensors:
     """Return the tensors of a fitted estimator."""
     fitted = model.fitted_
     more = {"weights": fitted.weights, "deviations": fitted.deviations}
+    if fitted.support is not None:
+        more["support"] = torch.from_numpy(fitted.support.columns)
     return tensors_of(fitted.machine) | {name: each for name, each in more.items() if each is not None}
 
 
@@ -113,7 +115,8 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
         fits = all(isinstance(name, str) for name in names) and len(set(names)) == len(names) == n_features
         expect(fits, f"features: expected {n_features} different names")
         model.feature_names_in_ = np.array(names, dtype=object)
-    model.encoder_ = restored_encoder(found, names, n_features, d)
+    support = model._support = support_of(tensors.get("support"), n_features, d, machine.kernel)
+    model.encoder_ = restored_encoder(found, names, n_features, d if support is None else n_features)
     classes, shape = (typed(found, key, kind, type(None)) for key, kind in (("classes", dict), ("target_shape", list)))
     if is_classifier(model):
         expect(classes is not None, "classes: none, but it is a classifier")
@@ -134,5 +137,5 @@ def restored(model: Any, found: Header, tensors: Tensors, place: torch.device) -
     # A diagonal matrix may be kept as its diagonal where M is not said to stay one; missing in earlier files.
     diag = typed(found, "diag", bool) if "diag" in found else one
     expect(one or not diag, "diag: M is not diagonal")
-    model.fitted_ = Fitted(machine, history, solver, weights, diag, ridge, spread)
+    model.fitted_ = Fitted(machine, history, solver, weights, diag, ridge, spread, support)
     return model
