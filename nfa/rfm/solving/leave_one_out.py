@@ -38,12 +38,13 @@ def leave_one_out(
     values = values.clamp(min=0)
     means = left_out_means(Y, root) if centered else torch.zeros_like(Y)
     VY, V1 = V.T @ (Y * root), V.T @ root
-    squares = V * V
-    for ridge in ridges:
-        inverse = 1 / (values + ridge / unit)
+    # What does not depend on y for all ridges at once, so that V passes through the processor once.
+    inverses = torch.stack([1 / (values + ridge / unit) for ridge in ridges], 1)
+    of_one, diagonals = V @ (V1 * inverses), (V * V) @ inverses
+    for number, inverse in enumerate(inverses.T):
         # [A^-1 W^(1/2) (y - m_i 1)]_i
-        solved = V @ (VY * inverse[:, None]) - means * (V @ (V1 * inverse[:, None]))
-        residual = solved / (squares @ inverse)[:, None]
+        solved = V @ (VY * inverse[:, None]) - means * of_one[:, number, None]
+        residual = solved / diagonals[:, number, None]
         yield (Y - residual / root).to(dtype)
 
 
