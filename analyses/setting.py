@@ -15,7 +15,7 @@ from nfa.data.loading import NAMES
 from nfa.data.vision import DEBIAN_FASHION_MNIST
 from nfa.network import MLP, Training, train
 
-PAPERS: dict[str, Any] = {"fit_intercept": False, "scale": None}
+PAPERS: dict[str, Any] = {"fit_intercept": False, "scale": None, "agop_power": 1.0}
 """The paper's machines have no intercept, and columns as they are: not the defaults of `nfa.rfm`."""
 TEST_SHARE = 0.2
 """Of a set that comes without a division into training and test rows."""

@@ -167,7 +167,9 @@ def polar_rfm(cls: type[DeepRFM], asked: Request) -> DeepRFM:
                 rows |= found.rows
             if asked.head == "kernel" if last else n_iters > 0:
                 # A network's M has seen the targets, so that leave-one-out under it can choose no ridge.
-                own = {"ridge": 1e-3, "scale": None} | ({"temperature": None} if targets.are_classes else {})
+                own = {"ridge": 1e-3, "scale": None, "agop_power": 1.0} | (
+                    {"temperature": None} if targets.are_classes else {}
+                )
                 machine = kind(**own | asked.parameters | {"n_iters": n_iters, "M_init": starts[name].dense})
                 machines[name] = machine.fit(single_rows(rows[name], name), targets.values)
                 if n_iters > 0:

@@ -101,7 +101,7 @@ class BaseRFM(SavedMixin, BaseEstimator):
         M_scale: str | None = "max",
         diag: bool = False,
         center_grads: bool = False,
-        agop_power: float = 1.0,
+        agop_power: float = 0.5,
         agop_samples: int | None = None,
         n_components: int | None = None,
         memory_budget: float = 4.0,

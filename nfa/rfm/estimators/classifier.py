@@ -128,7 +128,7 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
         M_scale: str | None = "max",
         diag: bool = False,
         center_grads: bool = False,
-        agop_power: float = 1.0,
+        agop_power: float = 0.5,
         agop_samples: int | None = None,
         n_components: int | None = None,
         class_weight: Any = None,

@@ -43,7 +43,7 @@ class RFMRegressorCV(MultiOutputMixin, RegressorMixin, BaseSearch):
             targets: then `best_score_` means nothing, and only other rows, given as `validation`, can choose.
         diag: Keep M diagonal for all kernels.
         center_grads: Center gradients before the AGOP.
-        agop_power: M is the AGOP to this power.
+        agop_power: M is the AGOP to this power; 1, as in the paper, unlike `RFMRegressor`.
         agop_samples: Average gradients over this many training rows.
         n_components: Rows of `components_`, and columns that `transform` returns; None for all that M determines.
         memory_budget: GiB.

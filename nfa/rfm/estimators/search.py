@@ -353,7 +353,8 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
         best = tried[losses.index(min(losses))]
         self.best_score_ = best["score"]
         self.best_params_ = {name: value for name, value in best.items() if name not in ("loss", "score")}
-        self.best_params_["scale"] = whole.scalings[0]
+        # So that a plain estimator with these parameters is the machine, whose own default is another power.
+        self.best_params_ |= {"scale": whole.scalings[0], "agop_power": self.agop_power}
 
     @abstractmethod
     def _loss(self, problem: Problem) -> Loss:

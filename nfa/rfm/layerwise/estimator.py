@@ -304,7 +304,7 @@ class LayerwiseRFM(BaseEstimator):
         if self.classes_ is not None:  # labels are all that is asked for
             own["temperature"] = None
         # Each layer's rows are in the units that the network gave them.
-        machine = kind(scale=None, **own)
+        machine = kind(scale=None, agop_power=1.0, **own)
         return staged(machine, self._H[name], self._y, start.M)
 
     def _predicting_layer(self) -> str:

@@ -51,7 +51,7 @@ def test_what_it_tells():
         assert model.loo_results_.groupby("kernel").size().to_dict() == {"laplace": 4, "l1": 4, "power": 4}
         assert model.cv_results_.groupby("kernel").size().to_dict() == {"laplace": 5, "l1": 5, "power": 5}
         best = model.cv_results_.loc[model.cv_results_["loss"].idxmin()]
-        assert model.best_params_ == {name: best[name] for name in chosen} | {"scale": None}
+        assert model.best_params_ == {name: best[name] for name in chosen} | {"scale": None, "agop_power": 1.0}
         assert model.best_score_ == best["score"]
         assert model.cv_results_.query("kernel == 'l1'")["diag"].all()
         np.testing.assert_array_equal(model.M_, model.best_estimator_.M_)
