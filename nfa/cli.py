@@ -19,13 +19,15 @@ from nfa.common.version import __version__
 
 
 class _Plain:
-    """Help in which switches have no type, since they take no value."""
+    """Help without types: switches take no value, and an argument's name says what it is."""
 
     def get_params(self, ctx: Any) -> Any:
         found = super().get_params(ctx)  # type: ignore[misc]
         for each in found:
             if getattr(each, "is_flag", False):
                 each.metavar = ""
+            elif isinstance(each, typer.core.TyperArgument):
+                each.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # typer has no option for it
         return found
 
 

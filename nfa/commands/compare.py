@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def compare_command(
     audits: Annotated[
-        list[Path], typer.Argument(metavar="A B ...", help="Folders that nfa audit wrote, or that hold such folders.")
+        list[Path], typer.Argument(metavar="DIR", help="Folders that nfa audit wrote, or that hold such folders.")
     ],
     out: Annotated[
         Path,

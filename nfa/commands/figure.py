@@ -19,7 +19,7 @@ KINDS = ("layers", "training", "sweep", "spectrum", "powers", "features", "matri
 def figure_command(
     audits: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR ...", help="Folders that nfa audit wrote, or for training nfa train --audit-at."),
+        typer.Argument(metavar="DIR", help="Folders that nfa audit wrote, or for training nfa train --audit-at."),
     ],
     *,
     kind: Annotated[

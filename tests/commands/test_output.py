@@ -132,9 +132,10 @@ def test_the_version_and_the_help_of_the_bare_command():
 
 
 @pytest.mark.parametrize("command", ["info", "audit", "compare", "figure", "train", "demo", "seed"])
-def test_help_has_groups_and_no_types_of_switches(command):
+def test_help_has_groups_and_no_types(command):
     text = run(command, "--help").output
     assert "bool" not in text.lower()
+    assert "<" not in text
     assert "Results" in text
 
 
