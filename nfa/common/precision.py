@@ -11,10 +11,17 @@ from nfa.common.process_wide import process_wide
 _KINDS = ("cpu", "cuda", "xpu", "mps")
 """Kinds of device that may have autocast on."""
 
+_BY_OPERATION = hasattr(torch.backends.cudnn, "conv")
+"""Whether torch has a setting for each kind of operation. Torch 2.6 has one for products, and a flag for cuDNN."""
+
 _SETTINGS: tuple[Any, ...] = (
-    torch.backends.cuda.matmul,
-    *(getattr(torch.backends.cudnn, operation) for operation in ("conv", "rnn")),
-    *(getattr(torch.backends.mkldnn, operation) for operation in ("matmul", "conv", "rnn")),
+    (
+        torch.backends.cuda.matmul,
+        *(getattr(torch.backends.cudnn, operation) for operation in ("conv", "rnn")),
+        *(getattr(torch.backends.mkldnn, operation) for operation in ("matmul", "conv", "rnn")),
+    )
+    if _BY_OPERATION
+    else ()
 )
 """Where torch is told to compute with float32 in fewer digits."""
 
@@ -43,10 +50,13 @@ def stated_precision() -> Iterator[None]:
 @process_wide
 def _all_digits() -> Iterator[None]:
     found = [setting.fp32_precision for setting in _SETTINGS]
+    products = "" if _BY_OPERATION else torch.get_float32_matmul_precision()
     # cuDNN's older flag must not contradict the settings, or torch refuses to read it, as `cudnn.flags` does.
     flag = _cudnn_flag()
     if flag:
         torch.backends.cudnn.allow_tf32 = False
+    if products:
+        torch.set_float32_matmul_precision("highest")
     for setting in _SETTINGS:
         setting.fp32_precision = "ieee"
     try:
@@ -54,6 +64,8 @@ def _all_digits() -> Iterator[None]:
     finally:
         if flag:
             torch.backends.cudnn.allow_tf32 = True
+        if products:
+            torch.set_float32_matmul_precision(products)
         for setting, before in zip(_SETTINGS, found, strict=True):
             setting.fp32_precision = before
 

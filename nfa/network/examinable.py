@@ -22,7 +22,7 @@ def examinable(module: nn.Module) -> nn.Module:
         InputError: they cannot be, or its weights have no values or are no real numbers.
     """
     net = unwrapped(module)
-    if torch.get_default_device().type == "meta":
+    if torch.empty(0).is_meta:  # torch.get_default_device() does not know of the context in torch 2.6
         raise InputError("net", "inside torch.device('meta') nothing has values; leave that context first")
     if torch._C._functorch.peek_interpreter_stack() is not None:
         raise InputError("net", "inside a transform of torch.func gradients are the transform's; leave it first")

@@ -21,7 +21,9 @@ def handle(tensor: Tensor) -> int | None:
 
 
 def region(tensor: Tensor) -> Region | None:
-    """Return a key that two views of one memory share if they show the same matrix.
+    """Return a key that two views of one memory share if they show the same matrix; None where there is none.
+
+    There is none for a stand-in whose sizes are names, such as an exported program checks its inputs with.
 
     >>> import torch
     >>> x = torch.ones(2, 3)
@@ -29,7 +31,9 @@ def region(tensor: Tensor) -> Region | None:
     (True, False)
     """
     memory = handle(tensor)
-    return None if memory is None else (memory, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
+    if memory is None or not all(type(size) is int for size in tensor.shape):
+        return None
+    return memory, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride()
 
 
 T = TypeVar("T")
