@@ -24,8 +24,8 @@ from nfa.formats.weights.pickled import scan
 from nfa.formats.weights.torch_file import look_through
 from nfa.network.model import Model
 
-SCHEMA = 8
-"""The major version of torch.export's JSON that is known; torch 2.3 to 2.13 write it."""
+SCHEMAS = range(5, 9)
+"""The major versions of torch.export's JSON that are known: torch 2.3 and later write them."""
 
 OLD = "serialized_exported_program.json"
 """Where files from before torch 2.8 keep the JSON."""
@@ -56,8 +56,9 @@ def read_pt2(file: Path, argument: str) -> Model:
             document, tensors, raw = _read(archive, where)
             _refuse_code(archive, raw, where)
             version = document["schema_version"]["major"]
-            if version != SCHEMA:
-                raise where.error(f"has schema version {shown(version)}, expected {SCHEMA}; export it anew")
+            if version not in SCHEMAS:
+                expected = f"{SCHEMAS[0]} to {SCHEMAS[-1]}"
+                raise where.error(f"has schema version {shown(version)}, expected {expected}; export it anew")
             program = parse_program(document["graph_module"], where)
             net = program.network(tensors)
         except InputError:

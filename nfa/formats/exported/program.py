@@ -92,6 +92,7 @@ def parse_program(module: dict[str, Any], where: Place) -> Program:
     steps, trained = _evaluated(graph["nodes"], tensors, where)
     if batch is not None:
         steps = _any_batch(steps, rows, batch, recorded)
+    steps = _without_views(steps)
     output, ending = _ending(steps, output, recorded)
     notes = []
     if ending:
@@ -198,6 +199,26 @@ def _any_batch(steps: list[Step], rows: str, batch: int, recorded: dict[str, tup
             given[name] = [Known.BATCH, *asked[1:]]
         found.append(dataclasses.replace(step, given=given))
     return found
+
+
+def _without_views(steps: list[Step]) -> list[Step]:
+    """Reshape where a program views: memory may lie in another order here than where it was exported.
+
+    Attention in torch 2.6 is such a place. Where nothing is written in place, a view is what a copy is.
+    """
+    if any(is_in_place(step.target) for step in steps):
+        return steps
+    target = "torch.ops.aten.reshape.default"
+    function = resolve(target)
+    assert function is not None
+    return [
+        dataclasses.replace(
+            step, target=target, function=function, given={"self": step.given["self"], "shape": step.given["size"]}
+        )
+        if step.target == "torch.ops.aten.view.default"
+        else step
+        for step in steps
+    ]
 
 
 def _ending(steps: list[Step], output: str, recorded: dict[str, tuple[int | None, ...]]) -> tuple[str, str | None]:

@@ -1,6 +1,7 @@
 """A node of an exported program, from its JSON: which operator is applied to which values."""
 
 import enum
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -147,8 +148,18 @@ def _outputs(outputs: list[dict[str, Any]]) -> tuple[tuple[str | None, ...], boo
 def _module(node: dict[str, Any]) -> tuple[str, str]:
     """Return path and class of the innermost module that a node was part of: "key,path,class" for each in the file."""
     stack = (node.get("metadata") or {}).get("nn_module_stack") or ""
-    fields = str(stack).rpartition(";")[2].split(",")
-    return (fields[1].partition("@")[0], fields[2].rpartition(".")[2]) if len(fields) > 2 else ("", "")
+    path, _, kind = str(stack).rpartition(";")[2].partition(",")[2].rpartition(",")
+    return dotted(path.partition("@")[0]), kind.rpartition(".")[2]
+
+
+def dotted(path: str) -> str:
+    """Return a module's name from its path, which is an expression where torch 2.3 to 2.6 exported an `nn.Sequential`.
+
+    >>> dotted("net.0"), dotted("getattr(getattr(L['fn'], '0').layers[1].d['a'].e[2], '3')")
+    ('net.0', '0.layers.1.d.a.e.2.3')
+    """
+    steps, found = re.subn(r"^(getattr\()*L\['\w+'\]", "", path)
+    return re.sub(r"\['?([^]']*)'?\]|, '([^']*)'\)", r".\1\2", steps).removeprefix(".") if found else path
 
 
 def _typed(value: Any, kind: type) -> Any:

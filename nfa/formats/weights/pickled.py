@@ -57,6 +57,8 @@ PLAIN = frozenset(
 )
 """Harmless names that checkpoints have beside weights."""
 
+MARKS = "_dynamo_"
+"""What the names of attributes begin with that torch's compiler gives to parameters, as in torch 2.5's export."""
 
 LONGEST_KEY = 60
 """The most bits of a whole number that is a key."""
@@ -136,6 +138,7 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_parameter": lambda data, requires_grad, hooks: data,
+            "torch._utils._rebuild_parameter_with_state": self._marked,
         }
         if full in known:
             return known[full]
@@ -203,6 +206,13 @@ class _Scanner(pickle._Unpickler):  # the one in Python, whose memory grows only
         if storage.width * check_extent(storage.entries, offset, shape, stride) > self._size:
             raise ValueError("tensor larger than the file")
         return InertTensor()
+
+    def _marked(self, data: Any, requires_grad: Any, hooks: Any, state: Any) -> Any:
+        """Return a parameter with attributes if all are marks of torch's compiler: torch sets any that a file has."""
+        if type(state) is dict and all(name.startswith(MARKS) and type(mark) is str for name, mark in state.items()):
+            return data
+        self.findings.foreign.append("torch._utils._rebuild_parameter_with_state")
+        return Inert()
 
 
 class _Counted(dict[int, Any]):

@@ -167,6 +167,18 @@ def test_a_member_whose_name_the_list_leaves_empty(tmp_path, suffix):
         nfa.load(path)
 
 
+def test_marks_of_torchs_compiler_on_a_parameter_are_read_and_other_attributes_refused(tmp_path):
+    """torch sets what a file says with `setattr`, so that an attribute could stand for one of the parameter's own."""
+    net = nn.Sequential(nn.Linear(2, 3, bias=False))
+    weight = net[0].weight
+    weight._dynamo_static_input_type = "unguarded"  # as torch 2.5's export leaves it
+    torch.save({"0.weight": weight}, tmp_path / "net.pt")
+    assert torch.equal(nfa.load(tmp_path / "net.pt").net(torch.eye(2)), net(torch.eye(2)))
+    weight.transpose = "mine"
+    torch.save({"0.weight": weight}, tmp_path / "net.pt")
+    assert "_rebuild_parameter_with_state" in refusal(tmp_path / "net.pt")
+
+
 def test_a_tensor_without_a_name_is_not_left_aside(tmp_path):
     torch.save({"0.weight": torch.ones(2, 3), 7: torch.ones(2)}, tmp_path / "net.pt")
     with pytest.raises(nfa.InputError, match="names a tensor 7, expected text"):
