@@ -16,6 +16,9 @@ from nfa.network.model import Model
 from nfa.network.scoring import Score
 from nfa.probe import Layer, Probe
 
+COPY = "before training, init = copy.deepcopy(net) keeps it"
+"""The call that makes the network before training."""
+
 
 @dataclass(frozen=True)
 class Untrained:
@@ -93,7 +96,9 @@ def _blamed(init: Forward, net: Forward) -> Iterator[None]:
 
 
 def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> InputError:
-    return InputError("init", f"layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network")
+    return InputError(
+        "init", f"layer {layer} has shape {tuple(got)}, expected {tuple(expected)} as in the network; {COPY}"
+    )
 
 
 def _layers_of_init(probe: Probe, chosen: list[Layer]) -> dict[str, Layer]:
@@ -101,7 +106,7 @@ def _layers_of_init(probe: Probe, chosen: list[Layer]) -> dict[str, Layer]:
     found = {layer.name: layer for layer in probe.layers}
     for layer in chosen:
         if layer.name not in found:
-            raise InputError("init", f"it has no layer {layer.name!r}, which the network has")
+            raise InputError("init", f"it has no layer {layer.name!r}, which the network has; {COPY}")
         if found[layer.name].weight.shape != layer.weight.shape:
             raise _other_shape(layer.name, found[layer.name].weight.shape, layer.weight.shape)
     return {layer.name: found[layer.name] for layer in chosen}

@@ -29,6 +29,9 @@ from nfa.substitution.substitution import ALL, COLUMNS, CONTROLS, Substitution
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Powers of the AGOP that are tried where none are given."""
 
+MEASURE = "nfa.audit(net, data) measures this one"
+"""The call that makes the audit that was expected."""
+
 DRAWS = 5
 """Random matrices that are averaged over."""
 
@@ -88,7 +91,7 @@ def substitute(
     if audit is not None and not isinstance(audit, Audit):
         raise InputError("audit", f"got {type(audit).__name__}, expected what nfa.audit returns")
     if audit is not None and init is not None:
-        raise InputError("init", "an audit is given, which knows its own; give init to nfa.audit")
+        raise InputError("init", "an audit is given, which knows its own: nfa.audit(net, data, init=init)")
     model = load(net, argument="net")
     settings = Settings(forward_args=forward_args, head=head, layers=layers, batch_size=batch_size)
     rows = with_targets(model, _rows(model, data, "train" if audit is None else audit.about.split), settings)
@@ -149,7 +152,9 @@ def _chosen(probe: Probe, audit: Audit, pattern: str | None) -> list[Any]:
             raise InputError("audit", f"it has no layer {layer.name!r}, which was asked for")
     found = [layer for layer in chosen if layer.name in known]
     if not found:
-        raise InputError("audit", f"of another network: it has {', '.join(known)}, none of which this one has")
+        raise InputError(
+            "audit", f"of another network: it has {', '.join(known)}, none of which this one has; {MEASURE}"
+        )
     return found
 
 
@@ -182,7 +187,7 @@ class _Place:
 def _place(layer: LayerAudit, weight: Tensor) -> _Place:
     name = layer["name"]
     if not layer.is_of(weight):
-        raise InputError("audit", f"of another network: its weight of layer {name} is not that of net")
+        raise InputError("audit", f"of another network: its weight of layer {name} is not that of net; {MEASURE}")
     polar = Polar(weight)
     agop = polar.agop(layer.S)
     init = None if layer.init_weight is None else polar.projected(layer.init_weight.T)

@@ -124,7 +124,7 @@ class History:
         import pandas as pd
 
         if not self.moments:
-            raise InputError("tracker", "empty: no audit was due yet")
+            raise InputError("tracker", "empty: no audit was due yet; tracker.record(epoch=0) makes one now")
         rows: list[dict[str, Any]] = []
         for moment in self.moments:
             when = {"epoch": moment.epoch, "step": moment.step}
@@ -178,4 +178,4 @@ def _read(folder: str | os.PathLike[str]) -> tuple[History, dict[str, Tensor]]:
             moments = [Moment.from_json(each) for each in whole["moments"]]
             return History(settings, moments), {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (json.JSONDecodeError, SafetensorError, AttributeError, KeyError, TypeError) as error:
-        raise InputError("tracker", f"{file} is damaged, or no tracker's") from error
+        raise InputError("tracker", f"{file} is damaged, or no tracker's; tracker.save(folder) writes one") from error

@@ -452,11 +452,16 @@ def test_audits_that_do_not_fit(small):
     audit = nfa.audit(net, X, layers="layers.0")
     with pytest.raises(InputError, match=r"audit: it has no layer 'layers.1', which was asked for"):
         nfa.substitute(net, X, audit, layers="layers.1")
-    with pytest.raises(InputError, match=r"audit: of another network: its weight of layer layers.0 is not that of net"):
+    with pytest.raises(
+        InputError,
+        match=r"audit: of another network: its weight of layer layers.0 is not that of net; nfa.audit\(net, data\)",
+    ):
         nfa.substitute(perturbed(net), X, audit)
     with pytest.raises(InputError, match=r"audit: of another network: it has layers.0, none of which this one has"):
         nfa.substitute(nn.Sequential(nn.Linear(6, 2)).double(), X, audit)
-    with pytest.raises(InputError, match="init: an audit is given, which knows its own"):
+    with pytest.raises(
+        InputError, match=r"init: an audit is given, which knows its own: nfa.audit\(net, data, init=init\)"
+    ):
         nfa.substitute(net, X, audit, init=net)
     with pytest.raises(InputError, match="y: 2 real targets, but the network has 3 outputs"):
         nfa.substitute(net, (X, gaussian(40, 2)))

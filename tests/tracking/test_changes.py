@@ -75,7 +75,9 @@ def test_a_layer_that_init_lacks_is_named():
     found = nfa.Tracker(net, (X, Y))
     found.record(epoch=0)
     net.append(nn.Linear(3, 3))
-    with pytest.raises(InputError, match="init: it has no layer '5', which the network has"):
+    with pytest.raises(
+        InputError, match="init: it has no layer '5', which the network has; before training, init = copy"
+    ):
         found.record(epoch=1)
 
 

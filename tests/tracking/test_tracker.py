@@ -178,7 +178,9 @@ def test_files_that_do_not_fit_are_one_line(small, tmp_path):
     whole = file.read_bytes()
     for damaged in (whole[:100], whole.replace(b'"nfa', b'"xxx').replace(b'tracker"', b'trecker"'), b"x" * 50):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"tracker: .* is damaged, or no tracker's"):
+        with pytest.raises(
+            InputError, match=r"tracker: .* is damaged, or no tracker's; tracker.save\(folder\) writes one"
+        ):
             History.load(tmp_path)
     file.write_bytes(whole.replace(b'\\"schema\\": 1', b'\\"schema\\": 7'))
     with pytest.raises(InputError, match="has schema 7, expected 1"):

@@ -254,7 +254,9 @@ class BaseSearch(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedMixin, 
     ) -> TrainingData:
         """Return the held-out rows that count, beside all training targets y and the weights that were given."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise InputError("validation", f"got {type(validation).__name__}, expected a pair of rows and targets")
+            raise InputError(
+                "validation", f"got {type(validation).__name__}, expected rows and targets: validation=(X_val, y_val)"
+            )
         rows, targets = template._rows(validation[0]), np.asarray(as_targets("validation", validation[1]))
         check_consistent_length(rows, targets)
         shares = self._held_out_weights(targets, y, weights)

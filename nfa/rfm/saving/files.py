@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str], device: Any = None, expected: str | None 
     file = existing_file("path", path)
     tensors, metadata = read_safetensors(file, "path")
     if KEY not in metadata:
-        raise InputError("path", f"{file} holds no recursive feature machine")
+        raise InputError("path", f"{file} holds no recursive feature machine; machine.save(path) writes one")
     place = device_of(None, device)
     try:
         header, tensors = upgraded(json.loads(metadata[KEY]), tensors)

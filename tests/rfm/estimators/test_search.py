@@ -231,7 +231,7 @@ def test_held_out_rows_choose():
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
-        (X, r"^validation: got ndarray, expected a pair of rows and targets"),
+        (X, r"^validation: got ndarray, expected rows and targets: validation=\(X_val, y_val\)"),
         ((X, Y[:-1]), "inconsistent numbers of samples"),
         ((X, np.full(60, np.nan)), r"^validation: targets: nan at row 0"),
         ((X, np.stack([Y, Y], 1)), r"^validation: targets of shape \(60, 2\), expected \('n',\) as in y"),

@@ -115,7 +115,9 @@ def test_headers_that_are_none(files, tmp_path):
     for text in ("", "{", "[]", "3", "[" * 100_000, json.dumps(header)[:-9]):
         assert "lies" in refused(tmp_path, tensors, text)
     save_file(tensors, tmp_path / "other", metadata={"nfa": "{}"})
-    with pytest.raises(InputError, match=r"^path: .*other holds no recursive feature machine$"):
+    with pytest.raises(
+        InputError, match=r"^path: .*other holds no recursive feature machine; machine.save\(path\) writes one$"
+    ):
         load(tmp_path / "other")
     (tmp_path / "text").write_text("not a model")
     with pytest.raises(InputError, match=r"^path: cannot read .* as safetensors: it is truncated or of another kind$"):
