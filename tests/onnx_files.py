@@ -6,12 +6,19 @@ import warnings
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from helpers import assert_same_table
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import nfa
+
+
+def skip_old_exporter():
+    """Skip what torch 2.6's own exporter cannot write: some norms, and products of parameters with their names."""
+    if torch.__version__.startswith("2.6."):
+        pytest.skip("torch 2.6 cannot export it")
 
 
 def same_tables(net, model, rows, names=None):

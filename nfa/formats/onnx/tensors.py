@@ -43,7 +43,9 @@ def read_tensor(tensor: TensorProto, folder: Path) -> Tensor:
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape) or (0 in shape and len(shape) > 1):
         raise ValueError(f"shape {shape}")
-    kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    # Of bfloat16 only the bits are read: torch takes no such arrays, and older versions of onnx make float32 of them.
+    bits = tensor.data_type == TensorProto.BFLOAT16
+    kind = np.dtype(np.int16 if bits else helper.tensor_dtype_to_np_dtype(tensor.data_type))
     outside = tensor.data_location == TensorProto.EXTERNAL
     if outside or tensor.HasField("raw_data"):
         raw = _external(tensor, folder, math.prod(shape) * kind.itemsize) if outside else tensor.raw_data
@@ -54,10 +56,9 @@ def read_tensor(tensor: TensorProto, folder: Path) -> Tensor:
         count = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type)))
         if count != math.prod(shape):
             raise ValueError(f"shape {shape} needs {math.prod(shape)} entries, got {count}")
-        array = numpy_helper.to_array(tensor)
-    if tensor.data_type == TensorProto.BFLOAT16:  # torch reads no arrays of this type, only their bits
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array.astype(kind.newbyteorder("="), copy=True))
+        array = np.array(tensor.int32_data, np.int32).reshape(shape) if bits else numpy_helper.to_array(tensor)
+    found = torch.from_numpy(array.astype(kind.newbyteorder("="), copy=True))
+    return found.view(torch.bfloat16) if bits else found
 
 
 def _external(tensor: TensorProto, folder: Path, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,11 +11,23 @@ import torch
 from helpers import assert_same_table, gaussian
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
-from onnx_files import TWO_LAYERS, TWO_WEIGHTS, Nested, draw, exported, node, same_tables, two_layers, written
+from onnx_files import (
+    TWO_LAYERS,
+    TWO_WEIGHTS,
+    Nested,
+    draw,
+    exported,
+    node,
+    same_tables,
+    skip_old_exporter,
+    two_layers,
+    written,
+)
 from torch import nn
 
 import nfa
 from nfa import InputError
+from nfa.formats.onnx.tensors import read_tensor
 
 SEED = torch.Generator().manual_seed(3)
 
@@ -50,6 +63,8 @@ def test_torch_exports(name, dynamo, symbolic, tmp_path):
 
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "legacy"])
 def test_batch_normalisation(dynamo, tmp_path):
+    if dynamo:
+        skip_old_exporter()
     net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
     net[1].running_mean.uniform_(-1, 1, generator=SEED)
     net[1].running_var.uniform_(0.5, 2, generator=SEED)
@@ -328,6 +343,13 @@ def test_other_precisions(dtype, tmp_path):
     model = nfa.load(exported(net, (6,), tmp_path / "a.onnx"))
     assert next(model.net.parameters()).dtype == dtype
     same_tables(net, model, gaussian(50, 6, dtype=dtype))
+
+
+def test_bfloat16_kept_as_numbers_of_32_bits():
+    values = torch.tensor([1.5, -2.0, 3.0e38, -1.0e-30]).bfloat16()
+    tensor = helper.make_tensor("w", TensorProto.BFLOAT16, [2, 2], [0.0] * 4)
+    tensor.int32_data[:] = [int(bits) & 0xFFFF for bits in values.view(torch.int16)]
+    assert torch.equal(read_tensor(tensor, Path()), values.reshape(2, 2))
 
 
 def test_a_copy_in_another_precision(tmp_path):

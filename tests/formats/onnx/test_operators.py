@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -182,6 +183,10 @@ CASES = [
 
 @pytest.mark.parametrize(("operator", "opset", "inputs", "attributes"), CASES)
 def test_as_the_reference(operator, opset, inputs, attributes):
+    if opset > onnx.defs.onnx_opset_version():
+        pytest.skip("this onnx does not know the operator")
+    if "auto_pad" in attributes and operator == "Conv" and onnx.__version__.startswith("1.17."):
+        pytest.skip("the reference of onnx 1.17 pads otherwise than its definition says")
     outputs = {"Split": 2}.get(operator, 1)
     inputs = [None if value is None else np.asarray(value) for value in inputs]
     constant = operator in ("ConstantOfShape", "Range")  # whose inputs are no rows

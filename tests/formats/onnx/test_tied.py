@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import gaussian
-from onnx_files import draw, exported, node, same_tables, written
+from onnx_files import draw, exported, node, same_tables, skip_old_exporter, written
 from torch import nn
 
 import nfa
@@ -126,6 +126,7 @@ def test_each_module_is_a_layer_and_a_module_used_twice_is_one(kind, dynamo, sha
     torch.testing.assert_close(model.net(rows), net(rows))
     names = None
     if kind is Bare and dynamo and len(shape) == 2:  # where the file has lost W's name
+        skip_old_exporter()
         names = ["node_linear", "node_linear.T"]
     same_tables(net, model, rows, names)
 
