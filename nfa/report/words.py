@@ -43,8 +43,8 @@ EARLIER = ""
 
 SPOKEN = (
     *("verdict", "alignment", "alignment_low", "alignment_high", "alignment_null", "alignment_null_sd"),
-    *("alignment_z", "alignment_excess", "cosine", "rotated_cosine", "cosine_centered", "untrained_alignment"),
-    *("untrained_alignment_null", "init_cosine", "init_cosine_null", "moved", "delta_alignment"),
+    *("alignment_z", "alignment_excess", "cosine", "ci_low", "ci_high", "rotated_cosine", "cosine_centered"),
+    *("untrained_alignment", "untrained_alignment_null", "init_cosine", "init_cosine_null", "moved", "delta_alignment"),
     *("delta_alignment_null", "delta_alignment_z", "nfm_trace", "agop_trace"),
 )
 """The columns that sentences need, beside those that every audit has."""

@@ -72,7 +72,7 @@ def test_a_sample_has_its_columns_in_the_order_of_the_audit_s(capsys, tmp_path):
     [
         (["--kind", "features", "--data", "digits"], "data: 64 entries, but layer layers.0 has 6 inputs"),
         (["--kind", "layers", "--data", "data.npz"], "data: the kind layers does not take it"),
-        (["--kind", "lines"], "kind: 'lines' is unknown; did you mean 'layers'? (known: layers, sweep,"),
+        (["--kind", "lines"], "kind: 'lines' is unknown (known: layers, sweep,"),
         (["--kind", "layers", "--out", "f.tiff"], "out: '.tiff' is unknown"),
         (["--kind", "layers", "--out", "gone/f.png"], "out: cannot write gone/f.png"),
         (["--kind", "layers", "--table", "t.xlsx"], "table: got 't.xlsx', expected a .csv file"),
