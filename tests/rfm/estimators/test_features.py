@@ -176,7 +176,7 @@ def test_a_search_weighs_held_out_rows_by_their_classes(class_weight, temperatur
     model.fit(X[:30], labels, given, validation=(X[30:], LABELS[30:]))
     for row in model.cv_results_.to_dict("records"):
         parameters = {name: row[name] for name in model.best_params_ if name in row}
-        one = RFMClassifier(class_weight=class_weight, temperature=None).set_params(**parameters)
+        one = RFMClassifier(agop_power=1.0, class_weight=class_weight, temperature=None).set_params(**parameters)
         found = one.fit(X[:30], labels, given).predict(X[30:])
         shares = [each[label] for label in LABELS[30:]]
         assert row["score"] == pytest.approx(np.average(found == LABELS[30:], weights=shares))
