@@ -166,9 +166,9 @@ def test_blocks_change_neither_predictions_nor_agop(name, q, block, monkeypatch)
     weights = gaussian(len(at), 1, seed=8)[:, 0].abs()
     expected = found.predict(at), found.agop(at, True, weights=weights), found.agop()
     monkeypatch.setattr(machine, "BLOCK", block)
-    torch.testing.assert_close(found.predict(at), expected[0], rtol=1e-11, atol=1e-12)
-    assert off(found.agop(at, True, weights=weights), expected[1]) < 1e-11
-    assert off(found.agop(), expected[2]) < 1e-11
+    torch.testing.assert_close(found.predict(at), expected[0], rtol=1e-10, atol=1e-12)
+    assert off(found.agop(at, True, weights=weights), expected[1]) < 1e-10
+    assert off(found.agop(), expected[2]) < 1e-10
 
 
 def test_pairs_at_hand_change_nothing():
