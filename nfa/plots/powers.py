@@ -1,5 +1,7 @@
 """The power of the AGOP that the NFM is most similar to."""
 
+import math
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -58,7 +60,8 @@ def draw_powers(table: pd.DataFrame, ax: Axes) -> Axes:
     handles.append(Line2D([], [], color=ROLES["null"], linestyle="--", lw=0.8, label="by chance"))
     ax.set_xlabel("α")
     ax.set_ylabel("cosine of NFM and AGOP^α")
-    ax.set_ylim(0, 1.03)
+    lowest = table[["cosine", "null"]].min().min() if len(table) else 0.0
+    ax.set_ylim(max(0.0, math.floor(10 * lowest - 0.5) / 10) if lowest == lowest else 0.0, 1.03)
     ax.set_xlim(0, 2.05)
     ax.grid(axis="y", alpha=0.25)
     legend(ax, handles)

@@ -8,11 +8,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from nfa.plots.conventions import THEME, axes_of, dressed, legend
-from nfa.plots.theme import MARKERS, ROLES
+from nfa.plots.theme import MARKERS, ROLES, literal
 from nfa.tables.networks import Audits, networks
 from nfa.tables.spectra import spectrum_table
 
 _ROLE = {"NFM": "nfm", "AGOP": "agop"}
+_NAMED = 24
+"""Characters of a layer's name below the axis, at most."""
 
 
 def spectrum(audits: Audits, layer: str | int, *, ax: Axes | None = None, theme: str | None = THEME) -> Axes:
@@ -59,7 +61,8 @@ def draw_spectrum(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_formatter("{x:g}")  # exponents would be smaller than 7 points
     ax.minorticks_off()
-    ax.set_xlabel("rank (dashed: effective rank)")
+    layer = literal(str(table["layer"].iloc[0]), _NAMED) if len(table) else ""
+    ax.set_xlabel(f"{layer}: rank (dashed: effective rank)" if layer else "rank (dashed: effective rank)")
     ax.set_ylabel("eigenvalue / largest")
     ax.grid(alpha=0.2)
     legend(ax, handles)
