@@ -51,8 +51,8 @@ _DRAWN = {
         beside="init_cosine",
     ),
     "alignment": Drawn(
-        "WW' and S",
-        "alignment",
+        "alignment: WW' and S",
+        "cosine",
         nulls={"rotated": "alignment_null", "untrained": "untrained_alignment"},
         low="alignment_low",
         high="alignment_high",
@@ -64,7 +64,7 @@ _DRAWN = {
     "pearson_sqrt": Drawn("NFM and √AGOP", "correlation of entries", beside="init_pearson"),
     "init_cosine": Drawn("NFM and init's NFM", "cosine", "init", nulls={"independent": "init_cosine_null"}),
     "init_pearson": Drawn("NFM and init's NFM", "correlation of entries", "init"),
-    "delta_alignment": Drawn("dWdW' and S", "alignment", nulls={"rotated": "delta_alignment_null"}),
+    "delta_alignment": Drawn("alignment: dWdW' and S", "cosine", nulls={"rotated": "delta_alignment_null"}),
     "subspace_overlap": Drawn(
         "leading eigenvectors", "overlap of NFM and AGOP", nulls={"independent": "subspace_overlap_null"}
     ),
