@@ -55,13 +55,13 @@ def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]]
     return [each for each in missing if float((nudged(frozenset([each])) - f).abs().max()) > 10 * again]
 
 
-def reached(f: Tensor, uses: Sequence[Use], sample: int) -> list[Tensor | None]:
+def reached(f: Tensor, uses: Sequence[Use], sample: int | slice = slice(None)) -> list[Tensor | None]:
     """Return for each use which rows a gradient of one sample's outputs reaches (... x 1); None where it has none.
 
     Args:
         f: The chosen outputs, n x c.
         uses: The uses.
-        sample: The sample's place in the batch.
+        sample: The sample's place in the batch; by default, outputs of all samples count.
     """
     directions = torch.zeros_like(f)
     # Any numbers will do that do not cancel.

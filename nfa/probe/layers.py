@@ -147,6 +147,8 @@ class Layers:
             uses: The uses.
         """
         n = len(f)
+        for use in uses:
+            self._lay_out_by_shape(use, n)
         odd = [i for i, use in enumerate(uses) if use.name not in self.dropped and not self._is_regular(use, n)]
         found: list[Route | None] = [None] * len(uses)
         for i, places in zip(odd, sources(f, [uses[i] for i in odd]) if odd else (), strict=True):
@@ -161,6 +163,14 @@ class Layers:
             order = places.argsort(stable=True)
             found[i] = Route(order, places[order].cpu())
         return found
+
+    def _lay_out_by_shape(self, use: Use, n: int) -> None:
+        """Take a layout that fits a use's shape where no gradient has shown one; the first gradient checks it."""
+        place = self._places[use.name]
+        if place.unseen and not self._is_regular(use, n):
+            for layout in distinct(len(use.shape), [use.shape], n):
+                place.layout, place.along = layout, {layout.rows_along(use.shape, n) or 1}
+                return
 
     def deltas(
         self, f: Tensor, uses: Sequence[Use], found: Sequence[Tensor | None], routes: Sequence[Route | None]
@@ -201,18 +211,19 @@ class Layers:
     def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor, Route | None]]) -> None:
         """Drop layers that a gradient reaches for the first time if their rows do not come sample by sample."""
         for name, delta, route in deltas:
-            if route is not None:
+            if route is not None or not self._places[name].unseen or not bool(delta.nan_to_num().any()):
                 continue
-            reaching = delta.flatten(1).nan_to_num().any(1)
-            if self._places[name].unseen and bool(reaching.any()):
-                own = [use for use in uses if use.name == name]
-                self._places[name].unseen = False
-                alive = reaching.nonzero().flatten().tolist()
-                # One sample's rows may fit by luck, such as the first one's.
-                for sample in {alive[0], alive[-1]}:
-                    marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
-                    if not marks or any(strays(self._places[name].layout, rows, len(f), sample) for rows in marks):
-                        self.drop(name, NOT_FIRST)
+            own = [use for use in uses if use.name == name]
+            layout, marks = self._places[name].layout, [rows for rows in reached(f, own) if rows is not None]
+            alive = [i for i in range(len(f)) if any(bool(layout.arranged(rows, len(f))[i].any()) for rows in marks)]
+            if not alive:
+                continue  # what came was rounding
+            self._places[name].unseen = False
+            # One sample's rows may fit by luck, such as the first one's.
+            for sample in {alive[0], alive[-1]}:
+                marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
+                if not marks or any(strays(layout, rows, len(f), sample) for rows in marks):
+                    self.drop(name, NOT_FIRST)
 
     def check_cut_off(
         self,
