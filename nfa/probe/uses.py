@@ -286,7 +286,8 @@ def _in_words(func: Callable[..., Any], tensors: Sequence[Tensor]) -> str:
     """Return the name of an operation, and that its numbers are complex where they are."""
     if func in RECURRENT:
         return "a packed sequence"  # any other is computed in sight
-    name = getattr(func, "__name__", str(func)).strip("_")
+    # The operators of a graph are named with their overload.
+    name = getattr(func, "__name__", str(func)).partition(".")[0].strip("_")
     return f"{name} of complex numbers" if any(tensor.is_complex() for tensor in tensors) else name
 
 

@@ -265,7 +265,12 @@ def _order(argument: str, given: Sequence[Any], audit: Audit, layer: LayerAudit)
         InputError: a name is missing or there is one too many, or two are the same.
     """
     names = audit.about.feature_names
-    if not has_names(audit, layer) or not all(isinstance(name, str) for name in given) or tuple(given) == names:
+    if (
+        not given
+        or not has_names(audit, layer)
+        or not all(isinstance(name, str) for name in given)
+        or tuple(given) == names
+    ):
         return None
     if len(set(given)) < len(given) or len(set(names)) < len(names):
         raise InputError(argument, "two columns have one name, and the order is not that of the audit's data")
