@@ -168,7 +168,7 @@ def _by(text, separator, mark, target):
         lines = (line.rstrip() for line in lines)
     rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if "".join(row).strip()]
     if rows and rows[0][0].strip().lower().startswith("sep="):
-        if separator not in text[:6]:
+        if separator not in text.lstrip()[:6]:
             return None
         rows = rows[1:]
     if len(rows) < 2 or len({len(row) for row in rows}) > 1 or rows[0][0].startswith("#"):
