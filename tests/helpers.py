@@ -4,6 +4,7 @@ import copy
 import math
 
 import torch
+from torch.utils.data import Dataset
 
 
 def perturbed(net, size=0.3, seed=5):
@@ -65,3 +66,16 @@ def runner():
         return CliRunner(mix_stderr=False)
     except TypeError:
         return CliRunner()
+
+
+class Labelled(Dataset):
+    """Rows and their labels as dicts, as transformers takes them."""
+
+    def __init__(self, X, Y):
+        self.X, self.Y = X, Y
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, row):
+        return {"x": self.X[row], "labels": self.Y[row]}

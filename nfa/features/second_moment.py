@@ -32,13 +32,13 @@ class SecondMoment(ABC):
     def plus(self, B: Tensor) -> "SecondMoment":
         """Return S + B'B, B of shape (c, k)."""
 
-    @abstractmethod
     def under(self, weight: Weight) -> FactoredMatrix:
         """Return W'SW."""
+        return FactoredMatrix(weight, self.matrix)
 
-    @abstractmethod
     def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
         """Return W'SW by low-rank updates of a base W'(S - B'B)W, which is as `under` gives it."""
+        return Raised(base, B, lambda: self.matrix, self.diagonal())
 
     @property
     @abstractmethod
@@ -80,14 +80,6 @@ class Whole(SecondMoment):
         """Return S + B'B."""
         return Sum(self, B, self.groups)
 
-    def under(self, weight: Weight) -> FactoredMatrix:
-        """Return W'SW."""
-        return FactoredMatrix(weight, self.S)
-
-    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
-        """Return W'SW from a base W'(S - B'B)W."""
-        return Raised(base, B, lambda: self.S, self.diagonal())
-
     @property
     def moments(self) -> Split:
         """S in blocks."""
@@ -120,14 +112,6 @@ class Sum(SecondMoment):
     def plus(self, B: Tensor) -> "Sum":
         """Return S + B'B."""
         return Sum(self.base, torch.cat([self.B, B]), self.groups)
-
-    def under(self, weight: Weight) -> FactoredMatrix:
-        """Return W'SW."""
-        return FactoredMatrix(weight, self.matrix)
-
-    def raised(self, base: FactoredMatrix, B: Tensor) -> FactoredMatrix:
-        """Return W'SW from a base W'(S - B'B)W."""
-        return Raised(base, B, lambda: self.matrix, self.diagonal())
 
     @cached_property
     def moments(self) -> Moments:

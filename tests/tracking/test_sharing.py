@@ -8,20 +8,12 @@ import warnings
 import pytest
 import torch
 import torch.multiprocessing as mp
-from helpers import gaussian
+from helpers import Labelled, gaussian
 from torch import distributed, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 SIZE = 2
 X, Y = gaussian(40, 6, dtype=torch.float32), torch.arange(40) % 3
-
-
-class Rows(Dataset):
-    def __len__(self):
-        return len(X)
-
-    def __getitem__(self, row):
-        return {"x": X[row], "labels": Y[row]}
 
 
 class Net(nn.Module):
@@ -119,7 +111,7 @@ def by_transformers(rank, folder):
         disable_tqdm=True,
     )
     callback = TrackerCallback(({"x": X}, Y), head="logits", folder=folder / "transformers")
-    trainer = transformers.Trainer(Net(), arguments, train_dataset=Rows(), callbacks=[callback])
+    trainer = transformers.Trainer(Net(), arguments, train_dataset=Labelled(X, Y), callbacks=[callback])
     callback.set_trainer(trainer)
     trainer.train()
     found = [each for each in trainer.state.log_history if any(name.startswith("nfa/") for name in each)]

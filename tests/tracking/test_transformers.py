@@ -4,9 +4,8 @@ import warnings
 
 import pytest
 import torch
-from helpers import gaussian
+from helpers import Labelled, gaussian
 from torch import nn
-from torch.utils.data import Dataset
 
 from nfa.common import InputError
 from nfa.tracking import History
@@ -19,14 +18,6 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 X, Y = gaussian(40, 6, dtype=torch.float32), torch.arange(40) % 3
-
-
-class Rows(Dataset):
-    def __len__(self):
-        return len(X)
-
-    def __getitem__(self, row):
-        return {"x": X[row], "labels": Y[row]}
 
 
 class Net(nn.Module):
@@ -53,7 +44,7 @@ def trainer_of(folder, callback, epochs=3):
         disable_tqdm=True,
     )
     callbacks = [] if callback is None else [callback]
-    return transformers.Trainer(model=Net(), args=arguments, train_dataset=Rows(), callbacks=callbacks)
+    return transformers.Trainer(model=Net(), args=arguments, train_dataset=Labelled(X, Y), callbacks=callbacks)
 
 
 def watching(**options):
