@@ -11,6 +11,7 @@ from nfa.common.errors import InputError
 from nfa.features.factored import FactoredMatrix
 from nfa.features.measuring import Measured
 from nfa.features.row import OF_UNTRAINED
+from nfa.features.weight import Weight, place_of
 from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.scoring import Score
@@ -76,7 +77,9 @@ class Init:
                 measured = settings.measure(probe, list(layers.values()), whole=False, label="measuring init")
                 sums = {each.layer.name: each for each in measured}
                 layers = {name: each.layer for name, each in sums.items()}
-        return Untrained(value, layers, {name: FactoredMatrix(layer.weight) for name, layer in layers.items()}, sums)
+        places = {layer.name: place_of(layer.weight) for layer in chosen}  # which may be another device
+        nfms = {name: FactoredMatrix(Weight(each.weight, place=places[name])) for name, each in layers.items()}
+        return Untrained(value, layers, nfms, sums)
 
 
 @contextmanager

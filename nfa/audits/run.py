@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nfa.audits.audit import Audit, LayerAudit
@@ -172,10 +173,12 @@ def audit_rows(model: Model, rows: Rows, before: Init | None, settings: Settings
 
 def _layer_audit(layer: LayerMeasures, columns: Columns) -> LayerAudit:
     measured, init = layer.measured, layer.init
+    centered = measured.centered.to(torch.device("cpu"))
+    second = measured.second if centered is measured.centered else centered.plus(measured.mean.cpu())
     init_weight = None if init is None else _copy(init.weight)
     own = measured.layer
     inputs = {name: getattr(own, name) for name in INPUTS}
-    return LayerAudit(columns, _copy(own.weight), measured.second, measured.centered, init_weight, **inputs)
+    return LayerAudit(columns, _copy(own.weight), second, centered, init_weight, **inputs)
 
 
 def _copy(weight: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from nfa.common.processes import Processes
 from nfa.features.factored import sum_of_products
 from nfa.features.second_moment import ByRows, SecondMoment, Whole
 from nfa.features.upper_sums import UpperSums, sum_float64
-from nfa.features.weight import TILE, working_dtype
+from nfa.features.weight import TILE, place_of, working_dtype
 from nfa.probe import block_diagonal, within_blocks
 
 ROWS_TOGETHER = 512
@@ -41,7 +41,7 @@ IDENTICAL = 100
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Rows that were kept as they are, on the CPU.
+    """Rows that were kept as they are, in the layer's place (see `place_of`); `outputs` and `groups` on the CPU.
 
     Args:
         rows: delta, less the reference (N x k).
@@ -61,6 +61,10 @@ class Kept:
             torch.cat([part.outputs for part in parts]),
             torch.cat([part.groups for part in parts]),
         )
+
+    def to(self, place: torch.device) -> "Kept":
+        """Return the same with its rows in this place."""
+        return replace(self, rows=self.rows.to(place))
 
 
 def rows_kept(k: int, probes: int | None, blocks: int = 1) -> int:
@@ -92,7 +96,7 @@ class Accumulator:
             first = first.double()  # squares of such deltas leave the range of float32
         mean = first.mean(0)
         c, k = mean.shape
-        self._eps = eps
+        self._eps, self.place = eps, place_of(first[0].T)
         spread = float(((first - mean) ** 2).sum(dtype=torch.float64)) / len(first)
         level = float((mean**2).sum(dtype=torch.float64))
         self.shift = mean if spread <= NEARLY_CONSTANT * level and level > 0 else None
@@ -106,7 +110,7 @@ class Accumulator:
         self._few: list[tuple[Tensor, int, Tensor]] | None = [] if self._limit else None
         # By group and half only where the shift needs it.
         self.B = first.new_zeros(groups * halves if self.trivial else 1, c, k)
-        self.rows = torch.zeros(groups, dtype=torch.int64)
+        self.rows = torch.zeros(groups, dtype=torch.int64, device="cpu")
         self._pools = [_Pool(self.sums, half, halves) for half in range(halves)]
         self._samples: Tensor | None = None
         self._positions = 0
@@ -147,25 +151,25 @@ class Accumulator:
         self.rows += torch.bincount(samples % self.groups, minlength=self.groups) * rows_per_sample
 
     def finish(self, processes: Processes) -> None:
-        """Multiply the rows that still wait, add up what all processes have, and move everything to the CPU."""
+        """Multiply the rows that still wait, add up what all processes have, and move everything to its place."""
         found = processes.gathered(None if self._few is None else self._kept(self._few))
         few = [each for each in found if each is not None]
         if len(few) < len(found) or sum(len(each.rows) for each in few) > self._limit:
             self._add_up_few()
             for pool in self._pools:
                 pool.flush()
-            self.sums.cpu()
+            self.sums.move(self.place)
             self.sums.pool(processes)
         else:
-            self.kept = Kept.joined(few)
+            self.kept = Kept.joined(few).to(self.place)
         self._few, self._samples = None, None
         self._pools.clear()
-        self.B = processes.sum(self.B.cpu())
+        self.B = processes.sum(self.B.to(self.place))
         self.rows = processes.sum(self.rows)
-        self.shift = None if self.shift is None else self.shift.cpu()
+        self.shift = None if self.shift is None else self.shift.to(self.place)
 
     def _kept(self, few: list[tuple[Tensor, int, Tensor]]) -> Kept:
-        none = torch.zeros(0, dtype=torch.int64)
+        none = torch.zeros(0, dtype=torch.int64, device="cpu")
         found = [Kept(self.B.new_zeros(0, self.B.shape[2]).cpu(), none, none)]
         for samples, column, delta in few:
             rows = delta.flatten(0, 1).cpu()

@@ -13,6 +13,7 @@ from nfa.common.errors import InputError
 from nfa.common.scale import unit_of
 from nfa.data.targets import IGNORED
 from nfa.features.similarity import cosine_of
+from nfa.features.weight import place_of
 from nfa.probe import BATCH_SIZE, Probe, within_blocks
 from nfa.probe.gradients import gradients
 
@@ -36,7 +37,7 @@ def fact_columns(W: Tensor, gradient: Tensor, weight_decay: float | None) -> dic
     >>> fact_columns(W, -0.5 * W, 0.5)
     {'fact_cosine': 1.0, 'fact_lambda': 0.5, 'fact_residual': 0.0, 'fact_rest': 0.0}
     """
-    W, G = W.detach().cpu().double(), gradient.detach().cpu().double()
+    W, G = (each.detach().to(place_of(W), torch.float64) for each in (W, gradient))
     # Each in its own unit, so that fourth powers stay within float64.
     unit, gradient_unit = unit_of(W), unit_of(G)
     W, G = W / unit, G / gradient_unit

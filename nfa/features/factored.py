@@ -40,7 +40,7 @@ class FactoredMatrix:
         if S is not None:
             if S.shape != (self.weight.k, self.weight.k):
                 raise InputError("S", f"shape {tuple(S.shape)}, expected {(self.weight.k, self.weight.k)} for this W")
-            S = S.detach().cpu()
+            S = S.detach().to(self.weight.W.device)
         self._given = S
         self._in_units(None if S is None else S.diagonal())
 
@@ -91,7 +91,7 @@ class FactoredMatrix:
         """
         if copy is False:
             raise ValueError("the dense matrix is made on request, so that it is always a copy")
-        found: NDArray[Any] = self.dense().numpy()
+        found: NDArray[Any] = self.dense().cpu().numpy()
         return found if dtype is None else found.astype(dtype, copy=False)
 
     @property
@@ -201,7 +201,7 @@ class FactoredMatrix:
     def __matmul__(self, v: Tensor) -> Tensor:
         """Return Mv for v of shape (d,) or (d, m), float64."""
         W = self.weight.W.double()
-        Wv = W @ v.double()
+        Wv = W @ v.to(W)
         return self.scale * (W.T @ (Wv if self._plain else self._S.double() @ Wv))
 
     @cached_property
@@ -281,6 +281,7 @@ class FactoredMatrix:
         """Return W'OSO'W for an orthogonal O (k x k, float64)."""
         if self.S is None:
             raise ValueError("a matrix without an S has nothing to turn")
+        O = O.to(self.S.device)  # noqa: E741
         return FactoredMatrix(self.weight, O @ self.S.double() @ O.T)
 
     def is_over(self, weight: Weight) -> bool:

@@ -109,7 +109,9 @@ def _by_rows(sums: Accumulator, agop: RowsMatrix) -> Tensor:
     of_C = (G * unit).square()
     of_S = whole(product(agop.rows, agop.rows)).square()
     by_row = torch.stack([terms.sum(1, dtype=torch.float64) for terms in (of_N, of_A, of_C, of_S)], 1)
-    by_group: Tensor = torch.zeros(sums.groups, 4, dtype=torch.float64).index_add_(0, kept.groups, by_row)
+    by_group: Tensor = torch.zeros(sums.groups, 4, dtype=torch.float64, device="cpu").index_add_(
+        0, kept.groups, by_row.cpu()
+    )
     return by_group[:, None]
 
 

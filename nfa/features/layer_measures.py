@@ -154,5 +154,5 @@ class LayerMeasures:
         if self.init is None or self.init_nfm is None:
             return None
         W, W_0 = self.measured.layer.weight, self.init.weight
-        dtype, dtype_0 = self.weight.W.dtype, self.init_nfm.weight.W.dtype
-        return FactoredMatrix(W.cpu().to(dtype) - W_0.cpu().to(dtype_0))
+        place, dtype, dtype_0 = self.weight.W.device, self.weight.W.dtype, self.init_nfm.weight.W.dtype
+        return FactoredMatrix(W.to(place, dtype) - W_0.to(place, dtype_0))

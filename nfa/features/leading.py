@@ -22,7 +22,9 @@ GROWTH = 1.3
 """The basis grows by this factor between two looks at the residuals."""
 
 
-def leading(product: Callable[[Tensor], Tensor], n: int, r: int, eps: float) -> tuple[Tensor, Tensor]:
+def leading(
+    product: Callable[[Tensor], Tensor], n: int, r: int, eps: float, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Return the r largest eigenvalues of a positive semidefinite matrix, descending, and eigenvectors (float64).
 
     Block Lanczos with full reorthogonalisation: Ritz pairs in the Krylov space of a random block of r vectors, which
@@ -33,6 +35,7 @@ def leading(product: Callable[[Tensor], Tensor], n: int, r: int, eps: float) -> 
         n: The matrix is n x n.
         r: How many; all where n is smaller.
         eps: The rounding of the product.
+        device: Where the product takes its vectors; small matrices are decomposed on the processor in any case.
 
     Source: Golub and Van Loan, Matrix Computations, section 10.3 (block Lanczos).
 
@@ -42,10 +45,11 @@ def leading(product: Callable[[Tensor], Tensor], n: int, r: int, eps: float) -> 
     """
     r = min(r, n)
     if n <= SMALL:
-        return _largest(product(torch.eye(n, dtype=torch.float64)), r)
+        values, vectors = _largest(product(torch.eye(n, dtype=torch.float64, device=device)).cpu(), r)
+        return values.to(device), vectors.to(device)
     generator = torch.Generator().manual_seed(0)
-    block = _orthonormal(torch.randn(n, r, dtype=torch.float64, generator=generator))
-    room, T, old, looked = block.new_empty(n, 0), block.new_zeros(0, 0), 0, 0
+    block = _orthonormal(torch.randn(n, r, dtype=torch.float64, generator=generator, device="cpu").to(device))
+    room, T, old, looked = block.new_empty(n, 0), torch.zeros(0, 0, dtype=torch.float64, device="cpu"), 0, 0
     while True:
         size = old + block.shape[1]
         if size > room.shape[1]:
@@ -56,15 +60,17 @@ def leading(product: Callable[[Tensor], Tensor], n: int, r: int, eps: float) -> 
         column, image = _split(basis, image)
         again, image = _split(basis, image)
         T = torch.nn.functional.pad(T, (0, size - old, 0, size - old))
-        T[:, old:] = column + again
-        T[old:, :old] = column[:old].T + again[:old].T
+        column = (column + again).cpu()
+        T[:, old:] = column
+        T[old:, :old] = column[:old].T
         Q, R = torch.linalg.qr(image)
+        R = R.cpu()
         if size == n or size >= GROWTH * looked:
             looked = size
             values, vectors = _largest(T, r)
             residuals = torch.linalg.vector_norm(R @ vectors[old:], dim=0)
             if size == n or float(residuals.amax()) <= ROUNDINGS * eps * float(values[0]):
-                return values, basis @ vectors
+                return values.to(device), basis @ vectors.to(device)
         if float(R.diagonal().abs().amin()) <= LOST * float(T.diagonal().amax()):
             # Rounding made these directions, which lie anywhere.
             Q = _orthonormal(_split(basis, Q)[1])

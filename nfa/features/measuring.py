@@ -34,7 +34,7 @@ FEW = 16
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The result of one or more passes for one layer; everything is on the CPU.
+    """The result of one or more passes for one layer, in the layer's place (see `place_of`).
 
     Args:
         layer: Its name, weight and place.
@@ -180,7 +180,7 @@ def _constant(probe: Probe, layers: list[Layer], batch_size: int) -> set[str]:
     does not depend on data. The delta of one combination of all outputs shows this: it is compared between samples.
     """
     generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(probe.n_outputs, generator=generator)  # any numbers that do not cancel
+    direction = torch.randn(probe.n_outputs, generator=generator, device="cpu")  # any numbers that do not cancel
     left = {layer.name for layer in layers}
     seen: dict[tuple[str, int], Tensor] = {}
     # A few samples show nearly always that delta varies, at a small part of a sweep's cost.

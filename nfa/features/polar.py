@@ -37,7 +37,7 @@ def random_directions(d: int, m: int, generator: torch.Generator) -> Tensor:
     >>> bool(torch.allclose(V.T @ V, torch.eye(2).double()))
     True
     """
-    Q, R = torch.linalg.qr(torch.randn(d, m, dtype=torch.float64, generator=generator))
+    Q, R = torch.linalg.qr(torch.randn(d, m, dtype=torch.float64, generator=generator, device="cpu"))
     directions: Tensor = Q * R.diagonal().sign()
     return directions
 

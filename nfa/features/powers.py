@@ -43,7 +43,8 @@ class PowerScan:
     def _spectrum(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues as shares of the largest, and u'(NFM)u for each."""
         values, _ = self.agop.eigen
-        return values / values[:1], self.agop.images.square().sum(0, dtype=torch.float64)
+        quadratic = self.agop.images.square().sum(0, dtype=torch.float64)
+        return (values / values[:1]).cpu(), quadratic.cpu()  # short, and used by many numbers one by one
 
     def _sums(self, alpha: float) -> tuple[float, float, Tensor]:
         shares, quadratic = self._spectrum
@@ -58,7 +59,7 @@ class PowerScan:
     def pearson(self, alpha: float) -> float:
         """Return the correlation of the entries of NFM and AGOP^alpha; NaN where one of them is constant."""
         inner, square, powers = self._sums(alpha)
-        total, nfm_total = float(powers @ self.agop.sums**2), self.nfm.relative_total()
+        total, nfm_total = float(powers @ self.agop.sums.cpu() ** 2), self.nfm.relative_total()
         undefined = UNDEFINED[self.nfm.weight.W.dtype]
         return pearson_of(inner, self.nfm_square, square, nfm_total, total, self.nfm.d**2, undefined)
 
@@ -90,8 +91,8 @@ def rotated_scan(
         seed: Of the rotations.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.full((draws, len(alphas)), math.nan, dtype=torch.float64)
+    drawn = torch.full((draws, len(alphas)), math.nan, dtype=torch.float64, device="cpu")
     for row in drawn:
         turned = PowerScan(nfm, agop.turned(random_directions(agop.k, agop.k, generator)))
-        row.copy_(torch.tensor([turned.cosine(alpha) for alpha in alphas], dtype=torch.float64))
+        row.copy_(torch.tensor([turned.cosine(alpha) for alpha in alphas], dtype=torch.float64, device="cpu"))
     return drawn.mean(0).tolist()

@@ -14,6 +14,7 @@ from nfa.common.scale import unit_of
 from nfa.features.measuring import Measured, measure
 from nfa.features.polar import random_directions
 from nfa.features.similarity import UNDEFINED, cosine_of, pearson_of
+from nfa.features.weight import place_of
 from nfa.probe import BATCH_SIZE, Layer, Probe, block_diagonal
 
 PUBLISHED_DRAWS = 20
@@ -47,11 +48,12 @@ def published_columns(
 
     Source: the scripts that accompany arXiv:2212.13881.
     """
-    dW = layer.weight.detach().to("cpu", torch.float64) - W_0.detach().to("cpu", torch.float64)
+    place = place_of(layer.weight)
+    dW = layer.weight.detach().to(place, torch.float64) - W_0.detach().to(place, torch.float64)
     change = _Change.of(dW)
     generator = torch.Generator().manual_seed(seed)
     found: list[tuple[float, float, float]] = []
-    for O in (None, *(_rotation(len(dW), layer.groups, generator) for _ in range(PUBLISHED_DRAWS))):  # noqa: E741 (the paper's letter)
+    for O in (None, *(_rotation(len(dW), layer.groups, generator).to(place) for _ in range(PUBLISHED_DRAWS))):  # noqa: E741 (the paper's letter)
         own = (dW if O is None else O @ dW).to(layer.weight)
         with probe.replacing({layer.name: own}):
             (measured,) = measure(
@@ -66,7 +68,7 @@ def published_columns(
         found.append(change.numbers(measured, O))
     columns: dict[str, float] = {}
     for name, value, *draws in zip(NUMBERS, *found, strict=True):
-        drawn = torch.tensor(draws, dtype=torch.float64)
+        drawn = torch.tensor(draws, dtype=torch.float64, device="cpu")
         columns |= {name: value, f"{name}_null": float(drawn.mean()), f"{name}_null_high": float(drawn.max())}
     return columns
 

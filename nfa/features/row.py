@@ -107,8 +107,9 @@ def untrained(layer: LayerMeasures) -> Columns:
     if layer.untrained is None or layer.init_nfm is None:
         return {}
     nfm = layer.init_nfm
-    agop = layer.untrained.second.under(nfm.weight)
-    aligned = layer.aligned(agop, layer.untrained.second)
+    second = layer.untrained.second.to(nfm.weight.W.device)
+    agop = second.under(nfm.weight)
+    aligned = layer.aligned(agop, second)
     return {
         "untrained_cosine": cosine(agop, nfm),
         "untrained_cosine_sqrt": PowerScan(nfm, agop).cosine(0.5),

@@ -28,9 +28,9 @@ class RowsMatrix(FactoredMatrix):
     def __init__(self, of: Weight, D: Tensor, first: "RowsMatrix | None" = None) -> None:
         self.of, self.D, self._first = of, D, first
         self.unit = unit_of(D)
-        self.rows = (D / self.unit).to(of.W.dtype)
+        self.rows = (D / self.unit).to(of.W)
         self.G: Tensor = self._after(product(self._new_rows, of.W.T), None if first is None else first.G)
-        super().__init__(Weight(self.G, self.unit * of.unit))
+        super().__init__(Weight(self.G, self.unit * of.unit, self.G.device))
         self.G_unit = unit_of(self.G)
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class RowsMatrix(FactoredMatrix):
 
     def turned(self, O: Tensor) -> "RowsMatrix":  # noqa: E741 (the paper's letter)
         """Return W'OD'DO'W for an orthogonal O (k x k, float64)."""
-        return RowsMatrix(self.of, self.D.double() @ O.T)
+        return RowsMatrix(self.of, self.D.double() @ O.to(self.D.device).T)
 
     def plus(self, B: Tensor) -> "RowsMatrix":
         """Return W'(D'D + B'B)W, B of shape (c, k)."""

@@ -1,8 +1,9 @@
 """S, the mean of delta'delta over rows (k x k): as a matrix, or by the rows themselves where they are few."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,6 +32,10 @@ class SecondMoment(ABC):
     @abstractmethod
     def plus(self, B: Tensor) -> "SecondMoment":
         """Return S + B'B, B of shape (c, k)."""
+
+    @abstractmethod
+    def to(self, device: torch.device) -> Self:
+        """Return the same on a device."""
 
     def under(self, weight: Weight) -> FactoredMatrix:
         """Return W'SW."""
@@ -80,6 +85,10 @@ class Whole(SecondMoment):
         """Return S + B'B."""
         return Sum(self, B, self.groups)
 
+    def to(self, device: torch.device) -> Self:
+        """Return the same on a device."""
+        return self if self.S.device == device else replace(self, S=self.S.to(device))
+
     @property
     def moments(self) -> Split:
         """S in blocks."""
@@ -112,6 +121,10 @@ class Sum(SecondMoment):
     def plus(self, B: Tensor) -> "Sum":
         """Return S + B'B."""
         return Sum(self.base, torch.cat([self.B, B]), self.groups)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same on a device."""
+        return self if self.B.device == device else replace(self, base=self.base.to(device), B=self.B.to(device))
 
     @cached_property
     def moments(self) -> Moments:
@@ -153,6 +166,10 @@ class ByRows(SecondMoment):
         """Return S + B'B."""
         return ByRows(torch.cat([self.D, B.to(self.D.dtype)]))
 
+    def to(self, device: torch.device) -> Self:
+        """Return the same on a device."""
+        return self if self.D.device == device else replace(self, D=self.D.to(device))
+
     def under(self, weight: Weight) -> RowsMatrix:
         """Return W'SW, the Gram matrix of the rows DW."""
         return RowsMatrix(weight, self.D)
@@ -169,5 +186,5 @@ class ByRows(SecondMoment):
         trace = float(gram.diagonal().sum(dtype=torch.float64))
         # S has rank N below k, so that this leaves most of its first term.
         spread = sum_of_products(gram, gram) - trace**2 / k
-        found = torch.tensor([trace / k, spread], dtype=torch.float64)
+        found = D.new_tensor([trace / k, spread], dtype=torch.float64)
         return Moments(k, found[:1], found[1:], torch.finfo(D.dtype).eps)

@@ -69,7 +69,7 @@ class UpperSums:
 
     def inner(self, matrices: Sequence[Tensor], scale: float) -> Tensor:
         """Return scale <P, sum> for each sum and each symmetric P (sums x matrices, float64)."""
-        found = torch.zeros(len(self._written), len(matrices), dtype=torch.float64)
+        found = torch.zeros(len(self._written), len(matrices), dtype=torch.float64, device="cpu")
         for start, strip in zip(self._starts, self._strips, strict=True):
             stop = start + strip.shape[1]
             for number in (i for i, written in enumerate(self._written) if written):
@@ -86,9 +86,9 @@ class UpperSums:
         self._zero_unwritten()
         return self._whole([sum_float64(strip) for strip in self._strips])
 
-    def cpu(self) -> None:
-        """Move to the CPU."""
-        self._made = [strip.cpu() for strip in self._strips]
+    def move(self, device: torch.device) -> None:
+        """Move to a device."""
+        self._made = [strip.to(device) for strip in self._strips]
 
     def _zero_unwritten(self) -> None:
         """Zero the sums that nothing was added to."""

@@ -24,6 +24,21 @@ def working_dtype(*tensors: Tensor) -> torch.dtype:
     return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
 
 
+WIDE = 512
+"""Layers of fewer units are computed on the processor: a GPU would have next to nothing to do at each step."""
+
+
+def place_of(rows: Tensor) -> torch.device:
+    """Return where the matrices of a layer are computed, from a weight (k x d), or from rows of k entries transposed.
+
+    That is its own device if this is a GPU with float64 and the layer is wide, and the processor if not.
+
+    >>> place_of(torch.zeros(3, 2))
+    device(type='cpu')
+    """
+    return rows.device if rows.device.type == "cuda" and len(rows) >= WIDE else torch.device("cpu")
+
+
 INNER = 1024
 """The most terms that a float32 product adds up; longer sums go on in float64."""
 
@@ -37,7 +52,7 @@ def product(A: Tensor, B: Tensor) -> Tensor:
     if A.dtype == torch.float64 or A.shape[1] <= INNER:
         return A @ B.T
     pieces = zip(A.split(INNER, 1), B.split(INNER, 1), strict=True)
-    total = torch.zeros(len(A), len(B), dtype=torch.float64)
+    total = torch.zeros(len(A), len(B), dtype=torch.float64, device=A.device)
     for a, b in pieces:
         total += a @ b.T
     return total.to(A.dtype)
@@ -79,7 +94,7 @@ TILE = 1024
 
 
 class Weight:
-    """W (k x d) on the CPU, in float32 or float64, divided by `unit`.
+    """W (k x d) in its place (see `place_of`), in float32 or float64, divided by `unit`.
 
     Every matrix W'SW lives in W's row space, so a matrix of size min(k, d) answers every question about it: `compact`
     has the same trace and inner products, and `core` is symmetric with the same eigenvalues.
@@ -87,13 +102,14 @@ class Weight:
     Args:
         W: Shape (k, d), any floating-point dtype and device.
         unit: A factor of W that stays beside it.
+        place: Where it is computed, if that is known already.
 
     >>> Weight(torch.eye(2, 3)).gram.shape
     torch.Size([2, 2])
     """
 
-    def __init__(self, W: Tensor, unit: float = 1.0) -> None:
-        W = W.detach().to("cpu", working_dtype(W))
+    def __init__(self, W: Tensor, unit: float = 1.0, place: torch.device | None = None) -> None:
+        W = W.detach().to(place or place_of(W), working_dtype(W))
         own = unit_of(W)
         self.unit = own * unit
         self.W = W if own == 1.0 else W / own
@@ -126,7 +142,7 @@ class Weight:
             spread += float(torch.linalg.vecdot(own, own).sum()) + 2 * float(torch.linalg.vecdot(beside, beside).sum())
         if self.d < self.k:
             spread += trace**2 * (1 / self.d - 1 / self.k)  # C has k - d further eigenvalues, which are 0
-        found = torch.tensor([trace / self.k, spread], dtype=torch.float64)
+        found = self.W.new_tensor([trace / self.k, spread], dtype=torch.float64)
         return Moments(self.k, found[:1], found[1:], torch.finfo(self.W.dtype).eps)
 
     @property
@@ -202,7 +218,7 @@ class Weight:
         Directions of eigenvalue 0 come as zero vectors.
         """
         dtype = self.W.dtype
-        lam, P = leading(self._gram_times, min(self.k, self.d), r, torch.finfo(dtype).eps)
+        lam, P = leading(self._gram_times, min(self.k, self.d), r, torch.finfo(dtype).eps, self.W.device)
         lam = lam.clamp(min=0)
         if self.d < self.k:
             return lam, P

@@ -15,6 +15,17 @@ class OverwrittenError(InputError):
     """A network has run, but has written in place to results that its gradients need."""
 
 
+def wake(device: torch.device) -> None:
+    """Give torch's own thread for a GPU's backward passes a context.
+
+    Else a product is the first that wants one there, and cuBLAS warns.
+    """
+    if device.type == "cuda":
+        with torch.enable_grad():
+            one = torch.ones((), device=device, requires_grad=True)
+            torch.autograd.grad(one.exp(), one)
+
+
 def gradients(
     f: Tensor, uses: Sequence[Use], directions: Tensor | None = None, retain: bool = False
 ) -> tuple[Tensor | None, ...]:

@@ -21,7 +21,7 @@ from nfa.data.inputs import map_inputs
 from nfa.data.samples import as_samples
 from nfa.network.forward import Forward
 from nfa.probe.finding import find_layers
-from nfa.probe.gradients import OverwrittenError, gradients
+from nfa.probe.gradients import OverwrittenError, gradients, wake
 from nfa.probe.guard import untouched
 from nfa.probe.layers import CUT_OFF, Layer
 from nfa.probe.outputs import Select
@@ -103,6 +103,7 @@ class Probe:
     def _attach(self, stack: ExitStack) -> None:
         with ExitStack() as running:
             running.enter_context(self.runner)
+            wake(self.forward.device)
             self._found = find_layers(self.runner, self.samples.first)
             stack.push(running.pop_all())
         self.layers = self._found.measurable()

@@ -110,8 +110,9 @@ class Oracle:
         self.M, self.diagonal = M / size, model.M_.ndim == 1 or not np.any(M - np.diag(np.diag(M)))
         self.F = torch.from_numpy(self.root(self.M))
         self.L = model.bandwidth_ / np.sqrt(size) / self.x_unit
-        self.Z, self.a, self.y_unit = self.scaled(X), model.machine_.a.double(), model.machine_.unit
-        self.y_offset, self.y_scale = model.machine_.scaling.offset.numpy(), model.machine_.scaling.scale.numpy()
+        self.Z, self.a, self.y_unit = self.scaled(X), model.machine_.a.cpu().double(), model.machine_.unit
+        scaling = model.machine_.scaling
+        self.y_offset, self.y_scale = (values.cpu().numpy() for values in (scaling.offset, scaling.scale))
         z = self.Z @ self.F
         # The size of what a coordinate of z is added up from, over the rows: it rounds relative to that.
         self.terms = (self.Z.square().mean(0) @ self.F.square()).sqrt() if not self.diagonal else z.abs().max(0).values
