@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
         with warnings.catch_warnings():  # of the exporters
             warnings.simplefilter("ignore")
             torch.export.save(torch.export.export(each, example, dynamic_shapes=shapes), folder / f"{name}.pt2")
-            torch.onnx.export(each, example, folder / f"{name}.onnx", dynamic_shapes=shapes, verbose=False)
+            torch.onnx.export(each, example, folder / f"{name}.onnx", dynamic_shapes=shapes, verbose=False, dynamo=True)
     save_file(net.state_dict(), folder / "weights.safetensors")
     (folder / "nets.py").write_text(
         "import nfa\n"
