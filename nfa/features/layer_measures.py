@@ -59,25 +59,25 @@ class LayerMeasures:
                 name = self.measured.layer.name
                 raise InputError("net", f"the {called} of layer {name} leaves the range of float64")
 
-    @cached_property
+    @property
     def weight(self) -> Weight:
         """W."""
-        return Weight(self.measured.layer.weight)
+        return self.measured.weight
 
     @cached_property
     def nfm(self) -> FactoredMatrix:
         """W'W."""
         return FactoredMatrix(self.weight)
 
-    @cached_property
+    @property
     def centered(self) -> FactoredMatrix:
         """The centered AGOP W'S_cW."""
-        return self.measured.centered.under(self.weight)
+        return self.measured.agop_centered
 
-    @cached_property
+    @property
     def agop(self) -> FactoredMatrix:
         """The AGOP W'SW, S = S_c + mean'mean."""
-        return self.measured.second.raised(self.centered, self.measured.mean)
+        return self.measured.agop
 
     @cached_property
     def scan(self) -> PowerScan:

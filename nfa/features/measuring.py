@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from nfa.common.precision import stated_precision
 from nfa.data.batches import GROUPS, Batch
 from nfa.features.accumulator import IDENTICAL, Accumulator, rows_kept
 from nfa.features.factored import FactoredMatrix
-from nfa.features.rounding import Rounding, Unchecked, remeasured
+from nfa.features.rounding import Rounding, Unchecked, first_rows, largest, remeasured
 from nfa.features.second_moment import SecondMoment
 from nfa.features.weight import Weight, working_dtype
 from nfa.network.forward import Forward
@@ -76,6 +76,21 @@ class Measured:
         """S of the centered AGOP as a matrix (k x k, float64)."""
         return self.centered.matrix
 
+    @cached_property
+    def weight(self) -> Weight:
+        """W."""
+        return Weight(self.layer.weight)
+
+    @cached_property
+    def agop_centered(self) -> FactoredMatrix:
+        """The centered AGOP W'S_cW."""
+        return self.centered.under(self.weight)
+
+    @cached_property
+    def agop(self) -> FactoredMatrix:
+        """The AGOP W'SW, S = S_c + mean'mean."""
+        return self.second.raised(self.agop_centered, self.mean)
+
     @property
     def trivial(self) -> bool:
         """Whether delta is the same for every row, or at least for every sample at the same row."""
@@ -111,7 +126,7 @@ def measure(
         seen: Called in the first pass with the network's own outputs for each batch.
     """
     processes = probe.samples.processes
-    roundings = remeasured(probe, layers, again) if again else {}
+    roundings = remeasured(probe, layers, first_rows(probe, again)) if again else {}
     first = processes.first(probe.first_deltas(layers, SHIFT_SAMPLES))
     groups = GROUPS if grouped else 1
     waiting = list(layers)
@@ -151,9 +166,24 @@ def measure(
             if not math.isfinite(centered.trace()):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
             name = layer.name
-            yield Measured(
-                layer, done, centered, mean, probes, name in constant, roundings.get(name), uneven=name in uneven
+            rounding = roundings.get(name)
+            yield _spoken_for(
+                Measured(layer, done, centered, mean, probes, name in constant, rounding, uneven=name in uneven),
+                *(probe, batch_size, again),
             )
+
+
+def _spoken_for(measured: Measured, probe: Probe, batch_size: int, again: int) -> Measured:
+    """Return the same, measured again on other rows if the first ones do not speak for all."""
+    rounding, layer = measured.rounding, measured.layer
+    if rounding is None or (isinstance(rounding, Unchecked) and not rounding.unreached):
+        return measured
+    trace = measured.agop.trace()
+    silent = trace > 0 and not (isinstance(rounding, Rounding) and rounding.speaks_for(trace))
+    if not probe.samples.processes.first(silent):
+        return measured
+    x = largest(probe, layer, trace, batch_size, again)
+    return measured if x is None else replace(measured, rounding=remeasured(probe, [layer], x)[layer.name])
 
 
 def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:

@@ -94,7 +94,9 @@ def _on_rounding(layer: LayerMeasures) -> list[str]:
             return []
         return [f"whether gradients hang on rounding was not checked: {rounding.reason}"]
     if not rounding.speaks_for(layer.agop.trace()):
-        return [f"whether gradients hang on rounding was not checked: the first {rounding.rows} rows have next to none"]
+        return [
+            f"whether gradients hang on rounding was not checked: {rounding.rows} rows measured again have next to none"
+        ]
     own, in_float64 = rounding.cosines(layer.weight)
     if not abs(own - in_float64) > HANGS:
         return []

@@ -13,7 +13,7 @@ from torch import Tensor
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
-from nfa.data.inputs import Inputs, count
+from nfa.data.inputs import Inputs, count, taken
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import FactoredMatrix
 from nfa.features.rows_matrix import RowsMatrix
@@ -115,18 +115,25 @@ class Unchecked:
 
     Args:
         reason: Why, in words.
+        unreached: Whether because none of the rows that were measured again is the layer's; others may be.
     """
 
     reason: str
+    unreached: bool = False
 
 
-def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -> dict[str, Rounding | Unchecked]:
+def first_rows(probe: Probe, rows: int = REMEASURED_ROWS) -> Inputs:
+    """Return the first samples, two at least, with about as many rows at the layer that has the most."""
+    return probe.samples.first(max(2, rows // probe.rows_per_sample))
+
+
+def remeasured(probe: Probe, layers: list[Layer], x: Inputs) -> dict[str, Rounding | Unchecked]:
     """Measure a few rows of layers again in float64, on a copy of the network.
 
     Args:
         probe: An entered probe; its network is left as it is.
         layers: Layers of `probe.layers`.
-        rows: How many, about.
+        x: The samples whose rows are measured, two at least.
 
     Returns:
         By name; `Unchecked` where the network is too large, cannot be copied or does not run in another precision (it
@@ -145,16 +152,16 @@ def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -
     except Exception as error:  # a module's own __deepcopy__ may raise anything
         why = shown(str(error) or type(error).__name__, REASON)
         return _none(layers, f"the network cannot be copied to {called} ({why})")
-    x = probe.samples.first(max(2, rows // probe.rows_per_sample))
+    wanted = frozenset(layer.name for layer in layers)
     try:
         with Probe(probe.forward.of(twin_net), ArraySamples(x, None), probe.outputs, probe.groups) as twin:
             # A network that keeps weights as plain attributes may still compute with the old ones.
-            names = {layer.name for layer in layers} & {each.name for each in twin.layers if each.weight.dtype == other}
-            again = _deltas(twin, frozenset(names), x)
-            cut_off = twin.cut_off & {layer.name for layer in layers}
+            names = wanted & {each.name for each in twin.layers if each.weight.dtype == other}
+            again = _deltas(twin, names, x)
+            cut_off = twin.cut_off & wanted
     except InputError as error:
         return _none(layers, f"the network does not run in {called} ({error})")
-    own = _deltas(probe, frozenset(names) | cut_off, x)
+    own = _deltas(probe, wanted, x)
     # In half precision, rounding may hide that outputs depend on a layer that no gradient reaches.
     for name in cut_off:
         if name in own and not bool(own[name][0].any()):
@@ -162,13 +169,49 @@ def remeasured(probe: Probe, layers: list[Layer], rows: int = REMEASURED_ROWS) -
     found: dict[str, Rounding | Unchecked] = {}
     for layer in layers:
         name = layer.name
-        if name not in names:
+        if name not in own:
+            found[name] = Unchecked(f"none of the {count(x)} samples measured again reaches this layer", unreached=True)
+        elif name not in again:
             found[name] = Unchecked(f"a copy in {called} does not have this layer")
-        elif name in own and name in again:
-            found[name] = Rounding(layer.weight, own[name][0], again[name][0], own[name][1], layer.groups)
         else:
-            found[name] = Unchecked(f"none of the first {count(x)} samples reaches this layer")
+            found[name] = Rounding(layer.weight, own[name][0], again[name][0], own[name][1], layer.groups)
     return found
+
+
+def largest(probe: Probe, layer: Layer, trace: float, batch_size: int, rows: int) -> Inputs | None:
+    """Return the samples with the largest gradients at a layer, of the first batch in which they are as large as most.
+
+    The same ones come back in every process.
+
+    Args:
+        probe: An entered probe.
+        layer: The layer.
+        trace: The mean over all rows of |delta W|^2.
+        batch_size: Samples at a time.
+        rows: How many rows, about; two samples at least.
+
+    Returns:
+        Inputs; None where no sample has a gradient.
+    """
+    R = torch.linalg.qr(layer.weight.double().T, mode="r").R.T  # |delta R| = |delta W|, and R is never wider than W
+    wanted, best, found = frozenset({layer.name}), 0.0, None
+    signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
+    for batch in probe.samples.batches(batch_size):
+        places = {sample: place for place, sample in enumerate(batch.samples.tolist())}
+        total, seen = torch.zeros(2, len(places), dtype=torch.float64)
+        for sweep in probe.sweep(batch, wanted, signs):
+            for (_, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
+                own = torch.tensor([places[sample] for sample in part.samples.tolist()])
+                total.index_add_(0, own, (delta.double() @ R).square().sum((1, 2)).cpu())
+                if sweep.column == 0:
+                    seen.index_add_(0, own, torch.full((len(own),), float(delta.shape[1]), dtype=torch.float64))
+        mean = total / seen.clamp(min=1)
+        if float(mean.max()) > best:
+            best = float(mean.max())
+            found = taken(batch.x, mean.topk(min(len(mean), max(2, rows // probe.rows_per_sample))).indices)
+        if best >= trace / 2:
+            break
+    return next((x for x in probe.samples.processes.gathered(found) if x is not None), None)
 
 
 def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:

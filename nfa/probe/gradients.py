@@ -66,13 +66,13 @@ def cut_off(f: Tensor, missing: Sequence[int], nudged: Callable[[frozenset[int]]
     return [each for each in missing if float((nudged(frozenset([each])) - f).abs().max()) > 10 * again]
 
 
-def reached(f: Tensor, uses: Sequence[Use], sample: int | slice = slice(None)) -> list[Tensor | None]:
+def reached(f: Tensor, uses: Sequence[Use], sample: int | slice | Tensor = slice(None)) -> list[Tensor | None]:
     """Return for each use which rows a gradient of one sample's outputs reaches (... x 1); None where it has none.
 
     Args:
         f: The chosen outputs, n x c.
         uses: The uses.
-        sample: The sample's place in the batch; by default, outputs of all samples count.
+        sample: The sample's place in the batch, or a mask of several; by default, outputs of all samples count.
     """
     directions = torch.zeros_like(f)
     # Any numbers will do that do not cancel.
@@ -88,7 +88,8 @@ def sources(f: Tensor, uses: Sequence[Use]) -> list[Tensor | None]:
     """Return for each use which sample's outputs each row reaches; None where a row reaches those of several.
 
     Gradients of all samples' outputs are taken twice, the second time each sample's multiplied by a number of its own:
-    a row of one sample alone has the same gradient times this number.
+    a row of one sample alone has the same gradient times this number. What rounding leaves of gradients that cancel
+    does not grow so; then gradients of half of the samples tell, and of other halves.
 
     Args:
         f: The chosen outputs, n x c.
@@ -105,12 +106,32 @@ def sources(f: Tensor, uses: Sequence[Use]) -> list[Tensor | None]:
     once = gradients(f, uses, direction.expand(n, c), retain=True)
     again = gradients(f, uses, own[:, None] * direction, retain=True)
     tolerance = min(0.2 / n, 1e4 * torch.finfo(f.dtype).eps)
-    return [
+    found = [
         torch.full((math.prod(use.shape[:-1]),), -1, device=f.device)
         if a is None or b is None
         else _places(use.delta(a), use.delta(b), own, tolerance)
         for use, a, b in zip(uses, once, again, strict=True)
     ]
+    left = iter(_by_halves(f, [use for use, places in zip(uses, found, strict=True) if places is None]))
+    return [next(left) if places is None else places for places in found]
+
+
+def _by_halves(f: Tensor, uses: Sequence[Use]) -> list[Tensor | None]:
+    """Return what `sources` does, from which rows the outputs of halves of the samples reach, bit by bit of a place."""
+    n = len(f)
+    places: list[Tensor | None] = [torch.full((math.prod(use.shape[:-1]),), -1, device=f.device) for use in uses]
+    numbers = torch.arange(n, device=f.device)
+    for bit in range(max(1, (n - 1).bit_length())):
+        half = (numbers >> bit) % 2 == 1
+        sides = zip(reached(f, uses, half), reached(f, uses, ~half), strict=True) if uses else ()
+        for i, (on, off) in enumerate(sides):
+            rows = places[i]
+            if rows is None or on is None or off is None:
+                continue
+            on, off = on.flatten(), off.flatten()
+            alive = torch.where(on | off, rows.clamp(min=0), rows)
+            places[i] = None if bool((on & off).any()) else alive + (on.long() << bit)
+    return places
 
 
 def _places(once: Tensor, again: Tensor, own: Tensor, tolerance: float) -> Tensor | None:
@@ -134,3 +155,16 @@ def strays(layout: Layout, rows: Tensor, n: int, sample: int) -> bool:
     by_sample = layout.arranged(rows, n).flatten(1).any(1)
     by_sample[sample] = False
     return bool(by_sample.any())
+
+
+def alive(layout: Layout, f: Tensor, uses: Sequence[Use]) -> list[int] | None:
+    """Return the samples whose rows a gradient reaches in a layout; None where it reaches rows of others too."""
+    n = len(f)
+    marks = [rows for rows in reached(f, uses) if rows is not None]
+    found = [i for i in range(n) if any(bool(layout.arranged(rows, n)[i].any()) for rows in marks)]
+    # One sample's rows may fit by luck, such as the first one's.
+    for sample in {*found[:1], *found[-1:]}:
+        marks = [rows for rows in reached(f, uses, sample) if rows is not None and bool(rows.any())]
+        if not marks or any(strays(layout, rows, n, sample) for rows in marks):
+            return None
+    return found

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfa.common.errors import InputError
-from nfa.probe.gradients import cut_off, reached, sources, strays
+from nfa.probe.gradients import alive, cut_off, sources, strays
 from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
 from nfa.probe.patches import Patches
 from nfa.probe.uses import Use
@@ -208,22 +208,32 @@ class Layers:
         """Return whether no gradient has reached one of these layers so far."""
         return any(place.unseen for name, place in self._places.items() if name in wanted)
 
-    def check_unseen(self, f: Tensor, uses: Sequence[Use], deltas: Sequence[tuple[str, Tensor, Route | None]]) -> None:
-        """Drop layers that a gradient reaches for the first time if their rows do not come sample by sample."""
-        for name, delta, route in deltas:
-            if route is not None or not self._places[name].unseen or not bool(delta.nan_to_num().any()):
-                continue
-            own = [use for use in uses if use.name == name]
-            layout, marks = self._places[name].layout, [rows for rows in reached(f, own) if rows is not None]
-            alive = [i for i in range(len(f)) if any(bool(layout.arranged(rows, len(f))[i].any()) for rows in marks)]
-            if not alive:
-                continue  # what came was rounding
-            self._places[name].unseen = False
-            # One sample's rows may fit by luck, such as the first one's.
-            for sample in {alive[0], alive[-1]}:
-                marks = [rows for rows in reached(f, own, sample) if rows is not None and bool(rows.any())]
-                if not marks or any(strays(layout, rows, len(f), sample) for rows in marks):
-                    self.drop(name, NOT_FIRST)
+    def check_unseen(
+        self, f: Tensor, uses: Sequence[Use], found: Sequence[Tensor | None], routes: Sequence[Route | None]
+    ) -> None:
+        """Lay out layers that a gradient reaches for the first time, or drop them if no layout fits.
+
+        Until two samples have a gradient, which may be rounding, each batch is looked at. Nothing but zeros has come
+        from a layer before, or rows of one sample that belong to it in every layout that fits.
+        """
+        own: dict[str, list[Use]] = {}
+        reach = set()
+        for use, gradient, route in zip(uses, found, routes, strict=True):
+            if route is None and self._places[use.name].unseen and use.name not in self.dropped:
+                own.setdefault(use.name, []).append(use)
+                if gradient is not None and bool(use.delta(gradient).nan_to_num().any()):
+                    reach.add(use.name)
+        for name in own.keys() & reach:
+            place, shapes = self._places[name], [use.shape for use in own[name]]
+            for layout in (place.layout, *distinct(min(map(len, shapes)), shapes, len(f))):
+                reached = alive(layout, f, own[name])
+                if reached is not None:
+                    along = {layout.rows_along(shape, len(f)) or 1 for shape in shapes}
+                    place.along = place.along | along if layout == place.layout else along
+                    place.layout, place.unseen = layout, len(reached) < 2
+                    break
+            else:
+                self.drop(name, NOT_FIRST)
 
     def check_cut_off(
         self,

@@ -92,16 +92,16 @@ def sweeps_of(
             directions[:, column] = 1.0
         else:
             directions = drawn[:, column]
-        unseen = column == 0 and len(f) > 1 and layers.has_unseen(wanted)
+        unseen = len(f) > 1 and layers.has_unseen(wanted)
         last = column == columns - 1
         found = gradients(f, uses, directions, retain=unseen or not last)
         if column == 0 and layers.check_cut_off(f, uses, found, nudged):
             # The runs of the check have overwritten what the network keeps of a run.
             f, uses = runner.run(map_inputs(torch.clone, batch.x), wanted, start)
             found = gradients(f, uses, directions, retain=unseen or not last)
-        deltas = layers.deltas(f, uses, found, routes)
         if unseen:
-            layers.check_unseen(f, uses, deltas)
+            layers.check_unseen(f, uses, found, routes)
+        deltas = layers.deltas(f, uses, found, routes)
         signs_of_all = None if drawn is None else directions
         whole = Part(batch.samples, signs_of_all)
         parts = {
@@ -109,11 +109,10 @@ def sweeps_of(
             for route, own in zip(routes, numbers, strict=True)
             if route is not None and own is not None
         }
-        kept = [each for each in deltas if each[0] not in layers.dropped]
         yield Sweep(
             batch.samples,
             column,
             signs_of_all,
-            [(name, delta) for name, delta, _ in kept],
-            [whole if route is None else parts[id(route)] for _, _, route in kept],
+            [(name, delta) for name, delta, _ in deltas],
+            [whole if route is None else parts[id(route)] for _, _, route in deltas],
         )

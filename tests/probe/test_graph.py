@@ -1,5 +1,7 @@
 """Torch's graph and what networks do to it: in-place operations, views, parts outside it, checkpoints."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -262,18 +264,27 @@ def test_routed_layers_are_measured_whatever_the_first_rows(second):
     torch.testing.assert_close(audit["a"].S, net.b.weight.detach().T @ net.b.weight.detach())
 
 
-def test_rows_that_gradients_reach_late_are_checked_then():
-    def time_first(net, x):
-        n, T, d = x.shape
-        h = x.transpose(0, 1).reshape(T * n, d)
+@pytest.mark.parametrize("order", ["samples first", "time first", "mixed"])
+def test_rows_that_gradients_reach_late_are_laid_out_then(order):
+    def late(net, x, order=order):
+        n, T, _ = x.shape
+        places = torch.arange(n * T).reshape(n, T)
+        places = places.T.flatten() if order == "time first" else places.flatten()
+        if order == "mixed":
+            places = places.roll(1)
+        h = x.flatten(0, 1)[places]
         z = torch.relu(net.a(h) - 100 * (h[:, :1] > 5))
-        return net.b(z.reshape(T, n, -1).sum(0))
+        return net.b(z[places.argsort()].reshape(n, T, -1).sum(1))
 
     X = sequences(20, 3)
     X[:2, :, 0] = 10.0
-    audit = nfa.audit(Net(time_first), X)
-    assert names(audit) == ["b"]
-    assert skipped(audit)["a"] == "samples not first"
+    audit = nfa.audit(Net(late), X)
+    if order == "mixed":
+        assert names(audit) == ["b"]
+        assert skipped(audit)["a"] == "samples not first"
+        return
+    assert_same_table(audit, nfa.audit(Net(partial(late, order="samples first")), X), 1e-9)
+    assert names(audit) == ["a", "b"]
 
 
 def two_views(z, x):

@@ -118,3 +118,33 @@ def test_samples_that_a_network_sorts_are_told_apart(descending):
             assert left[column] == pytest.approx(right[column], rel=1e-9, nan_ok=True)
     with Probe(Sorted(True), X) as probe:
         torch.testing.assert_close(activations(probe, ["a"]).rows["a"][:, 0], X)
+
+
+class Late(nn.Module):
+    """A layer that counts for samples that say so in their first entry, and for the second output alone."""
+
+    def __init__(self, time_first):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.time_first = nn.Linear(D, K), nn.Linear(D, 2), time_first
+        self.double()
+
+    def forward(self, x):
+        h = x.transpose(0, 1) if self.time_first else x
+        z = torch.tanh(self.a(h) / 20).square().sum(-1, keepdim=True) * (h[..., :1] > 10)
+        f = torch.tanh(self.b(h)).square() + torch.cat([0 * z, z], -1)
+        return (f.transpose(0, 1) if self.time_first else f).cumsum(1).tanh().sum(1)
+
+
+@pytest.mark.parametrize("late", [[28], [16, 17], range(16, 30)])
+@pytest.mark.parametrize("batch_size", [2, 4, 5, 512])
+def test_a_layer_whose_gradients_come_late_is_laid_out_by_them(late, batch_size):
+    X = torch.randn(30, 4, D, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    X[list(late), :, 0] += 20
+    found = []
+    for time_first in (True, False):
+        with Probe(Late(time_first), X) as probe:
+            found.append([dict(sweep.deltas)["a"] for sweep in probe.sweeps(batch_size=batch_size)])
+            assert probe.skipped() == []
+    for left, right in zip(*found, strict=True):
+        torch.testing.assert_close(left, right)

@@ -299,14 +299,19 @@ def test_late_rows_that_fit_by_luck_do_not_decide():
     def time_first(net, x):
         return net.b(torch.relu(net.a(x.transpose(0, 1).flatten(0, 1))).unflatten(0, (T, -1))[0])
 
+    def samples_first(net, x):
+        return net.b(torch.relu(net.a(x.flatten(0, 1))).unflatten(0, (-1, T))[:, 0])
+
     X = gaussian(30 * T, 4).reshape(30, T, 4).abs()
     first, _, *others = as_samples(X).batches(7)
     for batch in (first, *others):
         X[batch.samples, 0] *= -1
-    net = Net(time_first)
-    net.a.weight.data.abs_()
-    net.a.bias.data.zero_()
-    assert list(nfa.agop(net, X, batch_size=7)) == ["b"]
+    nets = Net(time_first), Net(samples_first)
+    for net in nets:
+        net.a.weight.data.abs_()
+        net.a.bias.data.zero_()
+    for options in ({}, {"batch_size": 7}):
+        assert_same_table(*(nfa.audit(net, X, **options) for net in nets), 1e-9)
 
 
 def test_rows_of_two_samples_may_fit_two_layouts():
