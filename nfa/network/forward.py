@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,13 @@ ForwardArgs = Callable[[Any], Any]
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """Exceptions of networks at inputs that they cannot take."""
+
+
+_WANTS_WHOLE = re.compile(
+    r"scalar types: Long|tensor of type LongTensor|a long tensor|must be long,|to be Long|int32|int64|integer"
+    r"|\"(bitwise_|lshift|rshift|bincount)\w*\" not implemented"
+)
+"""What torch and Python say where they want whole numbers, as indices or for arithmetic of bits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +161,7 @@ class Forward:
         Raises:
             InputError: it cannot take them at all.
         """
-        refusal: InputError | None = None
+        refusals: dict[_Way, InputError] = {}
         for way in self._ways(inputs):
             self._way = way
             try:
@@ -161,12 +169,13 @@ class Forward:
             except _FAILURES as error:
                 if out_of_memory(error):
                     raise
-                # Where no way works, the message is that of the usual one.
-                if refusal is None or way == _Way(whole=False):
-                    refusal = error if isinstance(error, InputError) else _refusal(inputs, error)
+                refusals[way] = error if isinstance(error, InputError) else _refusal(inputs, error)
             else:
                 return
-        assert refusal is not None
+        # Where no way works, the message is that of the usual one, if it says more than that whole numbers are wanted.
+        whole, refusal = _Way(whole=True), refusals.get(_Way(whole=False))
+        if refusal is None or (whole in refusals and _WANTS_WHOLE.search(str(refusal))):
+            refusal = refusals[whole]
         raise refusal
 
     def _ways(self, inputs: Inputs) -> list[_Way]:

@@ -60,12 +60,24 @@ def wide():
     return nfa.MLP(4, [1024], n_outputs=2).double()
 
 
+def saturated():
+    """Rows of which all but a few late ones have no gradient in the first layer, and a network of sigmoids."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 5), nn.Sigmoid(), nn.Linear(5, 2))
+    net[0].weight.data.normal_()
+    net[2].weight.data.normal_()
+    X = gaussian(60, 4, dtype=torch.float32)
+    X[:58] *= 40 / (X[:58] @ net[0].weight.detach().T).abs().min()
+    return net, X
+
+
 FEW = ["interval", "similarity", "alignment", "size"]
 
 AUDITS = {
     "uneven": lambda: nfa.audit(network(), rows(41), network(1), loss="cross_entropy", batch_size=8),
     "published": lambda: nfa.audit(network(), rows(9), network(1), published=True, columns=["published"]),
     "probes": lambda: nfa.audit(network(), rows(23), probes=3, batch_size=8),
+    "no gradient at first": lambda: nfa.audit(*saturated(), batch_size=8),
     "one sample": lambda: nfa.audit(network(), rows(1)),
     "constant": lambda: nfa.audit(head(), gaussian(21, 4).reshape(7, 3, 4), batch_size=2),
     "few rows": lambda: nfa.audit(wide(), rows(41), columns=FEW),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import assert_same_table, gaussian
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -357,3 +358,66 @@ def test_what_fails_in_forward_args_keeps_its_type(function, reason):
     with pytest.raises(nfa.InputError, match=f"^forward_args: the function raised {reason}$") as caught:
         nfa.audit(nn.Linear(2, 2), {"x": torch.randn(9, 2)}, forward_args=function)
     assert type(caught.value.__cause__).__name__ == reason.partition(":")[0]
+
+
+class Positions(nn.Module):
+    """Reads whole numbers in some way, with positions that end before its inputs do, or numbers as they are."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.table, self.positions, self.head = nn.Parameter(torch.ones(7, 4)), nn.Embedding(3, 4), nn.Linear(4, 2)
+        self.read = read
+
+    def forward(self, x):
+        h = self.read(self.table, x)
+        return self.head(h + self.positions(torch.arange(x.shape[1])).sum(0))
+
+
+WHOLE = {
+    "embedding": lambda W, x: F.embedding(x, W).mean(1),
+    "bag": lambda W, x: F.embedding_bag(x, W),
+    "one-hot": lambda W, x: F.one_hot(x, 7).to(W.dtype).mean(1) @ W,
+    "index": lambda W, x: W[x].mean(1),
+    "index and axis": lambda W, x: W[x[:, 0], :],
+    "gather": lambda W, x: torch.gather(W[:, :1].T.expand(len(x), -1), 1, x).sum(1, keepdim=True),
+    "scatter": lambda W, x: x.new_zeros(len(x), 7, dtype=W.dtype).scatter(1, x, 1.0) @ W,
+    "select": lambda W, x: W.index_select(0, x[:, 0]),
+    "take": lambda W, x: W.take(x).sum(1, keepdim=True),
+    "counts": lambda W, x: torch.stack([each.bincount(minlength=7) for each in x]).to(W.dtype) @ W,
+    "bits": lambda W, x: W[(x & 1).long()].mean(1),
+    "shifts": lambda W, x: W[(x >> 1).long()].mean(1),
+    "slices": lambda W, x: torch.stack([W[: i + 1].sum(0) for i in x[:, 0]]),
+    "lists": lambda W, x: torch.stack([[*W][i] for i in x[:, 0].tolist()]),
+    "range": lambda W, x: torch.stack([W[[*range(i + 1)]].sum(0) for i in x[:, 0].tolist()]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float32])
+@pytest.mark.parametrize("kind", WHOLE)
+def test_the_reason_shown_is_not_that_whole_numbers_were_tried_as_real_ones(kind, dtype):
+    tokens = torch.randint(0, 7, (6, 5), generator=torch.Generator().manual_seed(0)).to(dtype)
+    forward = Forward(Positions(WHOLE[kind]))
+    assert forward.width(tokens[:, :3]) == 2
+    with pytest.raises(nfa.InputError, match=r"cannot take rows of shape \(5,\): index out of range in self"):
+        forward.width(tokens)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_the_reason_shown_is_that_of_real_numbers_where_they_are_wanted(dtype):
+    class TooLong(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(5, 2)
+
+        def forward(self, x):
+            f = self.head(x)
+            assert x.shape[1] < 5, "5 numbers are too long a row"
+            return f
+
+    with pytest.raises(nfa.InputError, match="5 numbers are too long a row"):
+        Forward(TooLong()).width(torch.ones(6, 5).to(dtype))
+
+
+def test_whole_numbers_that_are_wanted_are_said_to_be():
+    with pytest.raises(nfa.InputError, match="Long, Int"):
+        Forward(Positions(WHOLE["embedding"])).width(torch.full((6, 3), 0.5))
