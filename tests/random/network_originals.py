@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import random
+import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -81,8 +82,7 @@ def safetensors(draw: random.Random) -> Original:
 
     def reread(damaged: bytes) -> Answers | None:
         try:
-            found = read_safetensors(damaged)
-            return chain(dict(sorted(found.items(), key=lambda item: (_number(item[0]), -item[1].ndim))), activation)
+            return chain(_in_order(read_safetensors(damaged)), activation)
         except Exception:  # as above
             return None
 
@@ -198,8 +198,17 @@ def _d(tensors: dict[str, Tensor]) -> int:
     return next(iter(tensors.values())).shape[1]
 
 
-def _number(name: str) -> int:
-    return int(next(part for part in name.split(".") if part.isdecimal()))
+def _in_order(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors in the one order of layers in which numbers in names ascend and shapes follow one another."""
+    weights = [name for name in tensors if name.endswith("weight")]
+
+    def follow(order: tuple[str, ...]) -> bool:
+        numbers = [int(found.group()) for name in order if (found := re.search("[0-9]+", name))]
+        pairs = itertools.pairwise(order)
+        return numbers == sorted(numbers) and all(len(tensors[a]) == tensors[b].shape[1] for a, b in pairs)
+
+    (order,) = (order for order in itertools.permutations(weights) if follow(order))
+    return {name: tensors[name] for name in order} | tensors
 
 
 def _by_reference(content: bytes) -> Answers | None:
