@@ -100,7 +100,8 @@ class Accumulator:
         spread = float(((first - mean) ** 2).sum(dtype=torch.float64)) / len(first)
         level = float((mean**2).sum(dtype=torch.float64))
         self.shift = mean if spread <= NEARLY_CONSTANT * level and level > 0 else None
-        self.trivial = self.shift is not None
+        # The largest difference from the reference: on a GPU it is looked at only at the end.
+        self._farthest, self._differs = first.new_zeros(()), False
         halves = 2 if groups > 1 and probes is not None and probes > 1 else 1
         self.probes = [1] if probes is None else [len(range(half, probes, halves)) for half in range(halves)]
         self.groups, self.blocks = groups, blocks
@@ -109,7 +110,7 @@ class Accumulator:
         self._limit = rows_kept(k, probes, blocks)
         self._few: list[tuple[Tensor, int, Tensor]] | None = [] if self._limit else None
         # By group and half only where the shift needs it.
-        self.B = first.new_zeros(groups * halves if self.trivial else 1, c, k)
+        self.B = first.new_zeros(1 if self.shift is None else groups * halves, c, k)
         self.rows = torch.zeros(groups, dtype=torch.int64, device="cpu")
         self._pools = [_Pool(self.sums, half, halves) for half in range(halves)]
         self._samples: Tensor | None = None
@@ -122,9 +123,8 @@ class Accumulator:
             signs = signs.to(delta.dtype)
         if self.shift is not None:
             delta = delta - (self.shift[column] if signs is None else (signs @ self.shift)[:, None])
-            if self.trivial:
-                tolerance = IDENTICAL * self._eps * float(self.shift.abs().amax())
-                self.trivial = bool(delta.abs().amax() <= tolerance)
+            if not self._differs:
+                self._farthest = torch.maximum(self._farthest, delta.abs().amax())
         self._add_means(samples, column, signs, delta)
         if self._few is None:
             self._add_up(samples, column, delta)
@@ -132,6 +132,17 @@ class Accumulator:
         self._few.append((samples, column, delta))
         if sum(rows.shape[0] * rows.shape[1] for _, _, rows in self._few) > self._limit:
             self._add_up_few()
+
+    @property
+    def trivial(self) -> bool:
+        """Whether delta was the reference on every row so far, to rounding."""
+        if self.shift is None or self._differs:
+            return False
+        return float(self._farthest) <= IDENTICAL * self._eps * float(self.shift.abs().amax())
+
+    def differs(self) -> None:
+        """Note that delta is not the reference on all rows, those of other processes among them."""
+        self._differs = True
 
     def _add_up(self, samples: Tensor, column: int, delta: Tensor) -> None:
         if samples is not self._samples or delta.shape[1] != self._positions:

@@ -194,7 +194,7 @@ def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> 
     probe.agree()
     several |= processes.union(several)
     for name in processes.union(name for name, sums in running.items() if not sums.trivial):
-        running[name].trivial = False
+        running[name].differs()
 
 
 def _uneven(of_processes: Sequence[set[tuple[str, int, int]]]) -> set[str]:
