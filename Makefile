@@ -17,10 +17,12 @@ PYTEST := $(BIN)/python -m pytest -n 2
 demo: $(INSTALLED)
 	$(BIN)/nfa demo --out runs/demo
 
-test: lint dist paper-quick
+test: $(INSTALLED)
+	$(MAKE) -j 2 lint dist paper-quick
 	$(PYTEST) $(COVERAGE)
 
-test-all: lint dist paper-quick
+test-all: $(INSTALLED)
+	$(MAKE) -j 2 lint dist paper-quick
 	$(PYTEST) -m ""
 
 quick: lint
