@@ -42,7 +42,8 @@ def items(loader: "DataLoader[Any]") -> Iterator[tuple[Inputs, Tensor | None]]:
         n = count(x)
         if y is not None and (y.ndim == 0 or len(y) != n):
             targets = len(y) if y.ndim else "no list of"
-            raise InputError("data", f"batch {number} of the loader has {n} rows and {targets} targets")
+            whole = "" if loader.batch_size or loader.batch_sampler else "; with batch_size=None each item is a batch"
+            raise InputError("data", f"batch {number} of the loader has {n} rows and {targets} targets{whole}")
         if n == 0:
             continue
         form = {name: _form(leaf) for name, leaf in leaves(x)} | ({} if y is None else {"targets": _form(y)})

@@ -187,7 +187,11 @@ class Once(IterableDataset):
         ),
         (
             DataLoader(Items(lambda row: row), 5, collate_fn=lambda rows: (torch.zeros(5, 3), torch.zeros(4))),
-            "batch 0 of the loader has 5 rows and 4 targets",
+            "batch 0 of the loader has 5 rows and 4 targets$",
+        ),
+        (
+            DataLoader(Items(lambda row: (torch.zeros(3), torch.tensor(0))), batch_size=None),
+            "batch 0 of the loader has 3 rows and no list of targets; with batch_size=None each item is a batch$",
         ),
         (DataLoader(Items(lambda row: row), 5, collate_fn=lambda rows: torch.tensor(0.0)), "samples first"),
         (DataLoader(Once(), 5), "the loader yields"),
