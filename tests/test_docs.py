@@ -97,13 +97,13 @@ OTHERWISE = ("figures.md", "training.md", "design.md", "rfm-for-scikit-learn-use
 
 
 def blocks():
-    """Every block that stands by itself, as (page, script); machines of all layers, at the docs' size, take minutes."""
+    """Every block that stands by itself, as (page, script); machines, and training on pictures, take a minute: slow."""
     walked = [script for script, _ in WALKS]
     for page in PAGES:
         for script in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
             if page.name in OTHERWISE or script in walked or "net_before" in script:  # the reader's own network
                 continue
-            marks = [pytest.mark.slow] if "nfa.rfm" in script else []
+            marks = [pytest.mark.slow] if "nfa.rfm" in script or "fashion-mnist" in script else []
             first = next(line for line in script.splitlines() if not line.startswith(("import", "from")) and line)
             yield pytest.param(page.name, script, marks=marks, id=f"{page.stem}: {first[:40]}")
 

@@ -181,7 +181,7 @@ def test_what_is_no_file(tmp_path):
         "/dev/zero": "/dev/zero is not a file",
         tmp_path / ("a" * 300 + ".csv"): r"\(File name too long\)",
         "a" * 300: "is unknown",
-        "a\0b.csv": "embedded null byte",
+        "a\0b.csv": "embedded null",
         tmp_path / "gone.csv": "no such file",
         7: "got int, expected a name or the path of a file",
     }

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -25,8 +26,8 @@ def sprung(tmp_path):
 
 def opened_by_torch(path):
     """What torch.export.load makes of the file, whatever it is."""
-    with contextlib.suppress(Exception):  # a trap may spring before torch notices that anything is wrong
-        torch.export.load(path)
+    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+        torch.export.load(path)  # a trap may spring before torch notices that anything is wrong
 
 
 def pickled_sample_inputs(path, sprung):
@@ -85,8 +86,9 @@ def test_what_torch_would_run_does_not_run(path, sprung, door):
     else:
         refusal(path)
     assert not sprung.exists()
-    opened_by_torch(path)
-    assert sprung.exists(), "the trap is no trap"
+    if door is not opaque_object or torch.__version__ >= "2.13":  # torch 2.11 has no such door
+        opened_by_torch(path)
+        assert sprung.exists(), "the trap is no trap"
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "data/weights/weight_99", "extra/a", "data/constants/custom_obj_0"])
