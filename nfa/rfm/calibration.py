@@ -6,8 +6,11 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from nfa.rfm.losses import weighted_mean
+from nfa.rfm.losses import log_softened, weighted_mean
 
+SOFTNESS = 0.08
+"""An output that is above 0 by more than about this counts as a probability. It is more than in `nfa.rfm.losses`: at a
+temperature below 1, much is made of small differences, and so of the noise in outputs near 0."""
 COLDEST, HOTTEST = 0.02, 100.0
 """The least temperature, at which outputs that are right leave nothing for other classes, and the largest, at which all
 rows have the prior."""
@@ -16,9 +19,11 @@ DIGITS = 1e-3
 
 
 def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Tensor:
-    """Return logarithms of probabilities, (n, c): log p_j = log prior_j + (f_j - prior_j) / T + a number for the row.
+    """Return logarithms of probabilities, (n, c), p_j proportional to prior_j (s(f_j) / s(prior_j))^(1 / T).
 
-    p grows with f, and where f is the prior, as far from all training rows, p is the prior too.
+    s(f) = log(1 + exp(f / SOFTNESS)) is about proportional to f above 0. Outputs estimate probabilities, and at T = 1,
+    with equal priors, they are these, nearly; a smaller T makes a row surer of its largest. p grows with f, and where
+    f is the prior, as far from all training rows, p is the prior too.
 
     Args:
         outputs: f, (n, c).
@@ -29,10 +34,11 @@ def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Ten
     >>> calibrated(prior[None], prior, 0.1).exp()
     tensor([[0.2500, 0.7500]])
     """
+    logarithms = log_softened(outputs, SOFTNESS)
     if prior is None:
-        return (outputs / temperature).log_softmax(1)
+        return (logarithms / temperature).log_softmax(1)
     shares = prior.clamp(min=torch.finfo(prior.dtype).tiny)
-    return (shares.log() + (outputs - prior) / temperature).log_softmax(1)
+    return (shares.log() + (logarithms - log_softened(prior, SOFTNESS)) / temperature).log_softmax(1)
 
 
 def log_loss_at(

@@ -19,7 +19,9 @@ WEIGHTS = torch.linspace(0.1, 2, 50, dtype=torch.float64)
 def test_it_is_the_formula(T, prior):
     p = calibrated(OUTPUTS, prior, T).exp().numpy()
     shares = np.full(3, 1 / 3) if prior is None else prior.numpy()
-    expected = shares * np.exp((OUTPUTS.numpy() - shares) / T)
+    # Of f the logarithm, softened.
+    found, at_prior = (np.log(np.logaddexp(0, f / 0.08)) for f in (OUTPUTS.numpy(), shares))
+    expected = shares * np.exp((found - at_prior) / T)
     np.testing.assert_allclose(p, expected / expected.sum(1, keepdims=True), rtol=1e-9)
     np.testing.assert_allclose(p.sum(1), 1)
 
@@ -30,6 +32,12 @@ def test_the_prior_stays_what_it_is_and_p_grows_with_the_output(T):
     more = OUTPUTS.clone()
     more[:, 1] += 0.1
     assert (calibrated(more, PRIOR, T)[:, 1] >= calibrated(OUTPUTS, PRIOR, T)[:, 1]).all()
+
+
+def test_outputs_are_probabilities_at_temperature_one():
+    p = torch.tensor([[0.5, 0.5], [0.8, 0.2], [0.35, 0.65]], dtype=torch.float64)
+    for prior in (None, torch.tensor([0.5, 0.5], dtype=torch.float64)):
+        torch.testing.assert_close(calibrated(p, prior, 1.0).exp(), p, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("classes", [10, 100])

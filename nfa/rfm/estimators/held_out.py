@@ -8,14 +8,29 @@ from nfa.rfm.calibration import best_temperature
 from nfa.rfm.coordinates import Coordinates
 from nfa.rfm.estimators.fitting import FitSettings, first_scaled, scaled
 from nfa.rfm.recursion import Problem
-from nfa.rfm.selection import CrossValidation
+from nfa.rfm.selection import CrossValidation, Split
 
-FOLDS = 3
+FEWEST_FOLDS, MOST_FOLDS = 3, 10
 """Each judges a part of the rows by the whole path of machines fitted to the others."""
+FITTED_ROWS = 2000
+"""Folds times rows, about: so few rows are judged by machines that have seen nearly as many as the last one. Without a
+third of 60 rows, machines are so much worse that the temperature is far too high."""
 JUDGED_ROWS = 750
 """At most this many rows are judged and fitted for it; of more, as many are drawn."""
 FEW_ROWS = 600
 """Up to this many rows every fold judges; of more, one fold is enough for one number, and takes a third of the time."""
+
+
+def folds(n: int) -> list[Split]:
+    """Return numbers of the rows, of n, to fit and to judge by; these do not depend on a seed.
+
+    >>> [(len(train), len(test)) for train, test in folds(20)][:2], len(folds(600)), len(folds(601))
+    ([(18, 2), (18, 2)], 3, 1)
+    """
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:JUDGED_ROWS].numpy()
+    several = min(max(FEWEST_FOLDS, min(MOST_FOLDS, FITTED_ROWS // n)), n)
+    number = np.arange(len(order)) % several
+    return [(order[number != fold], order[number == fold]) for fold in range(several if n <= FEW_ROWS else 1)]
 
 
 def temperatures(
@@ -39,13 +54,9 @@ def temperatures(
     if coordinates is not None:
         rows, scales = coordinates.rows(scaled(problem.X, scales)).to(X.device), None
         problem = Problem.of(rows, problem.y, problem.weights, recipe.kernel, standardisation)
-    n = min(len(problem.X), JUDGED_ROWS)
-    if n == 1:
+    if len(problem.X) == 1:
         return [1.0] * (settings.n_iters + 1)
-    order = torch.randperm(len(problem.X), generator=torch.Generator().manual_seed(0))[:n].numpy()
-    number = np.arange(n) % min(FOLDS, n)
-    judging = range(min(FOLDS, n) if n <= FEW_ROWS else 1)
-    splits = [(order[number != fold], order[number == fold]) for fold in judging]
+    splits = folds(len(problem.X))
     judge = CrossValidation(problem, splits, lambda *given: 0.0, settings.memory_budget, 0, lambda steps: None)
     M = first_scaled(settings.M_init, problem.X.shape[1], recipe.diag, scales).to(X.device)
     targets, prior = problem.y[judge.judged], prior_of(problem)

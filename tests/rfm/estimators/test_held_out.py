@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import gaussian
-from sklearn.datasets import load_digits, make_classification
+from sklearn.datasets import load_breast_cancer, load_digits, make_classification
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 
@@ -28,13 +28,13 @@ def prior_of(model, weights=None):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_it_is_the_best_for_paths_fitted_without_a_third_of_the_rows(weights):
+def test_it_is_the_best_for_paths_fitted_without_a_tenth_of_the_rows(weights):
     options = {"ridge": 0.1, "scale": None, "n_iters": 2}
     model = RFMClassifier(**options).fit(X, LABELS, weights)
     order = np.lexsort(X.T[::-1])[torch.randperm(60, generator=torch.Generator().manual_seed(0)).numpy()]
     outputs = np.empty((60, 3))
-    for fold in range(3):
-        held, rest = order[fold::3], np.delete(order, np.arange(fold, 60, 3))
+    for fold in range(10):
+        held, rest = order[fold::10], np.delete(order, np.arange(fold, 60, 10))
         share = None if weights is None else weights[rest]
         outputs[held] = RFMClassifier(**options).fit(X[rest], LABELS[rest], share)._outputs(X[held])
     targets = torch.from_numpy((LABELS[:, None] == model.classes_).astype(float))
@@ -54,7 +54,8 @@ def test_far_rows_have_the_prior_and_all_answers_agree(weights):
     np.testing.assert_allclose(p.sum(1), 1)
     np.testing.assert_allclose(np.log(p), model.decision_function(NEW))
     assert model.predict(NEW).tolist() == model.classes_[p.argmax(1)].tolist()
-    expected = prior * np.exp((model._outputs(NEW) - prior) / model.temperature_)
+    found, at_prior = (np.log(np.logaddexp(0, f / 0.08)) for f in (model._outputs(NEW), prior))
+    expected = prior * np.exp((found - at_prior) / model.temperature_)
     np.testing.assert_allclose(p, expected / expected.sum(1, keepdims=True), rtol=1e-6)
 
 
@@ -64,7 +65,7 @@ def test_a_temperature_that_is_given(fit_intercept):
     model = RFMClassifier(**options, temperature=0.5).fit(X, LABELS)
     assert model.temperature_ == 0.5
     if not fit_intercept:
-        p = np.exp(model._outputs(NEW) / 0.5)
+        p = np.logaddexp(0, model._outputs(NEW) / 0.08) ** 2
         np.testing.assert_allclose(model.predict_proba(NEW), p / p.sum(1, keepdims=True))
     assert not hasattr(model.set_params(temperature=None).fit(X, LABELS), "temperature_")
 
@@ -132,6 +133,29 @@ def test_temperatures_that_cannot_be(value):
             model.fit(X, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("n", "folds", "largest"), [(20, 10, 2), (250, 8, 32), (500, 4, 125), (601, 1, 201), (4000, 1, 250)]
+)
+def test_the_fewer_rows_the_fewer_are_held_out_at_once(n, folds, largest):
+    splits = held_out.folds(n)
+    assert len(splits) == folds
+    assert max(len(test) for _, test in splits) == largest
+    for train, test in splits:
+        assert sorted([*train, *test]) == sorted(set(train) | set(test))
+        assert len(train) + len(test) == min(n, 750)
+
+
+def test_some_tens_of_rows_gain_by_a_temperature():
+    rows, y = load_breast_cancer(return_X_y=True)
+    losses = []
+    for split in range(5):
+        a, b, c, d = train_test_split(rows, y, train_size=40, random_state=split, stratify=y)
+        both = (RFMClassifier(temperature=T, progress=False).fit(a, c) for T in ("auto", None))
+        losses.append([log_loss(d, each.predict_proba(b)) for each in both])
+    found, uncalibrated = np.mean(losses, 0)
+    assert found < uncalibrated
+
+
 def test_probabilities_of_digits():
     rows, y = load_digits(return_X_y=True)
     a, b, c, d = train_test_split(rows / 16, y, test_size=0.3, random_state=0, stratify=y)
@@ -142,8 +166,8 @@ def test_probabilities_of_digits():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_flipped_labels_are_no_worse_than_a_constant(seed):
-    rows, y = make_classification(300, 20, n_informative=5, flip_y=0.6, random_state=seed)
-    a, b, c, d = train_test_split(rows, y, random_state=0)
+    rows, y = make_classification(1225, 20, n_informative=5, flip_y=0.6, random_state=seed)
+    a, b, c, d = train_test_split(rows, y, train_size=225, random_state=0)
     assert log_loss(d, RFMClassifier().fit(a, c).predict_proba(b)) < np.log(2) + 0.02
 
 
