@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -19,6 +20,11 @@ def perturbed(net, size=0.3, seed=5):
 
 def gaussian(n, d, seed=1, dtype=torch.float64):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def softly_cut(f, softness=0.05):
+    """Return what probabilities are made of, by NumPy: 1 + f / softness, with soft ends at 0 and 1."""
+    return 1 + np.logaddexp(0, f / softness) - np.logaddexp(0, (f - 1) / softness)
 
 
 def assert_rows_equal(audit, expected, tolerance, skip=()):

@@ -6,11 +6,12 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from nfa.rfm.losses import log_softened, weighted_mean
+from nfa.rfm.losses import weighted_mean
 
-SOFTNESS = 0.08
-"""An output that is above 0 by more than about this counts as a probability. It is more than in `nfa.rfm.losses`: at a
-temperature below 1, much is made of small differences, and so of the noise in outputs near 0."""
+SOFTNESS = 0.05
+"""How gradually outputs are cut off at 0 and 1."""
+BEYOND = 50.0
+"""So many times that far outside, nothing is left of the softness in float64."""
 COLDEST, HOTTEST = 0.02, 100.0
 """The least temperature, at which outputs that are right leave nothing for other classes, and the largest, at which all
 rows have the prior."""
@@ -21,9 +22,9 @@ DIGITS = 1e-3
 def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Tensor:
     """Return logarithms of probabilities, (n, c), p_j proportional to prior_j (s(f_j) / s(prior_j))^(1 / T).
 
-    s(f) = log(1 + exp(f / SOFTNESS)) is about proportional to f above 0. Outputs estimate probabilities, and at T = 1,
-    with equal priors, they are these, nearly; a smaller T makes a row surer of its largest. p grows with f, and where
-    f is the prior, as far from all training rows, p is the prior too.
+    s(f) is about f between 0 and 1, with ends that are soft: outputs estimate probabilities, so that one beyond 0 or 1
+    says no more than 0 or 1 does. At T = 1, with equal priors, p is nearly f; a smaller T makes a row surer of its
+    largest. p grows with f, and where f is the prior, as far from all training rows, p is the prior too.
 
     Args:
         outputs: f, (n, c).
@@ -34,11 +35,18 @@ def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Ten
     >>> calibrated(prior[None], prior, 0.1).exp()
     tensor([[0.2500, 0.7500]])
     """
-    logarithms = log_softened(outputs, SOFTNESS)
+    logarithms = _softly_cut(outputs).log()
     if prior is None:
         return (logarithms / temperature).log_softmax(1)
     shares = prior.clamp(min=torch.finfo(prior.dtype).tiny)
-    return (shares.log() + (logarithms - log_softened(prior, SOFTNESS)) / temperature).log_softmax(1)
+    return (shares.log() + (logarithms - _softly_cut(prior).log()) / temperature).log_softmax(1)
+
+
+def _softly_cut(outputs: Tensor) -> Tensor:
+    """Return 1 + log(1 + exp(f / SOFTNESS)) - log(1 + exp((f - 1) / SOFTNESS)), 1 + f / SOFTNESS between 0 and 1."""
+    # Beyond, both terms are huge, and their difference is a constant to the last digit.
+    x, zero = (outputs / SOFTNESS).clamp(-BEYOND, 1 / SOFTNESS + BEYOND), outputs.new_zeros(())
+    return 1 + torch.logaddexp(x, zero) - torch.logaddexp(x - 1 / SOFTNESS, zero)
 
 
 def log_loss_at(

@@ -18,14 +18,10 @@ def log_probabilities(outputs: Tensor) -> Tensor:
     >>> log_probabilities(torch.tensor([[0.6, 0.4]])).exp()
     tensor([[0.6000, 0.4000]])
     """
-    return log_softened(outputs, SOFTNESS).log_softmax(1)
-
-
-def log_softened(outputs: Tensor, softness: float) -> Tensor:
-    """Return log(log(1 + exp(f / softness))), which is about log(f / softness) above 0 and f / softness below."""
-    scaled = outputs / softness
+    scaled = outputs / SOFTNESS
     # Below -15, log(1 + exp(x)) is exp(x) to the last digit of float32, so that its logarithm is x.
-    return torch.where(scaled < -15, scaled, torch.nn.functional.softplus(scaled.clamp(min=-15)).log())
+    logarithms = torch.where(scaled < -15, scaled, torch.nn.functional.softplus(scaled.clamp(min=-15)).log())
+    return logarithms.log_softmax(1)
 
 
 def log_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
