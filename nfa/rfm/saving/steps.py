@@ -47,6 +47,16 @@ def step_class(name: str) -> type:
     return found
 
 
+def _state(step: Any) -> Header:
+    """Return a step's attributes; where a `ColumnTransformer` selected columns by a function, those that it found."""
+    state = vars(step)
+    if "transformers" not in state or "_columns" not in state:
+        return state
+    given = zip(step.transformers, step._columns, strict=True)
+    kept = [(name, each, found if callable(columns) else columns) for (name, each, columns), found in given]
+    return state | {"transformers": kept}
+
+
 class Keeper:
     """Takes a pipeline apart, and collects its arrays.
 
@@ -86,7 +96,7 @@ class Keeper:
         if (isinstance(value, type) and issubclass(value, np.generic)) or isinstance(value, np.dtype):
             return {"type" if isinstance(value, type) else "dtype": np.dtype(value).name}
         if name in STEPS and step_class(name) is type(value):
-            state = {key: self.header(each, f"{name}.{key}") for key, each in vars(value).items()}
+            state = {key: self.header(each, f"{name}.{key}") for key, each in _state(value).items()}
             return {"step": name, "state": state}
         if name in ENTRIES and ENTRIES[name].kind is type(value):
             parts, tensors = ENTRIES[name].parts(value)

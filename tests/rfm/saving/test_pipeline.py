@@ -11,7 +11,7 @@ import skops.io as sio
 from damage import damaged
 from helpers import gaussian
 from safetensors.torch import save_file
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA, KernelPCA, TruncatedSVD
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_selection import VarianceThreshold
@@ -220,3 +220,17 @@ def test_a_state_holds_no_types_of_torch():
     """Whatever reads NumPy's alone can keep it."""
     state = RFMRegressor(dtype="float32", device="cpu").fit(X, Y).__getstate__()
     assert b"torch" not in pickle.dumps(state)
+
+
+def test_columns_that_were_selected_by_their_kind(tmp_path):
+    selected = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include=np.number)),
+        (OneHotEncoder(sparse_output=False), lambda frame: ["kind", "size"]),
+    )
+    rows = TABLE.drop(columns="u")
+    model = make_pipeline(selected, RFMRegressor(n_iters=1)).fit(rows, Y)
+    save(model, tmp_path / "m")
+    again = load(tmp_path / "m")
+    np.testing.assert_allclose(again.predict(rows), model.predict(rows))
+    assert [columns for *_, columns in again[0].transformers] == [["v", "w", "x"], ["kind", "size"]]
+    np.testing.assert_allclose(again.fit(rows, Y).predict(rows), model.predict(rows))
