@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,16 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
+_IN_THEME: ContextVar[bool] = ContextVar("in_theme", default=False)
+"""Whether a caller has entered the theme already: to enter it takes milliseconds, and figures have many parts."""
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    """Return matplotlib's settings of the theme."""
+    return {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **_RC}
+
+
 @contextmanager
 def themed() -> Iterator[None]:
     """Draw in the theme: a context, or a decorator of a function that draws.
@@ -112,8 +124,15 @@ def themed() -> Iterator[None]:
     >>> [float(inches) for inches in fig.get_size_inches()]
     [3.25, 2.4375]
     """
-    with mpl.rc_context(sns.axes_style("ticks") | sns.plotting_context("paper") | _RC):
+    if _IN_THEME.get():
         yield
+        return
+    entered = _IN_THEME.set(True)
+    try:
+        with mpl.rc_context(_settings()):
+            yield
+    finally:
+        _IN_THEME.reset(entered)
 
 
 @themed()

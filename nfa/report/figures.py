@@ -8,10 +8,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.powers import SCAN_DRAWS
-from nfa.plots import SINGLE, figure, themed
+from nfa.plots import figure, themed
 from nfa.plots.layers import draw_layers
 from nfa.plots.parts.bars import bars
 from nfa.plots.parts.heat_map import heat_map
@@ -40,6 +41,7 @@ HEIGHT = 2.6
 """Inches: all figures but pictures are of one height."""
 
 _WIDE, _HIGH = 1.75, 1.35  # inches of a picture with its colour bar
+_PLACE = (0.01, 0.03, 0.75, 0.87)  # left, bottom, width, height of the two; right and above stand the bar's labels
 
 _NULLS_UP_TO = 512
 """The scan's null is drawn for layers of at most this many outputs, since it takes several eigendecompositions."""
@@ -64,14 +66,20 @@ class Drawer:
         plot: "Callable[[Axes], object]",
         caption: str,
         alt: str,
-        height: float = HEIGHT,
-        width: float = SINGLE,
     ) -> Drawing:
         """Draw on new axes, and return the drawing."""
-        fig, ax = figure(width=width, height=height)
         with themed():
+            fig, ax = figure(height=HEIGHT)
             plot(ax)
-        return Drawing(inline(fig, alt, next(self._numbers)), caption)
+            return Drawing(inline(fig, alt, next(self._numbers)), caption)
+
+    def picture(self, plot: "Callable[[Axes], object]", caption: str, alt: str) -> Drawing:
+        """Draw a picture with its colour bar, all of one size, and return the drawing."""
+        with themed():
+            # A layout that is sought takes as long as all else, and makes pictures of several sizes.
+            fig = Figure(figsize=(_WIDE, _HIGH), layout="none")
+            plot(fig.add_axes(_PLACE))
+            return Drawing(inline(fig, alt, next(self._numbers)), caption)
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,8 @@ def _spectrum(found: Sequence[Network], layer: LayerAudit, drawer: Drawer) -> Dr
 
 
 def _shows_features(layer: LayerAudit) -> bool:
-    return bool(layer["layer"] == 0 or layer["d_in"] <= SMALL)
+    # Of a trivial layer, the AGOP shows nothing of what was learned from data; a first layer's inputs are the data's.
+    return bool(layer["layer"] == 0 or (layer["d_in"] <= SMALL and not layer["trivial"]))
 
 
 def _features(audit: Audit, layer: LayerAudit, sample: Any, drawer: Drawer) -> Features:
@@ -206,10 +215,10 @@ def _pairs(found: LayerFeatures, drawer: Drawer) -> list[Pair]:
         alt = f"{panel.what.capitalize()} of the {panel.matrix} of layer {found.layer} as a picture"
         if panel.matrix == "sample":
             plot: Callable[[Axes], object] = partial(barred_photograph, panel.values, found.shape)
-            return drawer.draw(plot, "a row of the data", "A sample of the data as a picture", _HIGH, _WIDE)
+            return drawer.picture(plot, "a row of the data", "A sample of the data as a picture")
         share = "" if math.isnan(panel.share) else f", {100 * panel.share:.0f} % of the trace"
         plot = partial(barred_picture, panel.values, found.shape, signed=panel.signed, most=scales[panel.signed])
-        return drawer.draw(plot, f"{panel.matrix}{share}", alt, _HIGH, _WIDE)
+        return drawer.picture(plot, f"{panel.matrix}{share}", alt)
 
     beside = [panel for panel in found.panels if panel.matrix in ("sample", "init's NFM")]
     kinds: dict[str, list[Panel]] = {}

@@ -81,6 +81,20 @@ def test_the_theme_ends_where_it_began():
     assert dict(mpl.rcParams) == before
 
 
+def test_the_theme_within_the_theme_is_the_same():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with themed():
+        mpl.rcParams["font.size"] = 9  # of the outer one, which a part that enters it again leaves alone
+        with themed():
+            assert mpl.rcParams["font.size"] == 9
+        assert mpl.rcParams["font.family"] == ["sans-serif"]
+    assert dict(mpl.rcParams) == before
+    with themed():
+        assert mpl.rcParams["font.size"] == 8
+
+
 def test_no_window_and_no_pyplot_figure_is_opened():
     import matplotlib.pyplot as plt
 

@@ -143,7 +143,7 @@ def test_named_inputs_are_bar_charts(source):
 def test_a_hidden_layer_as_wide_as_the_inputs_takes_no_names_and_no_shape():
     X = gaussian(20, 6, dtype=torch.float32).numpy()
     data = nfa.Dataset(X, feature_names=tuple("abcdef"), feature_shape=(2, 3))
-    page = Page(render(nfa.audit(nfa.MLP(6, [6], n_outputs=2), data)))
+    page = Page(render(nfa.audit(nfa.MLP(6, [6, 6], n_outputs=2), data)))
     pictures = [
         attributes["aria-label"]
         for tag, attributes, _ in page.elements
@@ -236,6 +236,24 @@ def test_charts_are_of_one_height(source):
         if tag == "svg" and not attributes["aria-label"].endswith("as a picture")
     }
     assert len(sizes) == 1
+
+
+def test_pictures_are_of_one_size(small):
+    net, X = small
+    page = Page(render(nfa.audit(net, nfa.Dataset(X.numpy(), feature_shape=(2, 3)), perturbed(net))))
+    pictures = [attributes for tag, attributes, _ in page.elements if tag == "image"]
+    sizes = {(each["width"], each["height"]) for each in pictures}
+    assert len(pictures) == 22
+    assert len(sizes) == 2  # pictures, and colour bars
+
+
+def test_a_trivial_head_has_no_chart(small):
+    found = nfa.audit(*small)
+    assert found[-1]["trivial"]
+    assert found[-1]["d_in"] <= 32
+    labels = [attributes["aria-label"] for tag, attributes, _ in Page(render(found)).elements if tag == "svg"]
+    assert any(f"of layer {found[1]['name']}" in each for each in labels)
+    assert not any(f"of layer {found[-1]['name']}" in each for each in labels)
 
 
 def test_a_shape_that_is_no_picture_s_is_a_bar_chart(small):
