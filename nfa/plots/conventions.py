@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -28,6 +30,7 @@ HATCH = "//////"
 FREE = tuple(dict.fromkeys(mark for role, mark in MARKERS.items() if role != "null"))
 """Markers of networks or layers."""
 
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue; the eye sees its cube root
 _IN_LEGEND = 8  # lines that a legend names
 _LEGEND_NAME, _AXIS_NAME = 16, 16  # characters of a layer's name
 _LINE = 0.13  # inches from one slanted label to the next
@@ -83,9 +86,14 @@ def refuse_axes(ax: Any, function: str, instead: str) -> None:
 
 
 def shades(role: str, count: int) -> list[Any]:
-    """Return a role's colour for each of several layers, lighter for the first and darker for the last."""
-    ends = sns.light_palette(ROLES[role], 5)[2], ROLES[role], sns.dark_palette(ROLES[role], 5)[2]
-    return list(sns.blend_palette(ends, count)) if count > 1 else [sns.color_palette([ROLES[role]])[0]]
+    """Return a role's colour for each of several layers, from light to dark in steps that look alike."""
+    if count == 1:
+        return [to_rgb(ROLES[role])]
+    ends = sns.light_palette(ROLES[role], 10)[4], ROLES[role], sns.dark_palette(ROLES[role], 10)[2]
+    ramp = np.array([to_rgb(each) for each in sns.blend_palette(ends, 101)])
+    lightness = np.cbrt(ramp**2.2 @ _LUMINANCE)
+    wanted = np.linspace(lightness[0], lightness[-1], count)
+    return [tuple(ramp[abs(lightness - each).argmin()]) for each in wanted]
 
 
 def named(layers: Sequence[str]) -> dict[str, str]:
@@ -100,29 +108,37 @@ def named(layers: Sequence[str]) -> dict[str, str]:
 def short(names: Sequence[str], most: int) -> list[str]:
     """Return names as labels of at most so many characters, all different.
 
-    If one is too long, the parts that most names share become "…" in all of them, but for the word before a number.
+    If one is too long, the parts that most names share become "…" in all of them, at first without the word before a
+    number, then with it. What is too long even so is cut in its middle.
 
     >>> short(["encoder.block.0.linear", "encoder.block.1.linear", "head"], 12)
     ['…block.0…', '…block.1…', 'head']
+    >>> short(["encoder.block.0.query", "encoder.block.0.value", "encoder.block.1.query", "head"], 12)
+    ['…0.query', '…0.value', '…1.query', 'head']
     """
     if max(map(len, names), default=0) <= most:
         return [literal(name, most) for name in names]
     parts = [re.split(r"([._/]+)", name) for name in names]
     times = Counter(part for each in parts for part in set(each[::2]))
-    labels = [literal(_telling(each, times, len(names)), most) for each in parts]
+    told = [_telling(each, times, len(names), word=True) for each in parts]
+    if max(map(len, told)) > most:
+        told = [_telling(each, times, len(names), word=False) for each in parts]
+    labels = [literal(each, most) for each in told]
     again = Counter(labels)
     return [label if again[label] == 1 else literal(f"{number}: {label}", most) for number, label in enumerate(labels)]
 
 
-def _telling(parts: list[str], times: Counter[str], count: int) -> str:
+def _telling(parts: list[str], times: Counter[str], count: int, *, word: bool) -> str:
+    """Return a name without the parts that most names share, with or without the word before a number."""
     words = parts[::2]
     kept = [2 * times[word] <= count for word in words]
     if not any(kept):
         return "".join(parts)
-    kept = [own or (i + 1 < len(words) and kept[i + 1] and words[i + 1].isdigit()) for i, own in enumerate(kept)]
+    if word:
+        kept = [own or (i + 1 < len(words) and kept[i + 1] and words[i + 1].isdigit()) for i, own in enumerate(kept)]
     text = "".join(
-        word + (parts[2 * i + 1] if i + 1 < len(words) and kept[i + 1] else "") if own else "…"
-        for i, (word, own) in enumerate(zip(words, kept, strict=True))
+        each + (parts[2 * i + 1] if i + 1 < len(words) and kept[i + 1] else "") if own else "…"
+        for i, (each, own) in enumerate(zip(words, kept, strict=True))
     )
     return re.sub("…+", "…", text)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from nfa.plots.conventions import FREE, THEME, dressed, figure_of, letters, named, refuse_axes, shades, short
 from nfa.plots.theme import INK, MARKERS, ROLES
@@ -93,8 +93,11 @@ def draw_training(
     for rows, ax in zip(ends, axes[count - len(ends) :], strict=True):
         _whole(rows, ax)
     _time(table, axes[0])
-    for ax in axes[-columns:]:
-        ax.set_xlabel(table["unit"].iloc[0])
+    for ax, place in zip(axes, places, strict=True):
+        if place.rowspan.stop == lines:
+            ax.set_xlabel(table["unit"].iloc[0])
+        below = (each.colspan for each in places if each.rowspan.start > place.rowspan.start)
+        ax.tick_params(labelbottom=place.colspan not in below)
     for ax in axes:
         ax.grid(axis="y", alpha=0.25)
     if count > 1:
@@ -184,9 +187,10 @@ def _range(layers: pd.DataFrame, ax: Axes) -> None:
 
 
 def _time(table: pd.DataFrame, ax: Axes) -> None:
-    """Lay out time: logarithmic from the first audit after 0 where the audits become rarer."""
+    """Lay out time, in whole numbers: logarithmic from the first audit after 0 where the audits become rarer."""
     times = np.unique(table["time"].to_numpy(dtype=float))
     gaps = np.diff(times)
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     if not len(gaps) or gaps.max() / gaps.min() < _FAR:
         return
     start = times[times > 0].min()

@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 
 import nfa
 from nfa import InputError, plots
+from nfa.plots import conventions
 from nfa.plots.conventions import short
 
 
@@ -137,6 +138,12 @@ def test_long_names_stay_apart():
     names = [f"encoder.stack.block.{i}.feed_forward.linear" for i in range(8)]
     labels = short([*names, "head"], 16)
     assert labels == [*(f"…block.{i}…" for i in range(8)), "head"]
+    parts = ["attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense"]
+    labels = short([f"bert.encoder.layer.{i}.{part}" for i in range(2) for part in parts], 16)
+    assert len(set(labels)) == len(labels)
+    # The block and the part are told in each.
+    assert all(f"…{i}" in each for i, four in enumerate((labels[:4], labels[4:])) for each in four)
+    assert labels[:2] == ["…0…self.query", "…0…self.value"]
     assert short(["a" * 30, "a" * 31], 10)[0] != short(["a" * 30, "a" * 31], 10)[1]
     assert short(["a", "b"], 10) == ["a", "b"]
 
@@ -171,3 +178,14 @@ def test_a_network_without_init_has_one_series(named, ax):
     plots.layers(named, ax=ax)
     assert len(bars(ax, hatched=False)) == len(named)
     assert not any(math.isnan(bar.get_height()) for bar in bars(ax, hatched=True))
+
+
+def test_shades_of_layers_are_told_apart():
+    for role in plots.ROLES:
+        for count in (2, 3, 4):
+            shades = np.array(conventions.shades(role, count))
+            grey = np.cbrt(shades**2.2 @ [0.2126, 0.7152, 0.0722])
+            steps = -np.diff(grey)
+            assert steps.min() > 0.9 * steps.max()
+            assert grey[0] - grey[-1] > 0.3
+            assert grey[0] < 0.9  # clear on white
