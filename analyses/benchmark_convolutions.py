@@ -1,6 +1,6 @@
 """How fast is the AGOP of convolutions? Times the sweep against its floor, in processor seconds of one thread.
 
-    python -m analyses.benchmark_convolutions [--rows 64] [--rounds 5]
+    python -m analyses.benchmark_convolutions [--rows 64] [--rounds N]
 
 Pictures of 3 x 32 x 32, 10 outputs, float32. *Residual*: a convolution of 32 channels, then six residual blocks of two
 (32, 64, 128 channels, batch norm, 3 x 3), mean over positions, a linear head. *Plain*: 64, 64, 128, 128, 256, 256
@@ -11,7 +11,8 @@ channels (3 x 3) with max pooling after every second one, a hidden linear layer 
 - *sums*: delta'delta at every position, k^2 / 2 multiply-adds by symmetry, at the rate of a matrix product of
   2048 x 2048, measured right before.
 - *sweep*: everything from the network to S of all layers, kept by group as the interval needs.
-- *ratio*: sweep / (torch + sums), the median over rounds, in each of which all are taken one after the other.
+- *ratio*: sweep / (torch + sums), the median over rounds, in each of which all are taken one after the other. Rounds of
+  more pictures are longer and fewer, so that a call takes a minute or two.
 """
 
 import argparse
@@ -28,6 +29,9 @@ from analyses.processor import processor_seconds, product_rate
 from nfa.probe import BATCH_SIZE, Probe
 
 OUTPUTS, PIXELS = 10, 32
+
+FEW, MANY = 8, 320
+"""Pictures that warm up, and that all rounds together have where `--rounds` is not given."""
 
 
 class Residual(nn.Module):
@@ -93,11 +97,12 @@ def compare(name: str, rows: int, rounds: int) -> list[float]:
     net, X = NETWORKS[name]().eval(), torch.randn(rows, 3, PIXELS, PIXELS)
     operations = sum_operations(net, X)
     found = []
-    for _ in range(rounds + 1):
+    torch_alone(net, X[:FEW])
+    sweep(net, X[:FEW])
+    for _ in range(rounds):
         floor = processor_seconds(lambda: torch_alone(net, X))
         sums = operations / product_rate()
         found.append((floor, sums, processor_seconds(lambda: sweep(net, X))))
-    found = found[1:]  # the first round warms up
     columns = [statistics.median(each) for each in zip(*found, strict=True)]
     return [*columns, statistics.median(ours / (floor + sums) for floor, sums, ours in found)]
 
@@ -106,12 +111,15 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=64, help="pictures (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, help="how often; by default as often as 320 pictures allow, twice at least"
+    )
     call = parser.parse_args()
+    rounds = max(2, MANY // call.rows) if call.rounds is None else call.rounds
     torch.set_num_threads(1)
     table = Table("network", "torch", "sums", "sweep", "ratio", title=f"{call.rows} pictures, processor seconds")
     for name in NETWORKS:
-        floor, sums, ours, ratio = compare(name, call.rows, call.rounds)
+        floor, sums, ours, ratio = compare(name, call.rows, rounds)
         table.add_row(name, f"{floor:.2f}", f"{sums:.2f}", f"{ours:.2f}", f"{ratio:.2f}")
     Console(width=120).print(table)
 

@@ -26,6 +26,9 @@ COMPARED = (
 )
 """The columns that are put side by side by default."""
 
+SHEET = 7
+"""As many columns fit on a sheet, beside the names of layer and audit."""
+
 SAME = {
     "data": "data",
     "split": "rows",
@@ -86,6 +89,7 @@ def render_comparison(audits: Mapping[str, Audit], columns: Sequence[str] = COMP
             *(_heading(column, name) for column in columns for name in audits),
         ],
         rows=[_row(name, audits, columns) for name in layers],
+        on_paper=[_on_paper(layers, audits, columns[i : i + SHEET]) for i in range(0, len(columns), SHEET)],
         figures=similarity_figures(found, Drawer()),
         averaged=numbers,
         runs=_averages(run_table(found, numbers), numbers),
@@ -185,6 +189,21 @@ def _heading(column: str, name: str) -> Heading:
     """Return the heading of one audit, below the column's own heading."""
     kind = "text" if COLUMNS[column].kind is str else "number"
     return Heading(name, f"{column}: {COLUMNS[column].meaning}", kind, "text" if kind == "text" else "")
+
+
+def _on_paper(
+    layers: Sequence[str], audits: Mapping[str, Audit], columns: Sequence[str]
+) -> tuple[list[Heading], list[list[Cell]]]:
+    """Return some columns as a table with a row for each layer and audit: its headings and its rows."""
+    rows = []
+    for name in layers:
+        for called, audit in audits.items():
+            for layer in (each for each in audit if each["name"] == name):
+                values = [
+                    cell(_value(layer, column), "text" if COLUMNS[column].kind is str else "") for column in columns
+                ]
+                rows.append([cell(name, heading=True), cell(called, "text"), *values])
+    return [_heading(column, column) for column in columns], rows
 
 
 def _value(layer: LayerAudit, column: str) -> Any:

@@ -200,6 +200,18 @@ def test_the_demo_s_page_prints_on_three_sheets(browser, demo):
     assert len(re.findall(rb"/Type */Page[^s]", printed(browser, demo))) == 3
 
 
+def test_nothing_of_a_comparison_is_cut_off_on_paper(browser, small, tmp_path):
+    net, X = small
+    audits = {f"audit {number}": nfa.audit(net, X, perturbed(net)) for number in range(4)}
+    browser.open(compare(audits, tmp_path), width=700)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        wide = "[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right)"
+        assert max(browser.evaluate(wide)) <= 700
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_a_verdict_leads_to_its_layer_and_pairs_are_never_divided(browser, demo):
     browser.open(demo)
     browser.click(".chips li:nth-child(2) a")

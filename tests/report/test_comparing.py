@@ -37,6 +37,24 @@ def test_numbers_stand_side_by_side_by_layer(two):
                     assert text == "–"
 
 
+def test_on_paper_audits_stand_below_each_other(two):
+    columns = [*COMPARED, "nfm_trace", "pearson"]
+    page = Page(render_comparison(two, columns))
+    sheets = [page.rows("sheet-0"), page.rows("sheet-1")]
+    expected = [("layers.0", "deep"), ("layers.0", "short"), ("layers.1", "deep"), ("layers.1", "short"),
+                ("layers.2", "deep")]  # fmt: skip
+    for sheet, shown in zip(sheets, (columns[:7], columns[7:]), strict=True):
+        assert [tuple(row[:2]) for row in sheet] == expected
+        for name, audit, *cells in sheet:
+            for column, text in zip(shown, cells, strict=True):
+                value = two[audit][name][column]
+                if isinstance(value, float) and value == value:
+                    assert float(text) == pytest.approx(value, rel=1e-3)
+                else:
+                    assert text == (value if isinstance(value, str) else "–")
+    assert page.rows("sheet-2") == []
+
+
 def test_what_differs_is_said(two):
     said = Page(render_comparison(two)).texts("li")
     assert "short has no layer layers.2." in said
