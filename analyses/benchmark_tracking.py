@@ -7,13 +7,16 @@ over the tracker's 512 rows and a backward pass for each output. *Audit*: `Track
 targets, the network's weights moved a little before each. Networks as in `nfa train`: hidden layers of one width, ReLU.
 Both are taken in turn. Times are medians over rounds, in seconds of the wall clock and of the processor (all threads
 together; `--threads 1` for one). Ratios are of the processor's seconds: the median over rounds, and that of the sums
-over all rounds, which have the tracker's occasional look in float64 among them.
+over all rounds, which have the tracker's occasional look in float64 among them. *Counted* is what multiply-adds alone
+give: those of the sweep, and of the products WW', W'W, W W0' and S WW' (the least known forms, by symmetry where it
+helps) over them. A ratio below it would need faster products, not fewer passes.
 
 With `--probes`, no times: cosine and alignment of trained networks of 100 classes by random probes, less those by exact
 sweeps, in means and deviations over 20 seeds. A bias is a mean beyond two standard errors from 0.
 """
 
 import argparse
+import itertools
 import statistics
 
 import pandas as pd
@@ -62,6 +65,20 @@ def cost(d: int, width: int, depth: int, c: int) -> dict[str, float]:
     return found | {"ratio of sums": sum(columns[3]) / sum(columns[1])}
 
 
+def counted(d: int, width: int, depth: int, c: int) -> float:
+    """Return the ratio that multiply-adds alone give, all at one rate."""
+    sizes = [d, *[width] * depth, c]
+    sweep = products = 0.0
+    for number, (inputs, k) in enumerate(itertools.pairwise(sizes)):
+        # Forward, S by symmetry, and back to the layer's inputs, except for the first.
+        sweep += ROWS * (inputs * k + c * k * k / 2 + (c * inputs * k if number else 0))
+        if inputs < k:  # W'W and W'(SW) by symmetry, SW
+            products += inputs * inputs * k + k * k * inputs
+        else:  # WW' by symmetry, SWW', and <W'W, W0'W0> from W'W by symmetry or from W W0'
+            products += k * k * inputs / 2 + k**3 + min(inputs * inputs * k / 2, k * k * inputs)
+    return 1 + products / sweep
+
+
 def probed() -> pd.DataFrame:
     """Return the differences that random probes make, for a trained network, layer by layer."""
     X, y = setting(32, CLASSES, 4000)
@@ -107,11 +124,11 @@ def main() -> None:
     else:
         times = ("sweep", "sweep's processor", "audit", "audit's processor")
         ratios = ("ratio", "ratio of sums")
-        table = Table("inputs, width, hidden layers, outputs", *times, *ratios)
+        table = Table("inputs, width, hidden layers, outputs", *times, *ratios, "counted")
         for size in SIZES:
             found = cost(*size)
             cells = [f"{1e3 * found[name]:.0f} ms" for name in times] + [f"{found[name]:.2f}" for name in ratios]
-            table.add_row(", ".join(map(str, size)), *cells)
+            table.add_row(", ".join(map(str, size)), *cells, f"{counted(*size):.2f}")
     console.print(table)
 
 
