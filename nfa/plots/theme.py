@@ -110,8 +110,8 @@ _IN_THEME: ContextVar[bool] = ContextVar("in_theme", default=False)
 
 
 @cache
-def _settings() -> dict[str, Any]:
-    """Return matplotlib's settings of the theme."""
+def _settings() -> Any:
+    """Return the theme as a dict of rcParams, whose names have a type of their own in newer versions only."""
     return {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **_RC}
 
 

@@ -77,7 +77,7 @@ class Drawer:
         """Draw a picture with its colour bar, all of one size, and return the drawing."""
         with themed():
             # A layout that is sought takes as long as all else, and makes pictures of several sizes.
-            fig = Figure(figsize=(_WIDE, _HIGH), layout="none")
+            fig = Figure(figsize=(_WIDE, _HIGH), layout="none")  # type: ignore[arg-type]  # matplotlib takes it
             plot(fig.add_axes(_PLACE))
             return Drawing(inline(fig, alt, next(self._numbers)), caption)
 
