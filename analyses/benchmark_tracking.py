@@ -8,8 +8,8 @@ targets, the network's weights moved a little before each. Networks as in `nfa t
 Both are taken in turn. Times are medians over rounds, in seconds of the wall clock and of the processor (all threads
 together; `--threads 1` for one). Ratios are of the processor's seconds: the median over rounds, and that of the sums
 over all rounds, which have the tracker's occasional look in float64 among them. *Counted* is what multiply-adds alone
-give: those of the sweep, and of the products WW', W'W, W W0' and S WW' (the least known forms, by symmetry where it
-helps) over them. A ratio below it would need faster products, not fewer passes.
+give: those of the sweep, and of the products WW', W'W, W W0' and S WW' (by symmetry where it helps) over them.
+Triangular factors of S and W0 would need a few less. A ratio below it would need faster products, not fewer passes.
 
 With `--probes`, no times: cosine and alignment of trained networks of 100 classes by random probes, less those by exact
 sweeps, in means and deviations over 20 seeds. A bias is a mean beyond two standard errors from 0.
