@@ -80,3 +80,18 @@ def test_noise_has_the_prior():
     assert best_temperature(-TARGETS, TARGETS, None, PRIOR)[0] > 0.9 * HOTTEST
     T = best_temperature(OUTPUTS, noise, None, None)[0]
     assert T > 1
+
+
+def test_the_loss_to_choose_by_is_exact():
+    """Candidates whose rows are all right differ by little."""
+    near = torch.eye(3, dtype=torch.float64)[torch.arange(40) % 3]
+    outputs = near + 0.02 * gaussian(40, 3, seed=2)
+    _, loss = best_temperature(outputs, near, None, None)
+    doubted = (40 * near + 1 / 3) / 41
+    exact = minimize_scalar(
+        lambda t: log_loss_at(outputs, doubted, None, None, t),
+        bounds=(0.1, 1),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert loss == pytest.approx(log_loss_at(outputs, near, None, None, exact.x), rel=1e-5)
