@@ -49,7 +49,7 @@ def step_class(name: str) -> type:
 
 def _state(step: Any) -> Header:
     """Return a step's attributes; where a `ColumnTransformer` selected columns by a function, those that it found."""
-    state = vars(step)
+    state: Header = vars(step)
     if "transformers" not in state or "_columns" not in state:
         return state
     given = zip(step.transformers, step._columns, strict=True)
