@@ -9,8 +9,9 @@ done for a method that could not take the data otherwise:
 - `svm`: probabilities come from scikit-learn's `CalibratedClassifierCV(ensemble=False)`, labels from `SVC` itself;
 - `xrfm`: it needs rows to choose among its iterations by, and gets a fifth of the training rows for that.
 
-Two are no rivals and have no rank: `constant` is the mean, or the most frequent label and the classes' shares;
-`svm_tuned` has columns (and numbers to predict) scaled and C and gamma chosen by five-fold cross-validation.
+Three are no rivals and have no rank: `constant` is the mean, or the most frequent label and the classes' shares;
+`svm_tuned` has columns (and numbers to predict) scaled and C and gamma chosen by five-fold cross-validation; `rfm_agop`
+is `rfm` with another power of the AGOP.
 """
 
 from collections.abc import Callable, Mapping
@@ -169,14 +170,19 @@ def svm_tuned(data: Divided, seed: int) -> Any:
     return TransformedTargetRegressor(_encoded(data, machine, StandardScaler()), transformer=StandardScaler())
 
 
+def rfm_agop(data: Divided, seed: int) -> Any:
+    """`rfm` with M the AGOP itself, not its root."""
+    return rfm(data, seed).set_params(agop_power=1.0)
+
+
 METHODS: Mapping[str, Maker] = {
     method.__name__: method
     for method in (
         *(rfm, rfm_cv, hist_boosting, catboost, random_forest, svm, linear, xrfm),
-        *(constant, svm_tuned),
+        *(constant, svm_tuned, rfm_agop),
     )
 }
-REFERENCES = ("constant", "svm_tuned")
+REFERENCES = ("constant", "svm_tuned", "rfm_agop")
 """Methods that have no rank."""
 OPTIONAL = ("catboost", "xrfm")
 """Methods of packages that may be missing."""
