@@ -15,7 +15,8 @@ from nfa.common.precision import stated_precision
 from nfa.data.batches import GROUPS, Batch
 from nfa.features.accumulator import IDENTICAL, Accumulator, rows_kept
 from nfa.features.factored import FactoredMatrix
-from nfa.features.rounding import Rounding, Unchecked, first_rows, largest, remeasured
+from nfa.features.rounding import Rounding, Unchecked, first_rows, remeasured
+from nfa.features.second_look import SecondLook
 from nfa.features.second_moment import SecondMoment
 from nfa.features.weight import Weight, working_dtype
 from nfa.network.forward import Forward
@@ -126,7 +127,9 @@ def measure(
         seen: Called in the first pass with the network's own outputs for each batch.
     """
     processes = probe.samples.processes
-    roundings = remeasured(probe, layers, first_rows(probe, again)) if again else {}
+    look = None
+    if again:
+        look = SecondLook(probe, remeasured(probe, layers, first_rows(probe, again)), batch_size, again)
     first = processes.first(probe.first_deltas(layers, SHIFT_SAMPLES))
     groups = GROUPS if grouped else 1
     waiting = list(layers)
@@ -153,7 +156,7 @@ def measure(
         uneven = _uneven(processes.gathered(lengths))
         undecided = [layer for layer in taken if layer.name in several and not running[layer.name].trivial]
         constant = _constant(probe, undecided, batch_size) if undecided else set()
-        for layer in taken:
+        for number, layer in enumerate(taken):
             done = running.pop(layer.name)
             if layer.name in probe.dropped:
                 continue
@@ -166,24 +169,12 @@ def measure(
             if not math.isfinite(centered.trace()):
                 raise InputError("net", f"the gradients at layer {layer.name} are not finite on every row")
             name = layer.name
-            rounding = roundings.get(name)
-            yield _spoken_for(
-                Measured(layer, done, centered, mean, probes, name in constant, rounding, uneven=name in uneven),
-                *(probe, batch_size, again),
-            )
-
-
-def _spoken_for(measured: Measured, probe: Probe, batch_size: int, again: int) -> Measured:
-    """Return the same, measured again on other rows if the first ones do not speak for all."""
-    rounding, layer = measured.rounding, measured.layer
-    if rounding is None or (isinstance(rounding, Unchecked) and not rounding.unreached):
-        return measured
-    trace = measured.agop.trace()
-    silent = trace > 0 and not (isinstance(rounding, Rounding) and rounding.speaks_for(trace))
-    if not probe.samples.processes.first(silent):
-        return measured
-    x = largest(probe, layer, trace, batch_size, again)
-    return measured if x is None else replace(measured, rounding=remeasured(probe, [layer], x)[layer.name])
+            rounding = None if look is None else look.first[name]
+            measured = Measured(layer, done, centered, mean, probes, name in constant, rounding, name in uneven)
+            if look is not None:
+                rounding = look.of(layer, measured.agop.trace(), [*taken[number + 1 :], *waiting])
+            # What was computed from the sums is kept where nothing has changed.
+            yield measured if rounding is measured.rounding else replace(measured, rounding=rounding)
 
 
 def _agree(probe: Probe, running: dict[str, Accumulator], several: set[str]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from nfa.common.budget import GIB
 from nfa.common.errors import InputError
 from nfa.common.shown import shown
-from nfa.data.inputs import Inputs, count, taken
+from nfa.data.inputs import Inputs, count
 from nfa.data.samples import GROUPS, ArraySamples, Batch
 from nfa.features.factored import FactoredMatrix
 from nfa.features.rows_matrix import RowsMatrix
@@ -178,40 +178,9 @@ def remeasured(probe: Probe, layers: list[Layer], x: Inputs) -> dict[str, Roundi
     return found
 
 
-def largest(probe: Probe, layer: Layer, trace: float, batch_size: int, rows: int) -> Inputs | None:
-    """Return the samples with the largest gradients at a layer, of the first batch in which they are as large as most.
-
-    The same ones come back in every process.
-
-    Args:
-        probe: An entered probe.
-        layer: The layer.
-        trace: The mean over all rows of |delta W|^2.
-        batch_size: Samples at a time.
-        rows: How many rows, about; two samples at least.
-
-    Returns:
-        Inputs; None where no sample has a gradient.
-    """
-    R = torch.linalg.qr(layer.weight.double().T, mode="r").R.T  # |delta R| = |delta W|, and R is never wider than W
-    wanted, best, found = frozenset({layer.name}), 0.0, None
-    signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
-    for batch in probe.samples.batches(batch_size):
-        places = {sample: place for place, sample in enumerate(batch.samples.tolist())}
-        total, seen = torch.zeros(2, len(places), dtype=torch.float64)
-        for sweep in probe.sweep(batch, wanted, signs):
-            for (_, delta), part in zip(sweep.deltas, sweep.parts, strict=True):
-                own = torch.tensor([places[sample] for sample in part.samples.tolist()])
-                total.index_add_(0, own, (delta.double() @ R).square().sum((1, 2)).cpu())
-                if sweep.column == 0:
-                    seen.index_add_(0, own, torch.full((len(own),), float(delta.shape[1]), dtype=torch.float64))
-        mean = total / seen.clamp(min=1)
-        if float(mean.max()) > best:
-            best = float(mean.max())
-            found = taken(batch.x, mean.topk(min(len(mean), max(2, rows // probe.rows_per_sample))).indices)
-        if best >= trace / 2:
-            break
-    return next((x for x in probe.samples.processes.gathered(found) if x is not None), None)
+def random_sums(n_outputs: int) -> Signs | None:
+    """Return signs for `OUTPUTS` random sums of outputs, whose mean square is unbiased; None where outputs are few."""
+    return None if n_outputs <= OUTPUTS else Signs(0, OUTPUTS, n_outputs)
 
 
 def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:
@@ -219,14 +188,15 @@ def _none(layers: list[Layer], reason: str) -> dict[str, Rounding | Unchecked]:
 
 
 def _deltas(probe: Probe, names: frozenset[str], x: Inputs) -> dict[str, tuple[Tensor, int]]:
-    """Return delta for outputs or random sums of them, in float64, and the number of rows, by layer."""
+    """Return delta for outputs, or random sums of them over the root of their number, in float64, and the rows."""
     # Sorted by group, as sweeps need them; which sample has which number does not matter.
     numbers = (torch.arange(count(x), device="cpu") % GROUPS).sort().values
-    signs = None if probe.n_outputs <= OUTPUTS else Signs(0, OUTPUTS, probe.n_outputs)
+    signs = random_sums(probe.n_outputs)
+    share = 1.0 if signs is None else OUTPUTS**-0.5
     found: dict[str, list[Tensor]] = {}
     rows: dict[str, int] = {}
     for sweep in probe.sweep(Batch(x, None, numbers), names, signs):
         for name, delta in sweep.deltas:
-            found.setdefault(name, []).append(delta.flatten(0, 1).double().cpu())
+            found.setdefault(name, []).append(share * delta.flatten(0, 1).double().cpu())
             rows[name] = rows.get(name, 0) + (len(found[name][-1]) if sweep.column == 0 else 0)
     return {name: (torch.cat(parts), rows[name]) for name, parts in found.items() if rows[name]}
