@@ -24,8 +24,8 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 
 
 _WANTS_WHOLE = re.compile(
-    r"scalar types: Long|tensor of type LongTensor|a long tensor|must be long,|to be Long|int32|int64|integer"
-    r"|\"(bitwise_|lshift|rshift|bincount)\w*\" not implemented"
+    r"scalar types: Long|tensor of type LongTensor|a long tensor|must be long,|to be Long|dtype int(32|64)"
+    r"|only integer|interpreted as an integer|must be integers|\"(bitwise_|lshift|rshift|bincount)\w*\" not implemented"
 )
 """What torch and Python say where they want whole numbers, as indices or for arithmetic of bits."""
 

@@ -71,6 +71,32 @@ def saturated():
     return net, X
 
 
+class Shut(nn.Module):
+    """The first samples have no gradient, and in one process alone the network cannot be copied."""
+
+    def __init__(self, rank):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.head, self.rank = nn.Linear(4, 5), nn.Linear(5, 2), rank
+
+    def forward(self, x):
+        return self.head(self.layer(x).tanh()) * (x[:, :1] > -5)
+
+    def __deepcopy__(self, memo):
+        if distributed.is_initialized() and distributed.get_rank() == self.rank:
+            raise RuntimeError("no memory for a copy")
+        found = Shut(self.rank).to(self.head.weight)
+        found.load_state_dict(self.state_dict())
+        return found
+
+
+def shut():
+    """Rows of which the first ones have no gradient."""
+    X = gaussian(60, 4)
+    X[:40, 0] = -10
+    return X
+
+
 FEW = ["interval", "similarity", "alignment", "size"]
 
 AUDITS = {
@@ -78,6 +104,7 @@ AUDITS = {
     "published": lambda: nfa.audit(network(), rows(9), network(1), published=True, columns=["published"]),
     "probes": lambda: nfa.audit(network(), rows(23), probes=3, batch_size=8),
     "no gradient at first": lambda: nfa.audit(*saturated(), batch_size=8),
+    "no copy in one process": lambda: nfa.audit(Shut(1).double(), shut(), columns=FEW, batch_size=8),
     "one sample": lambda: nfa.audit(network(), rows(1)),
     "constant": lambda: nfa.audit(head(), gaussian(21, 4).reshape(7, 3, 4), batch_size=2),
     "few rows": lambda: nfa.audit(wide(), rows(41), columns=FEW),

@@ -10,8 +10,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 import nfa
-from nfa.features import rounding
-from nfa.features.rounding import remeasured
+from nfa.features import rounding, second_look
+from nfa.features.measuring import measure
+from nfa.features.rounding import REMEASURED_ROWS, Rounding, remeasured
+from nfa.features.second_look import strongest
 from nfa.features.weight import Weight
 from nfa.probe import Probe
 
@@ -276,3 +278,55 @@ def test_rows_that_reach_an_expert_late_are_checked_for_rounding(batch_size, can
     layer = nfa.audit(Experts(cancels), X, batch_size=batch_size)["second"]
     assert "was not checked" not in layer["note"]
     assert math.isnan(layer["cosine"]) == cancels
+
+
+class Faint(nn.Module):
+    """Gradients are as large as a row's first entry says."""
+
+    def __init__(self, outputs, depth=1):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(depth))
+        self.head = nn.Linear(6, outputs)
+
+    def forward(self, x):
+        h = x[:, 1:]
+        for layer in self.layers:
+            h = layer(h).tanh()
+        return self.head(h) * x[:, :1]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+@pytest.mark.parametrize("outputs", [3, 16, 17, 40])
+def test_a_hundredth_of_the_trace_is_enough_however_many_outputs_there_are(monkeypatch, outputs, share):
+    """Rows whose gradients are this share of others' have its square of their traces."""
+    looked = []
+    monkeypatch.setattr(second_look, "strongest", lambda probe, layers, *others: looked.append(layers))
+    X = gaussian(400, 7, dtype=torch.float32)
+    X[:, 0] = 1
+    X[:REMEASURED_ROWS, 0] = share
+    nfa.audit(Faint(outputs), X, columns=["cosine"])
+    assert bool(looked) == (share < 0.1)
+
+
+@pytest.mark.parametrize("outputs", [3, 40])
+def test_strong_samples_are_found_for_all_layers_in_one_pass(monkeypatch, outputs):
+    passes = []
+
+    def counted(*given):
+        passes.append(given)
+        return strongest(*given)
+
+    monkeypatch.setattr(second_look, "strongest", counted)
+    X = gaussian(100, 7, dtype=torch.float32)
+    X[:, 0] = 0
+    X[90:, 0] = 1
+    with Probe(Faint(outputs, depth=5), X) as probe:
+        found = {each.layer.name: each for each in measure(probe, probe.layers, batch_size=20, again=8)}
+        trace = found["layers.0"].agop.trace()
+        x = strongest(probe, probe.layers, trace, 20, 1)
+    assert len(passes) == 1
+    assert bool((x[:, 0] == 1).all())
+    for name, measured in found.items():
+        assert isinstance(measured.rounding, Rounding), name
+        assert measured.rounding.speaks_for(measured.agop.trace()), name

@@ -411,10 +411,10 @@ def test_the_reason_shown_is_that_of_real_numbers_where_they_are_wanted(dtype):
 
         def forward(self, x):
             f = self.head(x)
-            assert x.shape[1] < 5, "5 numbers are too long a row"
+            assert x.shape[1] < 5, "5 numbers are too long a row, an integer multiple of 5 and no int64"
             return f
 
-    with pytest.raises(nfa.InputError, match="5 numbers are too long a row"):
+    with pytest.raises(nfa.InputError, match="5 numbers are too long a row, an integer multiple of 5"):
         Forward(TooLong()).width(torch.ones(6, 5).to(dtype))
 
 
