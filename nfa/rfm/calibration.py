@@ -23,9 +23,10 @@ accurate as this alone; searches choose by it, and on rows that are all right ca
 def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Tensor:
     """Return logarithms of probabilities, (n, c), p_j proportional to prior_j (s(f_j) / s(prior_j))^(1 / T).
 
-    s(f) is about f between 0 and 1, with ends that are soft: outputs estimate probabilities, so that one beyond 0 or 1
-    says no more than 0 or 1 does. At T = 1, with equal priors, p is nearly f; a smaller T makes a row surer of its
-    largest. p grows with f, and where f is the prior, as far from all training rows, p is the prior too.
+    s(f) = 1 + f / `SOFTNESS` between 0 and 1, and is level beyond, with soft ends: outputs estimate probabilities, so
+    that one beyond 0 or 1 says no more than 0 or 1 does. At T = 1, with c equal priors, p is (f + 0.05) / (1 + 0.05 c);
+    a smaller T makes a row surer of its largest. p never falls where f grows, and where f is the prior, as far from all
+    training rows, p is the prior too.
 
     Args:
         outputs: f, (n, c).

@@ -98,7 +98,7 @@ class RFMClassifier(ClassifierRFM, SingleRFM):
         class_weight: What rows of each class weigh besides `sample_weight`: a dict from label to number (1 where it
             has none), or "balanced", so that every class weighs the same; None for 1.
         temperature: T of the probabilities, p_j proportional to prior_j (s(f_j) / s(prior_j))^(1 / T), with the
-            classes' weighted shares as prior, and s(f) about f between 0 and 1 (see `nfa.rfm.calibration.calibrated`).
+            classes' weighted shares as prior, and s(f) as in `nfa.rfm.calibration.calibrated`.
             "auto": the one with the least log loss when the path of machines is fitted again without the rows that
             judge it: ten times without a tenth of them, fewer times from 200 rows on (of more than 600 once, without a
             third of at most 750 drawn). None: p_j is about f_j where that is above 0, and never 0.
