@@ -70,7 +70,7 @@ class ArraySamples:
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yield all samples, group by group."""
         n = self.n or 0
-        order = torch.cat([torch.arange(g, n, GROUPS) for g in range(min(GROUPS, n))])
+        order = torch.cat([torch.arange(g, n, GROUPS, device="cpu") for g in range(min(GROUPS, n))])
         parts = list(order.split(batch_size))
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
@@ -79,7 +79,7 @@ class ArraySamples:
 
     def first(self, count: int) -> Inputs:
         """Return the inputs of the first samples."""
-        return map_inputs(torch.clone, self._taken(torch.arange(min(count, self.n or 0))))
+        return map_inputs(torch.clone, self._taken(torch.arange(min(count, self.n or 0), device="cpu")))
 
 
 class SparseSamples(ArraySamples):

@@ -229,7 +229,7 @@ class Polar:
         return new
 
     def _identity(self) -> Tensor:
-        return torch.eye(self.rank, dtype=torch.float64)
+        return torch.eye(self.rank, dtype=torch.float64, device="cpu")
 
     def _factor(self, R: Tensor) -> Tensor:
         if R.ndim != 2 or len(R) != self.d:

@@ -237,7 +237,7 @@ class _Tally:
         self.are_classes = True
         self.misfit = ""
         self.thresholds = thresholds(ending) if threshold is None else (threshold,)
-        self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64)
+        self.hits = torch.zeros(len(self.thresholds), dtype=torch.float64, device="cpu")
         self.within = _Within()
 
     def add(self, f: Tensor, y: Tensor) -> None:
@@ -247,7 +247,7 @@ class _Tally:
         if are_tokens(y, positions):
             # Each position is a row of its own.
             counted = y.flatten() != IGNORED
-            of_sample = torch.arange(len(y)).repeat_interleave(y.shape[1])[counted]
+            of_sample = torch.arange(len(y), device="cpu").repeat_interleave(y.shape[1])[counted]
             f, y, positions = f.reshape(-1, f.shape[-1])[counted], y.flatten()[counted], 1
             if not len(f):
                 return
@@ -255,8 +255,9 @@ class _Tally:
         f = f.reshape(len(f), -1)
         if self.n == 0:
             c = f.shape[1]
-            self.counts = torch.zeros(max(2, c))
-            self.residual, self.total, self.squares = (torch.zeros(c, dtype=torch.float64) for _ in range(3))
+            self.counts = torch.zeros(max(2, c), device="cpu")
+            self.residual = torch.zeros(c, dtype=torch.float64, device="cpu")
+            self.total, self.squares = self.residual.clone(), self.residual.clone()
             self.low, self.high = f.amin(0), f.amax(0)
         self.n += len(f)
         if of_sample is not None:

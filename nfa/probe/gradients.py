@@ -102,7 +102,8 @@ def sources(f: Tensor, uses: Sequence[Use]) -> list[Tensor | None]:
     n, c = f.shape
     direction = torch.linspace(1, 2, c, dtype=f.dtype, device=f.device).square()  # any numbers that do not cancel
     # Rounded as the outputs are, so that the numbers looked for are those that were used.
-    own = (1 + (torch.randperm(n, generator=draw) + torch.rand(1, generator=draw)) / n).to(f.device, f.dtype)
+    places, within = torch.randperm(n, generator=draw, device="cpu"), torch.rand(1, generator=draw, device="cpu")
+    own = (1 + (places + within) / n).to(f.device, f.dtype)
     once = gradients(f, uses, direction.expand(n, c), retain=True)
     again = gradients(f, uses, own[:, None] * direction, retain=True)
     tolerance = min(0.2 / n, 1e4 * torch.finfo(f.dtype).eps)

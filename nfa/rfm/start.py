@@ -50,7 +50,8 @@ def first_matrix(M_init: Any, d: int, diag: bool) -> Tensor:
     tensor([1., 1.], dtype=torch.float64)
     """
     if M_init is None:
-        return torch.ones(d, dtype=torch.float64) if diag else torch.eye(d, dtype=torch.float64)
+        made = torch.ones if diag else torch.eye
+        return made(d, dtype=torch.float64, device="cpu")
     patches = M_init.patches if isinstance(M_init, LayerAudit) else None
     found = M_init.agop if isinstance(M_init, LayerAudit) else M_init
     if isinstance(found, FactoredMatrix):

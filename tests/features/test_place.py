@@ -29,17 +29,20 @@ NETWORKS = {
 def test_nothing_is_made_on_a_default_device(name):
     net, probes = NETWORKS[name]
     init, X = perturbed(net), gaussian(60, net.layers[0].in_features, dtype=torch.float32)
-    with Probe(net, X) as probe, Probe(init, X) as before:
-        found = list(measure(probe, probe.layers, probes=probes, again=8))
-        untrained = list(measure(before, before.layers, grouped=False))
-    for measured, first in zip(found, untrained, strict=True):
-        rows = []
-        for device in ("cpu", "meta"):  # what is on "meta" cannot be added to a tensor on the processor
-            with torch.device(device):
-                rows.append(row(LayerMeasures(0, measured, first.layer, first), WANTED))
+    rows = {}
+    for device in ("meta", "cpu"):  # what is on "meta" cannot be added to a tensor on the processor
+        with Probe(net, X) as probe, Probe(init, X) as before:
+            # Anew for each, since what has been computed is kept.
+            found = list(measure(probe, probe.layers, probes=probes, again=8))
+            untrained = list(measure(before, before.layers, grouped=False))
+        with torch.device(device):
+            rows[device] = [
+                row(LayerMeasures(0, measured, first.layer, first), WANTED)
+                for measured, first in zip(found, untrained, strict=True)
+            ]
+    for one, two in zip(rows["meta"], rows["cpu"], strict=True):
         for column in WANTED:
-            one, two = (each[column] for each in rows)
-            assert one == two or (math.isnan(one) and math.isnan(two)), column
+            assert one[column] == two[column] or (math.isnan(one[column]) and math.isnan(two[column])), column
 
 
 def test_narrow_layers_are_computed_on_the_processor():

@@ -60,7 +60,7 @@ def _best(X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, s
         found = squared_loss(outputs / problem.units, targets / problem.units, weights)
         return found if found == found else float("inf")
 
-    M = torch.ones(X.shape[1], dtype=torch.float64)
+    M = torch.ones(X.shape[1], dtype=torch.float64, device="cpu")
     if settings.M_init is not None:
         M = first_scaled(settings.M_init, X.shape[1], recipe.diag, scales)
     ridges = [max(ridge, LEAST_RIDGE) for ridge in settings.ridges]

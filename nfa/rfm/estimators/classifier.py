@@ -45,7 +45,7 @@ class ClassifierRFM(ClassifierMixin, BaseRFM):
         codes, unknown = codes_of(y, self.classes_.tolist())
         if unknown:
             raise InputError("validation", f"holds the label {unknown[0]!r}, which y does not")
-        return torch.eye(len(self.classes_), dtype=torch.float64)[torch.from_numpy(codes)]
+        return torch.eye(len(self.classes_), dtype=torch.float64, device="cpu")[torch.from_numpy(codes)]
 
     def outputs(self, X: Any) -> NDArray[Any]:
         """Return f(x) for each row, (m, c): least-squares estimates of the probabilities, which may leave [0, 1].

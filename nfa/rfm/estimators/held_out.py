@@ -27,7 +27,7 @@ def folds(n: int) -> list[Split]:
     >>> [(len(train), len(test)) for train, test in folds(20)][:2], len(folds(600)), len(folds(601))
     ([(18, 2), (18, 2)], 3, 1)
     """
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:JUDGED_ROWS].numpy()
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0), device="cpu")[:JUDGED_ROWS].numpy()
     several = min(max(FEWEST_FOLDS, min(MOST_FOLDS, FITTED_ROWS // n)), n)
     number = np.arange(len(order)) % several
     return [(order[number != fold], order[number == fold]) for fold in range(several if n <= FEW_ROWS else 1)]
