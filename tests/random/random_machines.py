@@ -201,6 +201,9 @@ class Oracle:
         w = w / w.sum()
         # |F| is at most the root of the trace: what gradients with respect to z are off by, with respect to x.
         off = ROUNDINGS * (self.errors(X, K, t)[1] @ a.abs()).norm(dim=1) * float(self.F.norm())
+        if self.name == "l1":
+            # Which root of M a machine takes shows: its gradient is F' times the signs of Fu.
+            off = off + self.root_off * len(self.F) ** 0.5 * (K @ a.abs()).norm(dim=1) / self.L
         norms = J.flatten(1).norm(dim=1)
         lost = LOST * self.eps * float(w @ norms**2)
         if centered:
