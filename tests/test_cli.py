@@ -41,6 +41,14 @@ def test_train_writes_what_audit_needs(trained):
     assert model.settings["loss"] == "onehot_mse"
 
 
+def test_a_loss_that_does_not_fit_the_targets_is_one_line(trained, tmp_path, capsys):
+    call = ["audit", trained / "net.safetensors", "--data", "digits", "--out", tmp_path, "--loss", "mse"]
+    status, _, err = run(capsys, *call)
+    assert status == 2
+    assert "onehot_mse" in err
+    assert err.count("\n") == 1
+
+
 def test_audit_applies_scaling_and_split_and_says_so(trained, tmp_path, capsys):
     status, out, err = run(
         capsys, "audit", trained / "net.safetensors", "--init", trained / "init.safetensors", "--data", "digits",

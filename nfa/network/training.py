@@ -53,7 +53,7 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
             binary cross-entropy).
 
     Raises:
-        InputError: when called, more classes than outputs.
+        InputError: when called, more classes than outputs, or for "mse" one number for several outputs.
 
     >>> float(mean_loss("onehot_mse")(torch.tensor([[1.0, 0.0]]), torch.tensor([1])))
     1.0
@@ -73,6 +73,10 @@ def mean_loss(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
             return F.binary_cross_entropy_with_logits(f[:, 0], y.to(f.dtype))
         if loss == "onehot_mse":
             y = F.one_hot(y, f.shape[1])
+        if y.numel() != f.numel() and loss == "mse":
+            raise InputError(
+                "loss", f"mse needs a number for each of the {f.shape[1]} outputs; onehot_mse fits class numbers"
+            )
         if loss != "cross_entropy":
             y = y.to(f.dtype).reshape(f.shape)
         return LOSSES[loss](f, y)

@@ -87,6 +87,20 @@ def test_the_loss_of_one_logit_is_the_binary_one():
             nfa.audit(net, (X, targets), loss=loss)
 
 
+def test_mse_of_class_numbers_is_refused_with_the_loss_that_fits():
+    X, y = gaussian(30, 4, dtype=torch.float32), torch.arange(30) % 3
+    for net, targets in (
+        (nfa.MLP(4, 8, 1, 3), y),
+        (torch.nn.Linear(4, 3), y.numpy()),
+        (torch.nn.Linear(4, 3), y[:, None]),
+    ):
+        with pytest.raises(
+            nfa.InputError, match=r"^loss: mse needs a number for each of the 3 outputs.*onehot_mse"
+        ) as said:
+            nfa.audit(net, (X, targets), loss="mse")
+        assert "\n" not in str(said.value)
+
+
 def test_a_function_s_name_stands_in_the_record(small, tmp_path):
     def first_minus_last(f):
         return f[:, 0] - f[:, -1]
