@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from nfa.audits.rows import Rows
 from nfa.audits.scores import scored
@@ -12,6 +14,7 @@ from nfa.features.factored import FactoredMatrix
 from nfa.features.measuring import Measured
 from nfa.features.row import OF_UNTRAINED
 from nfa.features.weight import Weight, place_of
+from nfa.network.examinable import unwrapped
 from nfa.network.forward import Forward
 from nfa.network.model import Model
 from nfa.network.scoring import Score
@@ -19,6 +22,12 @@ from nfa.probe import Layer, Probe
 
 COPY = "before training, init = copy.deepcopy(net) keeps it"
 """The call that makes the network before training."""
+
+UNCHANGED = (
+    "The network before training (init) has the same weights as the network, so that nothing can be said of what "
+    "training changed."
+)
+"""What a record says of an init from which training has not gone away."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,19 @@ class Init:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._found: tuple[dict[str, tuple[int, ...]], Untrained] | None = None
+
+    def beside(self, model: Model) -> Model:
+        """Return the network, with a note where its weights are those before training.
+
+        Raises:
+            InputError: this is the network itself.
+        """
+        net, before = unwrapped(model.net), unwrapped(self.model.net)
+        if before is net:
+            raise InputError("init", "it is the network itself; copy.deepcopy(net) before training keeps that network")
+        weights, others = dict(net.named_parameters()), dict(before.named_parameters())
+        same = weights.keys() == others.keys() and all(_equal(each, others[name]) for name, each in weights.items())
+        return replace(model, notes=(*model.notes, UNCHANGED)) if weights and same else model
 
     def measured(self, forward: Forward, rows: Rows, chosen: list[Layer], settings: Settings) -> Untrained:
         """Measure it on the network's rows, as far as columns need it.
@@ -96,6 +118,11 @@ def _blamed(init: Forward, net: Forward) -> Iterator[None]:
         if error.argument in ("data", "net", "y"):
             raise InputError("init", f"it cannot be measured on the network's rows ({error})") from error
         raise
+
+
+def _equal(weight: Tensor, other: Tensor) -> bool:
+    """Return whether two weights have the same shape and entries, wherever they lie."""
+    return weight.shape == other.shape and bool((weight == other.to(weight.device)).all())
 
 
 def _other_shape(layer: str, got: Sequence[int], expected: Sequence[int]) -> InputError:

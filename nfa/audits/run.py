@@ -63,7 +63,7 @@ def audit(
             `nfa.load` takes or returns: a file, a factory, an estimator.
         data: An `nfa.Dataset`, or anything `nfa.data.as_samples` takes. For a module, inputs as the network
             wants them; for what was loaded, as they were before its file's scaling or pipeline.
-        init: The same network before training, for the nulls.
+        init: The same network before training, for the nulls: a copy, since `net` itself has its weights of now.
         outputs: "logits", "output:K", "predicted", "margin" or "probabilities"; or a function that maps the
             network's output to n rows of numbers: of the one that `head` chooses, or of whatever the network returns.
         forward_args: Maps a batch's inputs to the arguments of `forward`, where a tensor, a dict (by name) or a
@@ -99,9 +99,9 @@ def audit(
         The audit; its score is that of the test rows where the data have some, else of the rows measured.
 
     Raises:
-        InputError: no linear layer, data the network cannot take, an init of other shapes, entries that are not
-            finite, an unknown name, a number out of range, published numbers without an init, columns that need
-            another argument, a shape that no row has.
+        InputError: no linear layer, data the network cannot take, an init of other shapes or one that is `net` itself,
+            entries that are not finite, an unknown name, a number out of range, published numbers without an init,
+            columns that need another argument, a shape that no row has.
 
     Source: arXiv:2212.13881 (centered gradients: its code); alignment: arXiv:2402.05271; powers: arXiv:2510.15563.
 
@@ -167,7 +167,7 @@ def with_targets(model: Model, rows: Rows, settings: Settings) -> Rows:
 
 def audit_rows(model: Model, rows: Rows, before: Init | None, settings: Settings) -> Audit:
     """Measure a network on rows that are prepared for it, beside the same network before training; see `audit`."""
-    about, layers = examined(model, rows, before, settings, _layer_audit)
+    about, layers = examined(model if before is None else before.beside(model), rows, before, settings, _layer_audit)
     return Audit(about, tuple(layers))
 
 

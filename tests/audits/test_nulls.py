@@ -1,5 +1,6 @@
 """Level and power: what the null says of networks that know nothing, and the verdicts on networks that have learned."""
 
+import copy
 import math
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_hidden_layers_of_networks_that_learn_digits_have_learned(digits, small_
     blind = nfa.audit(done.net, digits)
     assert [layer["verdict"] for layer in blind] == ["aligned"] * 3 + ["trivial"]
     # Untrained, they are nothing.
-    before = nfa.audit(done.init, digits, done.init)
+    before = nfa.audit(done.init, digits, copy.deepcopy(done.init))
     assert [layer["verdict"] for layer in before] == ["unclear"] * 3 + ["trivial"]
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nfa
+from nfa.audits.init import UNCHANGED
 from nfa.features.columns import COLUMNS, names
 
 NEEDS_INIT = [column.name for column in COLUMNS.values() if column.needs_init]
@@ -192,18 +193,35 @@ def test_without_init_what_needs_it_is_nan(small):
     assert list(frame.columns) == list(names())
 
 
-def test_an_init_that_is_the_network_itself(small):
+def test_an_init_with_the_network_s_weights(small, tmp_path):
     net, X = small
     audit = nfa.audit(net, X, copy.deepcopy(net))
+    assert UNCHANGED in audit.about.notes
     assert audit[0]["init_cosine"] == pytest.approx(1)
     assert audit[0]["delta_norm"] == 0
     assert math.isnan(audit[0]["delta_cosine"])
     assert "those of init" in audit[0]["note"]
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    for same in (net.state_dict(), tmp_path / "net.pt"):
+        assert UNCHANGED in nfa.audit(net, X, same).about.notes
+    moved = copy.deepcopy(net)
+    with torch.no_grad():
+        next(moved.parameters())[0, 0] += 1e-9
+    assert UNCHANGED not in nfa.audit(net, X, moved).about.notes
+
+
+def test_an_init_that_is_the_network_itself_is_refused(small):
+    net, X = small
+    for init in (net, nn.DataParallel(net), nfa.load(net)):
+        for call in (nfa.audit, nfa.substitute):
+            with pytest.raises(nfa.InputError, match=r"^init: it is the network itself; copy.deepcopy\(net\) before"):
+                call(net, X, init=init)
+    nfa.Tracker(net, X, init=net).record(epoch=0)  # which copies it
 
 
 def test_indexing_repr_and_the_matrices_behind_a_row(small):
     net, X = small
-    audit = nfa.audit(net, X, net)
+    audit = nfa.audit(net, X, copy.deepcopy(net))
     assert audit["layers.1"] is audit[1]
     assert "layers.1" in repr(audit)
     assert "all 40 rows" in repr(audit)
@@ -301,7 +319,7 @@ def test_bad_calls_name_the_argument(small):
         r"init: it cannot be measured on the network's rows \(data: 6 features reach": lambda: nfa.audit(
             net, X, foreign
         ),
-        "^batch_size: got -1": lambda: nfa.audit(net, X, net, batch_size=-1),
+        "^batch_size: got -1": lambda: nfa.audit(net, X, batch_size=-1),
         "did you mean 'probabilities'": lambda: nfa.audit(net, X, outputs="probability"),
         "outputs: no output 3; the network has 3": lambda: nfa.audit(net, X, outputs="output:3"),
         "split: 'tests' is unknown; did you mean 'test'": lambda: nfa.audit(net, rows, split="tests"),
@@ -398,7 +416,7 @@ def test_gradients_whose_squares_leave_the_range_of_float64_are_named(small):
 
 def test_what_an_audit_holds_does_not_change_with_the_network(small, tmp_path):
     net, X = small
-    audit = nfa.audit(net, X, net)
+    audit = nfa.audit(net, X, copy.deepcopy(net))
     trace = audit[0].nfm.trace()
     with torch.no_grad():
         net.layers[0].weight.zero_()

@@ -1,5 +1,6 @@
 """Verdicts by their rules, what is said of each, and the methods paragraph."""
 
+import copy
 import itertools
 import json
 import math
@@ -496,7 +497,7 @@ def test_nearly_orthogonal_layers_have_nothing_to_align():
     net = torch.nn.Sequential(torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 8, bias=False)).double()
     for layer in net:
         layer.weight.data = torch.linalg.qr(gaussian(8, 8))[0] + 1e-9 * gaussian(8, 8, seed=2)
-    first = nfa.audit(net, gaussian(40, 8), net)[0]
+    first = nfa.audit(net, gaussian(40, 8), copy.deepcopy(net))[0]
     assert math.isnan(first["alignment_excess"])
     assert "C = WW' and S are nearly multiples of the identity: there is nothing to align" in first["note"]
 

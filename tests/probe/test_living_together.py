@@ -33,9 +33,9 @@ def joined(*calls):
 
 def test_threads_that_audit_one_network_are_all_right_and_leave_it_as_it_was():
     net = network().train()
-    expected = nfa.audit(net, X)
+    expected, init = nfa.audit(net, X), copy.deepcopy(net)
     found = []
-    joined(*[lambda: found.append(nfa.audit(net, X, net, batch_size=7))] * 4)
+    joined(*[lambda: found.append(nfa.audit(net, X, init, batch_size=7))] * 4)
     assert all(module.training for module in net.modules())
     assert len(found) == 4
     for audit in found:

@@ -1,6 +1,7 @@
 """The report in a browser: it renders, sorts, complains of nothing, asks for nothing, and text stays text."""
 
 import base64
+import copy
 import re
 from dataclasses import replace
 
@@ -133,7 +134,7 @@ def test_the_keyboard_sorts_too(browser, folder, key, code):
 
 def test_what_is_not_known_comes_last_either_way(browser, tmp_path):
     net = nfa.MLP(5, [6, 4], n_outputs=3)
-    audit = nfa.audit(net, gaussian(30, 5, dtype=torch.float32), net)
+    audit = nfa.audit(net, gaussian(30, 5, dtype=torch.float32), copy.deepcopy(net))
     browser.open(write(audit, tmp_path))
     columns = list(audit.to_frame().columns)
     number = columns.index("cosine_centered")
