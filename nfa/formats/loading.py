@@ -49,7 +49,7 @@ def load(
 
     Raises:
         InputError: the file cannot be used safely or at all, its format is unknown, the weights do not make a
-            network, there is no such factory, or the labels are not those of the source.
+            network, there is no such factory, the source is a class, or the labels are not those of the source.
 
     >>> load(nn.Linear(3, 2)).name
     'Linear'
@@ -89,6 +89,8 @@ def load_init(source: Any, net: Model, *, key: str | None = None, prefix: str | 
 
 
 def _load(source: Any, given: dict[str, Any], argument: str) -> Model:
+    if isinstance(source, type):
+        raise InputError(argument, f"got the class {source.__name__}: call it, {source.__name__}()")
     if isinstance(source, Mapping):
         from nfa.formats.weights.files import state_dict_weights
 

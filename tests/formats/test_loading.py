@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.neural_network import MLPClassifier
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -75,6 +76,19 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(nfa.InputError, match="init: no such file"):
         nfa.load(tmp_path / "missing.pt", argument="init")
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, MLPClassifier, nfa.MLP])
+def test_a_class_is_no_network_yet(kind):
+    for argument, call in {
+        "model": lambda: nfa.load(kind, activation="relu"),
+        "net": lambda: nfa.audit(kind, torch.eye(3)),
+        "init": lambda: nfa.audit(nn.Linear(3, 2), torch.eye(3), kind),
+    }.items():
+        with pytest.raises(
+            nfa.InputError, match=rf"^{argument}: got the class {kind.__name__}: call it, {kind.__name__}\(\)$"
+        ):
+            call()
 
 
 def test_the_same_network_may_be_named_for_two_files(tmp_path):
