@@ -241,6 +241,6 @@ def _number(name: str, value: Any) -> float:
     if name in TAKEN:
         raise InputError(name, "is the name of a column of the tracker's; call the value otherwise")
     try:
-        return float(value)
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(name, f"got {type(value).__name__}, expected a number") from error

@@ -87,6 +87,14 @@ def test_an_audit_under_autocast_and_no_grad_is_the_same(small):
         assert found.record(epoch=2) == plain
 
 
+def test_a_loss_in_its_graph_is_a_number():
+    net, X = torch.nn.Linear(6, 3), torch.eye(6)
+    loss = net(X).square().mean()
+    tracker = nfa.Tracker(net, X)
+    tracker.record(epoch=0, loss=loss)
+    assert tracker.to_frame()["loss"].dropna().tolist() == [float(loss.detach())]
+
+
 def test_what_is_recorded_is_what_an_audit_of_these_columns_finds(small):
     """Of the network as it is then, beside the network as it was when the tracker was made."""
     net, X = small
