@@ -83,7 +83,7 @@ def audit(
         published: Whether to add the numbers that the authors' scripts print, which are of another quantity (the group
             "published"); needs `init`, and probes the network anew 21 times for each layer.
         groups: Whether each group of a convolution in groups is a layer of its own, NAME.0, NAME.1, ...; otherwise one
-            layer stands for all of them.
+            layer stands for all of them, of which blocks are measured, without correlations across groups.
         columns: Names of columns, or of groups of them (see `features/columns.py`; where both have a name, it means the
             column). What is left out is not computed; sizes, `trivial` and notes are always there, and with `verdict`
             the columns that it is made from. All by default.

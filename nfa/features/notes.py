@@ -48,7 +48,12 @@ def undefined_agop(layer: LayerMeasures) -> str:
 
 def _on_groups(layer: LayerMeasures) -> list[str]:
     groups = layer.measured.layer.groups
-    return [f"{groups} groups of channels: W, NFM and AGOP are block-diagonal"] if groups > 1 else []
+    if groups == 1:
+        return []
+    return [
+        f"{groups} groups of channels: W and NFM are block-diagonal; of S and AGOP the blocks alone are measured, "
+        "without correlations across groups"
+    ]
 
 
 def _on_values(layer: LayerMeasures) -> list[str]:

@@ -314,6 +314,8 @@ def test_a_transformer_encoder(tmp_path, decomposed):
     sequences = torch.randn(10, 3, 8, generator=torch.Generator().manual_seed(2))
     model = nfa.load(exported(tmp_path / "net.pt2", net, sequences[:4], BATCH, decomposed))
     torch.testing.assert_close(model.net(sequences), net(sequences))
+    packed = nfa.audit(model, sequences)["encoder.self_attn.in_proj_weight"]  # q, k and v are one product here
+    torch.testing.assert_close(packed.weight, net.encoder.self_attn.in_proj_weight.detach())
     # With sequences first inside, a fixed batch stands among other sizes, where nothing tells it from them.
     exported(tmp_path / "net.pt2", net, sequences[:4], None, decomposed)
     assert "export it with dynamic_shapes=" in refusal(tmp_path / "net.pt2")
