@@ -32,9 +32,10 @@ FREE = tuple(dict.fromkeys(mark for role, mark in MARKERS.items() if role != "nu
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue; the eye sees its cube root
 _IN_LEGEND = 8  # lines that a legend names
-_LEGEND_NAME, _AXIS_NAME = 16, 16  # characters of a layer's name
+_LEGEND_NAME, _AXIS_NAME, _TITLE = 16, 16, 22  # characters of a layer's name
 _LINE = 0.13  # inches from one slanted label to the next
 _LABELS = 0.55  # inches that an axis's ticks and label take
+_LETTER = 0.13  # inches of a panel's letter and the gap beside it
 _LEGEND: dict[str, Any] = {
     "frameon": False,
     "handlelength": 1.4,
@@ -126,6 +127,18 @@ def short(names: Sequence[str], most: int) -> list[str]:
     labels = [literal(each, most) for each in told]
     again = Counter(labels)
     return [label if again[label] == 1 else literal(f"{number}: {label}", most) for number, label in enumerate(labels)]
+
+
+def titles(names: Sequence[str], ax: Axes) -> list[str]:
+    """Return names as titles of lettered panels as wide as these axes, short enough to stand beside the letter."""
+    room = _room(ax) - _LABELS - 2 * _LETTER  # a title stands in the middle
+    scale = ax.title.get_fontsize() / 7
+    found = short(names, _TITLE)
+    for most in range(_TITLE - 1, 7, -1):
+        if max(map(_inches, found), default=0.0) * scale <= room:
+            break
+        found = short(names, most)
+    return found
 
 
 def _telling(parts: list[str], times: Counter[str], count: int, *, word: bool) -> str:

@@ -9,13 +9,12 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from nfa.plots.conventions import FREE, THEME, dressed, figure_of, letters, named, refuse_axes, shades, short
+from nfa.plots.conventions import FREE, THEME, dressed, figure_of, letters, named, refuse_axes, shades, titles
 from nfa.plots.theme import INK, MARKERS, ROLES
 from nfa.tables.drawn import drawn
 from nfa.tables.training import Trainings, training_table
 
 _FAR = 8.0  # audits, or losses, so unevenly far apart have a logarithmic axis
-_TITLE = 22  # characters of a layer's name above a panel
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -109,7 +108,7 @@ def draw_training(
 
 def _each_layer(layers: pd.DataFrame, order: list[str], axes: list[Axes]) -> list[Line2D]:
     """Draw a panel for each layer; return what the legend names."""
-    for ax, name, title in zip(axes, order, short(order, _TITLE), strict=False):
+    for ax, name, title in zip(axes, order, titles(order, axes[0]), strict=False):
         of_layer = layers[layers["layer"] == name]
         for _, rows in of_layer.groupby("column", sort=False):
             _line(rows, ax, rows["role"].iloc[0], ROLES[rows["role"].iloc[0]], MARKERS[rows["role"].iloc[0]])
@@ -190,7 +189,7 @@ def _time(table: pd.DataFrame, ax: Axes) -> None:
     """Lay out time, in whole numbers: logarithmic from the first audit after 0 where the audits become rarer."""
     times = np.unique(table["time"].to_numpy(dtype=float))
     gaps = np.diff(times)
-    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     if not len(gaps) or gaps.max() / gaps.min() < _FAR:
         return
     start = times[times > 0].min()

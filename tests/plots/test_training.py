@@ -94,6 +94,28 @@ def test_a_saved_tracker_is_drawn_as_the_tracker_itself(trackers, tmp_path):
     assert of_layer["value"].tolist() == pytest.approx(values(trackers[1], "layers.0", "cosine"))
 
 
+@pytest.mark.parametrize("names", [["blk.self_attn.out_proj"], ["encoder.embed_tokens", "gpt_neox.embed_memory_down"]])
+def test_a_long_name_stays_beside_the_panel_s_letter(names):
+    net = torch.nn.Sequential()
+    for name in names:
+        net.add_module(name.replace(".", "_"), torch.nn.Linear(4, 4))
+    net.append(torch.nn.Tanh()).append(torch.nn.Linear(4, 2))
+    tracker = nfa.Tracker(net, gaussian(20, 4, dtype=torch.float32))
+    tracker.record(epoch=0, loss=1.0)
+    figure = plots.training(tracker)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert not ax._left_title.get_window_extent().overlaps(ax.title.get_window_extent())
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_a_single_audit_has_its_epoch_alone_on_the_axis(epoch):
+    axis = plots.training(tracked(epochs=(epoch,))).axes[-1]
+    axis.figure.draw_without_rendering()
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [epoch]
+
+
 def test_audits_that_become_rarer_have_a_logarithmic_axis():
     axis = plots.training(tracked(epochs=(0, 1, 3, 30))).axes[-1]
     assert axis.get_xscale() == "symlog"
