@@ -48,7 +48,8 @@ def info_command(
     options = [part for name, value in given.items() if value is not None for part in (name, value)]
     call = shlex.join(["nfa", "audit", model, *options])
     if found.network:
-        printer.say(f"Audit it: {call} --data DATA --init MODEL0 --out DIR")
+        target = " --target NAME" if found.table else ""
+        printer.say(f"Audit it: {call} --data DATA{target} --init MODEL0 --out DIR")
     printer.document(found.to_json())
 
 

@@ -14,7 +14,10 @@ from nfa.data.delimited import read_delimited
 from nfa.data.parquet import read_parquet
 from nfa.data.targets import label_name, target_array
 
-SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
+"""Files of tables, of which a column is the target."""
+
+SUFFIXES = (".npz", ".npy", *TABLES)
 
 
 def load_file(path: str | Path, target: str | None = None, max_memory: float | None = None) -> Dataset:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nfa.common.errors import InputError, Place
 from nfa.common.shown import few
+from nfa.data.files import TABLES
 from nfa.formats.archive import content_of
 from nfa.formats.loading import load
 from nfa.formats.nfa_file import read_safetensors
@@ -59,6 +60,7 @@ class Contents:
         notes: What was assumed in reading it, in sentences.
         missing: What an audit needs beside it, a sentence each; what a call must say comes first.
         network: Whether the file's network is known, so that data are all that an audit needs.
+        table: Whether it was trained on a table, so that an audit needs the name of the target.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Contents:
     notes: tuple[str, ...]
     missing: tuple[str, ...]
     network: bool
+    table: bool = False
 
     @property
     def entries(self) -> int:
@@ -125,7 +128,14 @@ def contents(
             raise
         return Contents(source, _format(source), _listed(tensors), (), (), (str(refusal), *_DATA), network=False)
     return Contents(
-        source, _format(source), _parts(loaded), _said(loaded), loaded.notes, _missing(loaded), network=True
+        source,
+        _format(source),
+        _parts(loaded),
+        _said(loaded),
+        loaded.notes,
+        _missing(loaded),
+        network=True,
+        table=_on_table(loaded),
     )
 
 
@@ -204,12 +214,18 @@ def _in_words(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
+def _on_table(loaded: Model) -> bool:
+    return Path(str(loaded.settings.get("data", ""))).suffix.lower() in TABLES
+
+
 def _missing(loaded: Model) -> tuple[str, ...]:
     """Return what an audit needs beside a network that is known."""
     found = list(_DATA)
     if loaded.scaling is None and loaded.transform is None:
         found.append("the scaling of inputs: the file does not say one, so rows have to come as in training")
-    if loaded.classes is None:
+    if _on_table(loaded):
+        found.append("the column of the table that is the target (--target)")
+    if loaded.classes is None and loaded.settings.get("loss") != "mse":
         found.append("the order of labels that are text (--classes); whole numbers are the numbers of outputs")
     found.append("the network before training (--init): without it nothing shows whether a layer has moved")
     return tuple(found)

@@ -132,7 +132,7 @@ def short(names: Sequence[str], most: int) -> list[str]:
 def titles(names: Sequence[str], ax: Axes) -> list[str]:
     """Return names as titles of lettered panels as wide as these axes, short enough to stand beside the letter."""
     room = _room(ax) - _LABELS - 2 * _LETTER  # a title stands in the middle
-    scale = ax.title.get_fontsize() / 7
+    scale = float(ax.title.get_fontsize()) / 7
     found = short(names, _TITLE)
     for most in range(_TITLE - 1, 7, -1):
         if max(map(_inches, found), default=0.0) * scale <= room:

@@ -41,6 +41,14 @@ def test_a_file_that_says_all_of_its_network():
     assert not [each for each in found.missing if "scaling" in each or "--classes" in each]
 
 
+def test_a_regression_on_a_table_needs_its_target_and_no_classes():
+    settings = {"loss": "mse", "data": "plant.csv"}
+    nfa.save_model("net.safetensors", nfa.network.Model(nfa.MLP(4, [8], n_outputs=1), "net", settings=settings))
+    output = run("net.safetensors").output
+    assert "nfa audit net.safetensors --data DATA --target NAME --init MODEL0 --out DIR" in output
+    assert "--classes" not in output
+
+
 def test_weights_alone_are_told_by_tensors_and_what_they_need():
     torch.save({"net": {"0.weight": torch.randn(8, 4), "2.weight": torch.randn(3, 8)}, "epoch": 3}, "net.pt")
     result = run("net.pt")
