@@ -93,6 +93,12 @@ class Measured:
         return self.second.raised(self.agop_centered, self.mean)
 
     @property
+    def trace(self) -> float:
+        """The trace of the AGOP; 0 or infinite where it leaves the range of float64."""
+        scale = self.agop_centered.scale
+        return self.agop.trace() if 0 < scale < math.inf else scale
+
+    @property
     def trivial(self) -> bool:
         """Whether delta is the same for every row, or at least for every sample at the same row."""
         return (self.sums.trivial or self.constant) and self.rows > 1
@@ -172,7 +178,7 @@ def measure(
             rounding = None if look is None else look.first[name]
             measured = Measured(layer, done, centered, mean, probes, name in constant, rounding, name in uneven)
             if look is not None:
-                rounding = look.of(layer, measured.agop.trace(), [*taken[number + 1 :], *waiting])
+                rounding = look.of(layer, measured.trace, [*taken[number + 1 :], *waiting])
             # What was computed from the sums is kept where nothing has changed.
             yield measured if rounding is measured.rounding else replace(measured, rounding=rounding)
 

@@ -117,7 +117,7 @@ def _experts(w, h, d):
     w.line(f"{i} = {h}.detach()[:, 0] > 0")
     w.line(
         f"{z} = {h}.new_zeros(len({h}), {k}); {z}[{i}], {z}[~{i}] = self.{one}({h}[{i}]), self.{two}({h}[~{i}])",
-        f"{z} = torch.zeros(len({h}), {k}, dtype=torch.float64)"
+        f"{z} = {h}.new_zeros(len({h}), {k})"
         f".index_put(({i},), tap('{one}', P['{one}.weight'], {h}[{i}]) + P['{one}.bias'])"
         f".index_put((~{i},), tap('{two}', P['{two}.weight'], {h}[~{i}]) + P['{two}.bias'])",
     )

@@ -54,6 +54,8 @@ def layer(w, h, d, k, z):
         return
     else:
         W, call, b = MADE[way](w, m, h, d, k)
+    if way == "sorted":
+        w.routed.add(m)  # where gradients reach it in later batches alone, its rows may come in no order that is known
     name = {"low rank": f"{m}a+{m}b", "outer": f"{m}a+{m}b", "sequential": f"{m}.0"}.get(way, m)
     w.line(f"{z} = {call}", f"{z} = tap('{name}', {W}, {h})" + (f" + {b}" if b else ""))
 
