@@ -154,7 +154,8 @@ def processes() -> Processes:
 def _device() -> torch.device:
     """Return a device whose tensors the group exchanges."""
     backend = distributed.get_backend()
-    accelerator = torch.accelerator.current_accelerator()
+    # Torch 2.6 raises where it is built for a device that is not there.
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return torch.device("cpu") if accelerator is None or "gloo" in backend or "mpi" in backend else accelerator
 
 
