@@ -15,6 +15,8 @@ from nfa import InputError
 from nfa.common import processes
 
 SIZE = 2
+FSDP = torch.__version__ >= "2.7"
+"""Torch 2.6 cannot shard a network on the processor."""
 
 
 class Head(nn.Module):
@@ -160,11 +162,12 @@ def work(rank, folder):
         except InputError as error:
             found[name] = str(error)
     found["DDP"] = trained(nn.parallel.DistributedDataParallel(network()), rank)
-    mesh = distributed.init_device_mesh("cpu", (SIZE,))
-    divided = network()
-    for layer in divided.layers:
-        fully_shard(layer, mesh=mesh)
-    found["FSDP"] = trained(fully_shard(divided, mesh=mesh), rank)
+    if FSDP:
+        mesh = distributed.init_device_mesh("cpu", (SIZE,))
+        divided = network()
+        for layer in divided.layers:
+            fully_shard(layer, mesh=mesh)
+        found["FSDP"] = trained(fully_shard(divided, mesh=mesh), rank)
     if rank == 0:
         processes.PATIENCE = 1.0
         try:
@@ -209,7 +212,7 @@ def test_a_process_that_audits_alone_is_told_so(folder):
     assert said.startswith("net: 2 processes train it together, and after 1 seconds not all of them have come")
 
 
-@pytest.mark.parametrize("kind", ["DDP", "FSDP"])
+@pytest.mark.parametrize("kind", ["DDP", *(["FSDP"] if FSDP else [])])
 def test_a_tracker_finds_the_same_in_all_processes_as_in_one(folder, kind):
     first, second = (torch.load(folder / f"{rank}.pt")[kind] for rank in range(SIZE))
     assert first == second or all(_same(a, b) for a, b in zip(first, second, strict=True))
