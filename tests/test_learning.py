@@ -1,5 +1,6 @@
 """What an audit says of networks whose learning is known."""
 
+import copy
 import math
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_a_trained_network_has_learned_features(digits, trained):
 def test_an_untrained_network_has_learned_nothing(digits, trained):
     for seed in range(5):
         net = nfa.MLP(64, 64, 2, 10, seed=seed)
-        for init in (None, net):
+        for init in (None, copy.deepcopy(net)):
             said = sentences(nfa.audit(net, digits, init))
             assert "learned nothing" in said[0]
             assert not any("consistent with feature learning" in sentence for sentence in said)
@@ -63,7 +64,7 @@ def test_a_regression_is_scored_by_r2():
     assert audit.score.metric == "r2"
     assert audit.score.value > 0.5
     assert verdict(audit).learned is True
-    untrained = nfa.audit(done.init, data, done.init)
+    untrained = nfa.audit(done.init, data, copy.deepcopy(done.init))
     assert verdict(untrained).learned is False
     # The two features that matter stand out in what the first layer looks at.
     diagonal = audit[0].agop.diagonal()

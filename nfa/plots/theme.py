@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
@@ -152,6 +153,20 @@ def figure(
     """
     fig = Figure(figsize=(width, 0.75 * rows * width / columns if height is None else height))
     return fig, fig.subplots(rows, columns, **subplots)
+
+
+def placed(place: tuple[float, float, float, float], width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure in the theme with axes at a place (left, bottom, width and height, as shares of the figure's).
+
+    A layout that is sought takes as long as a small picture, and makes several of them of several sizes.
+
+    Args:
+        place: Where the axes are.
+        width: Of the figure, in inches.
+        height: The same.
+    """
+    fig = Figure(figsize=(width, height), layout="none")  # type: ignore[arg-type]  # matplotlib takes it
+    return fig, fig.add_axes(place)
 
 
 @themed()

@@ -8,7 +8,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from nfa.audits.audit import Audit, LayerAudit
 from nfa.features.powers import SCAN_DRAWS
@@ -19,6 +18,7 @@ from nfa.plots.parts.heat_map import heat_map
 from nfa.plots.parts.picture import barred_photograph, barred_picture
 from nfa.plots.powers import draw_powers
 from nfa.plots.spectrum import draw_spectrum
+from nfa.plots.theme import placed
 from nfa.report.inline import inline
 from nfa.tables.features import LayerFeatures, Panel, bar_table, has_names, input_shape, layer_features
 from nfa.tables.layers import layer_table
@@ -76,9 +76,8 @@ class Drawer:
     def picture(self, plot: "Callable[[Axes], object]", caption: str, alt: str) -> Drawing:
         """Draw a picture with its colour bar, all of one size, and return the drawing."""
         with themed():
-            # A layout that is sought takes as long as all else, and makes pictures of several sizes.
-            fig = Figure(figsize=(_WIDE, _HIGH), layout="none")  # type: ignore[arg-type]  # matplotlib takes it
-            plot(fig.add_axes(_PLACE))
+            fig, ax = placed(_PLACE, _WIDE, _HIGH)
+            plot(ax)
             return Drawing(inline(fig, alt, next(self._numbers)), caption)
 
 
