@@ -48,7 +48,7 @@ class Coordinates:
         if Z.shape[1] <= len(Z):
             return cls(factor, center, None)
         _, s, Vt = torch.linalg.svd(Z - center, full_matrices=False)
-        kept = s > max(Z.shape) * torch.finfo(H.dtype).eps * s[0]
+        kept = s > max(Z.shape) * torch.finfo(Z.dtype).eps * s[0]
         return cls(factor, center, Vt[kept].T)
 
     def rows(self, H: Tensor) -> Tensor:

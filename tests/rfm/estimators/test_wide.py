@@ -50,6 +50,17 @@ def test_everything_is_as_on_the_rows_themselves(kernel, scale, updates):
         np.testing.assert_allclose(one, other, atol=1e-9)
 
 
+def test_float32_rows_that_are_nearly_equal_keep_what_they_differ_in():
+    """Their differences are digits of float32, of which the targets ask for steep functions."""
+    rows = X[:3].repeat(3, 0).astype(np.float32)
+    rows *= 1 + 2e-6 * gaussian(9, D, seed=7).numpy().astype(np.float32)
+    found, plain = both(rows=rows, y=np.arange(9.0) % 3, ridge=1e-5, n_iters=1, M_scale="trace")
+    assert np.trace(found.M_) == pytest.approx(D)
+    assert found.M_factor_.shape == (8, D)
+    np.testing.assert_allclose(found.M_, plain.M_, atol=0.02 * plain.M_.max())
+    assert found.bandwidth_ == pytest.approx(plain.bandwidth_, rel=0.02)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"center_grads": True}, {"agop_power": 0.5}, {"agop_samples": 8}, {"bandwidth_scale": None, "bandwidth": 9.0}],
