@@ -22,8 +22,9 @@ def gaussian(n, d, seed=1, dtype=torch.float64):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def softly_cut(f, softness=0.05):
+def softly_cut(f, prior=None):
     """Return what probabilities are made of, by NumPy: 1 + f / softness, with soft ends at 0 and 1."""
+    softness = 0.05 if prior is None else 0.05 * np.clip(len(prior) * prior, 0.1, 1)
     return 1 + np.logaddexp(0, f / softness) - np.logaddexp(0, (f - 1) / softness)
 
 

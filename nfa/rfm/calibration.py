@@ -9,7 +9,10 @@ from torch import Tensor
 from nfa.rfm.losses import weighted_mean
 
 SOFTNESS = 0.05
-"""How gradually outputs are cut off at 0 and 1."""
+"""How gradually outputs of a class are cut off at 0 and 1."""
+RAREST = 0.1
+"""A class with less than an equal share has less of it, in proportion, down to this much: beside a small share 0.05 is
+far from 0, so that no row would ever be sure not to be of this class."""
 BEYOND = 50.0
 """So many times that far outside, nothing is left of the softness in float64."""
 COLDEST, HOTTEST = 0.02, 100.0
@@ -23,10 +26,11 @@ accurate as this alone; searches choose by it, and on rows that are all right ca
 def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Tensor:
     """Return logarithms of probabilities, (n, c), p_j proportional to prior_j (s(f_j) / s(prior_j))^(1 / T).
 
-    s(f) = 1 + f / `SOFTNESS` between 0 and 1, and is level beyond, with soft ends: outputs estimate probabilities, so
-    that one beyond 0 or 1 says no more than 0 or 1 does. At T = 1, with c equal priors, p is (f + 0.05) / (1 + 0.05 c);
-    a smaller T makes a row surer of its largest. p never falls where f grows, and where f is the prior, as far from all
-    training rows, p is the prior too.
+    s(f) = 1 + f / e between 0 and 1, and is level beyond, with soft ends: outputs estimate probabilities, so that one
+    beyond 0 or 1 says no more than 0 or 1 does. e is 0.05; of a class with less than an equal share of the rows,
+    0.05 c prior_j, but at least 0.005. At T = 1, with c equal priors, p is (f + 0.05) / (1 + 0.05 c); a smaller T makes
+    a row surer of its largest. p never falls where f grows, and where f is the prior, as far from all training rows, p
+    is the prior too.
 
     Args:
         outputs: f, (n, c).
@@ -37,18 +41,20 @@ def calibrated(outputs: Tensor, prior: Tensor | None, temperature: float) -> Ten
     >>> calibrated(prior[None], prior, 0.1).exp()
     tensor([[0.2500, 0.7500]])
     """
-    logarithms = _softly_cut(outputs).log()
     if prior is None:
-        return (logarithms / temperature).log_softmax(1)
+        return (_softly_cut(outputs, outputs.new_tensor(SOFTNESS)).log() / temperature).log_softmax(1)
+    softness = SOFTNESS * (len(prior) * prior).clamp(RAREST, 1)
+    ratios = _softly_cut(outputs, softness).log() - _softly_cut(prior, softness).log()
     shares = prior.clamp(min=torch.finfo(prior.dtype).tiny)
-    return (shares.log() + (logarithms - _softly_cut(prior).log()) / temperature).log_softmax(1)
+    return (shares.log() + ratios / temperature).log_softmax(1)
 
 
-def _softly_cut(outputs: Tensor) -> Tensor:
-    """Return 1 + log(1 + exp(f / SOFTNESS)) - log(1 + exp((f - 1) / SOFTNESS)), 1 + f / SOFTNESS between 0 and 1."""
+def _softly_cut(outputs: Tensor, softness: Tensor) -> Tensor:
+    """Return 1 + log(1 + exp(f / e)) - log(1 + exp((f - 1) / e)), for softness e: 1 + f / e between 0 and 1."""
     # Beyond, both terms are huge, and their difference is a constant to the last digit.
-    x, zero = (outputs / SOFTNESS).clamp(-BEYOND, 1 / SOFTNESS + BEYOND), outputs.new_zeros(())
-    return 1 + torch.logaddexp(x, zero) - torch.logaddexp(x - 1 / SOFTNESS, zero)
+    x = torch.minimum((outputs / softness).clamp(min=-BEYOND), 1 / softness + BEYOND)
+    zero = outputs.new_zeros(())
+    return 1 + torch.logaddexp(x, zero) - torch.logaddexp(x - 1 / softness, zero)
 
 
 def log_loss_at(

@@ -7,6 +7,7 @@ from helpers import gaussian, softly_cut
 from scipy.optimize import minimize_scalar
 
 from nfa.rfm.calibration import COLDEST, HOTTEST, best_temperature, calibrated, log_loss_at
+from nfa.rfm.losses import log_probabilities
 
 PRIOR = torch.tensor([0.7, 0.25, 0.05], dtype=torch.float64)
 OUTPUTS = PRIOR + 0.3 * gaussian(50, 3)
@@ -19,7 +20,7 @@ WEIGHTS = torch.linspace(0.1, 2, 50, dtype=torch.float64)
 def test_it_is_the_formula(T, prior):
     p = calibrated(OUTPUTS, prior, T).exp().numpy()
     shares = np.full(3, 1 / 3) if prior is None else prior.numpy()
-    expected = shares * (softly_cut(OUTPUTS.numpy()) / softly_cut(shares)) ** (1 / T)
+    expected = shares * (softly_cut(OUTPUTS.numpy(), shares) / softly_cut(shares, shares)) ** (1 / T)
     np.testing.assert_allclose(p, expected / expected.sum(1, keepdims=True), rtol=1e-9)
     np.testing.assert_allclose(p.sum(1), 1)
 
@@ -43,6 +44,16 @@ def test_outputs_beyond_zero_and_one_say_no_more_than_these(dtype):
     for size in (1.5, 1e3, 1e30):
         p = calibrated(torch.tensor([[size, 1 - size], [1.0, 0.0]], dtype=dtype), None, 0.5).exp()
         assert p[1, 0] < p[0, 0] < p[1, 0] + 0.01
+
+
+def test_rows_that_are_clear_of_a_rare_class_are_sure_of_it():
+    """Of the rows' outputs 0.95 are the target, and 0.05 the prior and noise."""
+    prior = torch.tensor([0.96, 0.04], dtype=torch.float64)
+    targets = torch.eye(2, dtype=torch.float64)[(torch.arange(500) % 25 == 0).long()]
+    outputs = 0.95 * targets + 0.05 * prior + 0.02 * gaussian(500, 1, seed=6) * torch.tensor([1.0, -1.0])
+    loss = best_temperature(outputs, targets, None, prior)[1]
+    assert loss < 0.5 * float(-(log_probabilities(outputs) * targets).sum(1).mean())
+    assert loss < 0.005
 
 
 @pytest.mark.parametrize("classes", [10, 100])

@@ -54,7 +54,7 @@ def test_far_rows_have_the_prior_and_all_answers_agree(weights):
     np.testing.assert_allclose(p.sum(1), 1)
     np.testing.assert_allclose(np.log(p), model.decision_function(NEW))
     assert model.predict(NEW).tolist() == model.classes_[p.argmax(1)].tolist()
-    expected = prior * (softly_cut(model._outputs(NEW)) / softly_cut(prior)) ** (1 / model.temperature_)
+    expected = prior * (softly_cut(model._outputs(NEW), prior) / softly_cut(prior, prior)) ** (1 / model.temperature_)
     np.testing.assert_allclose(p, expected / expected.sum(1, keepdims=True), rtol=1e-6)
 
 
