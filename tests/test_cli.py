@@ -261,6 +261,8 @@ def test_demo_on_a_table(kind, tmp_path, capsys, monkeypatch):
     status, out, err = run(capsys, "demo", "t.csv", "--target", "answer", "--out", "o")
     assert (status, err) == (0, "")
     assert "The network has learned its task" in out
+    loss, score = {"classes": ("onehot_mse", "accuracy"), "numbers": ("mse", "R^2")}[kind]
+    assert re.search(rf" by {loss}: loss \S+, {re.escape(score)} \S+ on them\.", out)
     audit = nfa.Audit.load("o")
     assert (audit.score.metric, audit.about.feature_names) == (
         "accuracy" if kind == "classes" else "r2",

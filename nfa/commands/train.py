@@ -203,10 +203,11 @@ def train_network(
         save_model(out / f"{name}.safetensors", Model(each, name, fitted, *known))
     with replacing("out", out / "history.csv") as (new,):
         done.history.to_csv(new, index=False)
-    last = done.history.iloc[-1]
+    last, score = done.history.iloc[-1], "accuracy" if rows.is_classification else "R^2"
     printer.say(
-        f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name}: loss {last['train_loss']:.4g}, "
-        f"train score {last['train_score']:.4g}. Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
+        f"Trained {len(done.history)} epochs on {training_rows.n} rows of {rows.name} by {loss}: loss "
+        f"{last['train_loss']:.4g}, {score} {last['train_score']:.4g} on them. "
+        f"Wrote {out / 'net.safetensors'} and {out / 'init.safetensors'}."
     )
     written = ["net.safetensors", "init.safetensors", "history.csv"]
     if watch is not None:
