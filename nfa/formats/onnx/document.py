@@ -194,7 +194,8 @@ class Document:
             return None
 
     def _unsupported(self, *names: str) -> InputError:
-        return self.error(f"operators that are not supported: {few(list(names), 20)}")
+        way = "give the network itself, as package.module:factory"
+        return self.error(f"operators that are not supported: {few(list(names), 20)}; {way}")
 
     def _node(self, proto: NodeProto) -> Node:
         node = Node(
