@@ -4,7 +4,7 @@ from nfa.audits.about import About
 from nfa.audits.verdict import CLEAR_SKILL, HELD_OUT, clear_skill
 from nfa.features.interval import LEVEL
 from nfa.features.published import PUBLISHED_DRAWS
-from nfa.network.scoring import ERRORS
+from nfa.network.margins import ERRORS
 
 SOURCES = {
     "radhakrishnan2022mechanism": """\

@@ -7,7 +7,7 @@ from typing import Any
 
 from nfa.common.checks import number
 from nfa.features.alignment import excess
-from nfa.network.scoring import ERRORS, ORDER_DOUBTED, Score
+from nfa.network.scoring import ORDER_DOUBTED, Score
 
 VERDICTS = {
     "learned": "the weights moved away from their initialisation and are aligned with the output's gradients",
@@ -110,28 +110,29 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
         order_known: Whether the label of each output is known.
     """
     if score is None or math.isnan(score.value):
-        return NetworkVerdict(
-            None,
-            "There are no targets to score the network on, so nothing here shows that it learned.",
-            scored=False,
+        why = (
+            "There are no targets to score the network on"
+            if score is None
+            else (f"The targets are the same on {score.measured_on}, so that R^2 is not defined")
         )
+        return NetworkVerdict(None, f"{why}: nothing here shows that the network learned.", scored=False)
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
     rows = score.measured_on
     says = f"{kind} {score.value:.3f} on {rows}, where a constant answer has {score.baseline:.3f}"
     if score.constant:
         return NetworkVerdict(False, f"The network has learned nothing: it gives every row the same output ({says}).")
-    floor, rival = score.baseline, "a constant answer"
+    floor, rival = score.baseline + score.margin_over_constant, "a constant answer"
     if before is not None:
         says += f" and the untrained network {before.value:.3f}"
-        if before.value > floor:
-            floor, rival = before.value, "the untrained network"
-    if score.metric == "accuracy" and score.value < score.baseline - ERRORS * score.standard_error:
+        if before.value > score.baseline and before.value + score.margin_over(before) > floor:
+            floor, rival = before.value + score.margin_over(before), "the untrained network"
+    if score.metric == "accuracy" and score.value < score.baseline - score.margin_over_constant:
         return NetworkVerdict(
             False,
             "The network has learned nothing that its score shows: it is clearly below a constant answer "
             f"({says}){'' if order_known else '; ' + ORDER_DOUBTED}.",
         )
-    if score.value <= floor + ERRORS * score.standard_error:
+    if score.value <= floor:
         return NetworkVerdict(
             False,
             "The network has learned nothing that its score shows: it is not clearly better, by three standard errors, "

@@ -165,8 +165,7 @@ class Dataset:
     def divide(self, test: float = 0.2, val: float = 0.0, seed: int = 0) -> "Dataset":
         """Divide the rows at random into train, val and test, with each class in the same shares.
 
-        A set that came with training and test rows keeps its test rows; only `val` is taken, from the
-        training rows.
+        A set that has test rows keeps them, whatever `test` is; `val` is taken from all its other rows.
 
         Args:
             test: The share of all rows for "test".
@@ -180,7 +179,9 @@ class Dataset:
             raise InputError("split", f"test {test} and val {val} must be at least 0 and together below 1")
         positive("seed", seed, least=0)
         given = "test" in self.split
-        rows = self.split["train"] if given else np.arange(self.n)
+        rows = np.arange(self.n)
+        if given:
+            rows = np.sort(np.concatenate([part for name, part in self.split.items() if name != "test"]))
         parts: dict[str, NDArray[np.int64]] = {}
         if given:
             parts["test"] = self.split["test"]

@@ -1,6 +1,5 @@
 """How well a network does its task, and what a constant answer would score."""
 
-import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,23 +18,23 @@ from nfa.data.labels import class_labels, decoded, thresholds
 from nfa.data.samples import as_samples
 from nfa.data.targets import IGNORED, are_tokens, target_array
 from nfa.network.forward import Forward
+from nfa.network.margins import margin, margin_over_constant
 from nfa.network.model import Model, with_ending
 from nfa.network.preparing import encoded, prepare
 
-ERRORS = 3.0
-"""A score counts as above another when it is by this many standard errors."""
+SAME, SAME_IN_FLOAT64 = 1e-6, 1e-12
+"""Outputs that differ by no more than this share of their size are the same, by their dtype."""
 ORDER_DOUBTED = "the order of the labels may not be that of the network's outputs: classes= (--classes) says it"
 """Said of a score clearly below a constant answer's: labels in another order explain it, chance hardly does."""
 
 
-def binomial_error(share: float, n: float) -> float:
-    """Return the binomial standard error of a share of n rows; a share of 0 or 1 counts as a row away from it.
+def same_to(dtype: torch.dtype) -> float:
+    """Return the share of their size by which outputs of a dtype may differ and count as the same.
 
-    >>> round(binomial_error(0.1, 900), 4)
-    0.01
+    >>> same_to(torch.float32), same_to(torch.float64)
+    (1e-06, 1e-12)
     """
-    p = min(max(share, 1 / n), 1 - 1 / n) if n > 1 else 0.5
-    return math.sqrt(p * (1 - p) / n)
+    return SAME_IN_FLOAT64 if dtype == torch.float64 else SAME
 
 
 def rows_in_words(n: int, rows: str, drawn: Drawn | None = None, of: str = "", called: str = "rows") -> str:
@@ -73,8 +72,7 @@ class Score:
         baseline: What the best constant answer scores: the share of the commonest class, or 0.
         n: Rows it was measured on, or labels where each position of a sample has one.
         rows: Which rows: "train", "val", "test" or "all".
-        constant: Whether the network gives every row the same output (to 1e-6 of its size, so to the
-            digits that float32 carries).
+        constant: Whether the network gives every row the same output, to the digits of its dtype (see `same_to`).
         samples: The samples whose positions have labels; None where each row has its own.
         n_effective: The effective sample size of these labels, which are not independent within a sample; None where
             each row has its own.
@@ -96,10 +94,18 @@ class Score:
         return asdict(self)
 
     @property
-    def standard_error(self) -> float:
-        """The binomial standard error of an accuracy near the baseline; for r2, of a correlation of 0, squared."""
-        n = self.n if self.n_effective is None else self.n_effective
-        return binomial_error(self.baseline, n) if self.metric == "accuracy" else 1.0 / n
+    def margin_over_constant(self) -> float:
+        """By how much the score must be above a constant answer's, or below it (see `nfa.network.margins`)."""
+        return margin_over_constant(self.metric, self.baseline, self._independent)
+
+    def margin_over(self, other: "Score") -> float:
+        """Return by how much the score must be above another network's on the same rows."""
+        return margin(self.metric, self.value, other.value, min(self._independent, other._independent))
+
+    @property
+    def _independent(self) -> float:
+        """The number of rows, or of independent labels that tell as much."""
+        return self.n if self.n_effective is None else self.n_effective
 
     @property
     def measured_on(self) -> str:
@@ -189,7 +195,7 @@ class Scorer:
         outputs, classes = f.shape[-1] if f.ndim > 1 else 1, self._forward.classes
         if classes is not None and len(classes) not in (outputs, max(2, outputs)):
             raise InputError("classes", f"{len(classes)} labels, but the network has {outputs} outputs")
-        self._tally.add(f.detach().float().cpu(), batch.y.cpu())
+        self._tally.add(f.detach().cpu(), batch.y.cpu())
 
     def score(self) -> Score | None:
         """Return the score of all batches of all processes; None where there are no targets.
@@ -224,7 +230,7 @@ def score_outputs(
     0.6666666666666666
     """
     tally = _Tally(ending, threshold)
-    tally.add(f.float().cpu(), y.cpu())
+    tally.add(f.cpu(), y.cpu())
     return tally.score(rows)
 
 
@@ -242,6 +248,7 @@ class _Tally:
 
     def add(self, f: Tensor, y: Tensor) -> None:
         """Take in a batch of outputs (n x ...) and targets."""
+        f = f.to(torch.promote_types(f.dtype, torch.float32))
         positions = f[0].numel() // f.shape[-1] if f.ndim > 1 else 1
         of_sample = None
         if are_tokens(y, positions):
@@ -258,21 +265,25 @@ class _Tally:
             self.counts = torch.zeros(max(2, c), device="cpu")
             self.residual = torch.zeros(c, dtype=torch.float64, device="cpu")
             self.total, self.squares = self.residual.clone(), self.residual.clone()
+            self.origin, self.same = self.residual.clone(), same_to(f.dtype)
             self.low, self.high = f.amin(0), f.amax(0)
-        self.n += len(f)
         if of_sample is not None:
             self.within.samples += len(of_sample.unique())
         self.low, self.high = torch.minimum(self.low, f.amin(0)), torch.maximum(self.high, f.amax(0))
         target = y.reshape(len(y), -1).double()
         if target.shape == answers.shape:
+            if self.n == 0:
+                self.origin = target[0].clone()
             self.residual += ((target - answers) ** 2).sum(0)
-            self.total += target.sum(0)
-            self.squares += (target**2).sum(0)
+            # About a target, since an offset of all would leave nothing of their squares' digits.
+            self.total += (target - self.origin).sum(0)
+            self.squares += ((target - self.origin) ** 2).sum(0)
         elif not self.misfit:
             self.misfit = (
                 f"{target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
                 "(classes are whole numbers; without y an audit needs no targets)"
             )
+        self.n += len(f)
         labels = class_labels(target_array(y), f.shape[1], self.ending)
         if labels is None or not self.are_classes:
             self.are_classes = False
@@ -291,6 +302,10 @@ class _Tally:
 
     def join(self, other: "_Tally") -> None:
         """Take in what another process has found in its batches."""
+        if self.n and other.n:
+            away = other.origin - self.origin
+            other.squares = other.squares + 2 * away * other.total + other.n * away**2
+            other.total = other.total + other.n * away
         for sums in ("n", "hits", "counts", "residual", "total", "squares"):
             setattr(self, sums, getattr(self, sums) + getattr(other, sums))
         self.within.join(other.within)
@@ -301,7 +316,7 @@ class _Tally:
     def score(self, rows: str) -> Score:
         """Return the score of all batches."""
         size = torch.maximum(self.high.abs(), self.low.abs()).amax()
-        constant = self.n > 1 and bool((self.high - self.low).amax() <= 1e-6 * size)
+        constant = self.n > 1 and bool((self.high - self.low).amax() <= self.same * size)
         samples = self.within.samples or None
         if self.are_classes:
             value, baseline = (float(each.max()) / self.n for each in (self.hits, self.counts))

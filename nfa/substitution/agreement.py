@@ -10,11 +10,8 @@ from torch import Tensor
 from nfa.data.batches import Samples
 from nfa.data.labels import decoded, threshold_of
 from nfa.network.model import Model
-from nfa.network.scoring import Score, score_outputs
+from nfa.network.scoring import Score, same_to, score_outputs
 from nfa.probe import Probe, activations
-
-CONSTANT = 1e-12
-"""Outputs whose variance is below this share of their mean square are the same for every row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +59,9 @@ class Reference:
         elif y is None:
             notes = ["no targets: no score"]
         own = None if y is None else score_outputs(f.reshape(len(f), *shape), y, part, model.ending)
-        f = f.double()
+        same, f = same_to(f.dtype), f.double()
         spread = float((f - f.mean(0)).square().sum())
-        if spread <= CONSTANT * float(f.square().sum()):
+        if spread <= same**2 * float(f.square().sum()):
             spread = 0.0
             notes.append("the network's outputs are the same for every row: no R^2 of them")
         return cls(f, shape, y, own, part, model.ending, spread, "; ".join(notes))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nfa.common.notebook import ROWS_SHOWN, html_table
 from nfa.common.shown import printable, printable_lines
-from nfa.network.scoring import ERRORS, binomial_error, rows_in_words
+from nfa.network.margins import margin
+from nfa.network.scoring import rows_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,15 +129,8 @@ class Substitution:
 
     def _stands(self, one: float, other: float) -> str:
         """Return how one score stands beside another, by three standard errors."""
-        margin = self._margin(one, other)
-        return ABOVE if one - other > margin else BELOW if other - one > margin else "not clearly above"
-
-    def _margin(self, one: float, other: float) -> float:
-        """Return three standard errors of the difference of two accuracies, or of an R^2 of 0."""
-        n: int = self.about["n"]
-        if self.about["metric"] == "accuracy":
-            return ERRORS * math.hypot(binomial_error(one, n), binomial_error(other, n))
-        return ERRORS / n
+        by = margin(self.about["metric"] or "r2", one, other, self.about["n"])
+        return ABOVE if one - other > by else BELOW if other - one > by else "not clearly above"
 
     def _scored(self) -> str:
         return rows_in_words(self.about["n"], self.about["rows"])

@@ -281,6 +281,37 @@ def test_how_much_is_asked_of_a_score_without_init(metric, baseline, enough):
         assert network_verdict(score, replace(score, value=baseline), order_known=True).learned
 
 
+@pytest.mark.parametrize(
+    ("metric", "before", "least"),
+    [("accuracy", 0.6, 0.064), ("accuracy", 0.12, 0.04), ("r2", 0.33, 0.09), ("r2", -9.0, 0.008)],
+)
+def test_a_score_is_better_than_the_untrained_networks_by_errors_of_both(metric, before, least):
+    """Untrained may mean trained before on other data, so that its score is known no better than this one."""
+    untrained = Score(metric, before, 0.1 if metric == "accuracy" else 0.0, 1000, "test", constant=False)
+    rival = max(before, untrained.baseline)
+    for more, learned in ((0.8 * least, False), (1.2 * least, True)):
+        found = network_verdict(replace(untrained, value=rival + more), untrained, order_known=True)
+        assert found.learned is learned
+        assert learned or f"than {'the untrained network' if rival == before else 'a constant answer'}" in found.reason
+
+
+def test_targets_that_are_all_the_same_are_said_to_be():
+    audit = nfa.audit(nfa.MLP(4, 8, 1, 1, seed=0), (gaussian(50, 4), torch.full((50, 1), 0.5)))
+    assert math.isnan(audit.score.value)
+    assert "The targets are the same on all 50 rows, so that R^2 is not defined" in " ".join(audit.sentences())
+
+
+def test_an_offset_does_not_hide_what_a_float64_network_has_learned():
+    X = gaussian(400, 4)
+    net = nn.Linear(4, 1).double()
+    with torch.no_grad():
+        net.bias.fill_(1e8)
+    y = net(X).detach() + 0.3 * gaussian(400, 1, seed=3)
+    audit = nfa.audit(net, (X, y))
+    assert audit.score.value > 0.5
+    assert not audit.score.constant
+
+
 def test_a_score_that_cannot_tell_leaves_it_to_alignment():
     """A network that is better than a constant answer, as many of two classes are, and has no init."""
     generator = torch.Generator().manual_seed(0)

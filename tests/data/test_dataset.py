@@ -33,6 +33,9 @@ def test_a_set_with_its_own_test_rows_keeps_them():
     divided = data.divide(test=0.5, val=0.2)
     assert list(divided.split["test"]) == [8, 9]
     assert len(divided.split["val"]) == 2
+    again = divided.divide(val=0.1)
+    assert sorted(np.concatenate(list(again.split.values()))) == list(range(10))
+    assert {part: len(rows) for part, rows in again.split.items()} == {"train": 7, "val": 1, "test": 2}
 
 
 def test_integer_features_are_cast_and_parts_are_whole_sets():

@@ -52,7 +52,7 @@ def test_labels_of_every_position_are_scored(labels):
 
 
 @pytest.mark.parametrize("alike", [False, True], ids=["independent", "alike in a sample"])
-def test_the_standard_error_of_labels_in_samples(alike):
+def test_the_margin_of_labels_in_samples(alike):
     net = Tagger()
     labels = (LABELS[:, :1].expand(N, T) if alike else LABELS).masked_fill(SOME == -100, -100)
     found = score(net, (IDS, labels), batch_size=7)
@@ -66,7 +66,7 @@ def test_the_standard_error_of_labels_in_samples(alike):
         effects.append(N / (N - 1) * off / n / sum(p * (1 - p) for p in shares))
     effective = n / max(1.0, *map(float, effects))
     p = found.baseline
-    assert found.standard_error == pytest.approx((p * (1 - p) / effective) ** 0.5)
+    assert found.margin_over_constant == pytest.approx(3 * (p * (1 - p) / effective) ** 0.5)
     assert found.n_effective < N + 2 if alike else found.n_effective > 0.6 * n
     assert found.measured_on == f"{n} labels of all {N} samples"
 

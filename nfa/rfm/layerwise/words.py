@@ -4,7 +4,8 @@ import math
 
 import pandas as pd
 
-from nfa.network.scoring import ERRORS, ORDER_DOUBTED, binomial_error
+from nfa.network.margins import ERRORS, binomial_error
+from nfa.network.scoring import ORDER_DOUBTED
 
 NAMES = {
     "nfm": "the NFM",
