@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from nfa.common.shown import printable
 from nfa.features.layer_measures import LayerMeasures
 from nfa.features.rounding import Rounding, Unchecked
 from nfa.features.weight import CUTOFF
@@ -23,6 +24,7 @@ def note(layer: LayerMeasures) -> str:
     """Return what is undefined or unusual in a layer's row, in words; "" where nothing is."""
     about = (
         _on_groups(layer),
+        _on_ties(layer),
         _on_values(layer),
         _on_rows(layer),
         _on_rounding(layer),
@@ -53,6 +55,16 @@ def _on_groups(layer: LayerMeasures) -> list[str]:
     return [
         f"{groups} groups of channels: W and NFM are block-diagonal; of S and AGOP the blocks alone are measured, "
         "without correlations across groups"
+    ]
+
+
+def _on_ties(layer: LayerMeasures) -> list[str]:
+    tied = layer.measured.layer.tied
+    if not tied:
+        return []
+    return [
+        f"tied to {', '.join(map(printable, tied))}: gradients that come through there hold this very weight, so that "
+        "alignment beyond chance is no sign of learning by itself"
     ]
 
 

@@ -1,7 +1,7 @@
 """The layers of a network: where samples lie among their rows, and which layers cannot be measured."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.probe.gradients import alive, cut_off, sources, strays
 from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
+from nfa.probe.memory import region
 from nfa.probe.patches import Patches
 from nfa.probe.uses import Use
 
@@ -30,6 +31,7 @@ class Layer:
         row_shape: The shape in which the d entries of a row lie in the network.
         one_hot: Whether the rows are one-hot: a look-up in a table.
         patches: How rows are cut out of a sample's input, as under a convolution's kernel.
+        tied: The names of later layers that have this very weight, as it is or transposed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Layer:
     row_shape: tuple[int, ...] = ()
     one_hot: bool = False
     patches: Patches | None = None
+    tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,10 @@ class Layers:
         # A kernel that slides over inputs of several sizes has patches of none in particular.
         patches = {name: next(iter(found)) if len(found) == 1 else None for name, found in cuts.items()}
         self._layers = [
-            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[use.name])
-            for use in every.values()
+            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[use.name], tied)
+            for use, tied in zip(
+                every.values(), _tied([use.weight for use in every.values()], list(every)), strict=True
+            )
         ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
         self._places = {name: Place(routed=name not in by_name) for name in every}
@@ -337,3 +342,13 @@ class Layers:
                 if self.dropped[first] == NOT_FIRST
                 else f"no gradient reaches layer {first}, on which its outputs depend (is it detached?)",
             )
+
+
+def _tied(uses: Mapping[str, Use]) -> list[tuple[str, ...]]:
+    """Return for each of some layers' uses, in forward order by name, the names of later ones of the same weight."""
+    names = list(uses)
+    regions = [{region(use.weight), region(use.weight.T)} - {None} for use in uses.values()]
+    return [
+        tuple(names[later] for later in range(number + 1, len(names)) if regions[number] & regions[later])
+        for number in range(len(names))
+    ]
