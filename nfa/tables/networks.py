@@ -3,8 +3,9 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from nfa.audits.audit import Audit, LayerAudit
@@ -76,7 +77,11 @@ def networks(audits: Audits) -> tuple[Network, ...]:
 
 def pooled(audits: Mapping[str, Audit]) -> tuple[Network, ...]:
     """Return named audits as networks; audits whose names differ in the seed alone belong together."""
-    return _pooled([Run(writable(name), audit) for name, audit in audits.items()])
+    runs: dict[str, Run] = {}
+    for given, audit in audits.items():
+        name = _untaken(writable(given), runs)
+        runs[name] = Run(name, audit)
+    return _pooled(list(runs.values()))
 
 
 def loaded(folders: Sequence[Folder]) -> dict[str, Audit]:
@@ -142,13 +147,13 @@ def one_run(found: Sequence[Network]) -> Audit:
 
 
 def _named(audits: Mapping[str, One | Sequence[One]]) -> tuple[Network, ...]:
-    found = []
+    found: list[Network] = []
     for name, given in audits.items():
         runs = _runs(_listed(given))
         for run in runs:
             if _layers(run.audit) != _layers(runs[0].audit):
                 raise InputError("audits", f"{name} has runs of different layers, expected runs of one architecture")
-        called = writable(name)
+        called = _untaken(writable(name), {network.name for network in found})
         if len(runs) == 1:
             runs = [Run(called, runs[0].audit)]
         if runs:
@@ -201,9 +206,14 @@ def _pooled(runs: Sequence[Run]) -> tuple[Network, ...]:
     for members, numbers in (each for group in groups.values() for each in _alike(group)):
         name = members[0].name if len(members) == 1 else _without_seed(members[0].name, numbers)
         name = name or _without_seed(_called(members[0].audit), numbers) or members[0].audit.about.model
-        taken = sum(network.name.split(" #")[0] == name for network in found)
-        found.append(Network(f"{name} #{taken + 1}" if taken else name, tuple(members)))
+        found.append(Network(_untaken(name, {network.name for network in found}), tuple(members)))
     return tuple(found)
+
+
+def _untaken(name: str, taken: Collection[str]) -> str:
+    """Return a name, or the first of "name #2", "name #3", ... that nothing else has: tables tell by names."""
+    numbered = (f"{name} #{number}" for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)
 
 
 def _alike(runs: list[Run]) -> list[tuple[list[Run], bool]]:

@@ -55,6 +55,29 @@ def test_other_names_shapes_and_data_are_other_networks(runs, small):
     }  # fmt: skip
 
 
+def test_no_two_networks_have_one_name(runs, small):
+    net, X = small
+    narrow = nfa.MLP(6, [4, 5], n_outputs=3).double()
+    others = [nfa.audit(perturbed(narrow, seed=seed), X, narrow) for seed in range(2)]
+    whole = {f"net #1, seed {seed}": audit for seed, audit in enumerate([*runs[:2], *others])}
+    found = pooled(whole)
+    assert shape(found) == {"net #1": 2, "net #1 #2": 2}
+    first = run_table(found, ["cosine"]).query("network == 'net #1'")
+    expected = np.mean([[layer["cosine"] for layer in audit] for audit in runs[:2]], axis=0)
+    np.testing.assert_allclose(first["mean"], expected)
+    # A number that a name brings along is taken, too.
+    assert shape(pooled({"a #2": runs[0], "a, seed 1": runs[1], "a, seed 2": others[0]})) == {
+        "a #2": 1, "a, seed 1": 1, "a, seed 2": 1,
+    }  # fmt: skip
+    three = {f"b, seed {i}": each for i, each in enumerate([*runs[:2], *others])}
+    assert shape(pooled({"b #2": runs[2]} | three)) == {"b #2": 1, "b": 2, "b #3": 2}
+
+
+def test_names_that_no_file_can_hold_stay_apart(runs):
+    named = {chr(0xD800): runs[0], chr(0xD801): runs[1]}
+    assert shape(networks(named)) == shape(pooled(named)) == {"?": 1, "? #2": 1}
+
+
 def test_a_list_of_audits_without_names_is_one_network_where_they_are_alike(runs, small):
     narrow = nfa.audit(nfa.MLP(6, [4, 5], n_outputs=3).double(), small[1])
     assert shape(networks([*runs, narrow])) == {"MLP": 3, "MLP (3)": 1}
