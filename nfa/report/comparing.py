@@ -135,14 +135,28 @@ def in_brief(audit: Audit) -> list[str]:
 
 
 def run_words(row: Any) -> str:
-    """Return a mean with its standard deviation over runs, from a row of `nfa.tables.runs.run_table`, in words."""
-    return f"{row.mean:.3f} ± {row.std:.3f}" if row.mean == row.mean else MISSING
+    """Return a mean with its standard deviation over runs, from a row of `nfa.tables.runs.run_table`, in words.
+
+    The number of runs is said where some have no value; one run alone has no deviation.
+    """
+    if not row.mean_runs:
+        return MISSING
+    spread = f" ± {row.std:.3f}" if row.std == row.std else ""
+    return f"{row.mean:.3f}{spread}{_in_some(row.mean_runs, row.runs, row.runs)}"
 
 
 def row_words(row: Any) -> str:
-    """Return the interval over rows and the null, in words."""
-    said = [] if row.low != row.low else [f"{row.low:.3f} to {row.high:.3f}"]
-    return "; ".join(said + ([] if row.null != row.null else [f"null {row.null:.3f}"]))
+    """Return the interval over rows and the null, in words; with the number of runs where the mean is over more."""
+    said = []
+    if row.interval_runs:
+        said.append(f"{row.low:.3f} to {row.high:.3f}{_in_some(row.interval_runs, row.mean_runs, row.runs)}")
+    if row.null_runs:
+        said.append(f"null {row.null:.3f}{_in_some(row.null_runs, row.mean_runs, row.runs)}")
+    return "; ".join(said)
+
+
+def _in_some(found: int, expected: int, runs: int) -> str:
+    return f" in {found} of {runs} runs" if found < expected else ""
 
 
 def _averages(table: pd.DataFrame, columns: Sequence[str]) -> list[list[Cell]]:

@@ -143,5 +143,27 @@ def test_runs_of_one_architecture_are_averaged(small):
     assert sum("of 3 runs" in text for text in page.texts("td")) == 3  # a line for each layer of the one network
 
 
+def test_means_over_fewer_runs_say_so(small):
+    net, X = small
+    runs = {f"seed-{seed}": nfa.audit(perturbed(net, seed=seed), X, net) for seed in range(3)}
+    rows = [audit[0].row for audit in runs.values()]
+
+    def said():
+        texts = Page(render_comparison(runs, ["cosine"])).texts("td")
+        return texts[texts.index("layers.0") + 2]
+
+    rows[0]["cosine"] = float("nan")
+    del rows[2]["ci_low"]
+    left, nulls = ([row[column] for row in rows[1:]] for column in ("cosine", "rotated_cosine"))
+    assert said() == (
+        f"{np.mean(left):.3f} ± {np.std(left, ddof=1):.3f} in 2 of 3 runs"
+        f" ({rows[1]['ci_low']:.3f} to {rows[1]['ci_high']:.3f} in 1 of 3 runs; null {np.mean(nulls):.3f})"
+    )
+    rows[1]["cosine"] = float("nan")
+    assert said() == f"{left[1]:.3f} in 1 of 3 runs (null {nulls[1]:.3f})"
+    rows[2]["cosine"] = float("nan")
+    assert said() == "–"
+
+
 def test_audits_that_are_no_runs_of_one_network_are_not_averaged(two):
     assert "Over runs" not in Page(render_comparison(two)).texts("h2")

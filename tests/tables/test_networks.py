@@ -1,5 +1,7 @@
 """How audits are handed over, and which belong together."""
 
+import math
+
 import numpy as np
 import pytest
 from helpers import perturbed
@@ -56,7 +58,7 @@ def test_other_names_shapes_and_data_are_other_networks(runs, small):
 
 
 def test_no_two_networks_have_one_name(runs, small):
-    net, X = small
+    X = small[1]
     narrow = nfa.MLP(6, [4, 5], n_outputs=3).double()
     others = [nfa.audit(perturbed(narrow, seed=seed), X, narrow) for seed in range(2)]
     whole = {f"net #1, seed {seed}": audit for seed, audit in enumerate([*runs[:2], *others])}
@@ -103,6 +105,22 @@ def test_means_and_deviations_over_runs_stand_beside_the_interval_over_rows(runs
     assert table["runs"].tolist() == [3] * 3
     assert table["verdicts"].iloc[0] == "no score in 3 of 3 runs"
     assert run_table(pooled({"a": runs[0]}), ["cosine"]).empty
+
+
+def test_a_run_without_a_value_counts_for_nothing_beside_it(small):
+    net, X = small
+    audits = [nfa.audit(perturbed(net, seed=seed), X, net) for seed in range(3)]
+    first, second, third = (audit[0].row for audit in audits)
+    first["cosine"] = math.nan
+    del second["ci_low"]
+    third["rotated_cosine"] = math.nan
+    found = run_table(pooled({f"seed-{seed}": audit for seed, audit in enumerate(audits)}), ["cosine"]).iloc[0]
+    assert found["runs"] == 3
+    assert found[["mean_runs", "interval_runs", "null_runs"]].tolist() == [2, 1, 1]
+    assert found["mean"] == pytest.approx((second["cosine"] + third["cosine"]) / 2)
+    assert found["std"] == pytest.approx(abs(second["cosine"] - third["cosine"]) / 2**0.5)
+    assert (found["low"], found["high"]) == pytest.approx((third["ci_low"], third["ci_high"]))
+    assert found["null"] == pytest.approx(second["rotated_cosine"])
 
 
 def test_verdicts_are_counted_in_words():
