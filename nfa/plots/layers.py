@@ -99,11 +99,11 @@ def _bars(rows: pd.DataFrame, x: np.ndarray, slot: float, ax: Axes) -> Patch:
     face = "white" if light else colour
     marks, whole = _marks(rows), rows.assign(x=x)
     for place, of_layer in whole.groupby("x", sort=True):
-        center, null = float(str(place)), of_layer["null"].mean()
+        # Every network counts the same, however many runs it has.
+        of_networks = of_layer.groupby("network", sort=False)[["value", "null"]].mean()
+        center, (mean, null) = float(str(place)), of_networks.mean()
         if null == null:
             ax.bar(center, null, 0.96 * slot, color="none", edgecolor=ROLES["null"], hatch=HATCH, lw=0.5, zorder=1)
-        # Every network counts the same, however many runs it has.
-        mean = of_layer.groupby("network", sort=False)["value"].mean().mean()
         ax.bar(center, mean, _BAR * slot, color=face, edgecolor=colour, lw=1.2, zorder=2)
         count = len(of_layer)
         spread = np.linspace(-0.5, 0.5, count + 2)[1:-1] * _BAR * slot

@@ -30,7 +30,8 @@ def training(
 ) -> Figure | SubFigure:
     """Draw what audits during training found: a panel for each layer, one for the score, one for the loss.
 
-    Nulls are dashed. Of several trainings lines are means, and each is a thin line. Layers whose gradient is the same
+    Nulls are dashed. Of several trainings lines are means at the epochs (or steps) that all of them have, and each
+    training is a thin line. Layers whose gradient is the same
     for every row are left out, where there are others. Losses are what was recorded under a name with "loss" in it.
 
     Args:
@@ -142,13 +143,29 @@ def _null_handle(layers: pd.DataFrame) -> list[Line2D]:
 
 def _line(rows: pd.DataFrame, ax: Axes, role: str, colour: Any, mark: str) -> None:
     """Draw the mean over runs, its null dashed, and each of several runs thin."""
-    means = rows.groupby("time")[["value", "null"]].mean()
+    means = _means(rows)
     ax.plot(means.index, means["null"], color=colour, linestyle="--", lw=0.8, zorder=1)
-    runs = [run for _, run in rows.groupby("run", sort=False)]
-    for run in runs if len(runs) > 1 else []:
-        ax.plot(run["time"], run["value"], color=colour, lw=0.5, alpha=0.6, zorder=2)
+    _thin(rows, ax, colour)
     face = "white" if role == "init" else colour
     ax.plot(means.index, means["value"], color=colour, marker=mark, ms=3, mfc=face, clip_on=False, zorder=3)
+
+
+def _thin(rows: pd.DataFrame, ax: Axes, colour: Any) -> None:
+    """Draw each of several runs thin; one with a single audit, which makes no line, as a dot."""
+    runs = [run for _, run in rows.groupby("run", sort=False)]
+    for run in runs if len(runs) > 1 else []:
+        dot = "." if len(run) == 1 else ""
+        ax.plot(run["time"], run["value"], color=colour, marker=dot, ms=3, lw=0.5, alpha=0.6, zorder=2)
+
+
+def _means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of value and null over runs at the times that all have; NaN where one of them is undefined.
+
+    Means over some runs here and over others there would go up and down with the runs.
+    """
+    at_time = rows.groupby("time")
+    means = at_time[["value", "null"]].agg(lambda values: values.mean(skipna=False))
+    return means[at_time["run"].nunique() == rows["run"].nunique()]
 
 
 def _whole(rows: pd.DataFrame, ax: Axes) -> None:
@@ -156,14 +173,13 @@ def _whole(rows: pd.DataFrame, ax: Axes) -> None:
     names = list(dict.fromkeys(rows["column"]))
     for name, style in zip(names, _STYLES * len(names), strict=False):
         own = rows[rows["column"] == name]
-        means = own.groupby("time")[["value", "null"]].mean()
-        for _, run in own.groupby("run", sort=False) if own["run"].nunique() > 1 else []:
-            ax.plot(run["time"], run["value"], color=INK, lw=0.5, alpha=0.6)
+        means = _means(own)
+        _thin(own, ax, INK)
         ax.plot(means.index, means["value"], color=INK, linestyle=style, label=own["series"].iloc[0])
         if means["null"].notna().any():
             ax.plot(means.index, means["null"], color=ROLES["null"], linestyle="--", lw=0.8)
             ax.annotate(
-                "constant", (1, means["null"].iloc[-1]), (0, 1.5), ax.get_yaxis_transform(),
+                "constant", (1, means["null"].dropna().iloc[-1]), (0, 1.5), ax.get_yaxis_transform(),
                 textcoords="offset points", ha="right", va="bottom", fontsize=7, color=ROLES["null"],
             )  # fmt: skip
     if len(names) > 1:

@@ -73,6 +73,9 @@ def test_networks_have_markers_of_their_own_and_count_alike(runs, wide, ax):
     assert len({line.get_marker() for line in ax.lines}) == 2
     mean = next(bar for bar in bars(ax, hatched=False) if colour(bar) == plots.ROLES["agop"])
     assert mean.get_height() == pytest.approx((np.mean([a[0]["cosine"] for a in runs]) + wide[0]["cosine"]) / 2)
+    expected = (np.mean([a[0]["rotated_cosine"] for a in runs]) + wide[0]["rotated_cosine"]) / 2
+    nulls = [bar.get_height() for bar in bars(ax, hatched=True)]
+    assert any(height == pytest.approx(expected) for height in nulls)
 
 
 def test_the_published_figure(audit, ax):

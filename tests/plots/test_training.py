@@ -84,6 +84,42 @@ def test_several_runs_are_lines_around_their_mean(trackers):
         assert any(np.allclose(line, expected) for line in lines)
 
 
+def thick(ax):
+    """The lines over runs: all but the thin ones."""
+    return [line for line in ax.lines if line.get_linewidth() != 0.5 and len(line.get_xdata())]
+
+
+def test_means_are_over_the_same_runs_at_each_point():
+    some = [tracked(0, (0, 2, 4, 6)), tracked(1, (0, 1, 3, 5, 6))]
+    panel, *_, score, loss = plots.training(some, together=True).axes
+    for line in (*thick(panel), *thick(score), *thick(loss)):
+        assert line.get_xdata().tolist() == [0, 6]
+    at_ends = [values(each, "layers.0", "cosine")[[0, -1]] for each in some]
+    assert any(line.get_ydata() == pytest.approx(np.mean(at_ends, axis=0)) for line in thick(panel))
+    assert thick(loss)[0].get_ydata().tolist() == [1, 2.0**-6]
+
+
+@pytest.mark.parametrize(("epochs", "shared"), [(((0, 2), (0, 3)), [0]), (((0, 2), (1, 3)), []), (((4,), (5,)), [])])
+def test_no_mean_line_where_fewer_than_two_epochs_are_shared(epochs, shared):
+    for ax in plots.training([tracked(seed, each) for seed, each in enumerate(epochs)]).axes:
+        assert all(line.get_xdata().tolist() == shared for line in thick(ax))
+        thin = [line for line in ax.lines if line.get_linewidth() == 0.5]
+        assert {len(line.get_xdata()) for line in thin} == {len(epochs[0])}
+        assert {line.get_marker() for line in thin} == {"." if len(epochs[0]) == 1 else ""}
+
+
+def test_a_loss_that_a_run_lacks_at_an_epoch_has_no_mean_there():
+    some = [tracked(seed) for seed in range(2)]
+    some[1].history.moments[1].run["loss"] = float("nan")
+    (line,) = thick(plots.training(some).axes[-1])
+    assert line.get_xdata().tolist() == [0, 2]
+    assert line.get_ydata().tolist() == [1, 0.25]
+    some[1].history.moments[1].layers[0]["cosine"] = float("nan")
+    lines = [line.get_ydata() for line in thick(plots.training(some, null=None).axes[0])]
+    own = [values(each, "layers.0", "cosine") for each in some]
+    assert any(np.array_equal(each, np.mean(own, axis=0), equal_nan=True) for each in lines)
+
+
 def test_a_saved_tracker_is_drawn_as_the_tracker_itself(trackers, tmp_path):
     for number, each in enumerate(trackers):
         each.save(tmp_path / f"seed-{number}")
