@@ -164,7 +164,8 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
     Means over some runs here and over others there would go up and down with the runs.
     """
     at_time = rows.groupby("time")
-    means = at_time[["value", "null"]].agg(lambda values: values.mean(skipna=False))
+    values = at_time[["value", "null"]]
+    means = values.mean().where(values.count().eq(at_time.size(), axis=0))
     return means[at_time["run"].nunique() == rows["run"].nunique()]
 
 
