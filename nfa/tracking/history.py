@@ -16,6 +16,7 @@ from nfa.common.checks import existing_file, output_folder
 from nfa.common.errors import InputError
 from nfa.common.writing import replacing, write_tensors
 from nfa.features.columns import COLUMNS
+from nfa.tracking.same_data import check_known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,8 @@ class History:
     """The audits of one training.
 
     Args:
-        settings: How they were made, as JSON types: `columns`, `outputs`, `samples`, `probes`, `seed`, `layers`.
+        settings: How they were made, as JSON types: `columns`, `outputs`, `samples`, `probes`, `seed`, `layers`;
+            and `data`, what the rows are known by (see `nfa.tracking.same_data.known_by`).
         moments: In the order of time.
     """
 
@@ -175,6 +177,8 @@ def _read(folder: str | os.PathLike[str]) -> tuple[History, dict[str, Tensor]]:
             settings = dict(whole["settings"])
             if unknown := set(settings["columns"]) - set(COLUMNS):
                 raise KeyError(*unknown)
+            settings["data"] = {**settings.get("data", {})}
+            check_known(settings["data"])
             moments = [Moment.from_json(each) for each in whole["moments"]]
             return History(settings, moments), {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (json.JSONDecodeError, SafetensorError, AttributeError, KeyError, TypeError) as error:

@@ -28,6 +28,7 @@ from nfa.network.scoring import Score
 from nfa.probe import BATCH_SIZE, Select
 from nfa.tracking.checks import Checks, Seen
 from nfa.tracking.history import TAKEN, Cost, History, Moment, load_with_tensors
+from nfa.tracking.same_data import differing, known_by
 from nfa.tracking.schedule import Clock, Schedule
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Tracker:
                 "samples": samples,
                 "probes": probes,
                 "seed": seed,
+                "data": known_by(data, self._rows, batch_size),
             }
         )
         self._clock = Clock()
@@ -192,17 +194,22 @@ class Tracker:
 
         Raises:
             InputError: there is no such file, it is damaged or of another schema, its audits have other settings than
-                this tracker's, or its init is of another network.
+                this tracker's or other data (see `nfa.tracking.same_data`), or its init is of another network.
         """
         history, state = load_with_tensors(folder)
-        for name, own in self.history.settings.items():
+        now = dict(self.history.settings)
+        data = now.pop("data", {})
+        for name, own in now.items():
             if (found := history.settings.get(name)) != own:
                 raise InputError("tracker", f"{folder} was made with {name} {found!r}, this tracker has {own!r}")
+        if said := differing(history.settings["data"], data):
+            raise InputError("tracker", f"{folder} was made with {said}")
         own_state = self._init_state()
         if {name: each.shape for name, each in state.items()} != {name: each.shape for name, each in own_state.items()}:
             raise InputError("tracker", f"{folder} began from another network")
         self._init = Init(self._init.model)  # its weights are others now
         self._init.model.net.load_state_dict(state, strict=False)
+        history.settings["data"] |= data  # an older file knows nothing of its data
         self.history = history
         self._clock = Clock()
         for moment in history.moments:

@@ -195,6 +195,80 @@ def test_files_that_do_not_fit_are_one_line(small, tmp_path):
         History.load(tmp_path)
 
 
+def test_a_run_goes_on_with_the_same_data_alone(small, tmp_path):
+    net, X = small
+    nfa.Tracker(net, (X, Y)).save(tmp_path)
+    one = X.clone()
+    one[3] += 1
+    for data, message in (
+        ((gaussian(40, 6, seed=5), Y), "other inputs than this tracker has"),
+        ((one, Y), "other inputs than this tracker has"),
+        ((X.flip(0), Y), "other inputs than this tracker has"),
+        ((X, (Y + 1) % 3), "other targets than this tracker has"),
+        ((X[:30], Y[:30]), "40 rows, this tracker has 30"),
+    ):
+        with pytest.raises(InputError, match=rf"^tracker: {tmp_path} was made with {message}$"):
+            nfa.Tracker(net, data).load(tmp_path)
+    # The same numbers in another form, computed on another machine, or read in other batches.
+    for data, options in (
+        ((X.numpy(), Y.tolist()), {}),
+        ((X.float(), Y.float()), {}),
+        ((X * (1 + 1e-7 * gaussian(40, 6, seed=5)), Y), {}),
+        ((X.to_sparse(), Y), {"batch_size": 7}),
+        (DataLoader(TensorDataset(gaussian(40, 6, seed=5), Y)), {}),  # may be shuffled or augmented
+        (X, {}),
+    ):
+        nfa.Tracker(net, data, **options).load(tmp_path)
+
+
+def test_held_out_rows_and_every_input_are_held_too(small, tmp_path):
+    net, X = small
+    data = nfa.Dataset(X.numpy(), Y.numpy()).divide(test=0.25)
+    nfa.Tracker(net, data).save(tmp_path / "set")
+    other = X.numpy().copy()
+    other[data.split["test"]] *= -1
+    with pytest.raises(InputError, match="was made with other held-out inputs than this tracker has"):
+        nfa.Tracker(net, nfa.Dataset(other, data.y, split=data.split)).load(tmp_path / "set")
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 3), nn.Linear(2, 3)
+
+        def forward(self, left, right):
+            return self.a(left) + self.b(right)
+
+    both, left, right = Both(), X.float(), gaussian(40, 2, dtype=torch.float32)
+    nfa.Tracker(both, ({"left": left, "right": right}, Y)).save(tmp_path / "both")
+    nfa.Tracker(both, ({"left": left, "right": right}, Y), batch_size=9).load(tmp_path / "both")
+    with pytest.raises(InputError, match="was made with other inputs"):
+        nfa.Tracker(both, ({"left": left, "right": -right}, Y)).load(tmp_path / "both")
+
+
+def test_a_file_without_its_data_goes_on_and_holds_them_from_then_on(small, tmp_path):
+    net, X = small
+    first = nfa.Tracker(net, (X, Y))
+    first.history.settings.pop("data")
+    first.save(tmp_path)
+    second = nfa.Tracker(net, (X, Y))
+    second.load(tmp_path)
+    second.save(tmp_path)
+    with pytest.raises(InputError, match="was made with other inputs"):
+        nfa.Tracker(net, (-X, Y)).load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [3, "ab", {"rows": "x"}, {"rows": 1.5}, {"inputs": 3}, {"inputs": ["a"] * 5}, {"inputs": [1.0]}]
+)
+def test_damaged_data_of_a_file_are_one_line(small, tmp_path, data):
+    net, X = small
+    found = nfa.Tracker(net, X)
+    found.history.settings["data"] = data
+    found.save(tmp_path)
+    with pytest.raises(InputError, match=r"tracker: .* is damaged, or no tracker's"):
+        History.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
