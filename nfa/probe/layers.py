@@ -90,9 +90,7 @@ class Layers:
         patches = {name: next(iter(found)) if len(found) == 1 else None for name, found in cuts.items()}
         self._layers = [
             Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[use.name], tied)
-            for use, tied in zip(
-                every.values(), _tied([use.weight for use in every.values()], list(every)), strict=True
-            )
+            for use, tied in zip(every.values(), _tied(every), strict=True)
         ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
         self._places = {name: Place(routed=name not in by_name) for name in every}
