@@ -74,9 +74,9 @@ class Moment:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON types, NaN as None."""
-        rows = [{name: null_for_nan(value) for name, value in each.items()} for each in (self.run, *self.layers)]
-        return asdict(self) | {"run": rows[0], "layers": rows[1:]}
+        """Return the fields as JSON types: NaN as None, infinity as "inf", which a loss may be."""
+        layers = [{name: null_for_nan(value) for name, value in each.items()} for each in self.layers]
+        return asdict(self) | {"run": {name: _as_json(value) for name, value in self.run.items()}, "layers": layers}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "Moment":
@@ -88,11 +88,17 @@ class Moment:
         when = (saved["epoch"], saved["step"])
         if not all(each is None or type(each) is int for each in when):
             raise TypeError(f"got {when}, expected an epoch and a step")
-        run = {str(name): math.nan if value is None else value for name, value in saved["run"].items()}
+        numbers = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
+        run = {str(name): numbers.get(value, value) for name, value in saved["run"].items()}
         if not all(type(value) in (int, float) for value in (*run.values(), saved["seconds"])):
             raise TypeError("expected numbers")
         layers = [{name: COLUMNS[name].from_json(value) for name, value in each.items()} for each in saved["layers"]]
         return cls(*when, run, layers, saved["seconds"])
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    return str(value) if isinstance(value, float) and math.isinf(value) else null_for_nan(value)
 
 
 @dataclass

@@ -340,3 +340,13 @@ def test_a_pruned_network_is_tracked_in_the_middle_of_its_training():
     net(X).sum().backward()  # it keeps the weight that this run computed, with its graph
     found = nfa.Tracker(net, X)
     assert found.record(epoch=0)["nfa/0/init_cosine"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("-inf"), float("nan")])
+def test_a_loss_that_is_no_number_any_more_is_kept_too(small, loss, tmp_path):
+    net, X = small
+    tracker = nfa.Tracker(net, (X, Y))
+    tracker.record(epoch=1, loss=loss)
+    tracker.save(tmp_path)
+    assert History.load(tmp_path).moments[0].run["loss"] == pytest.approx(loss, nan_ok=True)
+    nfa.plots.training(History.load(tmp_path))
