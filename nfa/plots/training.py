@@ -187,9 +187,10 @@ def _whole(rows: pd.DataFrame, ax: Axes) -> None:
         ax.legend(handlelength=1.4, borderpad=0.1, borderaxespad=0.2)
     ax.set_title("score" if names == ["score"] else names[0].replace("_", " ") if len(names) == 1 else "losses")
     values = rows["value"].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]  # a loss may have become infinite
     if "score" in names:
-        ax.set_ylim(min(0.0, 1.05 * float(np.nanmin(values))), 1.03)
-    elif np.nanmin(values) > 0 and np.nanmax(values) / np.nanmin(values) >= _FAR:
+        ax.set_ylim(min(0.0, 1.05 * float(values.min(initial=0.0))), 1.03)
+    elif len(values) and values.min() > 0 and values.max() / values.min() >= _FAR:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.minorticks_off()
