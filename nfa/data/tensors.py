@@ -33,6 +33,9 @@ def as_tensor(argument: str, values: Any) -> Tensor:
         array = np.asarray(values)
     except ValueError as error:
         raise InputError(argument, "a list of unequal parts; hand over rows, or a pair (X, y) as a tuple") from error
+    if array.dtype.kind == "O" and hasattr(values, "columns"):
+        # Numbers beside truth values, or columns that may have missing ones: NumPy has no kind of number for these.
+        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
     if array.dtype.kind not in "iufb":
         column = _first_text_column(array)
         raise InputError(argument, f"column {column} holds {array.dtype}, expected numbers")

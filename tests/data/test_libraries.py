@@ -10,8 +10,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import nfa
+from nfa.common import InputError
 from nfa.data.libraries import known_names, known_shape, unpacked
 from nfa.data.pairs import paired
+from nfa.data.samples import as_samples
 
 SAME = ["alignment", "cosine", "nfm_trace", "agop_trace"]
 
@@ -190,3 +192,16 @@ class Polar:
 def test_a_refusal_shows_the_call_that_works(data, call):
     with pytest.raises(nfa.InputError, match=call):
         nfa.audit(nn.Linear(4, 3), data)
+
+
+@pytest.mark.parametrize("kinds", [{}, {"flag": "boolean"}, {"count": "Int64"}, {"count": "Int64", "flag": "boolean"}])
+def test_a_frame_of_numbers_truth_values_and_columns_that_may_be_missing(kinds):
+    frame = pd.DataFrame({"count": [1, 2, 3], "size": [0.5, 1.5, -1.0], "flag": [True, False, True]})
+    rows = as_samples(frame.astype(kinds)).first(3)
+    assert rows.tolist() == [[1.0, 0.5, 1.0], [2.0, 1.5, 0.0], [3.0, -1.0, 1.0]]
+
+
+def test_a_missing_number_of_a_frame_is_refused():
+    frame = pd.DataFrame({"count": pd.array([1, None, 3], dtype="Int64"), "flag": [True, False, True]})
+    with pytest.raises(InputError, match="nan at row 1, column 'count'"):
+        nfa.audit(torch.nn.Linear(2, 2), frame)
