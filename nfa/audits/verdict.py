@@ -43,6 +43,11 @@ One lucky direction tells two classes apart: one in ten untrained networks makes
 
 HELD_OUT = ("val", "test")
 """Rows that a network is not trained on."""
+UNMEASURED = (
+    " This rests on the score alone: without init= (--init) nobody knows what the untrained network scored, and one "
+    "that passes its inputs on to its outputs may score as well."
+)
+"""Said of a network that has learned by its score, where the network before training is not at hand."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,8 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
             f"The network is better than a constant answer, but an untrained network may do as well ({says}); init= "
             "(--init), the network before training, tells.",
         )
-    return NetworkVerdict(True, f"The network has learned its task: {says}.{_rows_doubted(score)}")
+    unmeasured = "" if before is not None else UNMEASURED
+    return NetworkVerdict(True, f"The network has learned its task: {says}.{unmeasured}{_rows_doubted(score)}")
 
 
 def clear_skill(score: Score) -> float:

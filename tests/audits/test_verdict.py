@@ -278,7 +278,10 @@ def test_how_much_is_asked_of_a_score_without_init(metric, baseline, enough):
         found = network_verdict(score, None, order_known=True)
         assert (found.learned, found.for_layers) == (learned, True)
         assert ("an untrained network may do as well" in found.reason and "init=" in found.reason) is (learned is None)
-        assert network_verdict(score, replace(score, value=baseline), order_known=True).learned
+        known = network_verdict(score, replace(score, value=baseline), order_known=True)
+        assert known.learned
+        assert "rests on the score alone" not in known.reason
+        assert ("rests on the score alone" in found.reason) is (learned is True)
 
 
 @pytest.mark.parametrize(
