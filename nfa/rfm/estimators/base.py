@@ -306,7 +306,8 @@ class BaseRFM(SavedMixin, BaseEstimator):
         """Return a frame's rows as numbers; learns the categories of the rows that count."""
         counted = np.ones(len(X), dtype=bool) if weights is None else weights > 0
         some, seed = X[counted], int(check_random_state(self.random_state).randint(2**31))
-        encoder = self.encoder_ = column_encoder(some, categories, seed)
+        weighted = weights is not None and np.ptp(weights[counted]) > 0
+        encoder = self.encoder_ = column_encoder(some, categories, seed, bool(weighted))
         targets = self._targets(y[counted], learn=True)
         if is_classifier(self):
             targets = targets[:, -1:] if targets.shape[1] <= 2 else targets

@@ -62,7 +62,7 @@ def plain_frame(frame: pd.DataFrame, categories: list[int]) -> pd.DataFrame:
     return found.set_axis(frame.columns, axis=1)
 
 
-def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> "ColumnTransformer":
+def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int, weighted: bool) -> "ColumnTransformer":
     """Return the unfitted transformer for a frame as `plain_frame` makes it, which has categories.
 
     It is scikit-learn's `OneHotEncoder` (a category not seen in `fit` is all zeros) on most of them, its
@@ -72,6 +72,7 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> "Co
         frame: The training rows.
         categories: Numbers of the columns that hold categories.
         seed: Of the cross-fitting's folds.
+        weighted: Whether rows have different weights, which scikit-learn's `TargetEncoder` does not take.
     """
     one_hot, by_target = [], []
     for position in categories:
@@ -84,15 +85,27 @@ def column_encoder(frame: pd.DataFrame, categories: list[int], seed: int) -> "Co
         many = (
             f"more than {MOST_CATEGORIES} categories" if count > MOST_CATEGORIES else "nearly one category for each row"
         )
+        way = "Leave out a column that only names rows."
+        if _are_numbers_in_text(frame.iloc[:, position]):
+            way = "They are numbers written as text, of which pandas.to_numeric makes numbers."
+        alike = "; every row counts alike, whatever its weight" if weighted else ""
         warn_once(
             f"column {frame.columns[position]!r} has {many}: each becomes the mean of its targets (TargetEncoder, "
-            "cross-fitted), not a column of its own. Leave out a column that only names rows.",
+            f"cross-fitted{alike}), not a column of its own. {way}",
             CategoryWarning,
             stacklevel=2,
         )
     numbers = {dtype for position, dtype in enumerate(frame.dtypes) if position not in categories}
     dtype = np.float32 if numbers == {np.dtype(np.float32)} else np.float64
     return encoder_of(one_hot, by_target, TargetEncoding(seed, dtype))
+
+
+def _are_numbers_in_text(column: "pd.Series[Any]") -> bool:
+    """Return whether all of a column's categories are text that reads as numbers."""
+    categories = column.dropna().unique()
+    if not all(isinstance(each, str) for each in categories):
+        return False
+    return bool(pd.to_numeric(pd.Series(categories, dtype=object), errors="coerce").notna().all())
 
 
 def encoder_of(

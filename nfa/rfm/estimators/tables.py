@@ -55,7 +55,9 @@ def as_targets(argument: str, y: Any) -> Any:
         raise InputError(argument, "is sparse, expected an array: y.toarray()")
     columns = [column for _, column in y.items()] if isinstance(y, pd.DataFrame) else [y]
     for column in () if y is None or isinstance(y, Tensor) else columns:
-        values = column if hasattr(column, "dtype") else np.asarray(column, dtype=object)
+        # Other libraries' dtypes, such as those of polars, have no kind.
+        known = hasattr(getattr(column, "dtype", None), "kind")
+        values = column if known else np.asarray(column, dtype=None if hasattr(column, "dtype") else object)
         if values.dtype.kind == "O":
             objects = np.asarray(values, dtype=object)
             missing = np.asarray(pd.isna(objects))

@@ -1,5 +1,6 @@
 """Frames as they come: numbers kept as objects, missing categories, columns of very many categories."""
 
+import re
 import warnings
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from sklearn.datasets import make_friedman1
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
-from nfa import InputError
+from nfa import CategoryWarning, InputError
 from nfa.rfm import RFMClassifier, RFMClassifierCV, RFMRegressor, RFMRegressorCV, load
 
 RNG = np.random.default_rng(0)
@@ -173,3 +174,20 @@ def test_searches_take_such_columns():
         with pytest.warns(UserWarning, match=MANY):
             search.fit(table(city=CITY), y)
         assert search.predict(table(city=CITY)).shape == (N,)
+
+
+@pytest.mark.parametrize("dtype", ["object", "str"])
+def test_numbers_written_as_text_are_named_where_they_become_categories(dtype):
+    text = pd.Series([f"{number:.3f}" for number in NUMBERS[:, 1]], dtype=dtype)
+    with pytest.warns(CategoryWarning, match=r"They are numbers written as text, of which pandas.to_numeric makes num"):
+        RFMRegressor(n_iters=0).fit(table(text=text), Y)
+    with pytest.warns(CategoryWarning, match=r"Leave out a column that only names rows\.$"):
+        RFMRegressor(n_iters=0).fit(table(text=[*text[1:], "none"]), Y)
+
+
+def test_weights_that_the_means_of_categories_leave_out_are_named():
+    alike = r"\(TargetEncoder, cross-fitted; every row counts alike, whatever its weight\)"
+    for weights, said in ((np.arange(N) % 3, True), (np.full(N, 2.0), False), (np.arange(N) % 2, False)):
+        with pytest.warns(CategoryWarning) as caught:
+            RFMRegressor(n_iters=0).fit(table(city=CITY), Y, sample_weight=weights)
+        assert bool(re.search(alike, str(caught[0].message))) is said

@@ -173,3 +173,25 @@ def test_held_out_targets_are_checked_as_the_others():
     search = RFMClassifierCV(kernels=["laplace"], bandwidths=[1.0], ridges=[0.1], max_iters=0)
     with pytest.raises(InputError, match=r"^validation: has a missing value at row 1"):
         search.fit(NUMBERS, COLOUR, validation=(NUMBERS[:2], ["red", None]))
+
+
+class Series:
+    """A column of another library, whose dtype is its own, such as one of polars."""
+
+    dtype = "Float64"
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+def test_targets_may_be_a_column_of_another_library():
+    found, expected = (RFMRegressor(n_iters=1).fit(NUMBERS, y).predict(NUMBERS) for y in (Series(Y), Y))
+    np.testing.assert_array_equal(found, expected)
+    labels = RFMClassifier(n_iters=0).fit(NUMBERS, Series(COLOUR))
+    assert labels.classes_.tolist() == ["blue", "green", "red"]
