@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfa.rfm.calibration import best_temperature
@@ -33,6 +34,20 @@ def folds(n: int) -> list[Split]:
     return [(order[number != fold], order[number == fold]) for fold in range(several if n <= FEW_ROWS else 1)]
 
 
+def outwards(X: Tensor) -> NDArray[np.int64]:
+    """Return numbers of the rows, those nearest to the mean row first.
+
+    So folds are the same whatever the order and the signs of columns. Of rows in the order of their entries, equally
+    far ones keep it.
+
+    >>> outwards(torch.tensor([[0.0, 9.0], [1.0, 1.0], [-2.0, 0.0]])).tolist()
+    [1, 2, 0]
+    """
+    around = X.double() - X.double().mean(0)
+    found: NDArray[np.int64] = around.square().sum(1).argsort(stable=True).cpu().numpy()
+    return found
+
+
 def temperatures(
     X: Tensor, Y: Tensor, weights: Tensor | None, settings: FitSettings, coordinates: Coordinates | None
 ) -> list[float]:
@@ -49,14 +64,14 @@ def temperatures(
         coordinates: Of the scaled rows, to compute in; None for these themselves.
     """
     recipe, scales, standardisation = settings.recipe, settings.scales, settings.standardisation
-    # The order of rows is theirs, not that of their coordinates: copies and weights have the same folds.
     problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel, standardisation, scales).distinct()
+    order = outwards(scaled(problem.X, scales))
     if coordinates is not None:
         rows, scales = coordinates.rows(scaled(problem.X, scales)).to(X.device), None
         problem = Problem.of(rows, problem.y, problem.weights, recipe.kernel, standardisation)
     if len(problem.X) == 1:
         return [1.0] * (settings.n_iters + 1)
-    splits = folds(len(problem.X))
+    splits = [(order[train], order[test]) for train, test in folds(len(order))]
     judge = CrossValidation(problem, splits, lambda *given: 0.0, settings.memory_budget, 0, lambda steps: None)
     M = first_scaled(settings.M_init, problem.X.shape[1], recipe.diag, scales).to(X.device)
     targets, prior = problem.y[judge.judged], prior_of(problem)

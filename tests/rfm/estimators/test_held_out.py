@@ -31,7 +31,9 @@ def prior_of(model, weights=None):
 def test_it_is_the_best_for_paths_fitted_without_a_tenth_of_the_rows(weights):
     options = {"ridge": 0.1, "scale": None, "n_iters": 2}
     model = RFMClassifier(**options).fit(X, LABELS, weights)
-    order = np.lexsort(X.T[::-1])[torch.randperm(60, generator=torch.Generator().manual_seed(0)).numpy()]
+    order = (
+        ((X - X.mean(0)) ** 2).sum(1).argsort()[torch.randperm(60, generator=torch.Generator().manual_seed(0)).numpy()]
+    )
     outputs = np.empty((60, 3))
     for fold in range(10):
         held, rest = order[fold::10], np.delete(order, np.arange(fold, 60, 10))
@@ -177,3 +179,14 @@ def test_many_classes_that_are_far_apart():
     p = RFMClassifier(progress=False).fit(rows[:400], y[:400]).predict_proba(rows[400:])
     assert (p.argmax(1) == y[400:]).mean() > 0.98
     assert p.max(1).mean() > 0.95
+
+
+@pytest.mark.parametrize("d", [3, 60])
+def test_the_order_and_the_signs_of_columns_change_nothing(d):
+    rows = gaussian(50, d, seed=8).numpy()
+    labels = (rows[:, 0] * rows[:, 1] + 0.5 * gaussian(50, 1, seed=9).numpy()[:, 0] > 0).astype(int)
+    model = RFMClassifier(n_iters=1).fit(rows, labels)
+    for changed in (rows[:, ::-1], rows * np.where(np.arange(d) % 2, -1.0, 1.0)):
+        other = RFMClassifier(n_iters=1).fit(changed, labels)
+        assert other.temperature_ == pytest.approx(model.temperature_, rel=1e-4)
+        np.testing.assert_allclose(other.predict_proba(changed), model.predict_proba(rows), atol=1e-5)
