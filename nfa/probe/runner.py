@@ -93,6 +93,8 @@ class Runner:
 
     def _passes_by_matrices(self) -> bool:
         """Return whether the run so far went past a weight that may be an expert's; tables and offsets are none."""
+        if self.weights.passes_by_slices:
+            return True
         left = self.weights.unmeasured(self.forward.net)
         for path, module in self.forward.net.named_modules():
             if path in left and not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):

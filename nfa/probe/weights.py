@@ -1,8 +1,9 @@
 """The weights in a running network: its parameters, and what it computes from them alone."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -78,6 +79,12 @@ class Weights:
         self._layers: dict[str, _Known] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
         self._stacked = {name for name, parameter in net.named_parameters() if parameter.ndim > 2}
+        self._stacks = {
+            memory: _Stack(layer_name(name), parameter.detach())
+            for name, parameter in net.named_parameters()
+            if parameter.ndim > 2 and parameter.is_contiguous() and math.prod(parameter.shape[:-2]) > 1
+            if (memory := handle(parameter)) is not None
+        }
         self._late: dict[str, str] = {}  # matrices that the first runs did not go through, and why they are left out
         self._made: dict[str, tuple[Parameters, str]] = {}  # matrices made of these that no layer has used
         self._frozen = False
@@ -167,6 +174,9 @@ class Weights:
             InputError: W was another matrix in the first pass.
         """
         base = self._base(parameters)
+        memory = None if part else handle(weight)
+        if memory is not None and memory in self._stacks:
+            part = self._stacks[memory].place(weight)
         if part:
             base = base.removesuffix(PACKED) + part if base.endswith(PACKED) else f"{base}.{part}"
         known = self._layers.setdefault(base, _Known())
@@ -229,7 +239,15 @@ class Weights:
                 found.setdefault(name, f"made of {', '.join(parameters)}, in {how}")
         for name, why in self._late.items():
             found.setdefault(name, why)
+        for stack in self._stacks.values():
+            for number in set(range(stack.count)) - stack.seen if stack.seen else ():
+                found.setdefault(f"{stack.name}.{number}", "no rows")
         return found
+
+    @property
+    def passes_by_slices(self) -> bool:
+        """Whether some matrices of a stacked parameter have been used one by one, and others have not."""
+        return any(stack.seen and len(stack.seen) < stack.count for stack in self._stacks.values())
 
     @property
     def in_other_operations(self) -> dict[str, str]:
@@ -271,6 +289,35 @@ def layer_name(parameter: str) -> str:
         if name.endswith(f"weight{part}"):
             name = name.removesuffix(part)
     return "weight" if name == "weight" else name.removesuffix(".weight")
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """A parameter of several matrices, as of experts, of which a network may take one after the other.
+
+    Args:
+        name: What its matrices' names begin with.
+        parameter: Of three axes or more, contiguous.
+        seen: The numbers of the matrices that were used by themselves.
+    """
+
+    name: str
+    parameter: Tensor
+    seen: set[int] = field(default_factory=set)
+
+    @property
+    def count(self) -> int:
+        """The number of matrices."""
+        return math.prod(self.parameter.shape[:-2])
+
+    def place(self, weight: Tensor) -> str:
+        """Return the number of a matrix in the stack, as where all are applied at once; "" for any other weight."""
+        size = self.parameter[(0,) * (self.parameter.ndim - 2)].numel()
+        number, rest = divmod(int(weight.storage_offset() - self.parameter.storage_offset()), size)
+        if weight.numel() != size or rest or not 0 <= number < self.count:
+            return ""
+        self.seen.add(number)
+        return str(number)
 
 
 @dataclass(frozen=True)

@@ -132,3 +132,43 @@ def test_rows_of_several_samples_are_no_samples_rows():
 
     audit = nfa.audit(Pooled().double(), gaussian(20, 4))
     assert audit.skipped == [{"name": "mix", "kind": "samples not first"}]
+
+
+class Stacked(nn.Module):
+    """The experts' weights are one parameter, of which each takes its matrix."""
+
+    def __init__(self, always):
+        super().__init__()
+        self.W, self.V = (nn.Parameter(gaussian(3, 6 * d, seed=d).reshape(3, 6, d)) for d in (4, 2))
+        self.always = always
+        self.double()
+
+    def forward(self, x):
+        chosen = torch.bucketize(x[:, 0].contiguous(), torch.tensor([-0.5, 2.0]).to(x))
+        y = x.new_zeros(len(x), 2)
+        for number in range(3):
+            rows = (chosen == number).nonzero()[:, 0]
+            if self.always or len(rows):
+                y = y.index_add(0, rows, torch.tanh(nn.functional.linear(x[rows], self.W[number])) @ self.V[number])
+        return y
+
+
+@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("rare", [3, 200, None])
+def test_stacked_experts_are_a_layer_each_whichever_come_first(always, rare):
+    """The last expert sees one row, which comes among the first, after them, or not at all."""
+    net, X = Stacked(always), gaussian(300, 4, seed=3)
+    X[:, 0] = X[:, 0].clamp(max=1.9)
+    if rare is not None:
+        X[rare, 0] = 3.0
+    audit = nfa.audit(net, X)
+    known = [0, 1] if rare is None or (rare == 200 and not always) else [0, 1, 2]
+    assert sorted(layer["name"] for layer in audit) == sorted(f"{name}.{number}" for name in "WV" for number in known)
+    assert {skip["name"] for skip in audit.skipped} == (set() if 2 in known else {"W.2", "V.2"})
+    for number in known:
+        rows = X[torch.bucketize(X[:, 0].contiguous(), torch.tensor([-0.5, 2.0]).double()) == number]
+        hidden = torch.tanh(rows @ net.W[number].T)
+        delta = net.V[number].T[None] * (1 - hidden**2)[:, None]
+        S = torch.einsum("nck,ncl->kl", delta, delta).detach() / len(rows)
+        torch.testing.assert_close(audit[f"W.{number}"].S, S)
+        assert audit[f"W.{number}"]["rows"] == len(rows)
