@@ -63,8 +63,8 @@ def _on_ties(layer: LayerMeasures) -> list[str]:
     if not tied:
         return []
     return [
-        f"tied to {', '.join(map(printable, tied))}: gradients that come through there hold this very weight, so that "
-        "alignment beyond chance is no sign of learning by itself"
+        f"its weight is also that of {', '.join(map(printable, tied))}: gradients that come through there hold it, so "
+        "that alignment beyond chance is no sign of learning by itself"
     ]
 
 

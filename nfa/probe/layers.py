@@ -10,9 +10,9 @@ from torch import Tensor
 from nfa.common.errors import InputError
 from nfa.probe.gradients import alive, cut_off, sources, strays
 from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
-from nfa.probe.memory import region
 from nfa.probe.patches import Patches
 from nfa.probe.uses import Use
+from nfa.probe.weights import start_of
 
 NOT_FIRST = "samples not first"
 CUT_OFF = "no gradient"
@@ -31,7 +31,7 @@ class Layer:
         row_shape: The shape in which the d entries of a row lie in the network.
         one_hot: Whether the rows are one-hot: a look-up in a table.
         patches: How rows are cut out of a sample's input, as under a convolution's kernel.
-        tied: The names of later layers that have this very weight, as it is or transposed.
+        tied: The names of later layers that have the same weight, as it is or transposed.
     """
 
     name: str
@@ -343,10 +343,18 @@ class Layers:
 
 
 def _tied(uses: Mapping[str, Use]) -> list[tuple[str, ...]]:
-    """Return for each of some layers' uses, in forward order by name, the names of later ones of the same weight."""
-    names = list(uses)
-    regions = [{region(use.weight), region(use.weight.T)} - {None} for use in uses.values()]
-    return [
-        tuple(names[later] for later in range(number + 1, len(names)) if regions[number] & regions[later])
-        for number in range(len(names))
-    ]
+    """Return for each of some layers' uses, in forward order by name, the names of later ones of the same weight.
+
+    By values: files may hold a tied weight twice, or two that are equal once.
+    """
+    names, weights = list(uses), [use.weight for use in uses.values()]
+    starts = [(start_of(W), start_of(W.T)) for W in weights]
+
+    def same(one: int, other: int) -> bool:
+        V, (start, _) = weights[one], starts[one]
+        if not bool(V.any()):  # weights of 0, as some begin, are the same by chance
+            return False
+        alike = zip((weights[other], weights[other].T), starts[other], strict=True)
+        return any(start == beginning and V.device == W.device and torch.equal(V, W) for W, beginning in alike)
+
+    return [tuple(names[j] for j in range(i + 1, len(names)) if same(i, j)) for i in range(len(names))]

@@ -357,18 +357,18 @@ class _Known:
         """Take in a matrix under its name."""
         self.count += 1
         W = seen.weight if seen.values is None else seen.values
-        for key in (region(seen.weight), _start(W)):
+        for key in (region(seen.weight), start_of(W)):
             self._alike.setdefault(key, []).append((name, seen))
 
     def find(self, weight: Tensor) -> str | None:
         """Return the name of a matrix, None where it is none of these."""
-        for key in (region, _start):
+        for key in (region, start_of):
             for name, seen in self._alike.get(key(weight), ()):
                 if seen.is_(weight):
                     return name
         return None
 
 
-def _start(W: Tensor) -> tuple[Any, ...]:
+def start_of(W: Tensor) -> tuple[Any, ...]:
     """Return what equal matrices have in common, and few others."""
     return (W.dtype, *W.shape, *W[:1].flatten()[:16].tolist())
