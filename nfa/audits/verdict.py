@@ -115,11 +115,9 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
         order_known: Whether the label of each output is known.
     """
     if score is None or math.isnan(score.value):
-        why = (
-            "There are no targets to score the network on"
-            if score is None
-            else (f"The targets are the same on {score.measured_on}, so that R^2 is not defined")
-        )
+        why = "There are no targets to score the network on"
+        if score is not None:
+            why = f"The targets are the same on {score.measured_on}, so that R^2 is not defined"
         return NetworkVerdict(None, f"{why}: nothing here shows that the network learned.", scored=False)
     kind = "accuracy" if score.metric == "accuracy" else "R^2"
     rows = score.measured_on
@@ -129,8 +127,9 @@ def network_verdict(score: Score | None, before: Score | None, order_known: bool
     floor, rival = score.baseline + score.margin_over_constant, "a constant answer"
     if before is not None:
         says += f" and the untrained network {before.value:.3f}"
-        if before.value > score.baseline and before.value + score.margin_over(before) > floor:
-            floor, rival = before.value + score.margin_over(before), "the untrained network"
+        above = before.value + score.margin_over(before)
+        if before.value > score.baseline and above > floor:
+            floor, rival = above, "the untrained network"
     if score.metric == "accuracy" and score.value < score.baseline - score.margin_over_constant:
         return NetworkVerdict(
             False,

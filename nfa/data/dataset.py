@@ -178,13 +178,10 @@ class Dataset:
         if not (0 <= test < 1 and 0 <= val < 1 and test + val < 1):
             raise InputError("split", f"test {test} and val {val} must be at least 0 and together below 1")
         positive("seed", seed, least=0)
-        given = "test" in self.split
-        rows = np.arange(self.n)
-        if given:
-            rows = np.sort(np.concatenate([part for name, part in self.split.items() if name != "test"]))
-        parts: dict[str, NDArray[np.int64]] = {}
-        if given:
+        rows, parts = np.arange(self.n), dict[str, NDArray[np.int64]]()
+        if "test" in self.split:
             parts["test"] = self.split["test"]
+            rows = np.sort(np.concatenate([part for name, part in self.split.items() if name != "test"]))
         elif test:
             rows, parts["test"] = self._take(rows, test, seed, "test")
         if val:

@@ -259,23 +259,22 @@ class _Tally:
             if not len(f):
                 return
         answers = with_ending(f, self.ending).reshape(len(f), -1).double()
-        f = f.reshape(len(f), -1)
+        f, target = f.reshape(len(f), -1), y.reshape(len(y), -1).double()
         if self.n == 0:
             c = f.shape[1]
             self.counts = torch.zeros(max(2, c), device="cpu")
             self.residual = torch.zeros(c, dtype=torch.float64, device="cpu")
             self.total, self.squares = self.residual.clone(), self.residual.clone()
-            self.origin, self.same = self.residual.clone(), same_to(f.dtype)
+            # About a target, since an offset of all would leave nothing of their squares' digits.
+            self.origin = target[0].clone() if target.shape == answers.shape else torch.zeros_like(self.residual)
+            self.same = same_to(f.dtype)
             self.low, self.high = f.amin(0), f.amax(0)
+        self.n += len(f)
         if of_sample is not None:
             self.within.samples += len(of_sample.unique())
         self.low, self.high = torch.minimum(self.low, f.amin(0)), torch.maximum(self.high, f.amax(0))
-        target = y.reshape(len(y), -1).double()
         if target.shape == answers.shape:
-            if self.n == 0:
-                self.origin = target[0].clone()
             self.residual += ((target - answers) ** 2).sum(0)
-            # About a target, since an offset of all would leave nothing of their squares' digits.
             self.total += (target - self.origin).sum(0)
             self.squares += ((target - self.origin) ** 2).sum(0)
         elif not self.misfit:
@@ -283,7 +282,6 @@ class _Tally:
                 f"{target.shape[1]} real targets, but the network has {answers.shape[1]} outputs "
                 "(classes are whole numbers; without y an audit needs no targets)"
             )
-        self.n += len(f)
         labels = class_labels(target_array(y), f.shape[1], self.ending)
         if labels is None or not self.are_classes:
             self.are_classes = False

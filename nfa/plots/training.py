@@ -31,8 +31,8 @@ def training(
     """Draw what audits during training found: a panel for each layer, one for the score, one for the loss.
 
     Nulls are dashed. Of several trainings lines are means at the epochs (or steps) that all of them have, and each
-    training is a thin line. Layers whose gradient is the same
-    for every row are left out, where there are others. Losses are what was recorded under a name with "loss" in it.
+    training is a thin line. Layers whose gradient is the same for every row are left out, where there are others.
+    Losses are what was recorded under a name with "loss" in it.
 
     Args:
         trainings: A `Tracker`, its `History`, its folder or one of several, or a list of these: runs of one network.

@@ -1,7 +1,7 @@
 """The layers of a network: where samples lie among their rows, and which layers cannot be measured."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nfa.common.errors import InputError
 from nfa.probe.gradients import alive, cut_off, sources, strays
+from nfa.probe.known import tied_to
 from nfa.probe.layout import SAMPLES_FIRST, Place, distinct
 from nfa.probe.patches import Patches
 from nfa.probe.uses import Use
-from nfa.probe.weights import start_of
 
 NOT_FIRST = "samples not first"
 CUT_OFF = "no gradient"
@@ -88,9 +88,10 @@ class Layers:
             cuts.setdefault(use.name, set()).add(use.patches)
         # A kernel that slides over inputs of several sizes has patches of none in particular.
         patches = {name: next(iter(found)) if len(found) == 1 else None for name, found in cuts.items()}
+        tied = tied_to({name: use.weight for name, use in every.items()})
         self._layers = [
-            Layer(use.name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[use.name], tied)
-            for use, tied in zip(every.values(), _tied(every), strict=True)
+            Layer(name, use.weight, 0, use.groups, use.row_shape, use.one_hot, patches[name], tied[name])
+            for name, use in every.items()
         ]
         self._operations = {use.name: use.operation for use in (*uses, *late)}
         self._places = {name: Place(routed=name not in by_name) for name in every}
@@ -340,21 +341,3 @@ class Layers:
                 if self.dropped[first] == NOT_FIRST
                 else f"no gradient reaches layer {first}, on which its outputs depend (is it detached?)",
             )
-
-
-def _tied(uses: Mapping[str, Use]) -> list[tuple[str, ...]]:
-    """Return for each of some layers' uses, in forward order by name, the names of later ones of the same weight.
-
-    By values: files may hold a tied weight twice, or two that are equal once.
-    """
-    names, weights = list(uses), [use.weight for use in uses.values()]
-    starts = [(start_of(W), start_of(W.T)) for W in weights]
-
-    def same(one: int, other: int) -> bool:
-        V, (start, _) = weights[one], starts[one]
-        if not bool(V.any()):  # weights of 0, as some begin, are the same by chance
-            return False
-        alike = zip((weights[other], weights[other].T), starts[other], strict=True)
-        return any(start == beginning and V.device == W.device and torch.equal(V, W) for W, beginning in alike)
-
-    return [tuple(names[j] for j in range(i + 1, len(names)) if same(i, j)) for i in range(len(names))]

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from nfa.common.errors import InputError
+from nfa.probe.known import Known, Seen
 from nfa.probe.memory import Memories, Region, handle, region
 
 Parameters = tuple[str, ...]
@@ -76,7 +76,7 @@ class Weights:
         self._memories = Memories[None]()
         self._computed = Memories[Origin]()  # what the network has computed from weights, and may keep
         self._buffers = {id(buffer): buffer for buffer in net.buffers()}
-        self._layers: dict[str, _Known] = {}
+        self._layers: dict[str, Known] = {}
         self._flat = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}
         self._stacked = {name for name, parameter in net.named_parameters() if parameter.ndim > 2}
         self._stacks = {
@@ -179,7 +179,7 @@ class Weights:
             part = self._stacks[memory].place(weight)
         if part:
             base = base.removesuffix(PACKED) + part if base.endswith(PACKED) else f"{base}.{part}"
-        known = self._layers.setdefault(base, _Known())
+        known = self._layers.setdefault(base, Known())
         if (found := known.find(weight)) is not None:
             return found
         if self._frozen:
@@ -195,7 +195,7 @@ class Weights:
             name = f"{base}.T"  # tied: once as it is, once transposed
         else:
             name = f"{base}#{known.count + 1}"
-        known.add(name, _Seen.of(weight, weight in self._memories))
+        known.add(name, Seen.of(weight, weight in self._memories))
         return name
 
     def is_fused(self, parameters: Parameters) -> bool:
@@ -318,57 +318,3 @@ class _Stack:
             return ""
         self.seen.add(number)
         return str(number)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A weight as it was when it was first used.
-
-    Args:
-        weight: W, k x d, kept alive so that its memory is not given out again.
-        version: How often its memory had been written to; None for a parameter.
-        values: A copy, where the memory had been written to and may be written to again.
-    """
-
-    weight: Tensor
-    version: int | None
-    values: Tensor | None
-
-    @staticmethod
-    def of(weight: Tensor, parameter: bool) -> "_Seen":
-        version = None if parameter else weight._version
-        return _Seen(weight, version, weight.clone() if version else None)
-
-    def is_(self, weight: Tensor) -> bool:
-        if self.values is None and handle(weight) is not None and handle(weight) == handle(self.weight):
-            return region(weight) == region(self.weight) and self.version in (None, weight._version)
-        W = self.weight if self.values is None else self.values
-        return W.shape == weight.shape and W.dtype == weight.dtype and torch.equal(W, weight)
-
-
-class _Known:
-    """The matrices made of the same parameters; one is found without a look at all others."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._alike: dict[Any, list[tuple[str, _Seen]]] = {}  # by region, and by the first entries
-
-    def add(self, name: str, seen: _Seen) -> None:
-        """Take in a matrix under its name."""
-        self.count += 1
-        W = seen.weight if seen.values is None else seen.values
-        for key in (region(seen.weight), start_of(W)):
-            self._alike.setdefault(key, []).append((name, seen))
-
-    def find(self, weight: Tensor) -> str | None:
-        """Return the name of a matrix, None where it is none of these."""
-        for key in (region, start_of):
-            for name, seen in self._alike.get(key(weight), ()):
-                if seen.is_(weight):
-                    return name
-        return None
-
-
-def start_of(W: Tensor) -> tuple[Any, ...]:
-    """Return what equal matrices have in common, and few others."""
-    return (W.dtype, *W.shape, *W[:1].flatten()[:16].tolist())

@@ -56,7 +56,7 @@ def known_by(data: Any, rows: Rows, batch_size: int) -> Known:
         n = int(samples.n or 0)
         found[f"{part}rows"] = n
         if not isinstance(samples, MappedSamples):
-            batches = ((name, x, b.samples) for b in samples.batches(int(batch_size)) for name, x in leaves(b.x))
+            batches = ((name, x, b.samples) for b in samples.batches(batch_size) for name, x in leaves(b.x))
             found[f"{part}inputs"] = _sketch(batches, n)
         if samples.y is not None:
             found[f"{part}targets"] = _sketch(iter([("y", samples.y, torch.arange(n, device="cpu"))]), n)

@@ -133,7 +133,7 @@ class Tracker:
                 "samples": samples,
                 "probes": probes,
                 "seed": seed,
-                "data": known_by(data, self._rows, batch_size),
+                "data": known_by(data, self._rows, self._settings.batch_size),
             }
         )
         self._clock = Clock()

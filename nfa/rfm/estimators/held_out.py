@@ -35,7 +35,7 @@ def folds(n: int) -> list[Split]:
 
 
 def outwards(X: Tensor) -> NDArray[np.int64]:
-    """Return numbers of the rows, those nearest to the mean row first.
+    """Return numbers of the rows (n x d), (n,), those nearest to the mean row first.
 
     So folds are the same whatever the order and the signs of columns. Of rows in the order of their entries, equally
     far ones keep it.
@@ -43,8 +43,8 @@ def outwards(X: Tensor) -> NDArray[np.int64]:
     >>> outwards(torch.tensor([[0.0, 9.0], [1.0, 1.0], [-2.0, 0.0]])).tolist()
     [1, 2, 0]
     """
-    around = X.double() - X.double().mean(0)
-    found: NDArray[np.int64] = around.square().sum(1).argsort(stable=True).cpu().numpy()
+    rows = X.double()
+    found: NDArray[np.int64] = (rows - rows.mean(0)).square().sum(1).argsort(stable=True).cpu().numpy()
     return found
 
 
@@ -65,9 +65,10 @@ def temperatures(
     """
     recipe, scales, standardisation = settings.recipe, settings.scales, settings.standardisation
     problem = Problem.of(X, Y.to(X.device), weights, recipe.kernel, standardisation, scales).distinct()
-    order = outwards(scaled(problem.X, scales))
+    rows = scaled(problem.X, scales)
+    order = outwards(rows)
     if coordinates is not None:
-        rows, scales = coordinates.rows(scaled(problem.X, scales)).to(X.device), None
+        rows, scales = coordinates.rows(rows).to(X.device), None
         problem = Problem.of(rows, problem.y, problem.weights, recipe.kernel, standardisation)
     if len(problem.X) == 1:
         return [1.0] * (settings.n_iters + 1)
